@@ -1,0 +1,114 @@
+//! The seam between the scheduler and whatever computes a step. Owns the plan's types only; used on the engine thread.
+//!
+//! The scheduler decides (`StepPlan`), an executor computes (`submit`, `wait`), the engine interprets (`StepTokens`).
+//! Two steps may be in flight: an input token that the step before has not yet delivered to the host is
+//! `FromPrevious`, and is resolved where the step runs.
+
+use crate::types::{Sampling, TokenId};
+
+/// One of the fixed places for running sequences; the device keeps the last sampled token of each.
+pub type Slot = u32;
+/// One block of the KV pool. A block holds `block_size` positions of all layers of one layer group.
+pub type BlockId = u32;
+
+/// A token to run through the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputToken {
+    /// The host knows it.
+    Known(TokenId),
+    /// What the previous step sampled for this slot.
+    FromPrevious(Slot),
+}
+
+/// The blocks of one layer group of one sequence. Position `p` is in `blocks[p / block_size - first_block]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BlockTable {
+    /// How many leading logical blocks have been freed (always 0 for full attention).
+    pub first_block: u32,
+    /// The blocks from there on.
+    pub blocks: Vec<BlockId>,
+}
+
+/// How to choose a sequence's next token in this step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SampleSpec {
+    /// The request's parameters.
+    pub sampling: Sampling,
+    /// Uniform in [0, 1), drawn on the host from the request's Mersenne Twister; unused when greedy.
+    pub uniform: f32,
+}
+
+/// What one sequence does in a step: `inputs.len()` consecutive positions from `start`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepSeq {
+    /// Where its sampled token is kept for `FromPrevious`.
+    pub slot: Slot,
+    /// Position of the first input token.
+    pub start: u32,
+    /// At least one.
+    pub inputs: Vec<InputToken>,
+    /// Blocks of the full-attention layers, covering positions `0 .. start + inputs.len()`.
+    pub full: BlockTable,
+    /// Blocks of the sliding-window layers, covering at least every position visible from `start` on.
+    pub window: BlockTable,
+    /// Set when the last input is the last known token: choose the next one.
+    pub sample: Option<SampleSpec>,
+    /// Return the logits of every input position.
+    pub want_logits: bool,
+}
+
+/// One step of the model over a mixed batch: prefill chunks and single decode tokens side by side.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepPlan {
+    /// Never empty when submitted.
+    pub seqs: Vec<StepSeq>,
+}
+
+/// Names a submitted step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StepHandle(pub u64);
+
+/// What a step sampled.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepTokens {
+    /// One per sequence of the plan, in its order; `None` where the plan asked for no sample.
+    pub tokens: Vec<Option<TokenId>>,
+    /// One per sequence: f32 rows of vocabulary length, empty unless asked for.
+    pub logits: Vec<Vec<f32>>,
+}
+
+/// The KV pool and the limits that a plan must keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Blocks in the pool, shared by both layer groups.
+    pub n_blocks: u32,
+    /// Positions in a block.
+    pub block_size: u32,
+    /// Window of the sliding layers: a query sees itself and `window - 1` positions before it. `None`: no sliding layers.
+    pub window: Option<u32>,
+    /// False: no full-attention layers, so no blocks are needed for them.
+    pub has_full: bool,
+    /// Most input tokens in a step.
+    pub max_step_tokens: u32,
+    /// Most sequences in a step, and the number of slots.
+    pub max_seqs: u32,
+    /// Longest sequence, prompt and generated tokens together.
+    pub max_context: u32,
+    /// Token ids are below this.
+    pub vocab_size: u32,
+}
+
+/// Something that runs steps: the model runner on a device, or a fake in scheduler tests.
+pub trait Executor: Send {
+    /// Fixed for the executor's life.
+    fn capacity(&self) -> Capacity;
+    /// Starts a step. At most two are in flight; the CPU computes in here.
+    fn submit(&mut self, plan: StepPlan) -> Result<StepHandle, ExecError>;
+    /// Waits for a step, in the order of submission.
+    fn wait(&mut self, step: StepHandle) -> Result<StepTokens, ExecError>;
+}
+
+/// The device or the model failed: nothing that is open can be answered.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ExecError(pub String);
