@@ -1,1 +1,25 @@
-//! Placeholder while the package is being built.
+//! Benchmark data sets: parquet in, typed rows out, fingerprints.
+//!
+//! Owns: opening a parquet file that nobody vouches for, prompts as shared token lists, text columns, token statistics, and
+//! two fingerprints. Does not own: tokenising text, what the rows mean to a benchmark, LoadGen's sample library.
+//! Everything is plain data after [`Dataset::open`]; any thread may read it.
+
+mod dataset;
+mod error;
+mod fingerprint;
+mod levels;
+mod pages;
+mod stats;
+mod table;
+mod text;
+mod tokens;
+
+pub use dataset::{Dataset, TEXT_COLUMNS, TOKEN_COLUMNS};
+pub use error::Error;
+pub use fingerprint::{content_sha256, file_sha256};
+pub use stats::TokenStats;
+pub use table::Table;
+pub use text::TextColumn;
+
+/// Shorthand for results of this package.
+pub type Result<T> = std::result::Result<T, Error>;

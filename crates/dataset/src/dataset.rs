@@ -1,0 +1,103 @@
+//! A data set as the harness uses it: all prompts and the known text columns in memory, indexed as LoadGen's samples are.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{Error, Result, Table, TextColumn, TokenStats, content_sha256, file_sha256};
+
+/// Names under which published files keep the prompt's tokens, the first that is there counts. `input_tokens` is in the
+/// reference's converted files, `tok_input` in what its preparation script writes.
+pub const TOKEN_COLUMNS: [&str; 2] = ["input_tokens", "tok_input"];
+
+/// Text columns that are read when a file has them.
+pub const TEXT_COLUMNS: [&str; 8] = [
+    "dataset",
+    "ground_truth",
+    "prompt",
+    "question",
+    "text_input",
+    "id",
+    "question_id",
+    "reasoning_effort",
+];
+
+/// A data set in memory. Row i is LoadGen's sample i.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    /// The file that it was read from.
+    pub path: PathBuf,
+    /// Which of [`TOKEN_COLUMNS`] held the prompts.
+    pub token_column: &'static str,
+    /// Every prompt, at least one token each, no token above `i32::MAX`.
+    pub prompts: Vec<Arc<[u32]>>,
+    /// Those of [`TEXT_COLUMNS`] that the file has, each as long as `prompts`.
+    pub text: BTreeMap<&'static str, TextColumn>,
+    /// sha256 of the file's bytes.
+    pub file_sha256: String,
+    /// sha256 of the tokens alone: see [`content_sha256`].
+    pub content_sha256: String,
+}
+
+impl Dataset {
+    /// Reads a parquet file whole, checking every token.
+    pub fn open(path: &Path) -> Result<Self> {
+        let table = Table::open(path)?;
+        let token_column = *TOKEN_COLUMNS
+            .iter()
+            .find(|name| table.has(name))
+            .ok_or_else(|| {
+                table.no_column(format!("of token ids ('{}')", TOKEN_COLUMNS.join("' or '")))
+            })?;
+        let prompts = table.tokens(token_column)?;
+        if prompts.is_empty() {
+            return Err(Error::NoRows {
+                path: path.to_owned(),
+            });
+        }
+        let known = TEXT_COLUMNS.iter().filter(|name| table.is_text(name));
+        let text = known
+            .map(|name| Ok((*name, table.text(name)?)))
+            .collect::<Result<_>>()?;
+        let content_sha256 = content_sha256(&prompts);
+        Ok(Self {
+            path: path.to_owned(),
+            token_column,
+            prompts,
+            text,
+            file_sha256: file_sha256(path)?,
+            content_sha256,
+        })
+    }
+
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.prompts.len()
+    }
+
+    /// Never true after [`Dataset::open`], which refuses a file without rows.
+    pub fn is_empty(&self) -> bool {
+        self.prompts.is_empty()
+    }
+
+    /// One cell of a text column; None when the column is absent, the row out of range or the cell null.
+    pub fn cell(&self, column: &str, row: usize) -> Option<&str> {
+        self.text.get(column)?.get(row)?.as_deref()
+    }
+
+    /// How long the prompts are.
+    pub fn stats(&self) -> TokenStats {
+        TokenStats::of(&self.prompts)
+    }
+
+    /// Rows by the name in the `dataset` column; rows without a name are not counted.
+    pub fn rows_by_name(&self) -> BTreeMap<&str, usize> {
+        let mut counts = BTreeMap::new();
+        for name in self.text.get("dataset").into_iter().flatten().flatten() {
+            *counts.entry(name.as_str()).or_default() += 1;
+        }
+        counts
+    }
+}

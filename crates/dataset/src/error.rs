@@ -1,0 +1,157 @@
+//! Every way in which a data set can be unusable. Owns the wording; finds nothing itself.
+
+use std::path::PathBuf;
+
+/// What is wrong with a data set file. Rows and positions count from 0, as LoadGen's sample indices do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused.
+    #[error("{}: cannot be read: {source}; check the path and its permissions", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// Some other kind of file.
+    #[error("{}: not a parquet file: it begins with {found}, a parquet file begins with the four bytes \"PAR1\"", path.display())]
+    NotParquet {
+        /// The file.
+        path: PathBuf,
+        /// The first bytes, escaped.
+        found: String,
+    },
+    /// A Python pickle: loading one runs whatever code it holds, so it is never loaded here.
+    #[error(
+        "{path}: is a Python pickle, expected parquet. Unpickling runs code from the file, so ossmark does not do it. \
+         If you trust where it came from, convert it once: \
+         python3 -c \"import pandas; pandas.read_pickle('{path}').to_parquet('{target}')\"",
+        path = path.display(),
+        target = path.with_extension("parquet").display()
+    )]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It begins as parquet and stops before the footer.
+    #[error(
+        "{}: truncated: {bytes} bytes long and without the footer that ends every parquet file; \
+         copy or download it again and compare its sha256 with the publisher's", path.display()
+    )]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        bytes: u64,
+    },
+    /// Parquet on the outside, nonsense inside.
+    #[error(
+        "{}: corrupt parquet: {detail}; copy or download it again and compare its sha256 with the publisher's",
+        path.display()
+    )]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// What the reader objected to.
+        detail: String,
+    },
+    /// A column that was asked for is not there.
+    #[error("{}: no column {wanted}; its columns are: {columns}", path.display())]
+    NoColumn {
+        /// The file.
+        path: PathBuf,
+        /// The name, or the names of which one would do.
+        wanted: String,
+        /// What there is.
+        columns: String,
+    },
+    /// The column is there, but holds something else.
+    #[error("{}: column '{column}' is {found}, expected {expected}", path.display())]
+    ColumnType {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// Its type in the file.
+        found: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// No rows at all.
+    #[error("{}: holds no rows, expected at least one", path.display())]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A row without a prompt.
+    #[error("{}: row {row}: column '{column}' is null, expected a list of token ids; drop the row or tokenise its text", path.display())]
+    NullPrompt {
+        /// The file.
+        path: PathBuf,
+        /// The token column.
+        column: String,
+        /// Which row.
+        row: usize,
+    },
+    /// A prompt with a hole.
+    #[error("{}: row {row}: token {position} of column '{column}' is null, expected a token id", path.display())]
+    NullToken {
+        /// The file.
+        path: PathBuf,
+        /// The token column.
+        column: String,
+        /// Which row.
+        row: usize,
+        /// Which token of that row.
+        position: usize,
+    },
+    /// A prompt of no tokens: no model can continue it.
+    #[error("{}: row {row}: column '{column}' is an empty list, expected at least one token id; drop the row", path.display())]
+    EmptyPrompt {
+        /// The file.
+        path: PathBuf,
+        /// The token column.
+        column: String,
+        /// Which row.
+        row: usize,
+    },
+    /// Not a token id of any vocabulary.
+    #[error(
+        "{}: row {row}: token {position} of column '{column}' is {value}, expected 0 to 2147483647 \
+         (token ids are 32-bit integers in the logs)", path.display()
+    )]
+    BadToken {
+        /// The file.
+        path: PathBuf,
+        /// The token column.
+        column: String,
+        /// Which row.
+        row: usize,
+        /// Which token of that row.
+        position: usize,
+        /// What is there.
+        value: i64,
+    },
+    /// Bytes that are no text.
+    #[error("{}: row {row}: column '{column}' is not UTF-8 text", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The text column.
+        column: String,
+        /// Which row.
+        row: usize,
+    },
+    /// Beyond what any benchmark file holds: refused before memory runs out.
+    #[error("{}: column '{column}' holds more than {limit} {what}; no benchmark file comes near that, so the file is taken for corrupt", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The unit of the limit.
+        what: &'static str,
+        /// The most that is accepted.
+        limit: u64,
+    },
+}

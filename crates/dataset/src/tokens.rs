@@ -1,0 +1,154 @@
+//! The token column: lists of int32 or int64 into one shared slice a row. Uses the column decoders directly, because the
+//! row interface boxes every value: the performance file has 6396 rows of up to 15,330 tokens.
+
+use std::sync::Arc;
+
+use parquet::{
+    basic::Type as Physical,
+    data_type::{DataType, Int32Type, Int64Type},
+};
+
+use crate::{Error, Result, levels::ListLevels, table::Table};
+
+/// 1 GiB of tokens. The largest benchmark file has at most 6396 x 15,330 = 98 million (facts: MLCommons' and NVIDIA's READMEs).
+const MAX_TOKENS: u64 = 1 << 28;
+/// Rows decoded at a time: few, so that the scratch for levels and values stays at some megabytes with long prompts.
+const ROWS_AT_A_TIME: usize = 64;
+const EXPECTED: &str = "a list of int32 or int64";
+
+pub(crate) fn read(table: &Table, column: &str) -> Result<Vec<Arc<[u32]>>> {
+    let (number, leaf) = table.leaf(column)?;
+    let found = || {
+        format!(
+            "{}{}",
+            leaf.physical_type(),
+            if leaf.max_rep_level() > 0 {
+                " in a list"
+            } else {
+                ""
+            }
+        )
+    };
+    let levels = table
+        .list_levels(leaf)
+        .ok_or_else(|| table.column_type(column, found(), EXPECTED))?;
+    let prompts = match leaf.physical_type() {
+        Physical::INT32 => decode::<Int32Type>(table, column, number, levels),
+        Physical::INT64 => decode::<Int64Type>(table, column, number, levels),
+        _ => Err(table.column_type(column, found(), EXPECTED)),
+    }?;
+    table.check_rows(column, prompts.len())?;
+    Ok(prompts)
+}
+
+fn decode<T>(
+    table: &Table,
+    column: &str,
+    number: usize,
+    levels: ListLevels,
+) -> Result<Vec<Arc<[u32]>>>
+where
+    T: DataType<T: Copy + Into<i64>>,
+{
+    let mut prompts = Vec::new();
+    let (mut defs, mut reps, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    for reader in table.readers::<T>(number, MAX_TOKENS) {
+        let mut reader = reader?;
+        loop {
+            (defs.clear(), reps.clear(), values.clear());
+            let (rows, ..) = reader
+                .read_records(
+                    ROWS_AT_A_TIME,
+                    Some(&mut defs),
+                    Some(&mut reps),
+                    &mut values,
+                )
+                .map_err(|e| table.decoding(column, &e, "tokens", MAX_TOKENS))?;
+            if rows == 0 {
+                break;
+            }
+            let batch = Batch {
+                table,
+                column,
+                levels,
+                defs: &defs,
+                reps: &reps,
+                values: &values,
+            };
+            batch.append(&mut prompts)?;
+        }
+    }
+    Ok(prompts)
+}
+
+/// Whole rows as the decoder returns them: a repetition level of 0 begins a row.
+struct Batch<'a, V> {
+    table: &'a Table,
+    column: &'a str,
+    levels: ListLevels,
+    defs: &'a [i16],
+    reps: &'a [i16],
+    values: &'a [V],
+}
+
+impl<V: Copy + Into<i64>> Batch<'_, V> {
+    fn append(&self, prompts: &mut Vec<Arc<[u32]>>) -> Result<()> {
+        let mut values = self.values;
+        let mut start = 0;
+        while start < self.reps.len() {
+            let more = self.reps[start + 1..]
+                .iter()
+                .take_while(|&&r| r > 0)
+                .count();
+            let defs = self.defs.get(start..=start + more).unwrap_or_default();
+            let row = prompts.len();
+            if let Some(position) = defs.iter().position(|&d| d != self.levels.value) {
+                return Err(self.hole(row, position, defs[position]));
+            }
+            let (these, rest) = values.split_at_checked(defs.len()).ok_or_else(|| {
+                self.table
+                    .corrupt(&format!("column '{}': row {row} lacks values", self.column))
+            })?;
+            prompts.push(self.ids(row, these)?);
+            values = rest;
+            start += more + 1;
+        }
+        Ok(())
+    }
+
+    fn ids(&self, row: usize, values: &[V]) -> Result<Arc<[u32]>> {
+        // One pass that only accumulates vectorises; the position of a bad token is looked for when there is one.
+        let bad = |v: i64| !(0..=i64::from(i32::MAX)).contains(&v);
+        if values.iter().fold(false, |any, &v| any | bad(v.into())) {
+            let position = values
+                .iter()
+                .position(|&v| bad(v.into()))
+                .unwrap_or_default();
+            let (path, column) = (self.table.path().to_owned(), self.column.to_owned());
+            return Err(Error::BadToken {
+                path,
+                column,
+                row,
+                position,
+                value: values[position].into(),
+            });
+        }
+        Ok(values.iter().map(|&v| v.into() as u32).collect())
+    }
+
+    fn hole(&self, row: usize, position: usize, def: i16) -> Error {
+        let (path, column) = (self.table.path().to_owned(), self.column.to_owned());
+        if def >= self.levels.element {
+            Error::NullToken {
+                path,
+                column,
+                row,
+                position,
+            }
+        } else if def == self.levels.element - 1 {
+            Error::EmptyPrompt { path, column, row }
+        } else {
+            Error::NullPrompt { path, column, row }
+        }
+    }
+}
