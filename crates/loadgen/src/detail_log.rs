@@ -1,0 +1,1 @@
+//! Reads `mlperf_log_detail.txt`.

@@ -1,0 +1,178 @@
+#include "shim.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "ossmark-loadgen/src/ffi.rs.h"
+#include "query_sample_library.h"
+#include "system_under_test.h"
+
+namespace ossmark {
+namespace {
+
+// The Rust mirrors in ffi.rs assert the same numbers.
+static_assert(sizeof(mlperf::QuerySample) == 16, "QuerySample changed");
+static_assert(offsetof(mlperf::QuerySample, id) == 0, "QuerySample changed");
+static_assert(offsetof(mlperf::QuerySample, index) == 8, "QuerySample changed");
+static_assert(sizeof(mlperf::QuerySampleResponse) == 32, "QuerySampleResponse changed");
+static_assert(offsetof(mlperf::QuerySampleResponse, id) == 0, "QuerySampleResponse changed");
+static_assert(offsetof(mlperf::QuerySampleResponse, data) == 8, "QuerySampleResponse changed");
+static_assert(offsetof(mlperf::QuerySampleResponse, size) == 16, "QuerySampleResponse changed");
+static_assert(offsetof(mlperf::QuerySampleResponse, n_tokens) == 24, "QuerySampleResponse changed");
+
+std::string bytes(rust::Slice<const uint8_t> slice) {
+  return std::string(reinterpret_cast<const char*>(slice.data()), slice.size());
+}
+
+std::string bytes(const rust::Vec<uint8_t>& vec) {
+  return std::string(reinterpret_cast<const char*>(vec.data()), vec.size());
+}
+
+class Sut : public mlperf::SystemUnderTest {
+ public:
+  Sut(const Callbacks& callbacks, std::string name) : callbacks_(callbacks), name_(std::move(name)) {}
+
+  const std::string& Name() override { return name_; }
+
+  void IssueQuery(const std::vector<mlperf::QuerySample>& samples) override {
+    issued_ = true;
+    callbacks_.issue(rust::Slice<const mlperf::QuerySample>(samples.data(), samples.size()));
+  }
+
+  void FlushQueries() override { callbacks_.flush(); }
+
+  bool issued() const { return issued_; }
+
+ private:
+  const Callbacks& callbacks_;
+  const std::string name_;
+  bool issued_ = false;
+};
+
+class Qsl : public mlperf::QuerySampleLibrary {
+ public:
+  Qsl(const Callbacks& callbacks, const Outputs& outputs)
+      : callbacks_(callbacks),
+        name_(outputs.qsl_name),
+        total_count_(outputs.total_count),
+        performance_count_(outputs.performance_count) {}
+
+  const std::string& Name() override { return name_; }
+  size_t TotalSampleCount() override { return total_count_; }
+  size_t PerformanceSampleCount() override { return performance_count_; }
+
+  void LoadSamplesToRam(const std::vector<mlperf::QuerySampleIndex>& samples) override {
+    callbacks_.load(rust::Slice<const size_t>(samples.data(), samples.size()));
+  }
+
+  void UnloadSamplesFromRam(const std::vector<mlperf::QuerySampleIndex>& samples) override {
+    callbacks_.unload(rust::Slice<const size_t>(samples.data(), samples.size()));
+  }
+
+ private:
+  const Callbacks& callbacks_;
+  const std::string name_;
+  const size_t total_count_;
+  const size_t performance_count_;
+};
+
+}  // namespace
+
+std::unique_ptr<mlperf::TestSettings> new_settings() {
+  auto settings = std::make_unique<mlperf::TestSettings>();
+  // LoadGen leaves this member uninitialised.
+  settings->token_latency_scaling_factor = 1;
+  return settings;
+}
+
+int32_t from_config(mlperf::TestSettings& settings, rust::Slice<const uint8_t> path, rust::Str model,
+                    rust::Str scenario, int32_t conf_type) {
+  return settings.FromConfig(bytes(path), std::string(model), std::string(scenario), conf_type);
+}
+
+// One list for both directions, so that a field cannot be read and not written.
+#define OSSMARK_NUMBERS(X)             \
+  X(server_target_qps)                 \
+  X(server_target_latency_ns)          \
+  X(server_target_latency_percentile)  \
+  X(server_coalesce_queries)           \
+  X(server_max_async_queries)          \
+  X(offline_expected_qps)              \
+  X(sample_concatenate_permutation)    \
+  X(min_duration_ms)                   \
+  X(max_duration_ms)                   \
+  X(min_query_count)                   \
+  X(max_query_count)                   \
+  X(qsl_rng_seed)                      \
+  X(sample_index_rng_seed)             \
+  X(schedule_rng_seed)                 \
+  X(accuracy_log_rng_seed)             \
+  X(accuracy_log_probability)          \
+  X(accuracy_log_sampling_target)      \
+  X(test05)                            \
+  X(print_timestamps)                  \
+  X(performance_issue_unique)          \
+  X(performance_issue_same)            \
+  X(performance_issue_same_index)      \
+  X(performance_sample_count_override) \
+  X(accuracy_sample_count_override)    \
+  X(use_token_latencies)               \
+  X(server_ttft_latency)               \
+  X(server_tpot_latency)               \
+  X(infer_token_latencies)
+
+Numbers numbers(const mlperf::TestSettings& settings) {
+  Numbers numbers{};
+  numbers.scenario = static_cast<int32_t>(settings.scenario);
+  numbers.mode = static_cast<int32_t>(settings.mode);
+#define OSSMARK_READ(field) numbers.field = settings.field;
+  OSSMARK_NUMBERS(OSSMARK_READ)
+#undef OSSMARK_READ
+  return numbers;
+}
+
+void set_numbers(mlperf::TestSettings& settings, const Numbers& numbers) {
+  settings.scenario = static_cast<mlperf::TestScenario>(numbers.scenario);
+  settings.mode = static_cast<mlperf::TestMode>(numbers.mode);
+#define OSSMARK_WRITE(field) settings.field = numbers.field;
+  OSSMARK_NUMBERS(OSSMARK_WRITE)
+#undef OSSMARK_WRITE
+}
+
+void start_test(const Callbacks& callbacks, const mlperf::TestSettings& settings, const Outputs& outputs) {
+  Sut sut(callbacks, std::string(outputs.sut_name));
+  Qsl qsl(callbacks, outputs);
+  mlperf::LogSettings log;
+  log.log_output.outdir = bytes(outputs.output_dir);
+  log.log_output.prefix = std::string(outputs.log_prefix);
+  log.log_output.copy_summary_to_stdout = outputs.copy_summary_to_stdout;
+  // On by default, and hundreds of megabytes for a long Server run.
+  log.enable_trace = false;
+  try {
+    mlperf::StartTest(&sut, &qsl, settings, log, bytes(outputs.audit_config));
+  } catch (const std::exception& error) {
+    // Unwinding has freed what response ids point to. Before the first query nobody holds one and the caller can be
+    // told; later, another thread may be answering a sample this very moment, and no return from here is safe.
+    if (!sut.issued()) throw;
+    std::fprintf(stderr, "LoadGen failed in the middle of a test: %s; the process ends here\n", error.what());
+    exit_now(2);
+  }
+}
+
+void first_token_complete(rust::Slice<mlperf::QuerySampleResponse> responses) {
+  mlperf::FirstTokenComplete(responses.data(), responses.size());
+}
+
+void samples_complete(rust::Slice<mlperf::QuerySampleResponse> responses) {
+  mlperf::QuerySamplesComplete(responses.data(), responses.size());
+}
+
+void exit_now(int32_t code) {
+  std::fflush(nullptr);
+  std::_Exit(code);
+}
+
+}  // namespace ossmark

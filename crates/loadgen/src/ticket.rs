@@ -1,0 +1,185 @@
+//! One sample of a query as a linear value: it is answered exactly once, in order, or the test is marked as faulty.
+//! Any thread, within what the types allow.
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+use std::mem;
+use std::num::NonZeroUsize;
+
+use crate::faults;
+use crate::ffi::{self, QuerySample, QuerySampleResponse};
+
+/// The state of a [`Ticket`]: [`Issued`] or [`Streaming`].
+pub trait State: sealed::Sealed {}
+
+/// No token has been reported yet.
+#[derive(Debug)]
+pub struct Issued(());
+
+/// The first token has been reported. Not `Send`: LoadGen buffers its log per thread and wants the completion of a sample
+/// from the OS thread that reported the first token (from another one: lost latencies, in accuracy mode a crash).
+#[derive(Debug)]
+pub struct Streaming(PhantomData<*const ()>);
+
+impl State for Issued {}
+impl State for Streaming {}
+
+mod sealed {
+    pub trait Sealed {
+        const STREAMING: bool;
+    }
+    impl Sealed for super::Issued {
+        const STREAMING: bool = false;
+    }
+    impl Sealed for super::Streaming {
+        const STREAMING: bool = true;
+    }
+}
+
+/// The right and the duty to answer one sample, exactly once: [`first_token`](Ticket::first_token), then
+/// [`complete`](Ticket::complete). Two words, no allocation.
+///
+/// A dropped ticket is recorded in [`crate::Faults`] and LoadGen gets an empty answer (0 tokens, which LoadGen logs as an
+/// error), so that the test can end. A leaked ticket (`mem::forget`) makes it wait for ever.
+///
+/// ```compile_fail,E0382
+/// # fn f(ticket: ossmark_loadgen::Ticket<ossmark_loadgen::Streaming>) {
+/// ticket.complete(&[1, 2]);
+/// ticket.complete(&[1, 2]); // used after move
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "dropping a ticket makes the run invalid"]
+pub struct Ticket<S: State> {
+    id: NonZeroUsize,
+    index: usize,
+    state: PhantomData<S>,
+}
+
+impl<S: State> Ticket<S> {
+    /// Index of the sample in the [`crate::SampleLibrary`].
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    pub(crate) fn into_raw(self) -> (usize, usize) {
+        let raw = (self.id.get(), self.index);
+        mem::forget(self);
+        raw
+    }
+
+    /// # Safety
+    /// `raw` came from `into_raw` of a ticket that has since reached state `S`, and is used once.
+    pub(crate) unsafe fn from_raw(raw: (usize, usize)) -> Ticket<S> {
+        let id = NonZeroUsize::new(raw.0).expect("a ticket's id is never zero");
+        Ticket {
+            id,
+            index: raw.1,
+            state: PhantomData,
+        }
+    }
+}
+
+impl Ticket<Issued> {
+    /// Reports the first token, now. `tokens` are those that exist so far, usually one; LoadGen logs them as `token_data`
+    /// in accuracy mode. In Offline, where LoadGen wants no first token, nothing is reported and only the type changes.
+    pub fn first_token(self, tokens: &[u32]) -> Ticket<Streaming> {
+        let raw = self.into_raw();
+        if faults::needs_first_token() {
+            let mut response = [response(raw.0, tokens)];
+            // SAFETY: `raw` is the ticket just consumed, so LoadGen issued the id and nothing has been reported for it;
+            // `tokens` is borrowed over the call.
+            unsafe { ffi::first_token_complete(&mut response) };
+        }
+        // SAFETY: `raw` was consumed above and has had its first token.
+        unsafe { Ticket::from_raw(raw) }
+    }
+}
+
+impl Ticket<Streaming> {
+    /// Completes the sample, now, with all its tokens, the first included. LoadGen counts `tokens.len()` and, where it
+    /// logs responses, writes the ids as int32 little-endian. Fewer than two tokens are an error in LoadGen's log.
+    pub fn complete(self, tokens: &[u32]) {
+        let (id, _) = self.into_raw();
+        let mut response = [response(id, tokens)];
+        // SAFETY: the ticket just consumed had its first token on this thread (a streaming ticket cannot leave it) and was
+        // not completed; `tokens` is borrowed over the call.
+        unsafe { ffi::samples_complete(&mut response) };
+    }
+}
+
+impl<S: State> Drop for Ticket<S> {
+    fn drop(&mut self) {
+        faults::dropped(S::STREAMING, self.index);
+        let mut response = [response(self.id.get(), &[])];
+        if !S::STREAMING && faults::needs_first_token() {
+            // SAFETY: an issued ticket has had nothing reported; there is no data.
+            unsafe { ffi::first_token_complete(&mut response) };
+        }
+        // SAFETY: the ticket was not completed (that consumes it without Drop) and its first token came from this thread:
+        // just now, or earlier, since a streaming ticket cannot leave its thread.
+        unsafe { ffi::samples_complete(&mut response) };
+    }
+}
+
+pub(crate) fn response(id: usize, tokens: &[u32]) -> QuerySampleResponse {
+    QuerySampleResponse {
+        id,
+        data: tokens.as_ptr().expose_provenance(),
+        size: mem::size_of_val(tokens),
+        n_tokens: tokens.len() as i64,
+    }
+}
+
+/// One sample of a query.
+#[derive(Debug)]
+pub struct Sample {
+    /// Index in the [`crate::SampleLibrary`]; it is among those loaded.
+    pub index: usize,
+    /// The right to answer it.
+    pub ticket: Ticket<Issued>,
+}
+
+/// The samples of one query, in LoadGen's order. Nothing is allocated. Dropping it drops the tickets not taken.
+#[derive(Debug)]
+pub struct Samples<'q> {
+    rest: std::slice::Iter<'q, QuerySample>,
+}
+
+impl<'q> Samples<'q> {
+    /// # Safety
+    /// `samples` is a query that LoadGen has just issued, and no other `Samples` is made of it.
+    pub(crate) unsafe fn new(samples: &'q [QuerySample]) -> Samples<'q> {
+        Samples {
+            rest: samples.iter(),
+        }
+    }
+}
+
+impl Iterator for Samples<'_> {
+    type Item = Sample;
+
+    fn next(&mut self) -> Option<Sample> {
+        let sample = self.rest.next()?;
+        // SAFETY: LoadGen issued this id, and the iterator passes each of them only once.
+        let ticket = unsafe { Ticket::from_raw((sample.id, sample.index)) };
+        Some(Sample {
+            index: sample.index,
+            ticket,
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.rest.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Samples<'_> {}
+
+impl Drop for Samples<'_> {
+    fn drop(&mut self) {
+        for sample in self {
+            drop(sample);
+        }
+    }
+}
