@@ -1,0 +1,77 @@
+//! One turn of the engine: plan, execute, resolve, commit. Owns the scheduler, the executor and the steps in flight;
+//! sends nothing. Used on the engine thread.
+
+use std::collections::VecDeque;
+
+use crate::error::EngineError;
+use crate::executor::Executor;
+use crate::resolve::{InFlight, resolve};
+use crate::scheduler::{Draft, Scheduler};
+use crate::types::StepOutputs;
+
+/// The scheduler with its executor.
+pub(crate) struct Pipeline {
+    pub(crate) scheduler: Scheduler,
+    executor: Box<dyn Executor>,
+    in_flight: VecDeque<InFlight>,
+    depth: usize,
+}
+
+impl Pipeline {
+    pub(crate) fn new(scheduler: Scheduler, executor: Box<dyn Executor>, depth: usize) -> Self {
+        Self {
+            scheduler,
+            executor,
+            in_flight: VecDeque::new(),
+            depth,
+        }
+    }
+
+    /// Nothing in flight and nobody waiting or running.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.in_flight.is_empty() && self.scheduler.n_running() + self.scheduler.n_waiting() == 0
+    }
+
+    /// Fills the pipeline, then waits for the oldest step and publishes it. None: there was nothing to do.
+    pub(crate) fn turn(&mut self) -> Result<Option<StepOutputs>, EngineError> {
+        while self.in_flight.len() < self.depth
+            && let Some(draft) = self.scheduler.plan()?
+        {
+            self.execute(draft)?;
+        }
+        let Some(oldest) = self.in_flight.pop_front() else {
+            return Ok(None);
+        };
+        let step = oldest.step;
+        let results = self
+            .executor
+            .wait(oldest.handle)
+            .map_err(|source| EngineError::Step { step, source })?;
+        let results = resolve(&oldest, results, self.scheduler.vocab_size())?;
+        self.scheduler.commit(results).map(Some)
+    }
+
+    fn execute(&mut self, draft: Draft) -> Result<(), EngineError> {
+        let Draft {
+            step, plan, seqs, ..
+        } = draft;
+        let handle = self
+            .executor
+            .submit(plan)
+            .map_err(|source| EngineError::Step { step, source })?;
+        self.in_flight.push_back(InFlight { step, handle, seqs });
+        Ok(())
+    }
+
+    /// Lets the steps in flight end, whatever comes of them: the device must be at rest before its memory goes.
+    pub(crate) fn settle(&mut self) {
+        for step in self.in_flight.drain(..) {
+            if self.executor.wait(step.handle).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,336 @@
+//! Who runs in the next step. Owns all sequences, the block pool and the slots; computes nothing and sends nothing.
+//! Used on the engine thread.
+//!
+//! `plan` decides a step and moves its sequences on as if it had run; `commit` takes in its results, one step late when
+//! two are in flight. First come, first served: everything that runs arrived before everything that waits. Decodes go
+//! first, then the chunks of prompts, then new sequences. When blocks run out the youngest running sequence gives up all
+//! of its own and goes back to the head of the queue with its tokens (preemption by recomputation).
+
+#[cfg(test)]
+mod audit;
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::blocks::{BlockPool, Geometry};
+use crate::error::EngineError;
+use crate::executor::{BlockId, Capacity, Slot, StepPlan};
+use crate::limits::Limits;
+use crate::resolve::{InFlightSeq, SeqStep};
+use crate::sequence::{SeqKey, Sequence};
+use crate::types::{End, Request, SeqOutput, StepOutputs, TokenId};
+
+/// A new sequence is let in only if this share of the pool stays free for those that run to grow into: a preemption costs
+/// the recomputation of a whole sequence. vLLM keeps the same 1%.
+const WATERMARK_SHARE: u32 = 100;
+
+/// A step as decided, before it has a handle.
+pub(crate) struct Draft {
+    pub(crate) step: u64,
+    pub(crate) plan: StepPlan,
+    /// In the order of the plan.
+    pub(crate) seqs: Vec<InFlightSeq>,
+    /// Input tokens that may still be added.
+    budget: u32,
+}
+
+/// All state of the requests that are open.
+pub(crate) struct Scheduler {
+    limits: Limits,
+    geometry: Geometry,
+    max_chunk: u32,
+    stop_tokens: Vec<TokenId>,
+    seqs: HashMap<SeqKey, Sequence>,
+    /// Sorted by key; all arrived after all of `running`.
+    waiting: VecDeque<SeqKey>,
+    /// Sorted by key.
+    running: Vec<SeqKey>,
+    slots: Vec<Slot>,
+    pool: BlockPool,
+    /// Blocks that wait for the end of the last step that reads them.
+    deferred: VecDeque<(u64, Vec<BlockId>)>,
+    /// The last step planned, and the last one committed; counted from 1.
+    planned: u64,
+    committed: u64,
+    next_key: u64,
+    preemptions: u64,
+}
+
+impl Scheduler {
+    /// `max_seqs` sequences run at once; a prompt is computed in chunks of at most `max_chunk` tokens.
+    pub(crate) fn new(
+        capacity: Capacity,
+        stop_tokens: Vec<TokenId>,
+        max_seqs: u32,
+        max_chunk: u32,
+    ) -> Self {
+        Self {
+            limits: Limits(capacity),
+            geometry: Geometry::new(&capacity),
+            max_chunk: max_chunk.min(capacity.max_step_tokens),
+            stop_tokens,
+            seqs: HashMap::new(),
+            waiting: VecDeque::new(),
+            running: Vec::new(),
+            slots: (0..max_seqs).rev().collect(),
+            pool: BlockPool::new(capacity.n_blocks),
+            deferred: VecDeque::new(),
+            planned: 0,
+            committed: 0,
+            next_key: 0,
+            preemptions: 0,
+        }
+    }
+
+    pub(crate) fn n_running(&self) -> usize {
+        self.running.len()
+    }
+
+    pub(crate) fn n_waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(crate) fn pool(&self) -> &BlockPool {
+        &self.pool
+    }
+
+    pub(crate) fn preemptions(&self) -> u64 {
+        self.preemptions
+    }
+
+    pub(crate) fn vocab_size(&self) -> u32 {
+        self.limits.0.vocab_size
+    }
+
+    /// Takes a request in, or returns the refusal of one that can never be answered.
+    pub(crate) fn add(&mut self, request: Request) -> Option<SeqOutput> {
+        if let Err(error) = self.limits.check_request(&request) {
+            let end = Some(End::Failed(error.to_string()));
+            return Some(SeqOutput {
+                id: request.id,
+                n_tokens: 0,
+                end,
+                logits: Vec::new(),
+            });
+        }
+        let max_len = self
+            .limits
+            .max_len(request.prompt.len(), request.max_new_tokens);
+        let key = SeqKey(self.next_key);
+        self.next_key += 1;
+        self.seqs.insert(key, Sequence::new(request, max_len));
+        self.waiting.push_back(key);
+        None
+    }
+
+    /// The next step, or none when nothing can move until a step in flight is committed, or nothing is left to do.
+    pub(crate) fn plan(&mut self) -> Result<Option<Draft>, EngineError> {
+        let step = self.planned + 1;
+        let budget = self.limits.0.max_step_tokens;
+        let mut draft = Draft {
+            step,
+            plan: StepPlan::default(),
+            seqs: Vec::new(),
+            budget,
+        };
+        for decodes in [true, false] {
+            // By index: a preemption shortens the list from its end.
+            let mut i = 0;
+            while i < self.running.len() && draft.budget > 0 {
+                let key = self.running[i];
+                i += 1;
+                let todo = self.seqs[&key].todo();
+                if todo > 0 && (todo == 1) == decodes && self.seqs[&key].last_step < step {
+                    self.schedule(key, &mut draft)?;
+                }
+            }
+        }
+        self.admit(&mut draft);
+        if draft.seqs.is_empty() {
+            let Self {
+                running,
+                waiting,
+                pool,
+                ..
+            } = self;
+            if self.planned == self.committed && !self.seqs.is_empty() {
+                let (running, waiting) = (running.len(), waiting.len());
+                return Err(EngineError::Stuck {
+                    running,
+                    waiting,
+                    free: pool.n_free(),
+                    n_blocks: pool.n_blocks(),
+                });
+            }
+            return Ok(None);
+        }
+        self.planned = step;
+        Ok(Some(draft))
+    }
+
+    /// Puts a running sequence into the step, if need be at the cost of younger ones, or leaves it for a later step.
+    fn schedule(&mut self, key: SeqKey, draft: &mut Draft) -> Result<(), EngineError> {
+        let seq = self.seqs.get_mut(&key).expect("running sequences exist");
+        let behind = seq.blocks.trim(&self.geometry, seq.computed);
+        let last_step = seq.last_step;
+        self.release(behind, last_step)?;
+        while !self.try_chunk(key, draft) {
+            // Blocks that come back with a step in flight are worth waiting for; a preemption is dear.
+            let Some(&victim) = self.running.last().filter(|_| self.deferred.is_empty()) else {
+                return Ok(());
+            };
+            if self.seqs[&victim].last_step == draft.step {
+                return Ok(());
+            }
+            self.preempt(victim)?;
+            if victim == key {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the longest chunk of a sequence that budget and blocks allow. False: not a single token.
+    fn try_chunk(&mut self, key: SeqKey, draft: &mut Draft) -> bool {
+        let seq = self.seqs.get_mut(&key).expect("scheduled sequences exist");
+        let want = seq.todo().min(draft.budget).min(self.max_chunk);
+        let n = seq
+            .blocks
+            .longest_chunk(&self.geometry, seq.computed, want, self.pool.n_free());
+        if n == 0
+            || !seq
+                .blocks
+                .grow(&self.geometry, seq.computed + n, &mut self.pool)
+        {
+            return false;
+        }
+        let slot = seq.slot.expect("scheduled sequences have a slot");
+        let (step_seq, in_flight) = seq.advance(key, slot, n, draft.step);
+        draft.plan.seqs.push(step_seq);
+        draft.seqs.push(in_flight);
+        draft.budget -= n;
+        true
+    }
+
+    /// Lets waiting sequences in, in their order, while there are slots, budget and blocks.
+    fn admit(&mut self, draft: &mut Draft) {
+        if draft.budget == 0 || self.slots.is_empty() || self.waiting.is_empty() {
+            return;
+        }
+        let watermark = self.pool.n_blocks().div_ceil(WATERMARK_SHARE);
+        // Those that are still computing their prompts will take more blocks than they hold now.
+        let missing = |seq: &Sequence| match seq.todo() {
+            0 | 1 => 0,
+            _ => self
+                .geometry
+                .peak(seq.len(), self.max_chunk)
+                .saturating_sub(seq.blocks.n_blocks()),
+        };
+        let mut reserved: u32 = self
+            .running
+            .iter()
+            .map(|key| missing(&self.seqs[key]))
+            .sum();
+        while draft.budget > 0
+            && let Some(&key) = self.waiting.front()
+            && let Some(&slot) = self.slots.last()
+        {
+            let seq = self.seqs.get_mut(&key).expect("waiting sequences exist");
+            // Preempted while its last token was under way: it may be its last.
+            if seq.pending > 0 {
+                return;
+            }
+            let need = self.geometry.peak(seq.len(), self.max_chunk);
+            let room = self.pool.n_free().saturating_sub(reserved);
+            // Alone it may have all: that it fits was checked when it came.
+            if !self.running.is_empty() && room < need.saturating_add(watermark) {
+                return;
+            }
+            seq.slot = Some(slot);
+            if !self.try_chunk(key, draft) {
+                self.seqs
+                    .get_mut(&key)
+                    .expect("waiting sequences exist")
+                    .slot = None;
+                return;
+            }
+            reserved += need.saturating_sub(self.seqs[&key].blocks.n_blocks());
+            self.waiting.pop_front();
+            self.slots.pop();
+            self.running.push(key);
+        }
+    }
+
+    /// Takes slot and blocks from the youngest running sequence; tokens, random numbers and steps in flight stay valid.
+    fn preempt(&mut self, victim: SeqKey) -> Result<(), EngineError> {
+        self.running.pop();
+        self.waiting.push_front(victim);
+        self.preemptions += 1;
+        let seq = self.seqs.get_mut(&victim).expect("running sequences exist");
+        seq.computed = 0;
+        let (blocks, last_step) = (seq.blocks.take_all(), seq.last_step);
+        self.slots.extend(seq.slot.take());
+        self.release(blocks, last_step)
+    }
+
+    /// Gives blocks back once `last_step` is over.
+    fn release(&mut self, blocks: Vec<BlockId>, last_step: u64) -> Result<(), EngineError> {
+        if last_step <= self.committed {
+            self.pool.release(&blocks)?;
+        } else if !blocks.is_empty() {
+            self.deferred.push_back((last_step, blocks));
+        }
+        Ok(())
+    }
+
+    /// Takes in the results of the oldest step in flight.
+    pub(crate) fn commit(&mut self, results: Vec<SeqStep>) -> Result<StepOutputs, EngineError> {
+        self.committed += 1;
+        for (last_step, blocks) in std::mem::take(&mut self.deferred) {
+            self.release(blocks, last_step)?;
+        }
+        let mut out = StepOutputs::default();
+        for SeqStep { key, token, logits } in results {
+            // It ended with the step before this one: this is the overshoot.
+            let Some(seq) = self.seqs.get_mut(&key) else {
+                continue;
+            };
+            let mut end = None;
+            if let Some(token) = token {
+                seq.pending -= 1;
+                seq.generated.push(token);
+                out.tokens.push(token);
+                if self.stop_tokens.contains(&token) {
+                    end = Some(End::Stop);
+                } else if seq.host_len() == seq.max_len {
+                    end = Some(End::Length);
+                }
+            }
+            let n_tokens = u32::from(token.is_some());
+            if n_tokens > 0 || !logits.is_empty() {
+                let ended = end.is_some();
+                out.outputs.push(SeqOutput {
+                    id: seq.request.id,
+                    n_tokens,
+                    end,
+                    logits,
+                });
+                if ended {
+                    self.finish(key)?;
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    fn finish(&mut self, key: SeqKey) -> Result<(), EngineError> {
+        let mut seq = self.seqs.remove(&key).expect("a sequence ends once");
+        match seq.slot {
+            Some(slot) => {
+                self.slots.push(slot);
+                self.running.retain(|&k| k != key);
+            }
+            None => self.waiting.retain(|&k| k != key),
+        }
+        self.release(seq.blocks.take_all(), seq.last_step)
+    }
+}
