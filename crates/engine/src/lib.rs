@@ -1,4 +1,37 @@
 //! The in-process inference engine: model, weights, KV blocks, scheduler, and the device operations behind `Ops`.
 
+mod blocks;
+mod engine;
+mod error;
 pub mod executor;
+pub mod fake;
+mod limits;
+mod pipeline;
+mod resolve;
+mod rng;
+mod scheduler;
+mod sequence;
+mod stats;
 pub mod types;
+
+// Numerics: everything that computes a step.
+pub mod batch;
+pub mod config;
+pub mod cpu;
+pub mod load_error;
+mod load;
+pub mod model;
+pub mod mxfp4;
+pub mod ops;
+pub mod rope;
+mod runner;
+pub mod weights;
+
+pub use load::{CpuSettings, Dtype, LoadedModel, ModelInfo, load_cpu};
+pub use load_error::LoadError;
+
+pub use blocks::BlockError;
+pub use engine::{Engine, EngineSettings};
+pub use error::{Closed, EngineError};
+pub use limits::{RequestError, check_sampling};
+pub use stats::EngineStats;

@@ -1,0 +1,370 @@
+//! [`Ops`] on the CPU: the reference that every device is compared with, fast enough for small models.
+//!
+//! Activations are f32 in memory in both modes; bf16 mode rounds where [`Ops`] says. Weights stay in their memory maps
+//! as shipped and are decoded row by row. Runs inside the caller's rayon pool.
+
+mod attention;
+mod experts;
+mod lanes;
+mod pointwise;
+mod product;
+mod sample;
+mod tiles;
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use pulp::Arch;
+
+pub use self::experts::CpuRouting;
+use self::attention::KvPool;
+use self::experts::swiglu;
+use self::lanes::{LANES, Lanes, Rounding};
+use self::pointwise::Turn;
+use self::product::{Job, run, split};
+pub use self::tiles::Tiles;
+use crate::batch::StepBatch;
+use crate::config::{LayerKind, ModelConfig};
+use crate::executor::{Capacity, ExecError, InputToken, StepHandle};
+use crate::load_error::LoadError;
+use crate::mxfp4;
+use crate::ops::{Done, KvLayer, Ops};
+use crate::rope::Rope;
+use crate::types::TokenId;
+use crate::weights::{DenseTensor, ExpertSources, LinearSource};
+
+/// Bytes of one KV block.
+#[must_use]
+pub fn kv_block_bytes(config: &ModelConfig, block_size: usize) -> usize {
+    4 * attention::block_elements(group_layers(config), block_size, config.kv_heads, config.head_dim)
+}
+
+/// Layers of the larger layer group.
+fn group_layers(config: &ModelConfig) -> usize {
+    let full = config.layers.iter().filter(|k| **k == LayerKind::Full).count();
+    full.max(config.layers.len() - full)
+}
+
+/// The CPU as a device.
+pub struct CpuOps {
+    arch: Arch,
+    threads: usize,
+    rounding: Rounding,
+    config: ModelConfig,
+    rope: Rope,
+    kv: KvPool,
+    batch: StepBatch,
+    /// Of the step's tiles, `head_dim / 2` each.
+    turns: Vec<Turn>,
+    last_token: Vec<TokenId>,
+    sampled: Vec<TokenId>,
+    ended: VecDeque<(StepHandle, Vec<TokenId>)>,
+}
+
+/// A matrix in its memory map.
+pub struct CpuLinear {
+    parts: Vec<DenseTensor>,
+    bias: Vec<f32>,
+    rows: usize,
+    cols: usize,
+}
+
+impl CpuLinear {
+    #[inline(always)]
+    fn decode_row(&self, mut row: usize, into: &mut [f32]) {
+        for part in &self.parts {
+            if row < part.rows() {
+                return part.decode_row(row, into);
+            }
+            row -= part.rows();
+        }
+    }
+}
+
+impl CpuOps {
+    /// Plans the KV pool and the slots of `capacity`; `bf16` rounds activations.
+    #[must_use]
+    pub fn new(config: &ModelConfig, capacity: &Capacity, bf16: bool, threads: usize) -> Self {
+        let block_size = capacity.block_size as usize;
+        let layers = group_layers(config);
+        Self {
+            arch: Arch::new(),
+            threads,
+            rounding: Rounding { bf16 },
+            rope: Rope::new(config.head_dim, config.rope_theta, config.yarn.as_ref()),
+            kv: KvPool::new(
+                capacity.n_blocks as usize,
+                layers,
+                block_size,
+                config.kv_heads,
+                config.head_dim,
+                config.window,
+            ),
+            config: config.clone(),
+            batch: StepBatch::default(),
+            turns: Vec::new(),
+            last_token: vec![0; capacity.max_seqs as usize],
+            sampled: Vec::new(),
+            ended: VecDeque::new(),
+        }
+    }
+
+    /// Jobs to cut a product into: some more than threads, so that they end together.
+    fn parts(&self, matrices: usize) -> usize {
+        if self.threads == 1 { 1 } else { (4 * self.threads).div_ceil(matrices.max(1)) }
+    }
+}
+
+impl Ops for CpuOps {
+    type Buf = Tiles;
+    type Vector = Vec<f32>;
+    type Linear = CpuLinear;
+    type Experts = ExpertSources;
+    type Routing = CpuRouting;
+
+    fn vector(&mut self, source: &DenseTensor) -> Result<Vec<f32>, LoadError> {
+        Ok(source.to_vec())
+    }
+
+    fn linear_weights(&mut self, source: &LinearSource) -> Result<CpuLinear, LoadError> {
+        Ok(CpuLinear {
+            rows: source.weight.iter().map(DenseTensor::rows).sum(),
+            cols: source.weight[0].cols(),
+            bias: source.bias.iter().flat_map(DenseTensor::to_vec).collect(),
+            parts: source.weight.clone(),
+        })
+    }
+
+    fn expert_weights(&mut self, source: &ExpertSources) -> Result<ExpertSources, LoadError> {
+        Ok(source.clone())
+    }
+
+    fn buf(&mut self, rows: usize, cols: usize) -> Result<Tiles, LoadError> {
+        Ok(Tiles::new(rows, cols))
+    }
+
+    fn routing(&mut self, rows: usize) -> Result<CpuRouting, LoadError> {
+        let c = &self.config;
+        Ok(CpuRouting::new(rows, c.top_k, c.experts, c.hidden, c.intermediate))
+    }
+
+    fn begin(&mut self, batch: &StepBatch) -> Done {
+        self.batch.clone_from(batch);
+        self.sampled.clear();
+        self.turns.clear();
+        for positions in batch.positions.chunks(LANES) {
+            for f in &self.rope.inv_freq {
+                let mut turn = Turn { cos: Lanes::ZERO, sin: Lanes::ZERO };
+                for (l, p) in positions.iter().enumerate() {
+                    // The angle is rounded to f32 before it is used, as in Hugging Face's code.
+                    let (sin, cos) = (*p as f32 * f).sin_cos();
+                    turn.cos.0[l] = cos * self.rope.concentration;
+                    turn.sin.0[l] = sin * self.rope.concentration;
+                }
+                self.turns.push(turn);
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, step: StepHandle) -> Done {
+        self.ended.push_back((step, std::mem::take(&mut self.sampled)));
+        Ok(())
+    }
+
+    fn tokens(&mut self, step: StepHandle) -> Result<Vec<TokenId>, ExecError> {
+        match self.ended.pop_front() {
+            Some((ended, tokens)) if ended == step => Ok(tokens),
+            _ => Err(ExecError(format!("step {} was waited for out of order", step.0))),
+        }
+    }
+
+    fn read(&mut self, buf: &Tiles, rows: usize) -> Result<Vec<f32>, ExecError> {
+        Ok((0..rows).flat_map(|r| buf.row(r)).collect())
+    }
+
+    fn write(&mut self, buf: &mut Tiles, values: &[f32]) -> Done {
+        for (r, row) in values.chunks_exact(buf.cols).enumerate() {
+            buf.row_mut(r).zip(row).for_each(|(to, from)| *to = *from);
+        }
+        Ok(())
+    }
+
+    fn embed(&mut self, table: &CpuLinear, out: &mut Tiles) -> Done {
+        let mut row = vec![0.0; table.cols];
+        for (r, input) in self.batch.tokens.iter().enumerate() {
+            let token = match *input {
+                InputToken::Known(t) => t,
+                InputToken::FromPrevious(slot) => self.last_token[slot as usize],
+            } as usize;
+            table.decode_row(if token < table.rows { token } else { 0 }, &mut row);
+            out.row_mut(r).zip(&row).for_each(|(to, from)| *to = *from);
+        }
+        Ok(())
+    }
+
+    fn rmsnorm(&mut self, x: &Tiles, weight: &Vec<f32>, rows: usize, out: &mut Tiles) -> Done {
+        let (cols, eps, rounding, arch) = (x.cols, self.config.norm_eps, self.rounding, self.arch);
+        let jobs = x.first(rows).chunks_exact(cols).zip(out.first_mut(rows).chunks_exact_mut(cols)).collect();
+        run(jobs, rows * cols, |(x, out)| arch.dispatch(|| pointwise::rmsnorm(x, weight, eps, rounding, out)));
+        Ok(())
+    }
+
+    fn add(&mut self, x: &mut Tiles, delta: &Tiles) -> Done {
+        let (cols, rows, rounding, arch) = (x.cols, self.batch.rows(), self.rounding, self.arch);
+        let jobs = x.first_mut(rows).chunks_exact_mut(cols).zip(delta.first(rows).chunks_exact(cols)).collect();
+        run(jobs, rows * cols, |(x, delta)| arch.dispatch(|| pointwise::add(x, delta, rounding)));
+        Ok(())
+    }
+
+    fn linear(&mut self, x: &Tiles, w: &CpuLinear, rows: usize, out: &mut Tiles) -> Done {
+        let (rounding, arch) = (self.rounding, self.arch);
+        let mut jobs = Vec::new();
+        split(&mut jobs, 0, (w.rows, 1, self.parts(1)), x.first(rows), out.first_mut(rows));
+        run(jobs, rows * w.rows * w.cols, |job: Job<'_>| {
+            arch.dispatch(|| {
+                job.run(
+                    w.cols,
+                    1,
+                    |_, row, into| w.decode_row(row, into),
+                    |_, first, sums, out| {
+                        for (r, (o, sum)) in out.iter_mut().zip(sums).enumerate() {
+                            let bias = w.bias.get(first + r).copied().unwrap_or(0.0);
+                            *o = rounding.apply(sum.map(|s| s + bias));
+                        }
+                    },
+                );
+            });
+        });
+        Ok(())
+    }
+
+    fn rope(&mut self, qkv: &mut Tiles) -> Done {
+        let c = &self.config;
+        let (cols, rows, rounding, arch) = (qkv.cols, self.batch.rows(), self.rounding, self.arch);
+        let (turning, half) = ((c.heads + c.kv_heads) * c.head_dim, c.head_dim / 2);
+        let jobs = qkv.first_mut(rows).chunks_exact_mut(cols).zip(self.turns.chunks_exact(half)).collect();
+        run(jobs, rows * cols, |(tile, turns)| {
+            arch.dispatch(|| pointwise::rope(&mut tile[..turning], turns, rounding));
+        });
+        Ok(())
+    }
+
+    fn kv_write(&mut self, qkv: &Tiles, layer: KvLayer) -> Done {
+        self.kv.write(qkv, layer, &self.batch);
+        Ok(())
+    }
+
+    fn attention(&mut self, qkv: &Tiles, layer: KvLayer, sinks: &Vec<f32>, out: &mut Tiles) -> Done {
+        let (kv, batch, rounding, arch) = (&self.kv, &self.batch, self.rounding, self.arch);
+        let (kv_heads, rows, cols) = (self.config.kv_heads, batch.rows(), out.cols);
+        let seen: usize = batch.positions.iter().map(|p| *p as usize + 1).sum();
+        let jobs: Vec<_> = out.first_mut(rows).chunks_exact_mut(cols / kv_heads).enumerate().collect();
+        run(jobs, 2 * seen * cols, |(i, out)| {
+            let place = (i / kv_heads, i % kv_heads);
+            arch.dispatch(|| kv.attend(place, qkv, layer, sinks, batch, rounding, out));
+        });
+        Ok(())
+    }
+
+    fn route(&mut self, logits: &Tiles, routing: &mut CpuRouting) -> Done {
+        let rows = self.batch.rows();
+        self.arch.dispatch(|| routing.route(logits, rows));
+        Ok(())
+    }
+
+    fn experts_up(&mut self, x: &Tiles, w: &ExpertSources, routing: &mut CpuRouting) -> Done {
+        routing.gather(x);
+        let (rounding, arch, limit) = (self.rounding, self.arch, self.config.swiglu_limit);
+        let rows = 2 * self.config.intermediate;
+        let mut jobs = Vec::new();
+        let parts = self.parts(routing.groups.len());
+        let mut h = routing.h.data.as_mut_slice();
+        for (e, first, n) in &routing.groups {
+            let out = h.split_off_mut(..n * routing.h.cols).unwrap_or_default();
+            let x = &routing.x.data[first * x.cols..][..n * x.cols];
+            split(&mut jobs, *e, (rows, 2, parts), x, out);
+        }
+        run(jobs, routing.row_at.len() * rows * x.cols, |job: Job<'_>| {
+            arch.dispatch(|| {
+                job.run(
+                    x.cols,
+                    2,
+                    |e, row, into| decode_expert_row(&w.up, e * rows + row, into),
+                    |e, first, sums, out| {
+                        let mut bias = [0.0; 8];
+                        w.up_bias.decode(e * rows + first, &mut bias[..2 * out.len()]);
+                        let sum = |i: usize| rounding.apply(sums[i].map(|s| s + bias[i]));
+                        for (i, o) in out.iter_mut().enumerate() {
+                            *o = rounding.apply(swiglu(sum(2 * i), sum(2 * i + 1), limit));
+                        }
+                    },
+                );
+            });
+        });
+        Ok(())
+    }
+
+    fn experts_down(&mut self, routing: &mut CpuRouting, w: &ExpertSources, out: &mut Tiles) -> Done {
+        let (rounding, arch) = (self.rounding, self.arch);
+        let (rows, cols) = (self.config.hidden, self.config.intermediate);
+        let mut jobs = Vec::new();
+        let parts = self.parts(routing.groups.len());
+        let mut y = routing.y.data.as_mut_slice();
+        for (e, first, n) in &routing.groups {
+            let out = y.split_off_mut(..n * rows).unwrap_or_default();
+            split(&mut jobs, *e, (rows, 1, parts), &routing.h.data[first * cols..][..n * cols], out);
+        }
+        run(jobs, routing.row_at.len() * rows * cols, |job: Job<'_>| {
+            arch.dispatch(|| {
+                job.run(
+                    cols,
+                    1,
+                    |e, row, into| decode_expert_row(&w.down, e * rows + row, into),
+                    |e, first, sums, out| {
+                        let mut bias = [0.0; 8];
+                        w.down_bias.decode(e * rows + first, &mut bias[..out.len()]);
+                        for ((o, sum), bias) in out.iter_mut().zip(sums).zip(bias) {
+                            *o = rounding.apply(sum.map(|s| s + bias));
+                        }
+                    },
+                );
+            });
+        });
+        let n = self.batch.rows();
+        let jobs: Vec<_> = out.first_mut(n).chunks_exact_mut(rows).enumerate().collect();
+        let routing = &*routing;
+        run(jobs, n * rows * routing.top_k, |(tile, out)| arch.dispatch(|| routing.combine(tile, rounding, out)));
+        Ok(())
+    }
+
+    fn gather_rows(&mut self, x: &Tiles, heads: Range<usize>, out: &mut Tiles) -> Done {
+        for (to, head) in self.batch.heads[heads].iter().enumerate() {
+            out.row_mut(to).zip(x.row(head.row as usize)).for_each(|(to, from)| *to = from);
+        }
+        Ok(())
+    }
+
+    fn sample(&mut self, logits: &Tiles, heads: Range<usize>) -> Done {
+        let wanted = self.batch.heads[heads].iter().enumerate().filter_map(|(i, h)| Some((i, h.sample?)));
+        let wanted: Vec<_> = wanted.collect();
+        let first = self.sampled.len();
+        self.sampled.resize(first + wanted.len(), 0);
+        let arch = self.arch;
+        let jobs: Vec<_> = wanted.iter().zip(&mut self.sampled[first..]).collect();
+        run(jobs, wanted.len() * logits.cols * 16, |((row, (_, spec)), token)| {
+            let mut logits: Vec<f32> = logits.row(*row).collect();
+            *token = arch.dispatch(|| sample::sample(&mut logits, spec));
+        });
+        for ((_, (slot, _)), token) in wanted.iter().zip(&self.sampled[first..]) {
+            self.last_token[*slot as usize] = *token;
+        }
+        Ok(())
+    }
+}
+
+#[inline(always)]
+fn decode_expert_row(w: &crate::weights::PackedTensor, row: usize, into: &mut [f32]) {
+    let (blocks, scales) = w.row(row);
+    mxfp4::decode(blocks, scales, into);
+}

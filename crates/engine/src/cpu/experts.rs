@@ -1,0 +1,134 @@
+//! Mixture of experts: rows are grouped by expert, so that an expert's weights are decoded once for all its rows.
+
+use super::lanes::{LANES, Lanes, Rounding, exp};
+use super::tiles::Tiles;
+
+const NOBODY: u32 = u32::MAX;
+
+/// Where the rows of a step went, and the experts' intermediate values. Places are rows of tiles; a tile belongs to one
+/// expert.
+pub struct CpuRouting {
+    pub(super) top_k: usize,
+    experts: usize,
+    /// Weight and place of each row's choices, best first, `top_k` a row.
+    pub(super) weights: Vec<f32>,
+    pub(super) places: Vec<u32>,
+    chosen: Vec<u32>,
+    /// Row at each place, or `NOBODY`.
+    pub(super) row_at: Vec<u32>,
+    /// Expert, first tile and number of tiles, in the order of experts.
+    pub(super) groups: Vec<(usize, usize, usize)>,
+    pub(super) x: Tiles,
+    pub(super) h: Tiles,
+    pub(super) y: Tiles,
+}
+
+impl CpuRouting {
+    pub(super) fn new(rows: usize, top_k: usize, experts: usize, hidden: usize, intermediate: usize) -> Self {
+        let pairs = rows * top_k;
+        // Each expert that is used at all leaves at most one tile partly empty.
+        let places = pairs + pairs.min(experts) * (LANES - 1);
+        Self {
+            top_k,
+            experts,
+            weights: Vec::with_capacity(pairs),
+            places: Vec::with_capacity(pairs),
+            chosen: Vec::with_capacity(pairs),
+            row_at: Vec::with_capacity(places),
+            groups: Vec::with_capacity(experts),
+            x: Tiles::new(places, hidden),
+            h: Tiles::new(places, intermediate),
+            y: Tiles::new(places, hidden),
+        }
+    }
+
+
+    /// Chooses experts for the first `rows` rows and lays out their places.
+    pub(super) fn route(&mut self, logits: &Tiles, rows: usize) {
+        self.weights.clear();
+        self.chosen.clear();
+        let mut row_logits = Vec::with_capacity(self.experts);
+        for row in 0..rows {
+            row_logits.clear();
+            row_logits.extend(logits.row(row));
+            let first = self.chosen.len();
+            for _ in 0..self.top_k {
+                let mut best: Option<usize> = None;
+                for (e, l) in row_logits.iter().enumerate() {
+                    let taken = self.chosen[first..].contains(&(e as u32));
+                    // A NaN never wins; the row it came from carries it on in its residual, to the check of the logits.
+                    if !taken && best.is_none_or(|b| *l > row_logits[b]) {
+                        best = Some(e);
+                    }
+                }
+                self.chosen.push(best.unwrap_or(0) as u32);
+            }
+            let max = row_logits[self.chosen[first] as usize];
+            let start = self.weights.len();
+            self.weights.extend(self.chosen[first..].iter().map(|e| exp(row_logits[*e as usize] - max)));
+            let total: f32 = self.weights[start..].iter().sum();
+            self.weights[start..].iter_mut().for_each(|w| *w /= total);
+        }
+        self.lay_out();
+    }
+
+    fn lay_out(&mut self) {
+        let mut counts = vec![0_usize; self.experts];
+        self.chosen.iter().for_each(|e| counts[*e as usize] += 1);
+        self.groups.clear();
+        let mut next = vec![0_usize; self.experts];
+        let mut tiles = 0;
+        for (e, n) in counts.into_iter().enumerate().filter(|(_, n)| *n > 0) {
+            next[e] = tiles * LANES;
+            self.groups.push((e, tiles, n.div_ceil(LANES)));
+            tiles += n.div_ceil(LANES);
+        }
+        self.row_at.clear();
+        self.row_at.resize(tiles * LANES, NOBODY);
+        self.places.clear();
+        for (pair, e) in self.chosen.iter().enumerate() {
+            let place = &mut next[*e as usize];
+            self.row_at[*place] = (pair / self.top_k) as u32;
+            self.places.push(*place as u32);
+            *place += 1;
+        }
+    }
+
+    /// Copies each place's row of `x`.
+    pub(super) fn gather(&mut self, x: &Tiles) {
+        for (places, tile) in self.row_at.chunks_exact(LANES).zip(self.x.data.chunks_exact_mut(x.cols)) {
+            for (lane, row) in places.iter().enumerate().filter(|(_, row)| **row != NOBODY) {
+                for (to, from) in tile.iter_mut().zip(x.row(*row as usize)) {
+                    to.0[lane] = from;
+                }
+            }
+        }
+    }
+
+    /// The weighted sum for the rows of output tile `tile`.
+    #[inline(always)]
+    pub(super) fn combine(&self, tile: usize, rounding: Rounding, out: &mut [Lanes]) {
+        let rows = (self.weights.len() / self.top_k - tile * LANES).min(LANES);
+        out.fill(Lanes::ZERO);
+        for lane in 0..rows {
+            let pairs = (tile * LANES + lane) * self.top_k..(tile * LANES + lane + 1) * self.top_k;
+            for (w, place) in self.weights[pairs.clone()].iter().zip(&self.places[pairs]) {
+                for (o, y) in out.iter_mut().zip(self.y.row(*place as usize)) {
+                    o.0[lane] = w.mul_add(y, o.0[lane]);
+                }
+            }
+        }
+        out.iter_mut().for_each(|o| *o = rounding.apply(*o));
+    }
+}
+
+/// gpt-oss's clamped SwiGLU. Gate has no lower bound (gpt_oss/torch/model.py, `swiglu`).
+#[inline(always)]
+pub(super) fn swiglu(gate: Lanes, up: Lanes, limit: f32) -> Lanes {
+    gate.zip(up, |g, u| {
+        let g = if g > limit { limit } else { g };
+        let u = if u > limit { limit } else { u };
+        let u = if u < -limit { -limit } else { u };
+        g / (1.0 + exp(-1.702 * g)) * (u + 1.0)
+    })
+}

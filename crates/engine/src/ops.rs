@@ -1,0 +1,170 @@
+//! The device operations: the seam between the model and the hardware that computes it.
+//!
+//! `model::forward` is written once over this trait, so that two devices can disagree in one operation only. Rules for
+//! every step operation:
+//! - it does not allocate device memory, does not synchronise and returns nothing to the host; `Err` means that the
+//!   device is lost;
+//! - it works on the rows of the step given to [`Ops::begin`] (`n` below); whatever lies in a buffer's rows beyond `n` is
+//!   neither read nor defined;
+//! - a row's result does not depend on the other rows of the step, to the bit: reductions run in an order that
+//!   depends on widths and positions alone.
+//!
+//! Rounding: sums are f32. With bf16 activations, every value an operation writes to a [`Ops::Buf`] or to the KV pool is
+//! rounded to bf16 once, to nearest even, unless its doc says otherwise; with f32 activations nothing is rounded.
+//! Hugging Face's eager bf16 code rounds at these points too, and inside operations as well; fewer roundings only bring
+//! the result closer to f32. Weights are exact. The layout inside a buffer is the device's own affair.
+//!
+//! Used on the engine thread only.
+
+use std::ops::Range;
+
+use crate::batch::StepBatch;
+use crate::config::LayerKind;
+use crate::executor::{ExecError, StepHandle};
+use crate::load_error::LoadError;
+use crate::types::TokenId;
+use crate::weights::{DenseTensor, ExpertSources, LinearSource};
+
+/// What [`Ops::sample`] writes instead of a token when a row's logits are not all finite.
+pub const BAD_LOGITS: TokenId = TokenId::MAX;
+
+/// A layer's place in the KV pool: the `index`-th layer of its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KvLayer {
+    /// Which block tables it uses, and what it sees.
+    pub kind: LayerKind,
+    /// Place in a block.
+    pub index: usize,
+}
+
+/// What a step operation gives back.
+pub type Done = Result<(), ExecError>;
+
+/// A device that holds weights, activations, the KV pool, the step's metadata and the last token of each slot.
+pub trait Ops: Send {
+    /// Activations: `rows` x `cols`, one row per row of the step.
+    type Buf: Send;
+    /// A vector of weights.
+    type Vector: Send;
+    /// A matrix of weights `[out, in]` with an optional bias `[out]`.
+    type Linear: Send;
+    /// The experts of a layer, in MXFP4.
+    type Experts: Send;
+    /// Which experts the rows of the step go to, with which weight, and the experts' intermediate values.
+    type Routing: Send;
+
+    // Load time: these may allocate.
+
+    /// Takes a vector.
+    fn vector(&mut self, source: &DenseTensor) -> Result<Self::Vector, LoadError>;
+    /// Takes a matrix.
+    fn linear_weights(&mut self, source: &LinearSource) -> Result<Self::Linear, LoadError>;
+    /// Takes a layer's experts.
+    fn expert_weights(&mut self, source: &ExpertSources) -> Result<Self::Experts, LoadError>;
+    /// Plans a buffer for up to `rows` rows.
+    fn buf(&mut self, rows: usize, cols: usize) -> Result<Self::Buf, LoadError>;
+    /// Plans the routing of up to `rows` rows.
+    fn routing(&mut self, rows: usize) -> Result<Self::Routing, LoadError>;
+
+    // A step's ends.
+
+    /// Takes the step's metadata into fixed buffers. Two steps may be open: this one and the one before.
+    fn begin(&mut self, batch: &StepBatch) -> Done;
+    /// Closes the step: its tokens can then be had by [`Ops::tokens`].
+    fn end(&mut self, step: StepHandle) -> Done;
+    /// Waits for a closed step, in order, and gives what [`Ops::sample`] chose, in the order of the step's heads.
+    fn tokens(&mut self, step: StepHandle) -> Result<Vec<TokenId>, ExecError>;
+    /// Waits, and copies the first `rows` rows out as f32, row after row. For debugging and tests.
+    fn read(&mut self, buf: &Self::Buf, rows: usize) -> Result<Vec<f32>, ExecError>;
+    /// Waits, and fills the first rows from row-major values. For tests of single operations.
+    fn write(&mut self, buf: &mut Self::Buf, values: &[f32]) -> Done;
+
+    // Step operations.
+
+    /// `out[r] = table[token of row r]`. A token that is not in the table (after [`BAD_LOGITS`]) reads row 0.
+    fn embed(&mut self, table: &Self::Linear, out: &mut Self::Buf) -> Done;
+
+    /// `out = x / sqrt(mean(x^2) + eps) * weight`, all in f32, rounded once at the end. Works on the first `rows` rows.
+    fn rmsnorm(&mut self, x: &Self::Buf, weight: &Self::Vector, rows: usize, out: &mut Self::Buf) -> Done;
+
+    /// `x += delta`: the residual stream, rounded.
+    fn add(&mut self, x: &mut Self::Buf, delta: &Self::Buf) -> Done;
+
+    /// [`Ops::add`], then [`Ops::rmsnorm`] of the rounded sum, for all rows of the step.
+    fn add_rmsnorm(
+        &mut self,
+        x: &mut Self::Buf,
+        delta: &Self::Buf,
+        weight: &Self::Vector,
+        rows: usize,
+        out: &mut Self::Buf,
+    ) -> Done {
+        self.add(x, delta)?;
+        self.rmsnorm(x, weight, rows, out)
+    }
+
+    /// `out = x W^T + b` on the first `rows` rows, rounded once after the bias.
+    fn linear(&mut self, x: &Self::Buf, w: &Self::Linear, rows: usize, out: &mut Self::Buf) -> Done;
+
+    /// Rotates the q and k heads of `qkv` in place (NeoX halves, YaRN, see [`crate::rope::Rope`]). Angle, cosine and
+    /// sine in f32; rounded once.
+    fn rope(&mut self, qkv: &mut Self::Buf) -> Done;
+
+    /// Copies the k and v heads of `qkv` to their positions in the KV pool. Exact.
+    fn kv_write(&mut self, qkv: &Self::Buf, layer: KvLayer) -> Done;
+
+    /// [`Ops::linear`], [`Ops::rope`] and [`Ops::kv_write`].
+    fn qkv(&mut self, x: &Self::Buf, w: &Self::Linear, layer: KvLayer, rows: usize, qkv: &mut Self::Buf) -> Done {
+        self.linear(x, w, rows, qkv)?;
+        self.rope(qkv)?;
+        self.kv_write(qkv, layer)
+    }
+
+    /// `out[r, h] = softmax([q_h k^T / sqrt(head_dim), sink_h]) v` without the sink's column, over the positions that
+    /// row `r` sees in the pool, its own included; query head `h` reads kv head `h / (heads / kv_heads)`. Scores and
+    /// probabilities stay f32; the result is rounded.
+    fn attention(&mut self, qkv: &Self::Buf, layer: KvLayer, sinks: &Self::Vector, out: &mut Self::Buf) -> Done;
+
+    /// Picks the `top_k` largest of each row's router logits (the lower expert of equals) and their softmax, which
+    /// stays f32, and groups the rows by expert.
+    fn route(&mut self, logits: &Self::Buf, routing: &mut Self::Routing) -> Done;
+
+    /// For each row and each of its experts: `gate, up` = interleaved rows of `x W1^T + b1` (rounded), `gate` at most
+    /// `limit`, `up` within `±limit`, `gate * sigmoid(1.702 gate) * (up + 1)` (rounded), kept in `routing`.
+    fn experts_up(&mut self, x: &Self::Buf, w: &Self::Experts, routing: &mut Self::Routing) -> Done;
+
+    /// `out = sum over the row's experts, best first, of weight * (h W2^T + b2)`: each product with its bias rounded,
+    /// the weighted sum in f32 and rounded once.
+    fn experts_down(&mut self, routing: &mut Self::Routing, w: &Self::Experts, out: &mut Self::Buf) -> Done;
+
+    /// Router, [`Ops::route`], [`Ops::experts_up`] and [`Ops::experts_down`].
+    #[allow(clippy::too_many_arguments)]
+    fn moe(
+        &mut self,
+        x: &Self::Buf,
+        router: &Self::Linear,
+        experts: &Self::Experts,
+        rows: usize,
+        logits: &mut Self::Buf,
+        routing: &mut Self::Routing,
+        out: &mut Self::Buf,
+    ) -> Done {
+        self.linear(x, router, rows, logits)?;
+        self.route(logits, routing)?;
+        self.experts_up(x, experts, routing)?;
+        self.experts_down(routing, experts, out)
+    }
+
+    /// Copies the rows of the step's heads `heads` to the first rows of `out`. Exact.
+    fn gather_rows(&mut self, x: &Self::Buf, heads: Range<usize>, out: &mut Self::Buf) -> Done;
+
+    /// Chooses a token for those of the step's heads `heads` that ask for one, from the first rows of `logits`, and
+    /// keeps it for its slot. Greedy: the largest logit, the lowest id of equals. Otherwise the weights are
+    /// `exp((logit - max) / temperature)`; top-k keeps the k largest, then top-p the smallest set of the largest whose
+    /// share of what top-k kept reaches p (lower ids first among equals); the token is where the running sum of the
+    /// kept weights, in vocabulary order over fixed blocks of [`SAMPLE_BLOCK`] ids, passes `uniform * total`.
+    fn sample(&mut self, logits: &Self::Buf, heads: Range<usize>) -> Done;
+}
+
+/// Ids in a block of [`Ops::sample`]'s running sums.
+pub const SAMPLE_BLOCK: usize = 1024;

@@ -1,0 +1,76 @@
+//! Runs plans: flattens a step, sends it through the model, and hands out what was sampled. Engine thread.
+
+use std::collections::VecDeque;
+
+use crate::batch::StepBatch;
+use crate::executor::{Capacity, ExecError, Executor, StepHandle, StepPlan, StepTokens};
+use crate::model::Model;
+use crate::ops::{BAD_LOGITS, Ops};
+
+struct InFlight {
+    step: StepHandle,
+    /// The sequence of each sampled token, in order.
+    sampled: Vec<usize>,
+    logits: Vec<Vec<f32>>,
+}
+
+/// A model on a device, as an executor.
+pub(crate) struct ModelRunner<O: Ops> {
+    ops: O,
+    model: Model<O>,
+    capacity: Capacity,
+    next: u64,
+    in_flight: VecDeque<InFlight>,
+}
+
+impl<O: Ops> ModelRunner<O> {
+    pub(crate) fn new(ops: O, model: Model<O>, capacity: Capacity) -> Self {
+        Self { ops, model, capacity, next: 0, in_flight: VecDeque::new() }
+    }
+}
+
+impl<O: Ops> Executor for ModelRunner<O> {
+    fn capacity(&self) -> Capacity {
+        self.capacity
+    }
+
+    fn submit(&mut self, plan: StepPlan) -> Result<StepHandle, ExecError> {
+        let batch = StepBatch::new(&plan, &self.capacity)?;
+        let mut logits = vec![Vec::new(); plan.seqs.len()];
+        let step = StepHandle(self.next);
+        self.next += 1;
+        self.ops.begin(&batch)?;
+        let mut finite = true;
+        self.model.forward(&mut self.ops, &batch, |head, row| {
+            finite &= row.iter().all(|x| x.is_finite());
+            logits[batch.heads[head].seq as usize].extend_from_slice(row);
+        })?;
+        if !finite {
+            return Err(not_finite(step));
+        }
+        self.ops.end(step)?;
+        let sampled = batch.heads.iter().filter(|h| h.sample.is_some()).map(|h| h.seq as usize).collect();
+        self.in_flight.push_back(InFlight { step, sampled, logits });
+        Ok(step)
+    }
+
+    fn wait(&mut self, step: StepHandle) -> Result<StepTokens, ExecError> {
+        let Some(done) = self.in_flight.pop_front().filter(|f| f.step == step) else {
+            return Err(ExecError(format!("step {} was waited for out of order", step.0)));
+        };
+        let tokens = self.ops.tokens(step)?;
+        let mut out = StepTokens { tokens: vec![None; done.logits.len()], logits: done.logits };
+        for (seq, token) in done.sampled.into_iter().zip(tokens) {
+            if token == BAD_LOGITS {
+                return Err(not_finite(step));
+            }
+            out.tokens[seq] = Some(token);
+        }
+        Ok(out)
+    }
+}
+
+fn not_finite(step: StepHandle) -> ExecError {
+    let step = step.0;
+    ExecError(format!("step {step}: logits are not finite; the weights are damaged, or the numbers overflowed"))
+}

@@ -1,0 +1,194 @@
+//! Opening a checkpoint: which folder, which files, which tensors; all of it untrusted.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
+
+use super::tensor::{DenseTensor, PackedTensor, Stored};
+use crate::load_error::LoadError;
+
+/// An index lists a few thousand names.
+const MAX_INDEX_BYTES: u64 = 256 << 20;
+
+struct Shard {
+    path: PathBuf,
+    map: Arc<Mmap>,
+}
+
+struct Found {
+    shard: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Range<usize>,
+}
+
+/// All tensors of a checkpoint, by name, in memory maps.
+pub struct Checkpoint {
+    dir: PathBuf,
+    shards: Vec<Shard>,
+    tensors: HashMap<String, Found>,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: HashMap<String, String>,
+}
+
+impl Checkpoint {
+    /// Opens the checkpoint of a folder: the folder itself, or its `original/` where only that holds weights.
+    ///
+    /// # Errors
+    /// No checkpoint there, unreadable files, damaged or lying headers, an index that points outside the folder.
+    pub fn open(root: &Path) -> Result<Self, LoadError> {
+        let candidates = [root.to_path_buf(), root.join("original")];
+        let has_weights =
+            |d: &PathBuf| d.join("model.safetensors").exists() || d.join("model.safetensors.index.json").exists();
+        let dir = candidates
+            .into_iter()
+            .find(|d| d.join("config.json").exists() && has_weights(d))
+            .ok_or_else(|| LoadError::NoCheckpoint(root.into()))?;
+        let mut this = Self { shards: Vec::new(), tensors: HashMap::new(), dir };
+        let single = this.dir.join("model.safetensors");
+        if single.exists() {
+            this.add_shard(&single, None)?;
+            return Ok(this);
+        }
+        let index_path = this.dir.join("model.safetensors.index.json");
+        let index = read_index(&index_path)?;
+        let mut by_file: HashMap<&str, Vec<&str>> = HashMap::new();
+        for (tensor, file) in &index.weight_map {
+            by_file.entry(file).or_default().push(tensor);
+        }
+        let mut files: Vec<_> = by_file.into_iter().collect();
+        files.sort_unstable();
+        for (file, tensors) in files {
+            let mut parts = Path::new(file).components();
+            if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
+                let what = format!("names the file {file:?}, expected a plain file name in the same folder");
+                return Err(LoadError::Damaged { path: index_path, what });
+            }
+            this.add_shard(&this.dir.join(file), Some(&tensors))?;
+        }
+        Ok(this)
+    }
+
+    /// The folder that holds the configuration and the weights.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Bytes of all mapped files.
+    #[must_use]
+    pub fn total_bytes(&self) -> u64 {
+        self.shards.iter().map(|s| s.map.len() as u64).sum()
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    fn add_shard(&mut self, path: &Path, wanted: Option<&[&str]>) -> Result<(), LoadError> {
+        let read = |source| LoadError::Read { path: path.into(), source };
+        let file = File::open(path).map_err(read)?;
+        if !file.metadata().map_err(read)?.is_file() {
+            return Err(LoadError::Damaged { path: path.into(), what: "is not a plain file".into() });
+        }
+        // SAFETY: the map is read-only and private to this process. The file must not be changed while it is mapped,
+        // which no program can enforce: README says so, and a file cut short under us ends the process by SIGBUS,
+        // never by a wrong answer from freed memory.
+        #[allow(unsafe_code)]
+        let map = unsafe { Mmap::map(&file) }.map_err(read)?;
+        let damaged = |what: String| LoadError::Damaged { path: path.into(), what };
+        let (header, metadata) = SafeTensors::read_metadata(&map)
+            .map_err(|e| damaged(format!("is not a whole safetensors file: {e} (file size {} bytes)", map.len())))?;
+        // Eight bytes of length come before the header.
+        let data = header + 8;
+        let shard = self.shards.len();
+        for (name, info) in metadata.tensors() {
+            if wanted.is_some_and(|w| !w.contains(&name.as_str())) {
+                continue;
+            }
+            let bytes = data + info.data_offsets.0..data + info.data_offsets.1;
+            if bytes.start > bytes.end || bytes.end > map.len() {
+                return Err(damaged(format!("tensor {name} lies at {bytes:?} of {} bytes", map.len())));
+            }
+            self.tensors.insert(name, Found { shard, dtype: info.dtype, shape: info.shape.clone(), bytes });
+        }
+        for name in wanted.unwrap_or_default() {
+            if self.tensors.get(*name).is_none_or(|t| t.shard != shard) {
+                return Err(damaged(format!("does not hold tensor {name}, which the index says it does")));
+            }
+        }
+        self.shards.push(Shard { path: path.into(), map: Arc::new(map) });
+        Ok(())
+    }
+
+    fn find(&self, name: &str, hint: &'static str) -> Result<&Found, LoadError> {
+        let missing = || LoadError::MissingTensor { path: self.dir.clone(), name: name.into(), hint };
+        self.tensors.get(name).ok_or_else(missing)
+    }
+
+    fn mismatch(&self, name: &str, t: &Found, expected: String) -> LoadError {
+        LoadError::TensorMismatch {
+            path: self.shards[t.shard].path.clone(),
+            name: name.into(),
+            found: format!("{:?} {:?}", t.dtype, t.shape),
+            expected,
+        }
+    }
+
+    /// A bf16 or f32 tensor of exactly this shape.
+    pub(super) fn dense(&self, name: &str, shape: &[usize]) -> Result<DenseTensor, LoadError> {
+        let t = self.find(name, "")?;
+        let stored = match t.dtype {
+            Dtype::BF16 if t.shape == shape => Stored::Bf16,
+            Dtype::F32 if t.shape == shape => Stored::F32,
+            _ => return Err(self.mismatch(name, t, format!("BF16 or F32 {shape:?}"))),
+        };
+        let (rows, cols) = match *shape {
+            [cols] => (1, cols),
+            [rows, cols] => (rows, cols),
+            _ => unreachable!("dense tensors of the model are vectors and matrices"),
+        };
+        Ok(DenseTensor { map: self.shards[t.shard].map.clone(), bytes: t.bytes.clone(), stored, rows, cols })
+    }
+
+    /// MXFP4 blocks and scales of `experts` matrices `out x inp`, seen as `experts * out` rows.
+    pub(super) fn packed(
+        &self,
+        blocks: &str,
+        scales: &str,
+        [experts, out, inp]: [usize; 3],
+    ) -> Result<PackedTensor, LoadError> {
+        let hint = "; this engine takes experts in MXFP4 only (tensors *_blocks and *_scales, or *.blocks and *.scales), \
+                    not as dense bf16";
+        let u8_of = |name: &str, shape: &[usize]| {
+            let t = self.find(name, hint)?;
+            if t.dtype != Dtype::U8 || t.shape != shape {
+                return Err(self.mismatch(name, t, format!("U8 {shape:?}")));
+            }
+            Ok((self.shards[t.shard].map.clone(), t.bytes.clone()))
+        };
+        let (blocks_map, blocks) = u8_of(blocks, &[experts, out, inp / 32, 16])?;
+        let (scales_map, scales) = u8_of(scales, &[experts, out, inp / 32])?;
+        Ok(PackedTensor { blocks_map, blocks, scales_map, scales, rows: experts * out, cols: inp })
+    }
+}
+
+fn read_index(path: &Path) -> Result<Index, LoadError> {
+    let read = |source| LoadError::Read { path: path.into(), source };
+    let len = std::fs::metadata(path).map_err(read)?.len();
+    let damaged = |what| LoadError::Damaged { path: path.into(), what };
+    if len > MAX_INDEX_BYTES {
+        return Err(damaged(format!("is {len} bytes, expected at most {MAX_INDEX_BYTES}")));
+    }
+    let text = std::fs::read(path).map_err(read)?;
+    serde_json::from_slice(&text).map_err(|e| damaged(format!("is not a safetensors index: {e}")))
+}
