@@ -72,3 +72,83 @@ impl Iterator for CheckedPages {
         self.get_next_page().transpose()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use parquet::basic::Encoding;
+
+    use super::*;
+
+    struct Fake(Vec<Page>);
+
+    impl PageReader for Fake {
+        fn get_next_page(&mut self) -> Result<Option<Page>> {
+            Ok(self.0.pop())
+        }
+        fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
+            Ok(None)
+        }
+        fn skip_next_page(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Iterator for Fake {
+        type Item = Result<Page>;
+        fn next(&mut self) -> Option<Self::Item> {
+            self.0.pop().map(Ok)
+        }
+    }
+
+    fn data(num_values: u32) -> Page {
+        let (encoding, levels) = (Encoding::RLE_DICTIONARY, Encoding::RLE);
+        let (def_level_encoding, rep_level_encoding) = (levels, levels);
+        // Six bytes of run-length code are enough for any number of equal values.
+        let buf = vec![1; 6].into();
+        Page::DataPage {
+            buf,
+            num_values,
+            encoding,
+            def_level_encoding,
+            rep_level_encoding,
+            statistics: None,
+        }
+    }
+
+    #[test]
+    fn a_few_bytes_cannot_claim_billions() {
+        let mut pages = CheckedPages::new(Box::new(Fake(vec![data(u32::MAX)])), 1 << 28);
+        assert!(
+            pages
+                .get_next_page()
+                .unwrap_err()
+                .to_string()
+                .contains(OVER_LIMIT)
+        );
+        let mut pages = CheckedPages::new(Box::new(Fake(vec![data(1), data(60), data(40)])), 100);
+        assert!(
+            pages.get_next_page().is_ok() && pages.get_next_page().is_ok(),
+            "exactly the limit is accepted"
+        );
+        assert!(pages.get_next_page().is_err(), "the limit is on the sum");
+    }
+
+    #[test]
+    fn a_dictionary_cannot_have_more_entries_than_bytes() {
+        let dictionary = |num_values| Page::DictionaryPage {
+            buf: vec![0; 8].into(),
+            num_values,
+            encoding: Encoding::PLAIN,
+            is_sorted: false,
+        };
+        let mut pages = CheckedPages::new(Box::new(Fake(vec![dictionary(9), dictionary(8)])), 100);
+        assert!(pages.get_next_page().is_ok());
+        assert!(
+            pages
+                .get_next_page()
+                .unwrap_err()
+                .to_string()
+                .contains("claims 9 entries")
+        );
+    }
+}

@@ -82,7 +82,8 @@ fn decode<T: DataType>(
     for reader in table.readers::<T>(number, MAX_ROWS) {
         let mut reader = reader?;
         loop {
-            (defs.clear(), values.clear());
+            defs.clear();
+            values.clear();
             let (read, ..) = reader
                 .read_records(ROWS_AT_A_TIME, Some(&mut defs), None, &mut values)
                 .map_err(|e| table.decoding(column, &e, "rows", MAX_ROWS))?;

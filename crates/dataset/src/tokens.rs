@@ -55,7 +55,9 @@ where
     for reader in table.readers::<T>(number, MAX_TOKENS) {
         let mut reader = reader?;
         loop {
-            (defs.clear(), reps.clear(), values.clear());
+            defs.clear();
+            reps.clear();
+            values.clear();
             let (rows, ..) = reader
                 .read_records(
                     ROWS_AT_A_TIME,
