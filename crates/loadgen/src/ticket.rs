@@ -41,13 +41,6 @@ mod sealed {
 ///
 /// A dropped ticket is recorded in [`crate::Faults`] and LoadGen gets an empty answer (0 tokens, which LoadGen logs as an
 /// error), so that the test can end. A leaked ticket (`mem::forget`) makes it wait for ever.
-///
-/// ```compile_fail,E0382
-/// # fn f(ticket: ossmark_loadgen::Ticket<ossmark_loadgen::Streaming>) {
-/// ticket.complete(&[1, 2]);
-/// ticket.complete(&[1, 2]); // used after move
-/// # }
-/// ```
 #[derive(Debug)]
 #[must_use = "dropping a ticket makes the run invalid"]
 pub struct Ticket<S: State> {

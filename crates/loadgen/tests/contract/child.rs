@@ -1,0 +1,280 @@
+//! The test process that a contract test starts: one LoadGen test with a null SUT, reported as JSON.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use ossmark_loadgen::{
+    Error, Faults, Issued, Mode, Model, Overrides, ResponseBuffer, Sample, SampleLibrary, Samples,
+    Scenario, Settings, SystemUnderTest, Ticket, exit_now, run,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+pub(crate) const SPEC_VARIABLE: &str = "OSSMARK_CONTRACT_SPEC";
+
+/// How the SUT of a case answers.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// At once, sample by sample, on LoadGen's thread.
+    Inline,
+    /// From another thread, in batches.
+    Batches,
+    /// As Inline, after this many milliseconds, so that there is a peak to find.
+    Slowly(u64),
+    /// Every tenth ticket is dropped at once, every tenth after its first token.
+    DropSome,
+    /// Batches that are never sent, tickets that are never taken.
+    DropBatches,
+    /// `issue` panics after the first sample of the first query.
+    PanicInIssue,
+    /// `load` and `unload` panic.
+    PanicInLibrary,
+    /// The process ends at once, with exit code 7, in the first query.
+    ExitNow,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Spec {
+    pub(crate) scenario: Scenario,
+    pub(crate) mode: Mode,
+    pub(crate) model: Model,
+    pub(crate) user_conf: Option<PathBuf>,
+    pub(crate) audit_config: Option<PathBuf>,
+    pub(crate) output_dir: PathBuf,
+    pub(crate) log_prefix: String,
+    pub(crate) overrides: Overrides,
+    pub(crate) sut_name: String,
+    pub(crate) total: usize,
+    pub(crate) performance: usize,
+    pub(crate) answer: Answer,
+    /// Runs the test again in the same process.
+    pub(crate) twice: bool,
+}
+
+impl Spec {
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            user_conf: self.user_conf.clone(),
+            audit_config: self.audit_config.clone(),
+            log_prefix: self.log_prefix.clone(),
+            overrides: self.overrides.clone(),
+            ..Settings::new(self.scenario, self.mode, self.model, &self.output_dir)
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Event {
+    Load(Vec<usize>),
+    Issue(Vec<usize>),
+    Flush,
+    Unload(Vec<usize>),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Report {
+    pub(crate) error: Option<String>,
+    pub(crate) second_error: Option<String>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) requested: Value,
+    pub(crate) faults: Value,
+}
+
+/// All tokens of a sample's answer: every answer differs, and none is shorter than LoadGen allows.
+pub(crate) fn tokens_of(index: usize) -> Vec<u32> {
+    let index = index as u32;
+    (0..2 + index % 5)
+        .map(|at| 1_000_000 * at + 200_000 - index)
+        .collect()
+}
+
+struct Null {
+    name: String,
+    total: usize,
+    performance: usize,
+    answer: Answer,
+    events: Mutex<Vec<Event>>,
+    to_responder: Mutex<Option<std::sync::mpsc::Sender<Vec<Sample>>>>,
+}
+
+impl Null {
+    fn log(&self, event: Event) {
+        self.events.lock().unwrap().push(event);
+    }
+
+    fn answer_one(&self, sample: Sample) {
+        let tokens = tokens_of(sample.index);
+        assert_eq!(sample.index, sample.ticket.index());
+        if self.answer == Answer::DropSome && sample.index % 10 == 3 {
+            return;
+        }
+        let ticket = sample.ticket.first_token(&tokens[..1]);
+        if self.answer == Answer::DropSome && sample.index % 10 == 7 {
+            return;
+        }
+        ticket.complete(&tokens);
+    }
+}
+
+impl SystemUnderTest for Null {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn issue(&self, mut samples: Samples<'_>) {
+        let expected = samples.len();
+        match self.answer {
+            Answer::Batches | Answer::DropBatches => {
+                let samples: Vec<Sample> = samples.collect();
+                assert_eq!(samples.len(), expected);
+                self.log(Event::Issue(samples.iter().map(|s| s.index).collect()));
+                self.to_responder
+                    .lock()
+                    .unwrap()
+                    .as_ref()
+                    .unwrap()
+                    .send(samples)
+                    .unwrap();
+            }
+            Answer::PanicInIssue => {
+                let first = samples.next().unwrap();
+                let begins = self
+                    .events
+                    .lock()
+                    .unwrap()
+                    .iter()
+                    .all(|e| !matches!(e, Event::Issue(_)));
+                self.log(Event::Issue(vec![first.index]));
+                self.answer_one(first);
+                assert!(!begins, "an engine bug");
+                samples.for_each(|sample| self.answer_one(sample));
+            }
+            Answer::ExitNow => exit_now(7),
+            _ => {
+                let mut indices = Vec::with_capacity(expected);
+                for sample in samples {
+                    indices.push(sample.index);
+                    if let Answer::Slowly(ms) = self.answer {
+                        std::thread::sleep(Duration::from_millis(ms));
+                    }
+                    self.answer_one(sample);
+                }
+                self.log(Event::Issue(indices));
+            }
+        }
+    }
+
+    fn flush(&self) {
+        self.log(Event::Flush);
+    }
+}
+
+impl SampleLibrary for Null {
+    fn name(&self) -> &str {
+        "null library"
+    }
+
+    fn total_count(&self) -> usize {
+        self.total
+    }
+
+    fn performance_count(&self) -> usize {
+        self.performance
+    }
+
+    fn load(&self, samples: &[usize]) {
+        self.log(Event::Load(samples.to_vec()));
+        assert!(self.answer != Answer::PanicInLibrary, "no memory");
+    }
+
+    fn unload(&self, samples: &[usize]) {
+        self.log(Event::Unload(samples.to_vec()));
+        assert!(self.answer != Answer::PanicInLibrary, "still in use");
+    }
+}
+
+/// Answers in batches, first tokens and completions apart, and checks that tickets come back in the order of the pushes.
+fn respond(queries: &Receiver<Vec<Sample>>, drop_all: bool) {
+    let mut buffer = ResponseBuffer::new();
+    while let Ok(mut samples) = queries.recv() {
+        samples.extend(queries.try_iter().flatten());
+        let tokens: Vec<Vec<u32>> = samples.iter().map(|s| tokens_of(s.index)).collect();
+        let order: Vec<usize> = samples.iter().map(|s| s.index).collect();
+        let mut first = buffer.first_tokens();
+        for (sample, tokens) in samples.drain(..).zip(&tokens) {
+            first.push(sample.ticket, &tokens[..1]);
+        }
+        assert_eq!(first.len(), order.len());
+        if drop_all && order[0] % 3 == 0 {
+            continue; // the batch is never sent
+        }
+        let mut streaming = first.send();
+        if drop_all && order[0] % 3 == 1 {
+            drop(streaming.next());
+            continue; // the rest is never taken
+        }
+        let streaming: Vec<Ticket<_>> = streaming.collect();
+        assert!(
+            streaming
+                .iter()
+                .map(Ticket::index)
+                .eq(order.iter().copied())
+        );
+        let mut completions = buffer.completions();
+        for (ticket, tokens) in streaming.into_iter().zip(&tokens) {
+            completions.push(ticket, tokens);
+        }
+        if !drop_all {
+            completions.send();
+        }
+    }
+}
+
+/// The body of the child process.
+pub(crate) fn main(spec: &str) {
+    let spec: Spec = serde_json::from_str(spec).unwrap();
+    let drop_all = spec.answer == Answer::DropBatches;
+    let (to_responder, queries) = channel();
+    let responder = std::thread::spawn(move || respond(&queries, drop_all));
+    let null = Null {
+        name: spec.sut_name.clone(),
+        total: spec.total,
+        performance: spec.performance,
+        answer: spec.answer,
+        events: Mutex::default(),
+        to_responder: Mutex::new(Some(to_responder)),
+    };
+    let settings = spec.settings();
+    let result = run(&settings, &null, &null);
+    let second_error = spec
+        .twice
+        .then(|| run(&settings, &null, &null).unwrap_err().to_string());
+    null.to_responder.lock().unwrap().take();
+    responder.join().unwrap();
+    let must_exit = matches!(result, Err(Error::LoadGen(_)));
+    let (error, requested, faults) = match result {
+        Ok(test) => (
+            None,
+            serde_json::to_value(test.requested).unwrap(),
+            test.faults,
+        ),
+        Err(error) => (Some(error.to_string()), Value::Null, Faults::default()),
+    };
+    let faults = serde_json::to_value(faults).unwrap();
+    let report = Report {
+        error,
+        second_error,
+        events: null.events.into_inner().unwrap(),
+        requested,
+        faults,
+    };
+    println!("\nREPORT {}", serde_json::to_string(&report).unwrap());
+    if must_exit {
+        exit_now(0);
+    }
+}
+
+/// A ticket is two words, and a channel's `Option` of it no more.
+const _: () = assert!(size_of::<Option<Ticket<Issued>>>() == 16);

@@ -1,0 +1,158 @@
+//! What goes wrong during a test ends up in the faults, and the test still ends.
+
+use ossmark_loadgen::{Mode, Scenario};
+use serde_json::Value;
+
+use crate::child::Answer;
+use crate::parent::{Case, TOTAL};
+
+const BOTH: [Scenario; 2] = [Scenario::Offline, Scenario::Server];
+
+#[test]
+fn dropped_tickets_are_answered_and_reported() {
+    for scenario in BOTH {
+        for mode in [Mode::Performance, Mode::Accuracy] {
+            let mut case = Case::new(scenario, mode);
+            case.spec.answer = Answer::DropSome;
+            let done = case.test();
+            let issued = done.issued();
+            let count = |digit| issued.iter().filter(|index| *index % 10 == digit).count() as u64;
+            let faults = &done.report().faults;
+            assert_eq!(faults["dropped_issued"], count(3), "{scenario:?} {mode:?}");
+            assert_eq!(
+                faults["dropped_streaming"],
+                count(7),
+                "{scenario:?} {mode:?}"
+            );
+            let first = issued
+                .iter()
+                .find(|index| [3, 7].contains(&(*index % 10)))
+                .unwrap();
+            assert_eq!(faults["first_dropped"], *first as u64);
+            let detail = done.detail();
+            assert!(detail.is_complete());
+            // LoadGen sees an answer of no tokens, never one that was forgotten or given twice.
+            assert_eq!(
+                detail.error_count,
+                count(3) + count(7),
+                "{:?}",
+                detail.errors
+            );
+            assert!(
+                detail
+                    .errors
+                    .iter()
+                    .all(|e| e.contains("0 as number of tokens")),
+                "{:?}",
+                detail.errors
+            );
+            if mode == Mode::Accuracy {
+                let log = done.accuracy();
+                assert_eq!(log.len(), TOTAL);
+                let empty = log
+                    .iter()
+                    .filter(|entry| entry.tokens.is_empty() && entry.count == 0)
+                    .count();
+                assert_eq!(empty as u64, count(3) + count(7));
+            }
+        }
+    }
+}
+
+#[test]
+fn dropped_batches_are_answered_and_reported() {
+    for scenario in BOTH {
+        let mut case = Case::new(scenario, Mode::Performance);
+        case.spec.answer = Answer::DropBatches;
+        let done = case.test();
+        let faults = &done.report().faults;
+        let dropped = faults["dropped_issued"].as_u64().unwrap()
+            + faults["dropped_streaming"].as_u64().unwrap();
+        assert_eq!(dropped, done.issued().len() as u64, "{faults}");
+        let detail = done.detail();
+        assert!(
+            detail
+                .errors
+                .iter()
+                .all(|e| e.contains("0 as number of tokens")),
+            "{:?}",
+            &detail.errors[..3]
+        );
+        assert_eq!(detail.error_count, dropped);
+    }
+}
+
+#[test]
+fn a_panic_in_issue_is_caught() {
+    for scenario in BOTH {
+        let mut case = Case::new(scenario, Mode::Performance);
+        case.spec.answer = Answer::PanicInIssue;
+        let done = case.test();
+        let faults = &done.report().faults;
+        assert_eq!(
+            faults["panics"],
+            serde_json::json!(["issue: an engine bug"])
+        );
+        assert_eq!(faults["panic_count"], 1);
+        // The first sample was answered; Offline's one query had 107 more, Server's none.
+        assert_eq!(
+            faults["dropped_issued"],
+            if scenario == Scenario::Offline {
+                107
+            } else {
+                0
+            }
+        );
+        assert!(done.detail().is_complete());
+    }
+}
+
+#[test]
+fn a_panic_in_the_library_is_caught() {
+    let mut case = Case::new(Scenario::Offline, Mode::Performance);
+    case.spec.answer = Answer::PanicInLibrary;
+    let done = case.test();
+    assert_eq!(
+        done.report().faults["panics"],
+        serde_json::json!(["load: no memory", "unload: still in use"])
+    );
+    assert_eq!(done.report().faults["dropped_issued"], 0);
+}
+
+#[test]
+fn a_second_test_is_refused() {
+    let mut case = Case::new(Scenario::Offline, Mode::Performance);
+    case.spec.twice = true;
+    let done = case.test();
+    done.assert_clean();
+    assert!(
+        done.report()
+            .second_error
+            .as_deref()
+            .unwrap()
+            .contains("already run")
+    );
+    assert_eq!(done.sets().len(), 1, "the second test issued nothing");
+}
+
+#[test]
+fn the_process_can_end_in_the_middle_of_a_test() {
+    let mut case = Case::new(Scenario::Server, Mode::Performance);
+    case.spec.answer = Answer::ExitNow;
+    let done = case.run();
+    assert_eq!(done.status.code(), Some(7), "{}", done.stderr);
+    assert!(!done.detail().is_complete());
+}
+
+#[test]
+fn an_exception_before_the_first_query_is_an_error() {
+    let mut case = Case::new(Scenario::Offline, Mode::Performance);
+    // 900 million samples need 7 GB at once.
+    case.spec.overrides.min_query_count = Some(900_000_000);
+    case.address_space_kb = Some(2_000_000);
+    let done = case.report();
+    let error = done.report().error.clone().unwrap();
+    assert!(error.contains("bad_alloc"), "{error}");
+    assert_eq!(done.report().requested, Value::Null);
+    assert_eq!(done.issued(), [0; 0]);
+}

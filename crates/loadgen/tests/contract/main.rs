@@ -1,0 +1,18 @@
+//! LoadGen's contract as this package passes it on, in the manner of LoadGen's own tests/basic.cc: a null SUT, every
+//! scenario and mode. LoadGen allows one test a process, so each case runs in a child: this same executable, told by an
+//! environment variable to run the ignored test `child`. A child that hangs is killed and fails its test.
+
+mod accuracy;
+mod child;
+mod configuration;
+mod faults;
+mod parent;
+mod performance;
+
+#[test]
+#[ignore = "the child process of the other tests"]
+fn child() {
+    if let Ok(spec) = std::env::var(child::SPEC_VARIABLE) {
+        child::main(&spec);
+    }
+}

@@ -1,0 +1,226 @@
+//! Performance and FindPeak runs: how much is issued, in which order, under which settings.
+
+use ossmark_loadgen::{Mode, Model, Scenario, Seeds};
+
+use crate::child::{Answer, Event};
+use crate::parent::{Case, Done, LOADED, counts};
+
+/// Checks that hold for every performance run of the default case; gives the number of samples issued.
+fn check(done: &Done) -> usize {
+    done.assert_clean();
+    let sets = done.sets();
+    assert_eq!(sets.len(), 1);
+    assert_eq!(sets[0].len(), LOADED);
+    let issued = done.issued();
+    // Equal issue: whole permutations, so every loaded sample equally often.
+    let counts = counts(&issued);
+    assert!(
+        sets[0]
+            .iter()
+            .all(|&index| counts[index] == issued.len() / LOADED),
+        "{counts:?}"
+    );
+    assert_eq!(issued.len() % LOADED, 0);
+    let detail = done.detail();
+    assert_eq!(detail.str("result_validity"), Some("VALID"));
+    assert_eq!(done.summary().result.as_deref(), Some("VALID"));
+    assert_eq!(detail.str("sut_name"), Some("null SUT"));
+    assert_eq!(detail.str("qsl_name"), Some("null library"));
+    assert_eq!(detail.u64("num_errors"), Some(0));
+    issued.len()
+}
+
+#[test]
+fn offline_issues_one_query() {
+    for answer in [Answer::Inline, Answer::Batches] {
+        let mut case = Case::new(Scenario::Offline, Mode::Performance);
+        case.spec.answer = answer;
+        let expected = case
+            .spec
+            .settings()
+            .requested()
+            .unwrap()
+            .expected_samples(24, 12);
+        let done = case.test();
+        // 100 asked for, padded to whole permutations of 12.
+        assert_eq!((check(&done), expected), (108, 108));
+        assert_eq!(
+            done.events()
+                .iter()
+                .filter(|e| matches!(e, Event::Issue(_)))
+                .count(),
+            1
+        );
+        let detail = done.detail();
+        assert_eq!(detail.u64("generated_samples_per_query"), Some(108));
+        assert_eq!(
+            detail.u64("effective_samples_per_query"),
+            Some(100),
+            "LoadGen logs the number before padding"
+        );
+        assert!(detail.f64("result_tokens_per_second").unwrap() > 0.0);
+    }
+}
+
+#[test]
+fn server_issues_one_sample_a_query() {
+    for (model, answer) in [
+        (Model::GptOss120b, Answer::Inline),
+        (Model::GptOss120bInteractive, Answer::Batches),
+    ] {
+        let mut case = Case::new(Scenario::Server, Mode::Performance);
+        case.spec.answer = answer;
+        case.spec.model = model;
+        let requested = case.spec.settings().requested().unwrap();
+        let limits = if model == Model::GptOss120b {
+            (3_000_000_000, 80_000_000)
+        } else {
+            (2_000_000_000, 15_000_000)
+        };
+        assert_eq!(
+            (requested.ttft_latency_ns, requested.tpot_latency_ns),
+            limits
+        );
+        let done = case.test();
+        // 700 asked for, padded to whole permutations of 12.
+        assert_eq!(check(&done), 708);
+        assert!(
+            done.events()
+                .iter()
+                .all(|e| !matches!(e, Event::Issue(indices) if indices.len() != 1))
+        );
+        let detail = done.detail();
+        assert!(detail.f64("result_completed_tokens_per_second").unwrap() > 0.0);
+        assert!(detail.u64("result_first_token_mean_latency_ns").unwrap() > 0);
+    }
+}
+
+#[test]
+fn requested_settings_are_those_that_loadgen_logs() {
+    let mut case = Case::new(Scenario::Server, Mode::Performance);
+    case.spec.overrides.target_qps = Some(4000.0);
+    case.spec.overrides.min_query_count = Some(720);
+    let done = case.test();
+    check(&done);
+    let (detail, requested) = (done.detail(), &done.report().requested);
+    assert_eq!(requested["target_qps"], 4000.0);
+    let effective = detail.effective().unwrap();
+    assert_eq!(effective.target_qps, 4000.0);
+    assert_eq!(effective.min_query_count, 720);
+    assert_eq!(
+        (effective.scenario.as_str(), effective.test_mode.as_str()),
+        ("Server", "PerformanceOnly")
+    );
+    assert!(effective.use_token_latencies && effective.sample_concatenate_permutation);
+    let logged = detail.with_prefix("requested_");
+    let mut compared = 0;
+    for (key, value) in requested.as_object().unwrap() {
+        let key = match key.as_str() {
+            "target_qps" => "server_target_qps",
+            "target_latency_ns" => "server_target_latency_ns",
+            "target_latency_percentile" => "server_target_latency_percentile",
+            "coalesce_queries" => "server_coalesce_queries",
+            "max_async_queries" => "server_max_async_queries",
+            key => key,
+        };
+        if key == "scenario" {
+            assert_eq!(value, &logged[key]);
+        } else if let Some(logged) = logged.get(key) {
+            assert_eq!(
+                value.as_f64().or(value.as_bool().map(f64::from)),
+                logged.as_f64().or(logged.as_bool().map(f64::from)),
+                "{key}"
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared >= 18, "only {compared} settings compared");
+    // The seeds of round v6.1, submission checker constants 241-243.
+    assert_eq!(requested["seeds"]["qsl"], 2085463073848966840_u64);
+    assert_eq!(logged["sample_index_rng_seed"], 2747215439041700203_u64);
+    assert_eq!(logged["schedule_rng_seed"], 16159082839903944936_u64);
+}
+
+#[test]
+fn seeds_decide_the_order() {
+    let test = |seeds: Option<Seeds>| {
+        let mut case = Case::new(Scenario::Server, Mode::Performance);
+        case.spec.overrides.seeds = seeds;
+        let done = case.test();
+        check(&done);
+        let duration = done.detail().u64("generated_query_duration").unwrap();
+        (done.sets().remove(0), done.issued(), duration)
+    };
+    let one = Seeds {
+        qsl: 1,
+        sample_index: 2,
+        schedule: 3,
+    };
+    let (loaded, issued, duration) = test(Some(one));
+    assert_eq!((loaded.clone(), issued.clone(), duration), test(Some(one)));
+    let (loaded_2, issued_2, duration_2) = test(Some(Seeds {
+        sample_index: 4,
+        ..one
+    }));
+    assert_eq!((loaded_2, duration_2), (loaded.clone(), duration));
+    assert_ne!(issued_2, issued);
+    let (loaded_3, issued_3, duration_3) = test(Some(Seeds { schedule: 5, ..one }));
+    assert_eq!((loaded_3, issued_3), (loaded.clone(), issued));
+    assert_ne!(duration_3, duration);
+    assert_ne!(test(Some(Seeds { qsl: 6, ..one })).0, loaded);
+    assert_ne!(test(None).0, loaded, "the built-in seeds are others");
+}
+
+#[test]
+fn find_peak_searches_the_target_rate() {
+    let mut case = Case::new(Scenario::Server, Mode::FindPeak);
+    // 4 ms a sample on one thread: a peak below 250 queries/s. The limit on the first token is met until queries pile up.
+    case.spec.answer = Answer::Slowly(4);
+    case.user_conf(
+        "*.*.performance_sample_count_override = 12\n*.Server.target_qps = 20\n*.Server.min_duration = 300\n\
+         *.Server.min_query_count = 12\n*.Server.max_duration = 3000\n*.Server.ttft_latency = 60\n",
+    );
+    let done = case.test();
+    let detail = done.detail();
+    assert_eq!(
+        detail.str("effective_test_mode"),
+        Some("FindPeakPerformance")
+    );
+    assert!(detail.is_complete());
+    // Load and unload pair up; each loaded set may be issued in several trials, with a flush after each.
+    let count = |f: fn(&Event) -> bool| done.events().iter().filter(|e| f(e)).count();
+    let (loads, unloads) = (
+        count(|e| matches!(e, Event::Load(_))),
+        count(|e| matches!(e, Event::Unload(_))),
+    );
+    assert!(loads >= 1 && loads == unloads, "{loads} {unloads}");
+    assert!(count(|e| matches!(e, Event::Flush)) >= 1);
+    assert_eq!(done.report().faults["dropped_issued"], 0);
+}
+
+#[test]
+fn logs_show_no_build_path_and_nothing_else_is_written() {
+    let done = Case::new(Scenario::Offline, Mode::Performance).test();
+    let text = std::fs::read_to_string(done.path("detail.txt")).unwrap();
+    assert!(!text.contains(env!("OUT_DIR")) && !text.contains(env!("CARGO_MANIFEST_DIR")));
+    let detail = done.detail();
+    assert!(detail.entries.len() > 50);
+    for entry in &detail.entries {
+        assert!(
+            entry.file.starts_with("loadgen/") && !entry.file.contains(".."),
+            "{}",
+            entry.file
+        );
+    }
+    let logs = ["accuracy.json", "detail.txt", "summary.txt", "trace.json"]
+        .map(|name| format!("mlperf_log_{name}"));
+    assert_eq!(
+        crate::parent::names(done.dir.path()),
+        [&logs[..], &["user.conf".into()]].concat()
+    );
+    assert_eq!(
+        std::fs::metadata(done.path("trace.json")).unwrap().len(),
+        0,
+        "tracing is off"
+    );
+}
