@@ -42,8 +42,7 @@ pub enum Mode {
     Performance,
     /// Issues every sample once and logs every response.
     Accuracy,
-    /// Server only: doubles, then bisects the target rate. Ends after the first performance run that misses its limits if
-    /// that is the first one.
+    /// Server only: doubles the target rate until a trial misses its limits, then bisects. The first trial must meet them.
     FindPeak,
 }
 

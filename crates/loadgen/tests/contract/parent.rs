@@ -36,7 +36,7 @@ impl Case {
         let user_conf = dir.path().join("user.conf");
         let text = format!(
             "*.*.performance_sample_count_override = {LOADED}\n*.*.accuracy_sample_count_override = {TOTAL}\n\
-             *.Offline.min_duration = 10\n*.Offline.target_qps = 1000\n*.Offline.min_query_count = 100\n\
+             *.Offline.min_duration = 0\n*.Offline.target_qps = 1000\n*.Offline.min_query_count = 100\n\
              *.Server.min_duration = 100\n*.Server.target_qps = 2000\n*.Server.min_query_count = 700\n"
         );
         std::fs::write(&user_conf, text).unwrap();
