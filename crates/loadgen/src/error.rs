@@ -22,19 +22,6 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// A line of a configuration file that LoadGen would drop or misread without a word.
-    #[error("{what} {path}, line {line}: {problem}", path = path.display())]
-    ConfigLine {
-        /// "user.conf" or "audit.config".
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// What was found, expected, and how to mend it.
-        problem: String,
-    },
-
     /// `TestSettings::FromConfig` gave a code other than 0.
     #[error("LoadGen refused {what} {path} (FromConfig returned {code}); it would ignore the whole file", path = path.display())]
     ConfigRefused {

@@ -5,8 +5,8 @@
 //! Does not own policy: what is official, what is valid and what to do about a fault is the harness's business.
 //!
 //! Threads: [`run`] blocks the thread that calls it, and LoadGen calls [`SystemUnderTest`] and [`SampleLibrary`] on that
-//! same thread. Tickets may be answered on any one thread; see [`Ticket`]. The readers in [`detail_log`], [`summary`] and
-//! [`user_conf`] are plain Rust and run anywhere.
+//! same thread. Tickets may be answered on any one thread; see [`Ticket`]. The readers in [`detail_log`] and [`summary`] are
+//! plain Rust and run anywhere.
 //!
 //! ```no_run
 //! use ossmark_loadgen::{Model, Mode, SampleLibrary, Samples, Scenario, Settings, SystemUnderTest, run};
@@ -43,6 +43,7 @@ compile_error!(
 );
 
 mod batch;
+mod config;
 pub mod detail_log;
 mod error;
 mod faults;
@@ -51,7 +52,6 @@ mod run;
 mod settings;
 pub mod summary;
 mod ticket;
-pub mod user_conf;
 
 pub use batch::{Completions, FirstTokens, ResponseBuffer, StreamingTickets};
 pub use error::Error;

@@ -4,16 +4,14 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use cxx::UniquePtr;
-
+use crate::config::{AUDIT, Config};
 use crate::error::Error;
 use crate::faults::{self, Faults};
-use crate::ffi::{self, Numbers, Outputs, QuerySample, TestSettings};
+use crate::ffi::{self, Outputs, QuerySample};
 use crate::settings::{Mode, RequestedSettings, Scenario, Settings};
 use crate::ticket::Samples;
-use crate::user_conf;
 
 /// What LoadGen tests. Methods are called on the thread that called [`run`]; a panic in one is recorded in [`Faults`].
 pub trait SystemUnderTest: Sync {
@@ -109,7 +107,7 @@ pub fn run(
         return Err(Error::AlreadyRan);
     }
     let config = Config::claim(settings)?;
-    ffi::start_test(&Callbacks { sut, library }, &config.settings, &outputs)
+    ffi::start_test(&Callbacks { sut, library }, config.settings(), &outputs)
         .map_err(|e| Error::LoadGen(e.what().into()))?;
     match fs::metadata(&logs.detail) {
         Ok(file) if file.len() > 0 => Ok(TestRun {
@@ -160,149 +158,6 @@ fn guard(method: &str, call: impl FnOnce()) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
         faults::panicked(method, &*payload);
     }
-}
-
-const USER: &str = "user.conf";
-const AUDIT: &str = "audit.config";
-
-/// `FromConfig`'s three ways of reading a file.
-const BUILT_IN: i32 = 0;
-const USER_CONF: i32 = 1;
-const AUDIT_CONFIG: i32 = 2;
-
-/// LoadGen's settings object while it is being filled.
-pub(crate) struct Config {
-    settings: UniquePtr<TestSettings>,
-    remarks: Vec<String>,
-}
-
-impl Config {
-    /// The settings of a test, without using up the one user.conf that LoadGen allows a process: the built-in file and
-    /// user.conf are read in two steps. `claim` reads them LoadGen's way.
-    pub(crate) fn look(settings: &Settings) -> Result<Config, Error> {
-        let mut config = Config {
-            settings: ffi::new_settings(),
-            remarks: Vec::new(),
-        };
-        config.begin(settings);
-        config.read(
-            settings,
-            Path::new(""),
-            BUILT_IN,
-            USER,
-            settings.model.as_str(),
-        )?;
-        if let Some(path) = &settings.user_conf {
-            let text = read_text(USER, path)?;
-            config.remarks = user_conf::check(&text).map_err(|problem| Error::ConfigLine {
-                what: USER,
-                path: path.clone(),
-                line: problem.line,
-                problem: problem.text,
-            })?;
-            config.read(settings, path, AUDIT_CONFIG, USER, settings.model.as_str())?;
-        }
-        config.finish(settings);
-        Ok(config)
-    }
-
-    /// The settings that the test is started with, through the call that every submitter makes.
-    fn claim(settings: &Settings) -> Result<Config, Error> {
-        let mut config = Config {
-            settings: ffi::new_settings(),
-            remarks: Vec::new(),
-        };
-        config.begin(settings);
-        match &settings.user_conf {
-            Some(path) => config.read(settings, path, USER_CONF, USER, settings.model.as_str())?,
-            None => config.read(
-                settings,
-                Path::new(""),
-                BUILT_IN,
-                USER,
-                settings.model.as_str(),
-            )?,
-        }
-        config.finish(settings);
-        Ok(config)
-    }
-
-    /// As StartTest will: for every model, after everything else. Its own call ignores errors.
-    pub(crate) fn apply_audit(&mut self, settings: &Settings) -> Result<(), Error> {
-        let Some(path) = &settings.audit_config else {
-            return Ok(());
-        };
-        read_text(AUDIT, path)?;
-        self.read(settings, path, AUDIT_CONFIG, AUDIT, "*")
-    }
-
-    pub(crate) fn numbers(&self) -> Numbers {
-        ffi::numbers(&self.settings)
-    }
-
-    pub(crate) fn take_remarks(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.remarks)
-    }
-
-    fn begin(&mut self, settings: &Settings) {
-        let mut numbers = self.numbers();
-        numbers.scenario = settings.scenario.code();
-        numbers.mode = settings.mode.code();
-        ffi::set_numbers(self.settings.pin_mut(), &numbers);
-    }
-
-    fn read(
-        &mut self,
-        settings: &Settings,
-        path: &Path,
-        kind: i32,
-        what: &'static str,
-        model: &str,
-    ) -> Result<(), Error> {
-        let bytes = path.as_os_str().as_bytes();
-        let code = ffi::from_config(
-            self.settings.pin_mut(),
-            bytes,
-            model,
-            settings.scenario.as_str(),
-            kind,
-        )
-        .map_err(|e| Error::LoadGen(e.what().into()))?;
-        if code != 0 {
-            return Err(Error::ConfigRefused {
-                what,
-                path: path.into(),
-                code,
-            });
-        }
-        let mode = self.numbers().mode;
-        if mode == settings.mode.code() {
-            return Ok(());
-        }
-        let name = |code| Mode::name_of_code(code).to_owned();
-        Err(Error::ModeConflict {
-            what,
-            path: path.into(),
-            found: name(mode),
-            asked: name(settings.mode.code()),
-        })
-    }
-
-    fn finish(&mut self, settings: &Settings) {
-        let mut numbers = self.numbers();
-        settings.override_numbers(&mut numbers);
-        ffi::set_numbers(self.settings.pin_mut(), &numbers);
-    }
-}
-
-/// LoadGen opens a directory without complaint, cuts a path at a NUL, and takes any bytes.
-fn read_text(what: &'static str, path: &Path) -> Result<String, Error> {
-    let unreadable = |source| Error::ConfigUnreadable {
-        what,
-        path: path.into(),
-        source,
-    };
-    fs::read_to_string(path).map_err(unreadable)
 }
 
 /// Beyond this LoadGen would need some 100 GB for its queries before the first is issued.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::ffi::Numbers;
 
@@ -167,11 +168,13 @@ impl Settings {
     /// What LoadGen will log as `requested_*`: mlperf.conf, user.conf and overrides. Reads files, starts nothing, may be
     /// called any number of times.
     ///
+    /// Lines that LoadGen ignores or misreads without a word (`1e6` for an integer) are not found here.
+    ///
     /// # Errors
-    /// A configuration file that is missing, would be misread, or changes the mode.
+    /// A configuration file that is missing, that LoadGen would drop, or that changes the mode.
     pub fn requested(&self) -> Result<RequestedSettings, Error> {
-        let mut config = crate::run::Config::look(self)?;
-        Ok(self.describe(&config.numbers(), config.take_remarks()))
+        let config = Config::look(self)?;
+        Ok(self.describe(&config.numbers()))
     }
 
     /// As [`requested`](Settings::requested), with audit.config applied: what the test will do.
@@ -179,12 +182,12 @@ impl Settings {
     /// # Errors
     /// As for `requested`, for both files.
     pub fn audited(&self) -> Result<RequestedSettings, Error> {
-        let mut config = crate::run::Config::look(self)?;
+        let mut config = Config::look(self)?;
         config.apply_audit(self)?;
-        Ok(self.describe(&config.numbers(), config.take_remarks()))
+        Ok(self.describe(&config.numbers()))
     }
 
-    pub(crate) fn describe(&self, numbers: &Numbers, remarks: Vec<String>) -> RequestedSettings {
+    pub(crate) fn describe(&self, numbers: &Numbers) -> RequestedSettings {
         let server = self.scenario == Scenario::Server;
         RequestedSettings {
             scenario: self.scenario,
@@ -223,7 +226,6 @@ impl Settings {
             sample_concatenate_permutation: numbers.sample_concatenate_permutation,
             test05: numbers.test05,
             print_timestamps: numbers.print_timestamps,
-            remarks,
         }
     }
 
@@ -327,8 +329,6 @@ pub struct RequestedSettings {
     pub test05: bool,
     /// Whether LoadGen prints time stamps on stdout.
     pub print_timestamps: bool,
-    /// Lines of user.conf that LoadGen ignores although they look right.
-    pub remarks: Vec<String>,
 }
 
 impl RequestedSettings {
