@@ -31,7 +31,7 @@ fn official(run: &str) -> RunFacts {
         mode,
         settings: logged(run),
         dataset_rows,
-        engine: EngineName::Cuda,
+        engine: EngineName::Cpu,
         model: Some(rules().model.dimensions.clone()),
         temperature: 1.0,
         top_p: 1.0,
