@@ -266,11 +266,23 @@ fn numbers_agree_with_each_other() {
         .map(|(name, n)| n * u64::from(repeats[*name]))
         .sum();
     assert_eq!((total, repeats.len()), (accuracy.sample_count.value, 3));
-    let counts =
-        [ModeName::Performance, ModeName::Accuracy].map(|mode| rules().sample_count(mode, None));
-    assert_eq!(counts, [6396, 4395]);
+    assert_eq!(accuracy.sample_count.value, accuracy.dataset_rows.value);
+    let performance = &rules().performance;
     assert_eq!(
-        rules().sample_count(ModeName::Performance, Some(Audit::Test07)),
-        990
+        performance.sample_count.value,
+        performance.dataset_rows.value
+    );
+    let gpqa = 198 * u64::from(repeats["gpqa_diamond"]);
+    assert_eq!(rules().compliance.test07.sample_count.value, gpqa);
+    assert_eq!(rules().generation.min_new_tokens.value, 1);
+    let scenarios = [
+        ScenarioName::Offline,
+        ScenarioName::Server,
+        ScenarioName::Interactive,
+    ];
+    let models = scenarios.map(|scenario| rules().scenario(scenario).model_name.value.as_str());
+    assert_eq!(
+        models,
+        ["gpt-oss-120b", "gpt-oss-120b", "gpt-oss-120b-interactive"]
     );
 }
