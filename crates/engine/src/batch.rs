@@ -3,7 +3,9 @@
 //! Built from a [`StepPlan`] on the engine thread; everything that could make an operation read or write out of
 //! bounds is refused here.
 
-use crate::executor::{BlockId, BlockTable, Capacity, ExecError, InputToken, SampleSpec, Slot, StepPlan};
+use crate::executor::{
+    BlockId, BlockTable, Capacity, ExecError, InputToken, SampleSpec, Slot, StepPlan,
+};
 
 /// Where a sequence's blocks of one layer group are in [`StepBatch::blocks`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,22 +79,35 @@ impl StepBatch {
         let mut batch = Self::default();
         let refuse = |what: String| Err(ExecError(format!("impossible step: {what}")));
         if plan.seqs.is_empty() || plan.seqs.len() > cap.max_seqs as usize {
-            return refuse(format!("{} sequences, expected 1 to {}", plan.seqs.len(), cap.max_seqs));
+            return refuse(format!(
+                "{} sequences, expected 1 to {}",
+                plan.seqs.len(),
+                cap.max_seqs
+            ));
         }
         for (i, seq) in plan.seqs.iter().enumerate() {
             let n = seq.inputs.len();
             let end = u64::from(seq.start) + n as u64;
             if n == 0 || end > u64::from(cap.max_context) {
                 let most = cap.max_context;
-                return refuse(format!("positions {}..{end} of sequence {i}, expected some below {most}", seq.start));
+                return refuse(format!(
+                    "positions {}..{end} of sequence {i}, expected some below {most}",
+                    seq.start
+                ));
             }
             if seq.slot >= cap.max_seqs {
-                return refuse(format!("slot {}, expected below {}", seq.slot, cap.max_seqs));
+                return refuse(format!(
+                    "slot {}, expected below {}",
+                    seq.slot, cap.max_seqs
+                ));
             }
             for input in &seq.inputs {
                 match *input {
                     InputToken::Known(t) if t >= cap.vocab_size => {
-                        return refuse(format!("token {t}, expected below the vocabulary's {}", cap.vocab_size));
+                        return refuse(format!(
+                            "token {t}, expected below the vocabulary's {}",
+                            cap.vocab_size
+                        ));
                     }
                     InputToken::FromPrevious(s) if s >= cap.max_seqs => {
                         return refuse(format!("slot {s}, expected below {}", cap.max_seqs));
@@ -115,23 +130,49 @@ impl StepBatch {
             for j in 0..n as u32 {
                 batch.positions.push(seq.start + j);
                 batch.seq_of_row.push(i as u32);
-                let sample = seq.sample.filter(|_| first_row + j == last_row).map(|spec| (seq.slot, spec));
+                let sample = seq
+                    .sample
+                    .filter(|_| first_row + j == last_row)
+                    .map(|spec| (seq.slot, spec));
                 if sample.is_some() || seq.want_logits {
                     let row = first_row + j;
-                    batch.heads.push(HeadRow { row, seq: i as u32, sample, logits: seq.want_logits });
+                    batch.heads.push(HeadRow {
+                        row,
+                        seq: i as u32,
+                        sample,
+                        logits: seq.want_logits,
+                    });
                 }
             }
-            batch.seqs.push(SeqRows { first_row, rows: n as u32, start: seq.start, full, window });
+            batch.seqs.push(SeqRows {
+                first_row,
+                rows: n as u32,
+                start: seq.start,
+                full,
+                window,
+            });
         }
         if batch.rows() > cap.max_step_tokens as usize {
-            return refuse(format!("{} tokens, expected at most {}", batch.rows(), cap.max_step_tokens));
+            return refuse(format!(
+                "{} tokens, expected at most {}",
+                batch.rows(),
+                cap.max_step_tokens
+            ));
         }
         Ok(batch)
     }
 
     /// `None` when the table does not cover `first_seen .. end` with existing blocks.
-    fn table(&mut self, t: &BlockTable, first_seen: Option<u32>, end: u32, cap: &Capacity) -> Option<TableRef> {
-        let Some(first_seen) = first_seen else { return Some(TableRef::default()) };
+    fn table(
+        &mut self,
+        t: &BlockTable,
+        first_seen: Option<u32>,
+        end: u32,
+        cap: &Capacity,
+    ) -> Option<TableRef> {
+        let Some(first_seen) = first_seen else {
+            return Some(TableRef::default());
+        };
         let covered = u64::from(t.first_block) + t.blocks.len() as u64;
         let needed = u64::from(end.div_ceil(cap.block_size));
         let known = t.blocks.iter().all(|b| *b < cap.n_blocks);
@@ -140,6 +181,10 @@ impl StepBatch {
         }
         let offset = self.blocks.len() as u32;
         self.blocks.extend_from_slice(&t.blocks);
-        Some(TableRef { offset, len: t.blocks.len() as u32, first_block: t.first_block })
+        Some(TableRef {
+            offset,
+            len: t.blocks.len() as u32,
+            first_block: t.first_block,
+        })
     }
 }

@@ -81,7 +81,10 @@ impl ModelConfig {
         let mut config = raw::check(&path, &raw)?;
         // An `original/` folder has none of its own; the release keeps it in the folder above.
         let above = dir.parent().filter(|_| dir.ends_with("original"));
-        let places = [Some(dir), above].into_iter().flatten().map(|d| d.join("generation_config.json"));
+        let places = [Some(dir), above]
+            .into_iter()
+            .flatten()
+            .map(|d| d.join("generation_config.json"));
         let eos = match places.into_iter().find(|p| p.exists()) {
             Some(generation) => raw::parse::<Generation>(&generation)?.eos_token_id,
             None => None,
@@ -94,7 +97,11 @@ impl ModelConfig {
             None if config.vocab_size == 201_088 => vec![200_002, 199_999, 200_012],
             None => Vec::new(),
         };
-        if let Some(id) = config.stop_tokens.iter().find(|id| **id as usize >= config.vocab_size) {
+        if let Some(id) = config
+            .stop_tokens
+            .iter()
+            .find(|id| **id as usize >= config.vocab_size)
+        {
             return Err(LoadError::Unsupported {
                 path,
                 field: "eos_token_id",
@@ -105,4 +112,3 @@ impl ModelConfig {
         Ok(config)
     }
 }
-

@@ -14,14 +14,12 @@ mod tiles;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use pulp::Arch;
-
-pub use self::experts::CpuRouting;
 use self::attention::KvPool;
+pub use self::experts::CpuRouting;
 use self::experts::swiglu;
-use self::lanes::{LANES, Lanes, Rounding};
+use self::lanes::{LANES, Lanes, Rounding, Vectors};
 use self::pointwise::Turn;
-use self::product::{Job, run, split};
+use self::product::{Job, run, split, with_scratch};
 pub use self::tiles::Tiles;
 use crate::batch::StepBatch;
 use crate::config::{LayerKind, ModelConfig};
@@ -36,18 +34,27 @@ use crate::weights::{DenseTensor, ExpertSources, LinearSource};
 /// Bytes of one KV block.
 #[must_use]
 pub fn kv_block_bytes(config: &ModelConfig, block_size: usize) -> usize {
-    4 * attention::block_elements(group_layers(config), block_size, config.kv_heads, config.head_dim)
+    4 * attention::block_elements(
+        group_layers(config),
+        block_size,
+        config.kv_heads,
+        config.head_dim,
+    )
 }
 
 /// Layers of the larger layer group.
 fn group_layers(config: &ModelConfig) -> usize {
-    let full = config.layers.iter().filter(|k| **k == LayerKind::Full).count();
+    let full = config
+        .layers
+        .iter()
+        .filter(|k| **k == LayerKind::Full)
+        .count();
     full.max(config.layers.len() - full)
 }
 
 /// The CPU as a device.
 pub struct CpuOps {
-    arch: Arch,
+    arch: Vectors,
     threads: usize,
     rounding: Rounding,
     config: ModelConfig,
@@ -88,7 +95,7 @@ impl CpuOps {
         let block_size = capacity.block_size as usize;
         let layers = group_layers(config);
         Self {
-            arch: Arch::new(),
+            arch: Vectors::new(),
             threads,
             rounding: Rounding { bf16 },
             rope: Rope::new(config.head_dim, config.rope_theta, config.yarn.as_ref()),
@@ -111,7 +118,11 @@ impl CpuOps {
 
     /// Jobs to cut a product into: some more than threads, so that they end together.
     fn parts(&self, matrices: usize) -> usize {
-        if self.threads == 1 { 1 } else { (4 * self.threads).div_ceil(matrices.max(1)) }
+        if self.threads == 1 {
+            1
+        } else {
+            (4 * self.threads).div_ceil(matrices.max(1))
+        }
     }
 }
 
@@ -145,7 +156,13 @@ impl Ops for CpuOps {
 
     fn routing(&mut self, rows: usize) -> Result<CpuRouting, LoadError> {
         let c = &self.config;
-        Ok(CpuRouting::new(rows, c.top_k, c.experts, c.hidden, c.intermediate))
+        Ok(CpuRouting::new(
+            rows,
+            c.top_k,
+            c.experts,
+            c.hidden,
+            c.intermediate,
+        ))
     }
 
     fn begin(&mut self, batch: &StepBatch) -> Done {
@@ -154,7 +171,10 @@ impl Ops for CpuOps {
         self.turns.clear();
         for positions in batch.positions.chunks(LANES) {
             for f in &self.rope.inv_freq {
-                let mut turn = Turn { cos: Lanes::ZERO, sin: Lanes::ZERO };
+                let mut turn = Turn {
+                    cos: Lanes::ZERO,
+                    sin: Lanes::ZERO,
+                };
                 for (l, p) in positions.iter().enumerate() {
                     // The angle is rounded to f32 before it is used, as in Hugging Face's code.
                     let (sin, cos) = (*p as f32 * f).sin_cos();
@@ -168,14 +188,18 @@ impl Ops for CpuOps {
     }
 
     fn end(&mut self, step: StepHandle) -> Done {
-        self.ended.push_back((step, std::mem::take(&mut self.sampled)));
+        self.ended
+            .push_back((step, std::mem::take(&mut self.sampled)));
         Ok(())
     }
 
     fn tokens(&mut self, step: StepHandle) -> Result<Vec<TokenId>, ExecError> {
         match self.ended.pop_front() {
             Some((ended, tokens)) if ended == step => Ok(tokens),
-            _ => Err(ExecError(format!("step {} was waited for out of order", step.0))),
+            _ => Err(ExecError(format!(
+                "step {} was waited for out of order",
+                step.0
+            ))),
         }
     }
 
@@ -205,35 +229,69 @@ impl Ops for CpuOps {
 
     fn rmsnorm(&mut self, x: &Tiles, weight: &Vec<f32>, rows: usize, out: &mut Tiles) -> Done {
         let (cols, eps, rounding, arch) = (x.cols, self.config.norm_eps, self.rounding, self.arch);
-        let jobs = x.first(rows).chunks_exact(cols).zip(out.first_mut(rows).chunks_exact_mut(cols)).collect();
-        run(jobs, rows * cols, |(x, out)| arch.dispatch(|| pointwise::rmsnorm(x, weight, eps, rounding, out)));
+        let jobs = x
+            .first(rows)
+            .chunks_exact(cols)
+            .zip(out.first_mut(rows).chunks_exact_mut(cols))
+            .collect();
+        run(jobs, rows * cols, |(x, out)| {
+            arch.run(
+                #[inline(always)]
+                || pointwise::rmsnorm(x, weight, eps, rounding, out),
+            )
+        });
         Ok(())
     }
 
     fn add(&mut self, x: &mut Tiles, delta: &Tiles) -> Done {
         let (cols, rows, rounding, arch) = (x.cols, self.batch.rows(), self.rounding, self.arch);
-        let jobs = x.first_mut(rows).chunks_exact_mut(cols).zip(delta.first(rows).chunks_exact(cols)).collect();
-        run(jobs, rows * cols, |(x, delta)| arch.dispatch(|| pointwise::add(x, delta, rounding)));
+        let jobs = x
+            .first_mut(rows)
+            .chunks_exact_mut(cols)
+            .zip(delta.first(rows).chunks_exact(cols))
+            .collect();
+        run(jobs, rows * cols, |(x, delta)| {
+            arch.run(
+                #[inline(always)]
+                || pointwise::add(x, delta, rounding),
+            )
+        });
         Ok(())
     }
 
     fn linear(&mut self, x: &Tiles, w: &CpuLinear, rows: usize, out: &mut Tiles) -> Done {
         let (rounding, arch) = (self.rounding, self.arch);
         let mut jobs = Vec::new();
-        split(&mut jobs, 0, (w.rows, 1, self.parts(1)), x.first(rows), out.first_mut(rows));
-        run(jobs, rows * w.rows * w.cols, |job: Job<'_>| {
-            arch.dispatch(|| {
-                job.run(
-                    w.cols,
-                    1,
-                    |_, row, into| w.decode_row(row, into),
-                    |_, first, sums, out| {
-                        for (r, (o, sum)) in out.iter_mut().zip(sums).enumerate() {
-                            let bias = w.bias.get(first + r).copied().unwrap_or(0.0);
-                            *o = rounding.apply(sum.map(|s| s + bias));
-                        }
+        split(
+            &mut jobs,
+            0,
+            (w.rows, 1, self.parts(1)),
+            x.first(rows),
+            out.first_mut(rows),
+        );
+        run(jobs, rows * w.rows * w.cols, |mut job: Job<'_>| {
+            with_scratch(|scratch| {
+                arch.run(
+                    #[inline(always)]
+                    || {
+                        job.run(
+                            scratch,
+                            (w.cols, 1),
+                            #[inline(always)]
+                            |_, row, into| w.decode_row(row, into),
+                            #[inline(always)]
+                            |_, first, sums, out| {
+                                for (r, (o, sum)) in out.iter_mut().zip(sums).enumerate() {
+                                    let bias = w.bias.get(first + r).copied().unwrap_or(0.0);
+                                    *o = rounding.apply(sum.map(
+                                        #[inline(always)]
+                                        |s| s + bias,
+                                    ));
+                                }
+                            },
+                        );
                     },
-                );
+                )
             });
         });
         Ok(())
@@ -243,9 +301,16 @@ impl Ops for CpuOps {
         let c = &self.config;
         let (cols, rows, rounding, arch) = (qkv.cols, self.batch.rows(), self.rounding, self.arch);
         let (turning, half) = ((c.heads + c.kv_heads) * c.head_dim, c.head_dim / 2);
-        let jobs = qkv.first_mut(rows).chunks_exact_mut(cols).zip(self.turns.chunks_exact(half)).collect();
+        let jobs = qkv
+            .first_mut(rows)
+            .chunks_exact_mut(cols)
+            .zip(self.turns.chunks_exact(half))
+            .collect();
         run(jobs, rows * cols, |(tile, turns)| {
-            arch.dispatch(|| pointwise::rope(&mut tile[..turning], turns, rounding));
+            arch.run(
+                #[inline(always)]
+                || pointwise::rope(&mut tile[..turning], turns, rounding),
+            );
         });
         Ok(())
     }
@@ -255,21 +320,39 @@ impl Ops for CpuOps {
         Ok(())
     }
 
-    fn attention(&mut self, qkv: &Tiles, layer: KvLayer, sinks: &Vec<f32>, out: &mut Tiles) -> Done {
+    fn attention(
+        &mut self,
+        qkv: &Tiles,
+        layer: KvLayer,
+        sinks: &Vec<f32>,
+        out: &mut Tiles,
+    ) -> Done {
         let (kv, batch, rounding, arch) = (&self.kv, &self.batch, self.rounding, self.arch);
         let (kv_heads, rows, cols) = (self.config.kv_heads, batch.rows(), out.cols);
         let seen: usize = batch.positions.iter().map(|p| *p as usize + 1).sum();
-        let jobs: Vec<_> = out.first_mut(rows).chunks_exact_mut(cols / kv_heads).enumerate().collect();
+        let jobs: Vec<_> = out
+            .first_mut(rows)
+            .chunks_exact_mut(cols / kv_heads)
+            .enumerate()
+            .collect();
         run(jobs, 2 * seen * cols, |(i, out)| {
             let place = (i / kv_heads, i % kv_heads);
-            arch.dispatch(|| kv.attend(place, qkv, layer, sinks, batch, rounding, out));
+            attention::with_scratch(|scratch| {
+                arch.run(
+                    #[inline(always)]
+                    || kv.attend(scratch, place, qkv, layer, sinks, batch, rounding, out),
+                );
+            });
         });
         Ok(())
     }
 
     fn route(&mut self, logits: &Tiles, routing: &mut CpuRouting) -> Done {
         let rows = self.batch.rows();
-        self.arch.dispatch(|| routing.route(logits, rows));
+        self.arch.run(
+            #[inline(always)]
+            || routing.route(logits, rows),
+        );
         Ok(())
     }
 
@@ -285,27 +368,49 @@ impl Ops for CpuOps {
             let x = &routing.x.data[first * x.cols..][..n * x.cols];
             split(&mut jobs, *e, (rows, 2, parts), x, out);
         }
-        run(jobs, routing.row_at.len() * rows * x.cols, |job: Job<'_>| {
-            arch.dispatch(|| {
-                job.run(
-                    x.cols,
-                    2,
-                    |e, row, into| decode_expert_row(&w.up, e * rows + row, into),
-                    |e, first, sums, out| {
-                        let mut bias = [0.0; 8];
-                        w.up_bias.decode(e * rows + first, &mut bias[..2 * out.len()]);
-                        let sum = |i: usize| rounding.apply(sums[i].map(|s| s + bias[i]));
-                        for (i, o) in out.iter_mut().enumerate() {
-                            *o = rounding.apply(swiglu(sum(2 * i), sum(2 * i + 1), limit));
-                        }
-                    },
-                );
-            });
-        });
+        run(
+            jobs,
+            routing.row_at.len() * rows * x.cols,
+            |mut job: Job<'_>| {
+                with_scratch(|scratch| {
+                    arch.run(
+                        #[inline(always)]
+                        || {
+                            job.run(
+                                scratch,
+                                (x.cols, 2),
+                                #[inline(always)]
+                                |e, row, into| decode_expert_row(&w.up, e * rows + row, into),
+                                #[inline(always)]
+                                |e, first, sums, out| {
+                                    let mut bias = [0.0; 8];
+                                    w.up_bias
+                                        .decode(e * rows + first, &mut bias[..2 * out.len()]);
+                                    let sum =
+                                        |i: usize| rounding.apply(sums[i].map(|s| s + bias[i]));
+                                    for (i, o) in out.iter_mut().enumerate() {
+                                        *o = rounding.apply(swiglu(
+                                            sum(2 * i),
+                                            sum(2 * i + 1),
+                                            limit,
+                                        ));
+                                    }
+                                },
+                            );
+                        },
+                    )
+                });
+            },
+        );
         Ok(())
     }
 
-    fn experts_down(&mut self, routing: &mut CpuRouting, w: &ExpertSources, out: &mut Tiles) -> Done {
+    fn experts_down(
+        &mut self,
+        routing: &mut CpuRouting,
+        w: &ExpertSources,
+        out: &mut Tiles,
+    ) -> Done {
         let (rounding, arch) = (self.rounding, self.arch);
         let (rows, cols) = (self.config.hidden, self.config.intermediate);
         let mut jobs = Vec::new();
@@ -313,49 +418,90 @@ impl Ops for CpuOps {
         let mut y = routing.y.data.as_mut_slice();
         for (e, first, n) in &routing.groups {
             let out = y.split_off_mut(..n * rows).unwrap_or_default();
-            split(&mut jobs, *e, (rows, 1, parts), &routing.h.data[first * cols..][..n * cols], out);
+            split(
+                &mut jobs,
+                *e,
+                (rows, 1, parts),
+                &routing.h.data[first * cols..][..n * cols],
+                out,
+            );
         }
-        run(jobs, routing.row_at.len() * rows * cols, |job: Job<'_>| {
-            arch.dispatch(|| {
-                job.run(
-                    cols,
-                    1,
-                    |e, row, into| decode_expert_row(&w.down, e * rows + row, into),
-                    |e, first, sums, out| {
-                        let mut bias = [0.0; 8];
-                        w.down_bias.decode(e * rows + first, &mut bias[..out.len()]);
-                        for ((o, sum), bias) in out.iter_mut().zip(sums).zip(bias) {
-                            *o = rounding.apply(sum.map(|s| s + bias));
-                        }
-                    },
-                );
-            });
-        });
+        run(
+            jobs,
+            routing.row_at.len() * rows * cols,
+            |mut job: Job<'_>| {
+                with_scratch(|scratch| {
+                    arch.run(
+                        #[inline(always)]
+                        || {
+                            job.run(
+                                scratch,
+                                (cols, 1),
+                                #[inline(always)]
+                                |e, row, into| decode_expert_row(&w.down, e * rows + row, into),
+                                #[inline(always)]
+                                |e, first, sums, out| {
+                                    let mut bias = [0.0; 8];
+                                    w.down_bias.decode(e * rows + first, &mut bias[..out.len()]);
+                                    for ((o, sum), bias) in out.iter_mut().zip(sums).zip(bias) {
+                                        *o = rounding.apply(sum.map(
+                                            #[inline(always)]
+                                            |s| s + bias,
+                                        ));
+                                    }
+                                },
+                            );
+                        },
+                    )
+                });
+            },
+        );
         let n = self.batch.rows();
-        let jobs: Vec<_> = out.first_mut(n).chunks_exact_mut(rows).enumerate().collect();
+        let jobs: Vec<_> = out
+            .first_mut(n)
+            .chunks_exact_mut(rows)
+            .enumerate()
+            .collect();
         let routing = &*routing;
-        run(jobs, n * rows * routing.top_k, |(tile, out)| arch.dispatch(|| routing.combine(tile, rounding, out)));
+        run(jobs, n * rows * routing.top_k, |(tile, out)| {
+            arch.run(
+                #[inline(always)]
+                || routing.combine(tile, rounding, out),
+            )
+        });
         Ok(())
     }
 
     fn gather_rows(&mut self, x: &Tiles, heads: Range<usize>, out: &mut Tiles) -> Done {
         for (to, head) in self.batch.heads[heads].iter().enumerate() {
-            out.row_mut(to).zip(x.row(head.row as usize)).for_each(|(to, from)| *to = from);
+            out.row_mut(to)
+                .zip(x.row(head.row as usize))
+                .for_each(|(to, from)| *to = from);
         }
         Ok(())
     }
 
     fn sample(&mut self, logits: &Tiles, heads: Range<usize>) -> Done {
-        let wanted = self.batch.heads[heads].iter().enumerate().filter_map(|(i, h)| Some((i, h.sample?)));
+        let wanted = self.batch.heads[heads]
+            .iter()
+            .enumerate()
+            .filter_map(|(i, h)| Some((i, h.sample?)));
         let wanted: Vec<_> = wanted.collect();
         let first = self.sampled.len();
         self.sampled.resize(first + wanted.len(), 0);
         let arch = self.arch;
         let jobs: Vec<_> = wanted.iter().zip(&mut self.sampled[first..]).collect();
-        run(jobs, wanted.len() * logits.cols * 16, |((row, (_, spec)), token)| {
-            let mut logits: Vec<f32> = logits.row(*row).collect();
-            *token = arch.dispatch(|| sample::sample(&mut logits, spec));
-        });
+        run(
+            jobs,
+            wanted.len() * logits.cols * 16,
+            |((row, (_, spec)), token)| {
+                let mut logits: Vec<f32> = logits.row(*row).collect();
+                *token = arch.run(
+                    #[inline(always)]
+                    || sample::sample(&mut logits, spec),
+                );
+            },
+        );
         for ((_, (slot, _)), token) in wanted.iter().zip(&self.sampled[first..]) {
             self.last_token[*slot as usize] = *token;
         }

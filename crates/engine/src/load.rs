@@ -89,7 +89,9 @@ pub fn load_cpu(dir: &Path, settings: &CpuSettings) -> Result<LoadedModel, LoadE
     let sources = ModelSources::find(&checkpoint, &config)?;
     let bytes_per_block = kv_block_bytes(&config, settings.block_size as usize) as u64;
     let capacity = capacity(&config, settings, bytes_per_block)?;
-    let threads = settings.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let threads = settings
+        .threads
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads.max(1))
         .thread_name(|i| format!("cpu-{i}"))
@@ -97,7 +99,10 @@ pub fn load_cpu(dir: &Path, settings: &CpuSettings) -> Result<LoadedModel, LoadE
         .map_err(|e| LoadError::Settings(format!("cannot start {threads} threads: {e}")))?;
     let bf16 = settings.dtype == Dtype::Bf16;
     let mut ops = CpuOps::new(&config, &capacity, bf16, threads.max(1));
-    let (rows, heads) = (settings.max_step_tokens as usize, settings.max_seqs as usize);
+    let (rows, heads) = (
+        settings.max_step_tokens as usize,
+        settings.max_seqs as usize,
+    );
     let model = Model::new(&mut ops, &config, &sources, rows, heads)?;
     let info = ModelInfo {
         vocab_size: capacity.vocab_size,
@@ -121,30 +126,48 @@ pub fn load_cpu(dir: &Path, settings: &CpuSettings) -> Result<LoadedModel, LoadE
         ),
     };
     let runner = ModelRunner::new(ops, model, capacity);
-    Ok(LoadedModel { executor: Box::new(InPool { pool, runner }), info })
+    Ok(LoadedModel {
+        executor: Box::new(InPool { pool, runner }),
+        info,
+    })
 }
 
-fn capacity(config: &ModelConfig, s: &CpuSettings, bytes_per_block: u64) -> Result<Capacity, LoadError> {
+fn capacity(
+    config: &ModelConfig,
+    s: &CpuSettings,
+    bytes_per_block: u64,
+) -> Result<Capacity, LoadError> {
     for (name, value, most) in [
         ("block_size", s.block_size, 1024),
         ("max_step_tokens", s.max_step_tokens, 1 << 16),
         ("max_seqs", s.max_seqs, 1 << 16),
     ] {
         if !(1..=most).contains(&value) {
-            return Err(LoadError::Settings(format!("{name} is {value}, expected 1 to {most}")));
+            return Err(LoadError::Settings(format!(
+                "{name} is {value}, expected 1 to {most}"
+            )));
         }
     }
-    let budget = s.memory_budget_bytes.unwrap_or_else(|| available_memory() / 4);
+    let budget = s
+        .memory_budget_bytes
+        .unwrap_or_else(|| available_memory() / 4);
     let has_full = config.layers.contains(&crate::config::LayerKind::Full);
     let block = u64::from(s.block_size);
     let blocks_of = |positions: u64| positions.div_ceil(block);
-    let full = if has_full { blocks_of(config.max_context as u64) } else { 0 };
+    let full = if has_full {
+        blocks_of(config.max_context as u64)
+    } else {
+        0
+    };
     // A chunk may begin and end inside blocks.
     let window = config.window.map_or(0, |w| {
-        blocks_of(config.max_context as u64).min(blocks_of(w as u64 + u64::from(s.max_step_tokens)) + 1)
+        blocks_of(config.max_context as u64)
+            .min(blocks_of(w as u64 + u64::from(s.max_step_tokens)) + 1)
     });
     let useful = (full + window) * u64::from(s.max_seqs);
-    let n_blocks = (budget / bytes_per_block).min(useful).min(u64::from(u32::MAX - 1));
+    let n_blocks = (budget / bytes_per_block)
+        .min(useful)
+        .min(u64::from(u32::MAX - 1));
     let least = u64::from(has_full) + u64::from(config.window.is_some());
     if n_blocks < least {
         return Err(LoadError::Settings(format!(
@@ -167,10 +190,12 @@ fn capacity(config: &ModelConfig, s: &CpuSettings, bytes_per_block: u64) -> Resu
 
 /// What Linux says it could give to a program without swapping; 4 GiB where it does not say.
 fn available_memory() -> u64 {
-    let kib = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
-    });
+    let kib = std::fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+            line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+        });
     kib.map_or(4 << 30, |kib| kib * 1024)
 }
 

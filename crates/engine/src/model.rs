@@ -60,7 +60,10 @@ impl<O: Ops> Model<O> {
                 LayerKind::Full => &mut full,
                 LayerKind::Window => &mut window,
             };
-            let kv = KvLayer { kind: *kind, index: *count };
+            let kv = KvLayer {
+                kind: *kind,
+                index: *count,
+            };
             *count += 1;
             Ok(Layer {
                 kv,
@@ -119,7 +122,15 @@ impl<O: Ops> Model<O> {
             ops.attention(&s.qkv, l.kv, &l.sinks, &mut s.attended)?;
             ops.linear(&s.attended, &l.out, rows, &mut s.delta)?;
             ops.add_rmsnorm(&mut s.x, &s.delta, &l.mlp_norm, rows, &mut s.normed)?;
-            ops.moe(&s.normed, &l.router, &l.experts, rows, &mut s.router_logits, &mut s.routing, &mut s.delta)?;
+            ops.moe(
+                &s.normed,
+                &l.router,
+                &l.experts,
+                rows,
+                &mut s.router_logits,
+                &mut s.routing,
+                &mut s.delta,
+            )?;
         }
         if !batch.heads.is_empty() {
             ops.add(&mut s.x, &s.delta)?;
@@ -133,7 +144,10 @@ impl<O: Ops> Model<O> {
             ops.sample(&s.logits, heads.clone())?;
             if batch.heads[heads.clone()].iter().any(|h| h.logits) {
                 let rows = ops.read(&s.logits, heads.len())?;
-                for (head, row) in heads.clone().zip(rows.chunks_exact(rows.len() / heads.len())) {
+                for (head, row) in heads
+                    .clone()
+                    .zip(rows.chunks_exact(rows.len() / heads.len()))
+                {
                     if batch.heads[head].logits {
                         on_logits(head, row);
                     }

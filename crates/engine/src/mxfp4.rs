@@ -1,7 +1,9 @@
 //! The MXFP4 number format: 32 four-bit floats that share a power of two (OCP Microscaling 1.0; gpt-oss's layout of it).
 
 /// The sixteen values of a nibble: sign, two bits of exponent, one of mantissa.
-const VALUES: [f32; 16] = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0];
+const VALUES: [f32; 16] = [
+    0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0,
+];
 
 /// The two values of a byte: the low nibble is the element with the even index (gpt_oss/torch/weights.py).
 static PAIRS: [[f32; 2]; 256] = {
@@ -27,7 +29,13 @@ fn power(scale: u8) -> f32 {
 #[inline(always)]
 pub fn decode(blocks: &[u8], scales: &[u8], into: &mut [f32]) {
     let blocks = blocks.as_chunks::<16>().0;
-    for ((out, block), scale) in into.as_chunks_mut::<32>().0.iter_mut().zip(blocks).zip(scales) {
+    for ((out, block), scale) in into
+        .as_chunks_mut::<32>()
+        .0
+        .iter_mut()
+        .zip(blocks)
+        .zip(scales)
+    {
         let scale = power(*scale);
         for (pair, byte) in out.as_chunks_mut::<2>().0.iter_mut().zip(block) {
             let [low, high] = PAIRS[usize::from(*byte)];

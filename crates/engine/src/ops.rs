@@ -85,7 +85,13 @@ pub trait Ops: Send {
     fn embed(&mut self, table: &Self::Linear, out: &mut Self::Buf) -> Done;
 
     /// `out = x / sqrt(mean(x^2) + eps) * weight`, all in f32, rounded once at the end. Works on the first `rows` rows.
-    fn rmsnorm(&mut self, x: &Self::Buf, weight: &Self::Vector, rows: usize, out: &mut Self::Buf) -> Done;
+    fn rmsnorm(
+        &mut self,
+        x: &Self::Buf,
+        weight: &Self::Vector,
+        rows: usize,
+        out: &mut Self::Buf,
+    ) -> Done;
 
     /// `x += delta`: the residual stream, rounded.
     fn add(&mut self, x: &mut Self::Buf, delta: &Self::Buf) -> Done;
@@ -104,7 +110,8 @@ pub trait Ops: Send {
     }
 
     /// `out = x W^T + b` on the first `rows` rows, rounded once after the bias.
-    fn linear(&mut self, x: &Self::Buf, w: &Self::Linear, rows: usize, out: &mut Self::Buf) -> Done;
+    fn linear(&mut self, x: &Self::Buf, w: &Self::Linear, rows: usize, out: &mut Self::Buf)
+    -> Done;
 
     /// Rotates the q and k heads of `qkv` in place (NeoX halves, YaRN, see [`crate::rope::Rope`]). Angle, cosine and
     /// sine in f32; rounded once.
@@ -114,7 +121,14 @@ pub trait Ops: Send {
     fn kv_write(&mut self, qkv: &Self::Buf, layer: KvLayer) -> Done;
 
     /// [`Ops::linear`], [`Ops::rope`] and [`Ops::kv_write`].
-    fn qkv(&mut self, x: &Self::Buf, w: &Self::Linear, layer: KvLayer, rows: usize, qkv: &mut Self::Buf) -> Done {
+    fn qkv(
+        &mut self,
+        x: &Self::Buf,
+        w: &Self::Linear,
+        layer: KvLayer,
+        rows: usize,
+        qkv: &mut Self::Buf,
+    ) -> Done {
         self.linear(x, w, rows, qkv)?;
         self.rope(qkv)?;
         self.kv_write(qkv, layer)
@@ -123,7 +137,13 @@ pub trait Ops: Send {
     /// `out[r, h] = softmax([q_h k^T / sqrt(head_dim), sink_h]) v` without the sink's column, over the positions that
     /// row `r` sees in the pool, its own included; query head `h` reads kv head `h / (heads / kv_heads)`. Scores and
     /// probabilities stay f32; the result is rounded.
-    fn attention(&mut self, qkv: &Self::Buf, layer: KvLayer, sinks: &Self::Vector, out: &mut Self::Buf) -> Done;
+    fn attention(
+        &mut self,
+        qkv: &Self::Buf,
+        layer: KvLayer,
+        sinks: &Self::Vector,
+        out: &mut Self::Buf,
+    ) -> Done;
 
     /// Picks the `top_k` largest of each row's router logits (the lower expert of equals) and their softmax, which
     /// stays f32, and groups the rows by expert.
@@ -131,11 +151,17 @@ pub trait Ops: Send {
 
     /// For each row and each of its experts: `gate, up` = interleaved rows of `x W1^T + b1` (rounded), `gate` at most
     /// `limit`, `up` within `±limit`, `gate * sigmoid(1.702 gate) * (up + 1)` (rounded), kept in `routing`.
-    fn experts_up(&mut self, x: &Self::Buf, w: &Self::Experts, routing: &mut Self::Routing) -> Done;
+    fn experts_up(&mut self, x: &Self::Buf, w: &Self::Experts, routing: &mut Self::Routing)
+    -> Done;
 
     /// `out = sum over the row's experts, best first, of weight * (h W2^T + b2)`: each product with its bias rounded,
     /// the weighted sum in f32 and rounded once.
-    fn experts_down(&mut self, routing: &mut Self::Routing, w: &Self::Experts, out: &mut Self::Buf) -> Done;
+    fn experts_down(
+        &mut self,
+        routing: &mut Self::Routing,
+        w: &Self::Experts,
+        out: &mut Self::Buf,
+    ) -> Done;
 
     /// Router, [`Ops::route`], [`Ops::experts_up`] and [`Ops::experts_down`].
     #[allow(clippy::too_many_arguments)]

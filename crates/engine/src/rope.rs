@@ -36,10 +36,14 @@ impl Rope {
         let half = head_dim / 2;
         let plain = |i: usize| theta.powf(2.0 * i as f64 / head_dim as f64).recip();
         let Some(yarn) = yarn else {
-            return Self { inv_freq: (0..half).map(|i| plain(i) as f32).collect(), concentration: 1.0 };
+            return Self {
+                inv_freq: (0..half).map(|i| plain(i) as f32).collect(),
+                concentration: 1.0,
+            };
         };
         let dim_of = |rotations: f64| {
-            half as f64 * (yarn.original_context / (rotations * std::f64::consts::TAU)).ln() / theta.ln()
+            half as f64 * (yarn.original_context / (rotations * std::f64::consts::TAU)).ln()
+                / theta.ln()
         };
         let (mut low, mut high) = (dim_of(yarn.beta_fast), dim_of(yarn.beta_slow));
         if yarn.truncate {
@@ -57,8 +61,15 @@ impl Rope {
                 (f / yarn.factor * interpolated + f * (1.0 - interpolated)) as f32
             })
             .collect();
-        let by_length = if yarn.factor > 1.0 { 0.1 * yarn.factor.ln() + 1.0 } else { 1.0 };
-        Self { inv_freq, concentration: yarn.attention_factor.unwrap_or(by_length) as f32 }
+        let by_length = if yarn.factor > 1.0 {
+            0.1 * yarn.factor.ln() + 1.0
+        } else {
+            1.0
+        };
+        Self {
+            inv_freq,
+            concentration: yarn.attention_factor.unwrap_or(by_length) as f32,
+        }
     }
 }
 
@@ -76,14 +87,20 @@ mod tests {
             truncate: false,
             attention_factor: None,
         };
-        let (rope, plain) = (Rope::new(64, 150_000.0, Some(&yarn)), Rope::new(64, 150_000.0, None));
+        let (rope, plain) = (
+            Rope::new(64, 150_000.0, Some(&yarn)),
+            Rope::new(64, 150_000.0, None),
+        );
         assert!((rope.concentration - 1.346_574).abs() < 1e-6);
         // The ramp runs from 8.0928 to 17.3980: 8 is untouched, 9 is not, 17 is nearly and 18 fully interpolated.
         assert_eq!(rope.inv_freq[8], plain.inv_freq[8]);
         let kept = |i: usize| (rope.inv_freq[i] * 32.0 / plain.inv_freq[i] - 1.0) / 31.0;
         assert!((kept(9) - (1.0 - (9.0 - 8.0928) / (17.398 - 8.0928))).abs() < 1e-4);
         assert!((kept(17) - (17.398 - 17.0) / (17.398 - 8.0928)).abs() < 1e-4);
-        assert_eq!(rope.inv_freq[18], (f64::from(plain.inv_freq[18]) / 32.0) as f32);
+        assert_eq!(
+            rope.inv_freq[18],
+            (f64::from(plain.inv_freq[18]) / 32.0) as f32
+        );
     }
 
     #[test]

@@ -25,7 +25,13 @@ pub(crate) struct ModelRunner<O: Ops> {
 
 impl<O: Ops> ModelRunner<O> {
     pub(crate) fn new(ops: O, model: Model<O>, capacity: Capacity) -> Self {
-        Self { ops, model, capacity, next: 0, in_flight: VecDeque::new() }
+        Self {
+            ops,
+            model,
+            capacity,
+            next: 0,
+            in_flight: VecDeque::new(),
+        }
     }
 }
 
@@ -49,17 +55,32 @@ impl<O: Ops> Executor for ModelRunner<O> {
             return Err(not_finite(step));
         }
         self.ops.end(step)?;
-        let sampled = batch.heads.iter().filter(|h| h.sample.is_some()).map(|h| h.seq as usize).collect();
-        self.in_flight.push_back(InFlight { step, sampled, logits });
+        let sampled = batch
+            .heads
+            .iter()
+            .filter(|h| h.sample.is_some())
+            .map(|h| h.seq as usize)
+            .collect();
+        self.in_flight.push_back(InFlight {
+            step,
+            sampled,
+            logits,
+        });
         Ok(step)
     }
 
     fn wait(&mut self, step: StepHandle) -> Result<StepTokens, ExecError> {
         let Some(done) = self.in_flight.pop_front().filter(|f| f.step == step) else {
-            return Err(ExecError(format!("step {} was waited for out of order", step.0)));
+            return Err(ExecError(format!(
+                "step {} was waited for out of order",
+                step.0
+            )));
         };
         let tokens = self.ops.tokens(step)?;
-        let mut out = StepTokens { tokens: vec![None; done.logits.len()], logits: done.logits };
+        let mut out = StepTokens {
+            tokens: vec![None; done.logits.len()],
+            logits: done.logits,
+        };
         for (seq, token) in done.sampled.into_iter().zip(tokens) {
             if token == BAD_LOGITS {
                 return Err(not_finite(step));
@@ -72,5 +93,7 @@ impl<O: Ops> Executor for ModelRunner<O> {
 
 fn not_finite(step: StepHandle) -> ExecError {
     let step = step.0;
-    ExecError(format!("step {step}: logits are not finite; the weights are damaged, or the numbers overflowed"))
+    ExecError(format!(
+        "step {step}: logits are not finite; the weights are damaged, or the numbers overflowed"
+    ))
 }

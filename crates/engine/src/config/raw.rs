@@ -86,15 +86,23 @@ struct RopeScaling {
 }
 
 pub(super) fn parse<T: DeserializeOwned>(path: &Path) -> Result<T, LoadError> {
-    let read = |source| LoadError::Read { path: path.into(), source };
+    let read = |source| LoadError::Read {
+        path: path.into(),
+        source,
+    };
     let len = std::fs::metadata(path).map_err(read)?.len();
     if len > MAX_JSON_BYTES {
         let what = format!("is {len} bytes, expected a configuration of at most {MAX_JSON_BYTES}");
-        return Err(LoadError::Damaged { path: path.into(), what });
+        return Err(LoadError::Damaged {
+            path: path.into(),
+            what,
+        });
     }
     let text = std::fs::read(path).map_err(read)?;
-    serde_json::from_slice(&text)
-        .map_err(|e| LoadError::Damaged { path: path.into(), what: format!("not a gpt-oss configuration: {e}") })
+    serde_json::from_slice(&text).map_err(|e| LoadError::Damaged {
+        path: path.into(),
+        what: format!("not a gpt-oss configuration: {e}"),
+    })
 }
 
 pub(super) fn check(path: &Path, raw: &Raw) -> Result<ModelConfig, LoadError> {
@@ -110,21 +118,62 @@ pub(super) fn check(path: &Path, raw: &Raw) -> Result<ModelConfig, LoadError> {
     let kind = raw.model_type.as_deref().unwrap_or("gpt_oss");
     c.that(kind == "gpt_oss", "model_type", kind, "gpt_oss")?;
     let act = raw.hidden_act.as_deref().unwrap_or("silu");
-    c.that(act == "silu", "hidden_act", act, "silu (gpt-oss's clamped SwiGLU)")?;
-    c.that(raw.attention_bias != Some(false), "attention_bias", false, "true: q, k, v and o have biases")?;
-    c.that(raw.tie_word_embeddings != Some(true), "tie_word_embeddings", true, "false: lm_head has its own tensor")?;
+    c.that(
+        act == "silu",
+        "hidden_act",
+        act,
+        "silu (gpt-oss's clamped SwiGLU)",
+    )?;
+    c.that(
+        raw.attention_bias != Some(false),
+        "attention_bias",
+        false,
+        "true: q, k, v and o have biases",
+    )?;
+    c.that(
+        raw.tie_word_embeddings != Some(true),
+        "tie_word_embeddings",
+        true,
+        "false: lm_head has its own tensor",
+    )?;
     if let Some(q) = &raw.quantization_config {
         let method = q.quant_method.as_deref().unwrap_or("absent");
-        c.that(method == "mxfp4", "quantization_config.quant_method", method, "mxfp4")?;
+        c.that(
+            method == "mxfp4",
+            "quantization_config.quant_method",
+            method,
+            "mxfp4",
+        )?;
     }
 
     let hidden = c.width("hidden_size", raw.hidden_size)?;
     let intermediate = c.width("intermediate_size", raw.intermediate_size)?;
-    c.that(hidden % 32 == 0, "hidden_size", hidden, "a multiple of 32, the MXFP4 block")?;
-    c.that(intermediate % 32 == 0, "intermediate_size", intermediate, "a multiple of 32, the MXFP4 block")?;
+    c.that(
+        hidden % 32 == 0,
+        "hidden_size",
+        hidden,
+        "a multiple of 32, the MXFP4 block",
+    )?;
+    c.that(
+        intermediate % 32 == 0,
+        "intermediate_size",
+        intermediate,
+        "a multiple of 32, the MXFP4 block",
+    )?;
     let experts = c.width("num_local_experts", raw.num_local_experts)?;
-    let top_k = c.whole("num_experts_per_tok", raw.num_experts_per_tok.or(raw.experts_per_token).unwrap_or(4), 64)?;
-    c.that(top_k <= experts, "num_experts_per_tok", top_k, format!("at most num_local_experts, {experts}"))?;
+    let top_k = c.whole(
+        "num_experts_per_tok",
+        raw.num_experts_per_tok
+            .or(raw.experts_per_token)
+            .unwrap_or(4),
+        64,
+    )?;
+    c.that(
+        top_k <= experts,
+        "num_experts_per_tok",
+        top_k,
+        format!("at most num_local_experts, {experts}"),
+    )?;
     let heads = c.whole("num_attention_heads", raw.num_attention_heads, 4096)?;
     let kv_heads = c.whole("num_key_value_heads", raw.num_key_value_heads, 4096)?;
     c.that(
@@ -134,7 +183,12 @@ pub(super) fn check(path: &Path, raw: &Raw) -> Result<ModelConfig, LoadError> {
         format!("a divisor of num_attention_heads, {heads}"),
     )?;
     let head_dim = c.whole("head_dim", raw.head_dim, 1024)?;
-    c.that(head_dim % 2 == 0, "head_dim", head_dim, "an even number: rotary embedding turns pairs")?;
+    c.that(
+        head_dim % 2 == 0,
+        "head_dim",
+        head_dim,
+        "an even number: rotary embedding turns pairs",
+    )?;
 
     let layers = c.layers(raw)?;
     let window = if layers.contains(&LayerKind::Window) {
@@ -148,9 +202,17 @@ pub(super) fn check(path: &Path, raw: &Raw) -> Result<ModelConfig, LoadError> {
         (Some(n), _) => c.whole("max_position_embeddings", n, MAX_CONTEXT)?,
         (None, Some(y)) => {
             let n = y.original_context * y.factor;
-            c.whole("initial_context_length * rope_scaling_factor", n as u64, MAX_CONTEXT)?
+            c.whole(
+                "initial_context_length * rope_scaling_factor",
+                n as u64,
+                MAX_CONTEXT,
+            )?
         }
-        (None, None) => c.whole("initial_context_length", raw.initial_context_length.unwrap_or(0), MAX_CONTEXT)?,
+        (None, None) => c.whole(
+            "initial_context_length",
+            raw.initial_context_length.unwrap_or(0),
+            MAX_CONTEXT,
+        )?,
     };
     Ok(ModelConfig {
         vocab_size: c.width("vocab_size", raw.vocab_size)?,
@@ -187,7 +249,12 @@ impl Check<'_> {
         if ok {
             return Ok(());
         }
-        Err(LoadError::Unsupported { path: self.path.into(), field, found: found.to_string(), expected: expected.into() })
+        Err(LoadError::Unsupported {
+            path: self.path.into(),
+            field,
+            found: found.to_string(),
+            expected: expected.into(),
+        })
     }
 
     fn whole(&self, field: &'static str, n: u64, most: u64) -> Result<usize, LoadError> {
@@ -200,7 +267,12 @@ impl Check<'_> {
     }
 
     fn real(&self, field: &'static str, x: f64, least: f64, most: f64) -> Result<f64, LoadError> {
-        self.that((least..=most).contains(&x), field, x, format!("{least} to {most}"))?;
+        self.that(
+            (least..=most).contains(&x),
+            field,
+            x,
+            format!("{least} to {most}"),
+        )?;
         Ok(x)
     }
 
@@ -208,7 +280,15 @@ impl Check<'_> {
         let n = self.whole("num_hidden_layers", raw.num_hidden_layers, MAX_LAYERS)?;
         let Some(names) = &raw.layer_types else {
             // OpenAI's own configuration has no list: even layers slide (gpt_oss/torch/model.py).
-            return Ok((0..n).map(|i| if i % 2 == 0 { LayerKind::Window } else { LayerKind::Full }).collect());
+            return Ok((0..n)
+                .map(|i| {
+                    if i % 2 == 0 {
+                        LayerKind::Window
+                    } else {
+                        LayerKind::Full
+                    }
+                })
+                .collect());
         };
         self.that(
             names.len() == n,
@@ -222,7 +302,12 @@ impl Check<'_> {
                 "full_attention" => Ok(LayerKind::Full),
                 "sliding_attention" => Ok(LayerKind::Window),
                 other => {
-                    self.that(false, "layer_types", other, "full_attention or sliding_attention")?;
+                    self.that(
+                        false,
+                        "layer_types",
+                        other,
+                        "full_attention or sliding_attention",
+                    )?;
                     unreachable!("a failed check is an error")
                 }
             })
@@ -278,8 +363,18 @@ impl Check<'_> {
             self.real("rope scaling factor", y.factor, 1.0, 1e6)?;
             self.real("rope beta_fast", y.beta_fast, 1e-6, 1e6)?;
             self.real("rope beta_slow", y.beta_slow, 1e-6, 1e6)?;
-            self.real("original_max_position_embeddings", y.original_context, 1.0, MAX_CONTEXT as f64)?;
-            self.real("rope_scaling.attention_factor", y.attention_factor.unwrap_or(1.0), 1e-3, 1e3)?;
+            self.real(
+                "original_max_position_embeddings",
+                y.original_context,
+                1.0,
+                MAX_CONTEXT as f64,
+            )?;
+            self.real(
+                "rope_scaling.attention_factor",
+                y.attention_factor.unwrap_or(1.0),
+                1e-3,
+                1e3,
+            )?;
         }
         Ok((theta, yarn))
     }

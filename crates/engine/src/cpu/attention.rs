@@ -20,13 +20,25 @@ pub(super) struct KvPool {
 }
 
 /// Elements of a block for `layers` layers.
-pub(super) fn block_elements(layers: usize, block_size: usize, kv_heads: usize, head_dim: usize) -> usize {
+pub(super) fn block_elements(
+    layers: usize,
+    block_size: usize,
+    kv_heads: usize,
+    head_dim: usize,
+) -> usize {
     layers * 2 * block_size * kv_heads * head_dim
 }
 
 thread_local! {
     /// Queries, scores and sums of one row and kv head; kept, so that a step does not allocate.
-    static SCRATCH: RefCell<[Vec<Lanes>; 3]> = const { RefCell::new([Vec::new(), Vec::new(), Vec::new()]) };
+    static SCRATCH: RefCell<Scratch> = const { RefCell::new([Vec::new(), Vec::new(), Vec::new()]) };
+}
+
+type Scratch = [Vec<Lanes>; 3];
+
+/// Lends this thread's scratch. Must stand outside of pulp's dispatch, as in `product`.
+pub(super) fn with_scratch<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
+    SCRATCH.with_borrow_mut(f)
 }
 
 impl KvPool {
@@ -40,13 +52,23 @@ impl KvPool {
     ) -> Self {
         let elements = n_blocks * block_elements(layers, block_size, kv_heads, head_dim);
         let window = window.unwrap_or(usize::MAX);
-        Self { data: vec![0.0; elements], layers, block_size, kv_heads, head_dim, window }
+        Self {
+            data: vec![0.0; elements],
+            layers,
+            block_size,
+            kv_heads,
+            head_dim,
+            window,
+        }
     }
 
     /// Index of the k (0) or v (1) of the first position of a block.
     #[inline(always)]
     fn at(&self, block: u32, layer: usize, kv: usize) -> usize {
-        ((block as usize * self.layers + layer) * 2 + kv) * self.block_size * self.kv_heads * self.head_dim
+        ((block as usize * self.layers + layer) * 2 + kv)
+            * self.block_size
+            * self.kv_heads
+            * self.head_dim
     }
 
     fn table(batch: &StepBatch, row: usize, kind: LayerKind) -> TableRef {
@@ -67,7 +89,10 @@ impl KvPool {
             let entry = position / self.block_size - table.first_block as usize;
             let block = batch.blocks[table.offset as usize + entry];
             let offset = position % self.block_size * width;
-            let (k, v) = (self.at(block, layer.index, 0) + offset, self.at(block, layer.index, 1) + offset);
+            let (k, v) = (
+                self.at(block, layer.index, 0) + offset,
+                self.at(block, layer.index, 1) + offset,
+            );
             let mut source = qkv.row(row).skip(q_dim);
             for at in [k, v] {
                 for (x, s) in self.data[at..][..width].iter_mut().zip(&mut source) {
@@ -81,6 +106,7 @@ impl KvPool {
     #[inline(always)]
     pub(super) fn attend(
         &self,
+        [q, scores, sums]: &mut Scratch,
         (tile, head): (usize, usize),
         qkv: &Tiles,
         layer: KvLayer,
@@ -92,40 +118,49 @@ impl KvPool {
         let (dim, group) = (self.head_dim, out.len() / self.head_dim);
         let queries = &qkv.data[tile * qkv.cols..][head * group * dim..][..group * dim];
         let rows = (batch.rows() - tile * LANES).min(LANES);
-        SCRATCH.with_borrow_mut(|[q, scores, sums]| {
-            for lane in 0..rows {
-                let row = tile * LANES + lane;
-                let last = batch.positions[row] as usize;
-                let first = match layer.kind {
-                    LayerKind::Full => 0,
-                    LayerKind::Window => (last + 1).saturating_sub(self.window),
-                };
-                let table = Self::table(batch, row, layer.kind);
-                let blocks = &batch.blocks[table.offset as usize..][..table.len as usize];
-                let seen = Seen { pool: self, layer: layer.index, head, table, blocks, first, last };
-                for some in (0..group).step_by(LANES) {
-                    let n = (group - some).min(LANES);
-                    q.clear();
-                    q.extend((0..dim).map(|d| {
-                        let mut lanes = Lanes::ZERO;
-                        for h in 0..n {
-                            lanes.0[h] = queries[(some + h) * dim + d].0[lane];
-                        }
-                        lanes
-                    }));
-                    let mut sink = Lanes::ZERO;
-                    sink.0[..n].copy_from_slice(&sinks[head * group + some..][..n]);
-                    let total = seen.softmax(q, sink, scores);
-                    seen.weighted_values(scores, sums);
-                    for (d, sum) in sums.iter().enumerate() {
-                        let result = rounding.apply(sum.zip(total, |s, t| s / t));
-                        for h in 0..n {
-                            out[(some + h) * dim + d].0[lane] = result.0[h];
-                        }
+        for lane in 0..rows {
+            let row = tile * LANES + lane;
+            let last = batch.positions[row] as usize;
+            let first = match layer.kind {
+                LayerKind::Full => 0,
+                LayerKind::Window => (last + 1).saturating_sub(self.window),
+            };
+            let table = Self::table(batch, row, layer.kind);
+            let blocks = &batch.blocks[table.offset as usize..][..table.len as usize];
+            let seen = Seen {
+                pool: self,
+                layer: layer.index,
+                head,
+                table,
+                blocks,
+                first,
+                last,
+            };
+            for some in (0..group).step_by(LANES) {
+                let n = (group - some).min(LANES);
+                q.clear();
+                q.resize(dim, Lanes::ZERO);
+                for h in 0..n {
+                    for (q, x) in q.iter_mut().zip(&queries[(some + h) * dim..]) {
+                        q.0[h] = x.0[lane];
+                    }
+                }
+                let mut sink = Lanes::ZERO;
+                sink.0[..n].copy_from_slice(&sinks[head * group + some..][..n]);
+                let total = seen.softmax(q, sink, scores);
+                seen.weighted_values(scores, sums);
+                for (d, sum) in sums.iter().enumerate() {
+                    let result = rounding.apply(sum.zip(
+                        total,
+                        #[inline(always)]
+                        |s, t| s / t,
+                    ));
+                    for h in 0..n {
+                        out[(some + h) * dim + d].0[lane] = result.0[h];
                     }
                 }
             }
-        });
+        }
     }
 }
 
@@ -152,9 +187,15 @@ impl Seen<'_> {
             let logical = position / p.block_size;
             let end = ((logical + 1) * p.block_size).min(self.last + 1);
             let block = self.blocks[logical - self.table.first_block as usize];
-            let start = p.at(block, self.layer, kv) + position % p.block_size * width + self.head * p.head_dim;
+            let start = p.at(block, self.layer, kv)
+                + position % p.block_size * width
+                + self.head * p.head_dim;
             let count = end - position;
-            f(position - self.first, count, &p.data[start..][..(count - 1) * width + p.head_dim]);
+            f(
+                position - self.first,
+                count,
+                &p.data[start..][..(count - 1) * width + p.head_dim],
+            );
             position = end;
         }
     }
@@ -168,21 +209,47 @@ impl Seen<'_> {
         let mut max = sink;
         scores.clear();
         scores.resize(self.last + 1 - self.first, Lanes::ZERO);
-        self.runs(0, |index, count, keys| {
-            for i in (0..count).step_by(8) {
-                let n = (count - i).min(8);
-                let rows = std::array::from_fn(|r| &keys[(i + r.min(n - 1)) * width..][..dim]);
-                let dots = dot8(q, rows);
-                for (score, dot) in scores[index + i..][..n].iter_mut().zip(dots) {
-                    *score = dot.map(|d| d * scale);
-                    max = max.zip(*score, |m, s| if s > m { s } else { m });
+        self.runs(
+            0,
+            #[inline(always)]
+            |index, count, keys| {
+                for i in (0..count).step_by(8) {
+                    let n = (count - i).min(8);
+                    let mut rows = [&keys[i * width..][..dim]; 8];
+                    for (r, row) in rows.iter_mut().enumerate().take(n) {
+                        *row = &keys[(i + r) * width..][..dim];
+                    }
+                    let dots = dot8(q, rows);
+                    for (score, dot) in scores[index + i..][..n].iter_mut().zip(dots) {
+                        *score = dot.map(
+                            #[inline(always)]
+                            |d| d * scale,
+                        );
+                        max = max.zip(
+                            *score,
+                            #[inline(always)]
+                            |m, s| if s > m { s } else { m },
+                        );
+                    }
                 }
-            }
-        });
-        let mut total = sink.zip(max, |s, m| exp(s - m));
+            },
+        );
+        let mut total = sink.zip(
+            max,
+            #[inline(always)]
+            |s, m| exp(s - m),
+        );
         for score in scores.iter_mut() {
-            *score = score.zip(max, |s, m| exp(s - m));
-            total = total.zip(*score, |t, s| t + s);
+            *score = score.zip(
+                max,
+                #[inline(always)]
+                |s, m| exp(s - m),
+            );
+            total = total.zip(
+                *score,
+                #[inline(always)]
+                |t, s| t + s,
+            );
         }
         total
     }
@@ -194,25 +261,29 @@ impl Seen<'_> {
         let width = self.pool.kv_heads * dim;
         sums.clear();
         sums.resize(dim, Lanes::ZERO);
-        self.runs(1, |index, count, values| {
-            let weights = &weights[index..][..count];
-            let (eights, rest) = sums.as_chunks_mut::<8>();
-            for (e, sums) in eights.iter_mut().enumerate() {
-                let mut acc = *sums;
-                for (i, w) in weights.iter().enumerate() {
-                    let v = &values[i * width + e * 8..][..8];
-                    for r in 0..8 {
-                        acc[r].add_product(v[r], w);
+        self.runs(
+            1,
+            #[inline(always)]
+            |index, count, values| {
+                let weights = &weights[index..][..count];
+                let (eights, rest) = sums.as_chunks_mut::<8>();
+                for (e, sums) in eights.iter_mut().enumerate() {
+                    let mut acc = *sums;
+                    for (i, w) in weights.iter().enumerate() {
+                        let v = &values[i * width + e * 8..][..8];
+                        for r in 0..8 {
+                            acc[r].add_product(v[r], w);
+                        }
+                    }
+                    *sums = acc;
+                }
+                let done = dim - rest.len();
+                for (r, sum) in rest.iter_mut().enumerate() {
+                    for (i, w) in weights.iter().enumerate() {
+                        sum.add_product(values[i * width + done + r], w);
                     }
                 }
-                *sums = acc;
-            }
-            let done = dim - rest.len();
-            for (r, sum) in rest.iter_mut().enumerate() {
-                for (i, w) in weights.iter().enumerate() {
-                    sum.add_product(values[i * width + done + r], w);
-                }
-            }
-        });
+            },
+        );
     }
 }

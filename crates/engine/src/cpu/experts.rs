@@ -24,7 +24,13 @@ pub struct CpuRouting {
 }
 
 impl CpuRouting {
-    pub(super) fn new(rows: usize, top_k: usize, experts: usize, hidden: usize, intermediate: usize) -> Self {
+    pub(super) fn new(
+        rows: usize,
+        top_k: usize,
+        experts: usize,
+        hidden: usize,
+        intermediate: usize,
+    ) -> Self {
         let pairs = rows * top_k;
         // Each expert that is used at all leaves at most one tile partly empty.
         let places = pairs + pairs.min(experts) * (LANES - 1);
@@ -42,8 +48,8 @@ impl CpuRouting {
         }
     }
 
-
     /// Chooses experts for the first `rows` rows and lays out their places.
+    #[inline(always)]
     pub(super) fn route(&mut self, logits: &Tiles, rows: usize) {
         self.weights.clear();
         self.chosen.clear();
@@ -65,7 +71,9 @@ impl CpuRouting {
             }
             let max = row_logits[self.chosen[first] as usize];
             let start = self.weights.len();
-            self.weights.extend(self.chosen[first..].iter().map(|e| exp(row_logits[*e as usize] - max)));
+            for e in &self.chosen[first..] {
+                self.weights.push(exp(row_logits[*e as usize] - max));
+            }
             let total: f32 = self.weights[start..].iter().sum();
             self.weights[start..].iter_mut().for_each(|w| *w /= total);
         }
@@ -96,7 +104,11 @@ impl CpuRouting {
 
     /// Copies each place's row of `x`.
     pub(super) fn gather(&mut self, x: &Tiles) {
-        for (places, tile) in self.row_at.chunks_exact(LANES).zip(self.x.data.chunks_exact_mut(x.cols)) {
+        for (places, tile) in self
+            .row_at
+            .chunks_exact(LANES)
+            .zip(self.x.data.chunks_exact_mut(x.cols))
+        {
             for (lane, row) in places.iter().enumerate().filter(|(_, row)| **row != NOBODY) {
                 for (to, from) in tile.iter_mut().zip(x.row(*row as usize)) {
                     to.0[lane] = from;
@@ -125,10 +137,14 @@ impl CpuRouting {
 /// gpt-oss's clamped SwiGLU. Gate has no lower bound (gpt_oss/torch/model.py, `swiglu`).
 #[inline(always)]
 pub(super) fn swiglu(gate: Lanes, up: Lanes, limit: f32) -> Lanes {
-    gate.zip(up, |g, u| {
-        let g = if g > limit { limit } else { g };
-        let u = if u > limit { limit } else { u };
-        let u = if u < -limit { -limit } else { u };
-        g / (1.0 + exp(-1.702 * g)) * (u + 1.0)
-    })
+    gate.zip(
+        up,
+        #[inline(always)]
+        |g, u| {
+            let g = if g > limit { limit } else { g };
+            let u = if u > limit { limit } else { u };
+            let u = if u < -limit { -limit } else { u };
+            g / (1.0 + exp(-1.702 * g)) * (u + 1.0)
+        },
+    )
 }

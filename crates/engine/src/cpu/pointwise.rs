@@ -3,23 +3,40 @@
 use super::lanes::{LANES, Lanes, Rounding};
 
 #[inline(always)]
-pub(super) fn rmsnorm(x: &[Lanes], weight: &[f32], eps: f32, rounding: Rounding, out: &mut [Lanes]) {
+pub(super) fn rmsnorm(
+    x: &[Lanes],
+    weight: &[f32],
+    eps: f32,
+    rounding: Rounding,
+    out: &mut [Lanes],
+) {
     let mut squares = Lanes::ZERO;
     for v in x {
         for l in 0..LANES {
             squares.0[l] = v.0[l].mul_add(v.0[l], squares.0[l]);
         }
     }
-    let scale = squares.map(|s| 1.0 / (s / x.len() as f32 + eps).sqrt());
+    let scale = squares.map(
+        #[inline(always)]
+        |s| 1.0 / (s / x.len() as f32 + eps).sqrt(),
+    );
     for ((o, v), w) in out.iter_mut().zip(x).zip(weight) {
-        *o = rounding.apply(v.zip(scale, |v, s| v * s * w));
+        *o = rounding.apply(v.zip(
+            scale,
+            #[inline(always)]
+            |v, s| v * s * w,
+        ));
     }
 }
 
 #[inline(always)]
 pub(super) fn add(x: &mut [Lanes], delta: &[Lanes], rounding: Rounding) {
     for (x, d) in x.iter_mut().zip(delta) {
-        *x = rounding.apply(x.zip(*d, |x, d| x + d));
+        *x = rounding.apply(x.zip(
+            *d,
+            #[inline(always)]
+            |x, d| x + d,
+        ));
     }
 }
 

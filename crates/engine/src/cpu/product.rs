@@ -16,6 +16,12 @@ thread_local! {
     static DECODED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Lends this thread's scratch. Must stand outside of pulp's dispatch: what it calls is not always inlined, and code
+/// that is not inlined into the dispatch is compiled without AVX2 and FMA.
+pub(super) fn with_scratch<R>(f: impl FnOnce(&mut Vec<f32>) -> R) -> R {
+    DECODED.with_borrow_mut(f)
+}
+
 /// Runs all jobs, on several threads when the `work` is worth it.
 pub(super) fn run<J: Send>(jobs: Vec<J>, work: usize, f: impl Fn(J) + Sync + Send) {
     if work < WORTH_SHARING || jobs.len() < 2 {
@@ -53,7 +59,10 @@ pub(super) fn split<'a>(
         outs: Vec::new(),
     }));
     for tile in out.chunks_exact_mut(rows / shrink) {
-        for (job, part) in jobs[first_job..].iter_mut().zip(tile.chunks_mut(per_job / shrink)) {
+        for (job, part) in jobs[first_job..]
+            .iter_mut()
+            .zip(tile.chunks_mut(per_job / shrink))
+        {
             job.outs.push(part);
         }
     }
@@ -64,29 +73,34 @@ impl Job<'_> {
     /// sums into at most eight rows of output.
     #[inline(always)]
     pub(super) fn run(
-        self,
-        cols: usize,
-        shrink: usize,
+        &mut self,
+        weights: &mut Vec<f32>,
+        (cols, shrink): (usize, usize),
         decode: impl Fn(usize, usize, &mut [f32]),
         finish: impl Fn(usize, usize, &[Lanes; 8], &mut [Lanes]),
     ) {
-        DECODED.with_borrow_mut(|weights| {
-            if weights.len() < 8 * cols {
-                weights.resize(8 * cols, 0.0);
+        if weights.len() < 8 * cols {
+            weights.resize(8 * cols, 0.0);
+        }
+        for first in self.rows.clone().step_by(8) {
+            let n = (self.rows.end - first).min(8);
+            for (r, row) in weights.chunks_exact_mut(cols).take(n).enumerate() {
+                decode(self.matrix, first + r, row);
             }
-            let mut outs = self.outs;
-            for first in self.rows.clone().step_by(8) {
-                let n = (self.rows.end - first).min(8);
-                for (r, row) in weights.chunks_exact_mut(cols).take(n).enumerate() {
-                    decode(self.matrix, first + r, row);
-                }
-                // Missing rows repeat the last one; `finish` drops them.
-                let rows = std::array::from_fn(|r| &weights[r.min(n - 1) * cols..][..cols]);
-                let at = (first - self.rows.start) / shrink;
-                for (tile, out) in self.x.chunks_exact(cols).zip(&mut outs) {
-                    finish(self.matrix, first, &dot8(tile, rows), &mut out[at..][..n / shrink]);
-                }
+            // Missing rows are whatever was there; `finish` drops them.
+            let mut rows = [&weights[..cols]; 8];
+            for (r, row) in rows.iter_mut().enumerate() {
+                *row = &weights[r * cols..][..cols];
             }
-        });
+            let at = (first - self.rows.start) / shrink;
+            for (tile, out) in self.x.chunks_exact(cols).zip(&mut self.outs) {
+                finish(
+                    self.matrix,
+                    first,
+                    &dot8(tile, rows),
+                    &mut out[at..][..n / shrink],
+                );
+            }
+        }
     }
 }

@@ -11,14 +11,22 @@ pub(super) fn sample(logits: &mut [f32], spec: &SampleSpec) -> TokenId {
     if !logits.iter().fold(true, |ok, l| ok & l.is_finite()) {
         return BAD_LOGITS;
     }
-    let max = logits.iter().fold(f32::NEG_INFINITY, |m, l| if *l > m { *l } else { m });
+    let max = logits
+        .iter()
+        .fold(f32::NEG_INFINITY, |m, l| if *l > m { *l } else { m });
     if spec.sampling.temperature <= 0.0 {
         return logits.iter().position(|l| *l == max).unwrap_or(0) as TokenId;
     }
     let temperature = spec.sampling.temperature;
-    logits.iter_mut().for_each(|l| *l = exp((*l - max) / temperature));
+    for l in logits.iter_mut() {
+        *l = exp((*l - max) / temperature);
+    }
     let weights = logits;
-    keep_most_probable(weights, spec.sampling.top_k as usize, f64::from(spec.sampling.top_p));
+    keep_most_probable(
+        weights,
+        spec.sampling.top_k as usize,
+        f64::from(spec.sampling.top_p),
+    );
     invert(weights, f64::from(spec.uniform))
 }
 
@@ -29,7 +37,11 @@ fn keep_most_probable(weights: &mut [f32], top_k: usize, top_p: f64) {
         return;
     }
     let mut order: Vec<u32> = (0..weights.len() as u32).collect();
-    let by_weight = |a: &u32, b: &u32| weights[*b as usize].total_cmp(&weights[*a as usize]).then(a.cmp(b));
+    let by_weight = |a: &u32, b: &u32| {
+        weights[*b as usize]
+            .total_cmp(&weights[*a as usize])
+            .then(a.cmp(b))
+    };
     if limited {
         order.select_nth_unstable_by(top_k - 1, by_weight);
         order.truncate(top_k);
@@ -82,7 +94,14 @@ mod tests {
     use crate::types::Sampling;
 
     fn draw(logits: &[f32], temperature: f32, top_p: f32, top_k: u32, uniform: f32) -> TokenId {
-        let spec = SampleSpec { sampling: Sampling { temperature, top_p, top_k }, uniform };
+        let spec = SampleSpec {
+            sampling: Sampling {
+                temperature,
+                top_p,
+                top_k,
+            },
+            uniform,
+        };
         sample(&mut logits.to_vec(), &spec)
     }
 
@@ -95,7 +114,14 @@ mod tests {
     fn inverse_of_the_distribution_across_blocks() {
         let n = 2 * SAMPLE_BLOCK + 5;
         let logits = vec![0.25; n];
-        for id in [0, 1, SAMPLE_BLOCK - 1, SAMPLE_BLOCK, 2 * SAMPLE_BLOCK, n - 1] {
+        for id in [
+            0,
+            1,
+            SAMPLE_BLOCK - 1,
+            SAMPLE_BLOCK,
+            2 * SAMPLE_BLOCK,
+            n - 1,
+        ] {
             let uniform = ((id as f64 + 0.5) / n as f64) as f32;
             assert_eq!(draw(&logits, 1.0, 1.0, 0, uniform), id as TokenId);
         }
@@ -105,8 +131,20 @@ mod tests {
     fn shares_follow_temperature() {
         // exp(ln 3 / t) : 1 is 3 : 1 at t = 1 and 9 : 1 at t = 0.5.
         let logits = [3_f32.ln(), 0.0];
-        assert_eq!((draw(&logits, 1.0, 1.0, 0, 0.74), draw(&logits, 1.0, 1.0, 0, 0.76)), (0, 1));
-        assert_eq!((draw(&logits, 0.5, 1.0, 0, 0.89), draw(&logits, 0.5, 1.0, 0, 0.91)), (0, 1));
+        assert_eq!(
+            (
+                draw(&logits, 1.0, 1.0, 0, 0.74),
+                draw(&logits, 1.0, 1.0, 0, 0.76)
+            ),
+            (0, 1)
+        );
+        assert_eq!(
+            (
+                draw(&logits, 0.5, 1.0, 0, 0.89),
+                draw(&logits, 0.5, 1.0, 0, 0.91)
+            ),
+            (0, 1)
+        );
     }
 
     #[test]

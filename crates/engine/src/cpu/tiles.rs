@@ -10,7 +10,10 @@ pub struct Tiles {
 
 impl Tiles {
     pub(super) fn new(rows: usize, cols: usize) -> Self {
-        Self { cols, data: vec![Lanes::ZERO; rows.div_ceil(LANES) * cols] }
+        Self {
+            cols,
+            data: vec![Lanes::ZERO; rows.div_ceil(LANES) * cols],
+        }
     }
 
     /// The tiles that hold the first `rows` rows.
@@ -28,12 +31,16 @@ impl Tiles {
     #[inline(always)]
     pub(super) fn row(&self, row: usize) -> impl Iterator<Item = f32> + '_ {
         let lane = row % LANES;
-        self.data[row / LANES * self.cols..][..self.cols].iter().map(move |x| x.0[lane])
+        self.data[row / LANES * self.cols..][..self.cols]
+            .iter()
+            .map(move |x| x.0[lane])
     }
 
     #[inline(always)]
     pub(super) fn row_mut(&mut self, row: usize) -> impl Iterator<Item = &mut f32> + '_ {
         let lane = row % LANES;
-        self.data[row / LANES * self.cols..][..self.cols].iter_mut().map(move |x| &mut x.0[lane])
+        self.data[row / LANES * self.cols..][..self.cols]
+            .iter_mut()
+            .map(move |x| &mut x.0[lane])
     }
 }

@@ -47,13 +47,18 @@ impl Checkpoint {
     /// No checkpoint there, unreadable files, damaged or lying headers, an index that points outside the folder.
     pub fn open(root: &Path) -> Result<Self, LoadError> {
         let candidates = [root.to_path_buf(), root.join("original")];
-        let has_weights =
-            |d: &PathBuf| d.join("model.safetensors").exists() || d.join("model.safetensors.index.json").exists();
+        let has_weights = |d: &PathBuf| {
+            d.join("model.safetensors").exists() || d.join("model.safetensors.index.json").exists()
+        };
         let dir = candidates
             .into_iter()
             .find(|d| d.join("config.json").exists() && has_weights(d))
             .ok_or_else(|| LoadError::NoCheckpoint(root.into()))?;
-        let mut this = Self { shards: Vec::new(), tensors: HashMap::new(), dir };
+        let mut this = Self {
+            shards: Vec::new(),
+            tensors: HashMap::new(),
+            dir,
+        };
         let single = this.dir.join("model.safetensors");
         if single.exists() {
             this.add_shard(&single, None)?;
@@ -69,9 +74,17 @@ impl Checkpoint {
         files.sort_unstable();
         for (file, tensors) in files {
             let mut parts = Path::new(file).components();
-            if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) {
-                let what = format!("names the file {file:?}, expected a plain file name in the same folder");
-                return Err(LoadError::Damaged { path: index_path, what });
+            if !matches!(
+                (parts.next(), parts.next()),
+                (Some(Component::Normal(_)), None)
+            ) {
+                let what = format!(
+                    "names the file {file:?}, expected a plain file name in the same folder"
+                );
+                return Err(LoadError::Damaged {
+                    path: index_path,
+                    what,
+                });
             }
             this.add_shard(&this.dir.join(file), Some(&tensors))?;
         }
@@ -95,19 +108,32 @@ impl Checkpoint {
     }
 
     fn add_shard(&mut self, path: &Path, wanted: Option<&[&str]>) -> Result<(), LoadError> {
-        let read = |source| LoadError::Read { path: path.into(), source };
+        let read = |source| LoadError::Read {
+            path: path.into(),
+            source,
+        };
         let file = File::open(path).map_err(read)?;
         if !file.metadata().map_err(read)?.is_file() {
-            return Err(LoadError::Damaged { path: path.into(), what: "is not a plain file".into() });
+            return Err(LoadError::Damaged {
+                path: path.into(),
+                what: "is not a plain file".into(),
+            });
         }
         // SAFETY: the map is read-only and private to this process. The file must not be changed while it is mapped,
         // which no program can enforce: README says so, and a file cut short under us ends the process by SIGBUS,
         // never by a wrong answer from freed memory.
         #[allow(unsafe_code)]
         let map = unsafe { Mmap::map(&file) }.map_err(read)?;
-        let damaged = |what: String| LoadError::Damaged { path: path.into(), what };
-        let (header, metadata) = SafeTensors::read_metadata(&map)
-            .map_err(|e| damaged(format!("is not a whole safetensors file: {e} (file size {} bytes)", map.len())))?;
+        let damaged = |what: String| LoadError::Damaged {
+            path: path.into(),
+            what,
+        };
+        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| {
+            damaged(format!(
+                "is not a whole safetensors file: {e} (file size {} bytes)",
+                map.len()
+            ))
+        })?;
         // Eight bytes of length come before the header.
         let data = header + 8;
         let shard = self.shards.len();
@@ -117,21 +143,41 @@ impl Checkpoint {
             }
             let bytes = data + info.data_offsets.0..data + info.data_offsets.1;
             if bytes.start > bytes.end || bytes.end > map.len() {
-                return Err(damaged(format!("tensor {name} lies at {bytes:?} of {} bytes", map.len())));
+                return Err(damaged(format!(
+                    "tensor {name} lies at {bytes:?} of {} bytes",
+                    map.len()
+                )));
             }
-            self.tensors.insert(name, Found { shard, dtype: info.dtype, shape: info.shape.clone(), bytes });
+            self.tensors.insert(
+                name,
+                Found {
+                    shard,
+                    dtype: info.dtype,
+                    shape: info.shape.clone(),
+                    bytes,
+                },
+            );
         }
         for name in wanted.unwrap_or_default() {
             if self.tensors.get(*name).is_none_or(|t| t.shard != shard) {
-                return Err(damaged(format!("does not hold tensor {name}, which the index says it does")));
+                return Err(damaged(format!(
+                    "does not hold tensor {name}, which the index says it does"
+                )));
             }
         }
-        self.shards.push(Shard { path: path.into(), map: Arc::new(map) });
+        self.shards.push(Shard {
+            path: path.into(),
+            map: Arc::new(map),
+        });
         Ok(())
     }
 
     fn find(&self, name: &str, hint: &'static str) -> Result<&Found, LoadError> {
-        let missing = || LoadError::MissingTensor { path: self.dir.clone(), name: name.into(), hint };
+        let missing = || LoadError::MissingTensor {
+            path: self.dir.clone(),
+            name: name.into(),
+            hint,
+        };
         self.tensors.get(name).ok_or_else(missing)
     }
 
@@ -157,7 +203,13 @@ impl Checkpoint {
             [rows, cols] => (rows, cols),
             _ => unreachable!("dense tensors of the model are vectors and matrices"),
         };
-        Ok(DenseTensor { map: self.shards[t.shard].map.clone(), bytes: t.bytes.clone(), stored, rows, cols })
+        Ok(DenseTensor {
+            map: self.shards[t.shard].map.clone(),
+            bytes: t.bytes.clone(),
+            stored,
+            rows,
+            cols,
+        })
     }
 
     /// MXFP4 blocks and scales of `experts` matrices `out x inp`, seen as `experts * out` rows.
@@ -178,16 +230,31 @@ impl Checkpoint {
         };
         let (blocks_map, blocks) = u8_of(blocks, &[experts, out, inp / 32, 16])?;
         let (scales_map, scales) = u8_of(scales, &[experts, out, inp / 32])?;
-        Ok(PackedTensor { blocks_map, blocks, scales_map, scales, rows: experts * out, cols: inp })
+        Ok(PackedTensor {
+            blocks_map,
+            blocks,
+            scales_map,
+            scales,
+            rows: experts * out,
+            cols: inp,
+        })
     }
 }
 
 fn read_index(path: &Path) -> Result<Index, LoadError> {
-    let read = |source| LoadError::Read { path: path.into(), source };
+    let read = |source| LoadError::Read {
+        path: path.into(),
+        source,
+    };
     let len = std::fs::metadata(path).map_err(read)?.len();
-    let damaged = |what| LoadError::Damaged { path: path.into(), what };
+    let damaged = |what| LoadError::Damaged {
+        path: path.into(),
+        what,
+    };
     if len > MAX_INDEX_BYTES {
-        return Err(damaged(format!("is {len} bytes, expected at most {MAX_INDEX_BYTES}")));
+        return Err(damaged(format!(
+            "is {len} bytes, expected at most {MAX_INDEX_BYTES}"
+        )));
     }
     let text = std::fs::read(path).map_err(read)?;
     serde_json::from_slice(&text).map_err(|e| damaged(format!("is not a safetensors index: {e}")))

@@ -71,18 +71,36 @@ impl ModelSources {
     pub fn find(ckpt: &Checkpoint, config: &ModelConfig) -> Result<Self, LoadError> {
         let f = Finder { ckpt, c: config };
         let original = ckpt.has("embedding.weight") && !ckpt.has("model.embed_tokens.weight");
-        let layer = |i| if original { f.original_layer(i) } else { f.hf_layer(i) };
+        let layer = |i| {
+            if original {
+                f.original_layer(i)
+            } else {
+                f.hf_layer(i)
+            }
+        };
         let (embedding, norm, head) = if original {
             ("embedding.weight", "norm.scale", "unembedding.weight")
         } else {
-            ("model.embed_tokens.weight", "model.norm.weight", "lm_head.weight")
+            (
+                "model.embed_tokens.weight",
+                "model.norm.weight",
+                "lm_head.weight",
+            )
         };
         let vocab = [config.vocab_size, config.hidden];
         Ok(Self {
-            embedding: LinearSource { weight: vec![ckpt.dense(embedding, &vocab)?], bias: Vec::new() },
-            layers: (0..config.layers.len()).map(layer).collect::<Result<_, _>>()?,
+            embedding: LinearSource {
+                weight: vec![ckpt.dense(embedding, &vocab)?],
+                bias: Vec::new(),
+            },
+            layers: (0..config.layers.len())
+                .map(layer)
+                .collect::<Result<_, _>>()?,
             norm: ckpt.dense(norm, &[config.hidden])?,
-            head: LinearSource { weight: vec![ckpt.dense(head, &vocab)?], bias: Vec::new() },
+            head: LinearSource {
+                weight: vec![ckpt.dense(head, &vocab)?],
+                bias: Vec::new(),
+            },
         })
     }
 }
@@ -94,7 +112,8 @@ struct Finder<'a> {
 
 impl Finder<'_> {
     fn linear(&self, names: &[(String, usize)], cols: usize) -> Result<LinearSource, LoadError> {
-        let weight = |(n, rows): &(String, usize)| self.ckpt.dense(&format!("{n}.weight"), &[*rows, cols]);
+        let weight =
+            |(n, rows): &(String, usize)| self.ckpt.dense(&format!("{n}.weight"), &[*rows, cols]);
         let bias = |(n, rows): &(String, usize)| self.ckpt.dense(&format!("{n}.bias"), &[*rows]);
         Ok(LinearSource {
             weight: names.iter().map(weight).collect::<Result<_, _>>()?,
@@ -104,13 +123,30 @@ impl Finder<'_> {
 
     fn experts(
         &self,
-        [up_blocks, up_scales, up_bias, down_blocks, down_scales, down_bias]: [String; 6],
+        [
+            up_blocks,
+            up_scales,
+            up_bias,
+            down_blocks,
+            down_scales,
+            down_bias,
+        ]: [String; 6],
     ) -> Result<ExpertSources, LoadError> {
         let c = self.c;
         Ok(ExpertSources {
-            up: self.ckpt.packed(&up_blocks, &up_scales, [c.experts, 2 * c.intermediate, c.hidden])?,
-            up_bias: self.ckpt.dense(&up_bias, &[c.experts, 2 * c.intermediate])?,
-            down: self.ckpt.packed(&down_blocks, &down_scales, [c.experts, c.hidden, c.intermediate])?,
+            up: self.ckpt.packed(
+                &up_blocks,
+                &up_scales,
+                [c.experts, 2 * c.intermediate, c.hidden],
+            )?,
+            up_bias: self
+                .ckpt
+                .dense(&up_bias, &[c.experts, 2 * c.intermediate])?,
+            down: self.ckpt.packed(
+                &down_blocks,
+                &down_scales,
+                [c.experts, c.hidden, c.intermediate],
+            )?,
             down_bias: self.ckpt.dense(&down_bias, &[c.experts, c.hidden])?,
         })
     }
@@ -119,7 +155,8 @@ impl Finder<'_> {
         let c = self.c;
         let at = |name: &str| format!("model.layers.{i}.{name}");
         let kv = c.kv_heads * c.head_dim;
-        let qkv = [("q", c.q_dim()), ("k", kv), ("v", kv)].map(|(n, rows)| (at(&format!("self_attn.{n}_proj")), rows));
+        let qkv = [("q", c.q_dim()), ("k", kv), ("v", kv)]
+            .map(|(n, rows)| (at(&format!("self_attn.{n}_proj")), rows));
         let experts = [
             "gate_up_proj_blocks",
             "gate_up_proj_scales",
@@ -130,12 +167,16 @@ impl Finder<'_> {
         ];
         Ok(LayerSources {
             attention: AttentionSources {
-                norm: self.ckpt.dense(&at("input_layernorm.weight"), &[c.hidden])?,
+                norm: self
+                    .ckpt
+                    .dense(&at("input_layernorm.weight"), &[c.hidden])?,
                 qkv: self.linear(&qkv, c.hidden)?,
                 sinks: self.ckpt.dense(&at("self_attn.sinks"), &[c.heads])?,
                 out: self.linear(&[(at("self_attn.o_proj"), c.hidden)], c.q_dim())?,
             },
-            norm: self.ckpt.dense(&at("post_attention_layernorm.weight"), &[c.hidden])?,
+            norm: self
+                .ckpt
+                .dense(&at("post_attention_layernorm.weight"), &[c.hidden])?,
             router: self.linear(&[(at("mlp.router"), c.experts)], c.hidden)?,
             experts: self.experts(experts.map(|n| at(&format!("mlp.experts.{n}"))))?,
         })

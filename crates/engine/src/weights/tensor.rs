@@ -117,6 +117,9 @@ impl PackedTensor {
     #[must_use]
     pub fn row(&self, row: usize) -> (&[u8], &[u8]) {
         let n = self.cols / 32;
-        (&self.blocks()[row * n * 16..][..n * 16], &self.scales()[row * n..][..n])
+        (
+            &self.blocks()[row * n * 16..][..n * 16],
+            &self.scales()[row * n..][..n],
+        )
     }
 }

@@ -9,17 +9,26 @@ use ossmark_engine::{CpuSettings, Dtype, load_cpu};
 
 /// A fixture under the repository's `tests/fixtures`.
 pub(crate) fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/fixtures")
+        .join(name)
 }
 
 /// Settings that leave room for some short sequences.
 pub(crate) fn settings(dtype: Dtype) -> CpuSettings {
-    CpuSettings { dtype, memory_budget_bytes: Some(256 << 20), threads: Some(2), ..CpuSettings::default() }
+    CpuSettings {
+        dtype,
+        memory_budget_bytes: Some(256 << 20),
+        threads: Some(2),
+        ..CpuSettings::default()
+    }
 }
 
 /// An executor for a checkpoint.
 pub(crate) fn load(dir: &Path, settings: &CpuSettings) -> Box<dyn Executor> {
-    load_cpu(dir, settings).unwrap_or_else(|e| panic!("{e}")).executor
+    load_cpu(dir, settings)
+        .unwrap_or_else(|e| panic!("{e}"))
+        .executor
 }
 
 /// One sequence: what to run, and what came out.
@@ -35,7 +44,11 @@ pub(crate) struct Seq {
 
 impl Seq {
     pub(crate) fn new(prompt: &[u32]) -> Self {
-        Self { tokens: prompt.to_vec(), prompt: prompt.len(), ..Self::default() }
+        Self {
+            tokens: prompt.to_vec(),
+            prompt: prompt.len(),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn generated(&self) -> &[u32] {
@@ -45,7 +58,14 @@ impl Seq {
 
 /// Runs all sequences together until each has `new` greedy tokens. A step takes at most `chunk` inputs of a sequence.
 /// With `previous`, generated tokens go back as `FromPrevious`.
-pub(crate) fn run(exec: &mut dyn Executor, seqs: &mut [Seq], new: usize, chunk: usize, logits: bool, previous: bool) {
+pub(crate) fn run(
+    exec: &mut dyn Executor,
+    seqs: &mut [Seq],
+    new: usize,
+    chunk: usize,
+    logits: bool,
+    previous: bool,
+) {
     let cap = exec.capacity();
     let mut free: VecDeque<u32> = (0..cap.n_blocks).collect();
     while seqs.iter().any(|s| s.tokens.len() < s.prompt + new) {
@@ -64,7 +84,9 @@ pub(crate) fn run(exec: &mut dyn Executor, seqs: &mut [Seq], new: usize, chunk: 
                     table.push(free.pop_front().expect("the test's pool is large enough"));
                 }
             }
-            let first_seen = cap.window.map_or(0, |w| (s.done + 1).saturating_sub(w as usize));
+            let first_seen = cap
+                .window
+                .map_or(0, |w| (s.done + 1).saturating_sub(w as usize));
             let behind = first_seen / cap.block_size as usize;
             let input = |p: usize| {
                 if previous && p >= s.prompt {
@@ -77,9 +99,18 @@ pub(crate) fn run(exec: &mut dyn Executor, seqs: &mut [Seq], new: usize, chunk: 
                 slot: i as u32,
                 start: s.done as u32,
                 inputs: (s.done..end).map(input).collect(),
-                full: BlockTable { first_block: 0, blocks: s.full.clone() },
-                window: BlockTable { first_block: behind as u32, blocks: s.window[behind..].to_vec() },
-                sample: (end == s.tokens.len()).then_some(SampleSpec { sampling: Sampling::GREEDY, uniform: 0.0 }),
+                full: BlockTable {
+                    first_block: 0,
+                    blocks: s.full.clone(),
+                },
+                window: BlockTable {
+                    first_block: behind as u32,
+                    blocks: s.window[behind..].to_vec(),
+                },
+                sample: (end == s.tokens.len()).then_some(SampleSpec {
+                    sampling: Sampling::GREEDY,
+                    uniform: 0.0,
+                }),
                 want_logits: logits,
             });
             s.done = end;
@@ -106,7 +137,9 @@ pub(crate) fn alone(exec: &mut dyn Executor, prompt: &[u32], new: usize, chunk: 
 pub(crate) fn log_softmax(logits: &[f32], vocab: usize) -> Vec<f64> {
     let mut out = Vec::with_capacity(logits.len());
     for row in logits.chunks_exact(vocab) {
-        let max = row.iter().fold(f64::NEG_INFINITY, |m, x| m.max(f64::from(*x)));
+        let max = row
+            .iter()
+            .fold(f64::NEG_INFINITY, |m, x| m.max(f64::from(*x)));
         let sum: f64 = row.iter().map(|x| (f64::from(*x) - max).exp()).sum();
         out.extend(row.iter().map(|x| f64::from(*x) - max - sum.ln()));
     }

@@ -33,7 +33,13 @@ fn goldens(dir: &Path) -> Vec<(Golden, Vec<f32>)> {
     let golden = |line: &str| {
         let g: Golden = serde_json::from_str(line).unwrap();
         let tensor = logits.tensor(&format!("logits.{}", g.id)).unwrap();
-        let values = tensor.data().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        let values = tensor
+            .data()
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect();
         (g, values)
     };
     lines.lines().map(golden).collect()
@@ -47,18 +53,44 @@ fn f32_matches(name: &str) {
     let mut worst = 0.0_f64;
     for (g, expected) in &goldens {
         let got = alone(&mut *exec, &g.input_tokens, g.greedy_f32.len(), 512);
-        assert_eq!(got.generated(), g.greedy_f32, "greedy tokens of {name}/{}", g.id);
+        assert_eq!(
+            got.generated(),
+            g.greedy_f32,
+            "greedy tokens of {name}/{}",
+            g.id
+        );
         assert_eq!(got.logits.len(), expected.len(), "rows of {name}/{}", g.id);
-        let (a, b) = (log_softmax(&got.logits, vocab), log_softmax(expected, vocab));
-        worst = a.iter().zip(&b).fold(worst, |w, (a, b)| w.max((a - b).abs()));
+        let (a, b) = (
+            log_softmax(&got.logits, vocab),
+            log_softmax(expected, vocab),
+        );
+        worst = a
+            .iter()
+            .zip(&b)
+            .fold(worst, |w, (a, b)| w.max((a - b).abs()));
     }
     println!("golden {name}: f32 log-probabilities within {worst:.2e}");
     assert!(worst < 1e-3, "{worst}");
     // All together, tokens fed back on the device, must be the same.
-    let mut seqs: Vec<Seq> = goldens.iter().map(|(g, _)| Seq::new(&g.input_tokens)).collect();
-    run(&mut *exec, &mut seqs, goldens[0].0.greedy_f32.len(), 7, false, true);
+    let mut seqs: Vec<Seq> = goldens
+        .iter()
+        .map(|(g, _)| Seq::new(&g.input_tokens))
+        .collect();
+    run(
+        &mut *exec,
+        &mut seqs,
+        goldens[0].0.greedy_f32.len(),
+        7,
+        false,
+        true,
+    );
     for (seq, (g, _)) in seqs.iter().zip(&goldens) {
-        assert_eq!(seq.generated(), g.greedy_f32, "batched greedy tokens of {name}/{}", g.id);
+        assert_eq!(
+            seq.generated(),
+            g.greedy_f32,
+            "batched greedy tokens of {name}/{}",
+            g.id
+        );
     }
 }
 
@@ -75,7 +107,8 @@ fn f32_b() {
 /// Teacher-forced: the golden tokens are the input, so that one different choice does not spoil what follows.
 fn bf16_is_as_close_as_hugging_face(name: &str) {
     let dir = fixture("golden").join(name);
-    let floor: Floor = serde_json::from_slice(&std::fs::read(dir.join("noise_floor.json")).unwrap()).unwrap();
+    let floor: Floor =
+        serde_json::from_slice(&std::fs::read(dir.join("noise_floor.json")).unwrap()).unwrap();
     let goldens = goldens(&dir);
     let mut exec = load(&dir, &settings(Dtype::Bf16));
     let vocab = exec.capacity().vocab_size as usize;
@@ -83,7 +116,10 @@ fn bf16_is_as_close_as_hugging_face(name: &str) {
     for ((g, expected), f) in goldens.iter().zip(&floor.bf16_vs_f32_logprob_abs_diff) {
         let input = [&g.input_tokens[..], &g.greedy_f32].concat();
         let got = alone(&mut *exec, &input, 1, 512);
-        let (a, b) = (log_softmax(&got.logits[..expected.len()], vocab), log_softmax(expected, vocab));
+        let (a, b) = (
+            log_softmax(&got.logits[..expected.len()], vocab),
+            log_softmax(expected, vocab),
+        );
         diffs.extend(a.iter().zip(&b).map(|(a, b)| (a - b).abs()));
         // The floor is given for each prompt: pooled, its mean is weighted by size.
         floor_mean += f.mean * expected.len() as f64;
@@ -94,7 +130,9 @@ fn bf16_is_as_close_as_hugging_face(name: &str) {
     let (mean, p99) = (diffs.iter().sum::<f64>() / n, diffs[(n * 0.99) as usize]);
     let (floor_mean, floor_p99) = (floor_mean / n, floor_p99 / n);
     let max = diffs[diffs.len() - 1];
-    println!("golden {name}: bf16 mean {mean:.4} (floor {floor_mean:.4}), p99 {p99:.3} (floor {floor_p99:.3}), max {max:.2}");
+    println!(
+        "golden {name}: bf16 mean {mean:.4} (floor {floor_mean:.4}), p99 {p99:.3} (floor {floor_p99:.3}), max {max:.2}"
+    );
     assert!(mean <= 1.5 * floor_mean && p99 <= 2.0 * floor_p99);
 }
 
