@@ -235,7 +235,7 @@ impl Scheduler {
             && let Some(&slot) = self.slots.last()
         {
             let seq = self.seqs.get_mut(&key).expect("waiting sequences exist");
-            // Preempted while its last token was under way: it may be its last.
+            // Preempted while a token was under way: its next input is not known, and there may be none.
             if seq.pending > 0 {
                 return;
             }

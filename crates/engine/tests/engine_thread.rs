@@ -24,13 +24,34 @@ const CAPACITY: Capacity = Capacity {
 };
 
 fn settings() -> EngineSettings {
-    EngineSettings { stop_tokens: vec![3], pipeline_depth: 2, max_batch: None, max_chunk: None }
+    EngineSettings {
+        stop_tokens: vec![3],
+        pipeline_depth: 2,
+        max_batch: None,
+        max_chunk: None,
+    }
 }
 
 fn requests(n: u64) -> Vec<Request> {
-    let sampling = Sampling { temperature: 1.0, top_p: 1.0, top_k: 0 };
-    let prompt = |id: u64| (0..1 + id % 20).map(|i| (id * 7 + i) as TokenId % 50).collect::<Vec<_>>().into();
-    let one = |id| Request { id: RequestId(id), prompt: prompt(id), sampling, seed: id, max_new_tokens: 30, want_logits: false };
+    let sampling = Sampling {
+        temperature: 1.0,
+        top_p: 1.0,
+        top_k: 0,
+    };
+    let prompt = |id: u64| {
+        (0..1 + id % 20)
+            .map(|i| (id * 7 + i) as TokenId % 50)
+            .collect::<Vec<_>>()
+            .into()
+    };
+    let one = |id| Request {
+        id: RequestId(id),
+        prompt: prompt(id),
+        sampling,
+        seed: id,
+        max_new_tokens: 30,
+        want_logits: false,
+    };
     (0..n).map(one).collect()
 }
 
@@ -41,7 +62,15 @@ fn listening() -> (Sink, Receiver<Event>) {
 
 fn start(fault: Option<Fault>) -> (Engine, Receiver<Event>) {
     let (sink, events) = listening();
-    (Engine::start(Box::new(FakeExecutor::new(CAPACITY, fault)), settings(), sink).unwrap(), events)
+    (
+        Engine::start(
+            Box::new(FakeExecutor::new(CAPACITY, fault)),
+            settings(),
+            sink,
+        )
+        .unwrap(),
+        events,
+    )
 }
 
 /// Everything until `n` requests ended.
@@ -58,7 +87,10 @@ fn collect(events: &Receiver<Event>, n: usize) -> HashMap<u64, (Vec<TokenId>, En
                     let mine = open.entry(id).or_default();
                     mine.extend(tokens.by_ref().take(output.n_tokens as usize));
                     if let Some(end) = output.end {
-                        assert!(done.insert(id, (open.remove(&id).unwrap(), end)).is_none(), "{id} ended twice");
+                        assert!(
+                            done.insert(id, (open.remove(&id).unwrap(), end)).is_none(),
+                            "{id} ended twice"
+                        );
                     }
                 }
             }
@@ -100,7 +132,15 @@ fn answers_come_back_in_batches_and_one_by_one() {
         std::thread::sleep(Duration::from_millis(1));
     }
     let stats = engine.stats();
-    assert_eq!((stats.tokens, stats.running, stats.waiting, stats.free_blocks), (n_tokens as u64, 0, 0, 60));
+    assert_eq!(
+        (
+            stats.tokens,
+            stats.running,
+            stats.waiting,
+            stats.free_blocks
+        ),
+        (n_tokens as u64, 0, 0, 60)
+    );
     assert!(stats.steps > 0 && stats.preemptions > 0, "{stats:?}");
     // Idle, and awake again.
     engine.submit(requests(1)).unwrap();
@@ -113,10 +153,16 @@ fn answers_come_back_in_batches_and_one_by_one() {
 #[test]
 fn every_step_is_one_event_even_without_tokens() {
     let (engine, events) = start(None);
-    let long = Request { prompt: vec![1; 90].into(), ..requests(1).remove(0) };
+    let long = Request {
+        prompt: vec![1; 90].into(),
+        ..requests(1).remove(0)
+    };
     engine.submit(vec![long]).unwrap();
     let first = events.recv_timeout(LONG).unwrap();
-    assert!(matches!(first, Event::Step(step) if step.outputs.is_empty()), "a chunk of a prompt");
+    assert!(
+        matches!(first, Event::Step(step) if step.outputs.is_empty()),
+        "a chunk of a prompt"
+    );
     engine.shutdown(LONG).unwrap();
 }
 
@@ -124,10 +170,26 @@ fn every_step_is_one_event_even_without_tokens() {
 fn the_impossible_is_refused_before_and_inside() {
     let (engine, events) = start(None);
     assert_eq!(engine.check(&[], 1), Err(RequestError::EmptyPrompt));
-    assert!(matches!(engine.check(&[1, 50], 1), Err(RequestError::TokenOutsideVocabulary { token: 50, position: 1, .. })));
-    assert!(matches!(engine.check(&[1; 96], 1), Err(RequestError::PromptBeyondContext { prompt: 96, max_context: 96 })));
+    assert!(matches!(
+        engine.check(&[1, 50], 1),
+        Err(RequestError::TokenOutsideVocabulary {
+            token: 50,
+            position: 1,
+            ..
+        })
+    ));
+    assert!(matches!(
+        engine.check(&[1; 96], 1),
+        Err(RequestError::PromptBeyondContext {
+            prompt: 96,
+            max_context: 96
+        })
+    ));
     assert_eq!(engine.check(&[1; 95], 1000), Ok(()));
-    let bad = Request { prompt: vec![50].into(), ..requests(1).remove(0) };
+    let bad = Request {
+        prompt: vec![50].into(),
+        ..requests(1).remove(0)
+    };
     engine.submit(vec![bad]).unwrap();
     let (tokens, end) = collect(&events, 1).remove(&0).unwrap();
     assert!(tokens.is_empty());
@@ -139,15 +201,74 @@ fn the_impossible_is_refused_before_and_inside() {
 fn settings_that_cannot_work_are_refused() {
     let start = |capacity, settings| {
         let executor = Box::new(FakeExecutor::new(capacity, None));
-        Engine::start(executor, settings, listening().0).err().expect("an error").to_string()
+        Engine::start(executor, settings, listening().0)
+            .err()
+            .expect("an error")
+            .to_string()
     };
-    let message = start(CAPACITY, EngineSettings { pipeline_depth: 3, ..settings() });
-    assert_eq!(message, "engine setting pipeline_depth is 3, expected 1 or 2");
-    assert!(start(CAPACITY, EngineSettings { stop_tokens: vec![50], ..settings() }).contains("below 50"));
-    assert!(start(CAPACITY, EngineSettings { max_batch: Some(0), ..settings() }).contains("max_batch"));
-    assert!(start(CAPACITY, EngineSettings { max_chunk: Some(0), ..settings() }).contains("max_chunk"));
-    assert!(start(Capacity { block_size: 0, n_blocks: 0, ..CAPACITY }, settings()).contains("n_blocks is 0"));
-    assert!(start(Capacity { has_full: false, window: None, ..CAPACITY }, settings()).contains("at least one kind"));
+    let message = start(
+        CAPACITY,
+        EngineSettings {
+            pipeline_depth: 3,
+            ..settings()
+        },
+    );
+    assert_eq!(
+        message,
+        "engine setting pipeline_depth is 3, expected 1 or 2"
+    );
+    assert!(
+        start(
+            CAPACITY,
+            EngineSettings {
+                stop_tokens: vec![50],
+                ..settings()
+            }
+        )
+        .contains("below 50")
+    );
+    assert!(
+        start(
+            CAPACITY,
+            EngineSettings {
+                max_batch: Some(0),
+                ..settings()
+            }
+        )
+        .contains("max_batch")
+    );
+    assert!(
+        start(
+            CAPACITY,
+            EngineSettings {
+                max_chunk: Some(0),
+                ..settings()
+            }
+        )
+        .contains("max_chunk")
+    );
+    assert!(
+        start(
+            Capacity {
+                block_size: 0,
+                n_blocks: 0,
+                ..CAPACITY
+            },
+            settings()
+        )
+        .contains("n_blocks is 0")
+    );
+    assert!(
+        start(
+            Capacity {
+                has_full: false,
+                window: None,
+                ..CAPACITY
+            },
+            settings()
+        )
+        .contains("at least one kind")
+    );
 }
 
 /// One fatal event with the real message, as the last one; the handle stays harmless.
@@ -164,12 +285,18 @@ fn dies_of(fault: Fault, part: &str) {
 
 #[test]
 fn an_executor_error_is_fatal_once() {
-    dies_of(Fault::Fail(5), "engine step 5 failed: fault drill: error in step 5");
+    dies_of(
+        Fault::Fail(5),
+        "engine step 5 failed: fault drill: error in step 5",
+    );
 }
 
 #[test]
 fn an_executor_panic_is_fatal_once() {
-    dies_of(Fault::Panic(5), "the engine panicked: fault drill: panic in step 5");
+    dies_of(
+        Fault::Panic(5),
+        "the engine panicked: fault drill: panic in step 5",
+    );
 }
 
 #[test]
@@ -203,7 +330,9 @@ fn abort_drops_what_is_open() {
     assert_eq!(engine.submit(requests(1)), Err(Closed));
     let begin = Instant::now();
     // The steps of the moment may still be told, not hundreds of them.
-    let rest = std::iter::from_fn(|| events.recv_timeout(LONG).ok()).take(10).count();
+    let rest = std::iter::from_fn(|| events.recv_timeout(LONG).ok())
+        .take(10)
+        .count();
     assert!(rest < 10, "goes on after the abort");
     assert_silent_end(&events);
     engine.shutdown(LONG).unwrap();
@@ -236,7 +365,12 @@ fn a_closed_sink_stops_the_engine() {
 #[test]
 fn a_panicking_sink_is_survived() {
     let sink: Sink = Box::new(|_| panic!("the responder is broken"));
-    let engine = Engine::start(Box::new(FakeExecutor::new(CAPACITY, None)), settings(), sink).unwrap();
+    let engine = Engine::start(
+        Box::new(FakeExecutor::new(CAPACITY, None)),
+        settings(),
+        sink,
+    )
+    .unwrap();
     engine.submit(requests(1)).unwrap();
     let deadline = Instant::now() + LONG;
     while engine.submit(Vec::new()).is_ok() {
