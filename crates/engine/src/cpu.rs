@@ -14,12 +14,12 @@ mod tiles;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use self::attention::KvPool;
+use self::attention::{Attention, KvPool};
 pub use self::experts::CpuRouting;
 use self::experts::swiglu;
 use self::lanes::{LANES, Lanes, Rounding, Vectors};
 use self::pointwise::Turn;
-use self::product::{Job, run, split, with_scratch};
+use self::product::{compute, run, split};
 pub use self::tiles::Tiles;
 use crate::batch::StepBatch;
 use crate::config::{LayerKind, ModelConfig};
@@ -54,7 +54,7 @@ fn group_layers(config: &ModelConfig) -> usize {
 
 /// The CPU as a device.
 pub struct CpuOps {
-    arch: Vectors,
+    vectors: Vectors,
     threads: usize,
     rounding: Rounding,
     config: ModelConfig,
@@ -95,7 +95,7 @@ impl CpuOps {
         let block_size = capacity.block_size as usize;
         let layers = group_layers(config);
         Self {
-            arch: Vectors::new(),
+            vectors: Vectors::new(),
             threads,
             rounding: Rounding { bf16 },
             rope: Rope::new(config.head_dim, config.rope_theta, config.yarn.as_ref()),
@@ -228,14 +228,15 @@ impl Ops for CpuOps {
     }
 
     fn rmsnorm(&mut self, x: &Tiles, weight: &Vec<f32>, rows: usize, out: &mut Tiles) -> Done {
-        let (cols, eps, rounding, arch) = (x.cols, self.config.norm_eps, self.rounding, self.arch);
+        let (cols, eps, rounding, vectors) =
+            (x.cols, self.config.norm_eps, self.rounding, self.vectors);
         let jobs = x
             .first(rows)
             .chunks_exact(cols)
             .zip(out.first_mut(rows).chunks_exact_mut(cols))
             .collect();
         run(jobs, rows * cols, |(x, out)| {
-            arch.run(
+            vectors.run(
                 #[inline(always)]
                 || pointwise::rmsnorm(x, weight, eps, rounding, out),
             )
@@ -244,14 +245,15 @@ impl Ops for CpuOps {
     }
 
     fn add(&mut self, x: &mut Tiles, delta: &Tiles) -> Done {
-        let (cols, rows, rounding, arch) = (x.cols, self.batch.rows(), self.rounding, self.arch);
+        let (cols, rows, rounding, vectors) =
+            (x.cols, self.batch.rows(), self.rounding, self.vectors);
         let jobs = x
             .first_mut(rows)
             .chunks_exact_mut(cols)
             .zip(delta.first(rows).chunks_exact(cols))
             .collect();
         run(jobs, rows * cols, |(x, delta)| {
-            arch.run(
+            vectors.run(
                 #[inline(always)]
                 || pointwise::add(x, delta, rounding),
             )
@@ -260,7 +262,7 @@ impl Ops for CpuOps {
     }
 
     fn linear(&mut self, x: &Tiles, w: &CpuLinear, rows: usize, out: &mut Tiles) -> Done {
-        let (rounding, arch) = (self.rounding, self.arch);
+        let rounding = self.rounding;
         let mut jobs = Vec::new();
         split(
             &mut jobs,
@@ -269,37 +271,27 @@ impl Ops for CpuOps {
             x.first(rows),
             out.first_mut(rows),
         );
-        run(jobs, rows * w.rows * w.cols, |mut job: Job<'_>| {
-            with_scratch(|scratch| {
-                arch.run(
-                    #[inline(always)]
-                    || {
-                        job.run(
-                            scratch,
-                            (w.cols, 1),
-                            #[inline(always)]
-                            |_, row, into| w.decode_row(row, into),
-                            #[inline(always)]
-                            |_, first, sums, out| {
-                                for (r, (o, sum)) in out.iter_mut().zip(sums).enumerate() {
-                                    let bias = w.bias.get(first + r).copied().unwrap_or(0.0);
-                                    *o = rounding.apply(sum.map(
-                                        #[inline(always)]
-                                        |s| s + bias,
-                                    ));
-                                }
-                            },
-                        );
-                    },
-                )
-            });
-        });
+        compute(
+            self.vectors,
+            jobs,
+            (w.cols, 1),
+            #[inline(always)]
+            |_, row, into: &mut [f32]| w.decode_row(row, into),
+            #[inline(always)]
+            |_, first, sums: &[Lanes; 8], out: &mut [Lanes]| {
+                for (r, (o, sum)) in out.iter_mut().zip(sums).enumerate() {
+                    let bias = w.bias.get(first + r).copied().unwrap_or(0.0);
+                    *o = rounding.apply(sum.plus(bias));
+                }
+            },
+        );
         Ok(())
     }
 
     fn rope(&mut self, qkv: &mut Tiles) -> Done {
         let c = &self.config;
-        let (cols, rows, rounding, arch) = (qkv.cols, self.batch.rows(), self.rounding, self.arch);
+        let (cols, rows, rounding, vectors) =
+            (qkv.cols, self.batch.rows(), self.rounding, self.vectors);
         let (turning, half) = ((c.heads + c.kv_heads) * c.head_dim, c.head_dim / 2);
         let jobs = qkv
             .first_mut(rows)
@@ -307,7 +299,7 @@ impl Ops for CpuOps {
             .zip(self.turns.chunks_exact(half))
             .collect();
         run(jobs, rows * cols, |(tile, turns)| {
-            arch.run(
+            vectors.run(
                 #[inline(always)]
                 || pointwise::rope(&mut tile[..turning], turns, rounding),
             );
@@ -327,29 +319,31 @@ impl Ops for CpuOps {
         sinks: &Vec<f32>,
         out: &mut Tiles,
     ) -> Done {
-        let (kv, batch, rounding, arch) = (&self.kv, &self.batch, self.rounding, self.arch);
-        let (kv_heads, rows, cols) = (self.config.kv_heads, batch.rows(), out.cols);
-        let seen: usize = batch.positions.iter().map(|p| *p as usize + 1).sum();
-        let jobs: Vec<_> = out
+        let (kv_heads, vectors) = (self.config.kv_heads, self.vectors);
+        let attention = Attention {
+            pool: &self.kv,
+            qkv,
+            layer,
+            sinks,
+            batch: &self.batch,
+            rounding: self.rounding,
+        };
+        let (rows, cols) = (self.batch.rows(), out.cols);
+        let seen: usize = self.batch.positions.iter().map(|p| *p as usize + 1).sum();
+        let jobs = out
             .first_mut(rows)
             .chunks_exact_mut(cols / kv_heads)
             .enumerate()
             .collect();
         run(jobs, 2 * seen * cols, |(i, out)| {
-            let place = (i / kv_heads, i % kv_heads);
-            attention::with_scratch(|scratch| {
-                arch.run(
-                    #[inline(always)]
-                    || kv.attend(scratch, place, qkv, layer, sinks, batch, rounding, out),
-                );
-            });
+            attention.head(vectors, i / kv_heads, i % kv_heads, out)
         });
         Ok(())
     }
 
     fn route(&mut self, logits: &Tiles, routing: &mut CpuRouting) -> Done {
         let rows = self.batch.rows();
-        self.arch.run(
+        self.vectors.run(
             #[inline(always)]
             || routing.route(logits, rows),
         );
@@ -358,48 +352,28 @@ impl Ops for CpuOps {
 
     fn experts_up(&mut self, x: &Tiles, w: &ExpertSources, routing: &mut CpuRouting) -> Done {
         routing.gather(x);
-        let (rounding, arch, limit) = (self.rounding, self.arch, self.config.swiglu_limit);
-        let rows = 2 * self.config.intermediate;
-        let mut jobs = Vec::new();
-        let parts = self.parts(routing.groups.len());
-        let mut h = routing.h.data.as_mut_slice();
-        for (e, first, n) in &routing.groups {
-            let out = h.split_off_mut(..n * routing.h.cols).unwrap_or_default();
-            let x = &routing.x.data[first * x.cols..][..n * x.cols];
-            split(&mut jobs, *e, (rows, 2, parts), x, out);
-        }
-        run(
+        let (rounding, limit, rows) = (
+            self.rounding,
+            self.config.swiglu_limit,
+            2 * self.config.intermediate,
+        );
+        let jobs = routing.up_jobs(self.parts(routing.groups.len()));
+        compute(
+            self.vectors,
             jobs,
-            routing.row_at.len() * rows * x.cols,
-            |mut job: Job<'_>| {
-                with_scratch(|scratch| {
-                    arch.run(
-                        #[inline(always)]
-                        || {
-                            job.run(
-                                scratch,
-                                (x.cols, 2),
-                                #[inline(always)]
-                                |e, row, into| decode_expert_row(&w.up, e * rows + row, into),
-                                #[inline(always)]
-                                |e, first, sums, out| {
-                                    let mut bias = [0.0; 8];
-                                    w.up_bias
-                                        .decode(e * rows + first, &mut bias[..2 * out.len()]);
-                                    let sum =
-                                        |i: usize| rounding.apply(sums[i].map(|s| s + bias[i]));
-                                    for (i, o) in out.iter_mut().enumerate() {
-                                        *o = rounding.apply(swiglu(
-                                            sum(2 * i),
-                                            sum(2 * i + 1),
-                                            limit,
-                                        ));
-                                    }
-                                },
-                            );
-                        },
-                    )
-                });
+            (x.cols, 2),
+            #[inline(always)]
+            |e, row, into: &mut [f32]| decode_expert_row(&w.up, e * rows + row, into),
+            #[inline(always)]
+            |e, first, sums: &[Lanes; 8], out: &mut [Lanes]| {
+                let mut bias = [0.0; 8];
+                w.up_bias
+                    .decode(e * rows + first, &mut bias[..2 * out.len()]);
+                for (i, o) in out.iter_mut().enumerate() {
+                    let gate = rounding.apply(sums[2 * i].plus(bias[2 * i]));
+                    let up = rounding.apply(sums[2 * i + 1].plus(bias[2 * i + 1]));
+                    *o = rounding.apply(swiglu(gate, up, limit));
+                }
             },
         );
         Ok(())
@@ -411,49 +385,21 @@ impl Ops for CpuOps {
         w: &ExpertSources,
         out: &mut Tiles,
     ) -> Done {
-        let (rounding, arch) = (self.rounding, self.arch);
-        let (rows, cols) = (self.config.hidden, self.config.intermediate);
-        let mut jobs = Vec::new();
-        let parts = self.parts(routing.groups.len());
-        let mut y = routing.y.data.as_mut_slice();
-        for (e, first, n) in &routing.groups {
-            let out = y.split_off_mut(..n * rows).unwrap_or_default();
-            split(
-                &mut jobs,
-                *e,
-                (rows, 1, parts),
-                &routing.h.data[first * cols..][..n * cols],
-                out,
-            );
-        }
-        run(
+        let (rounding, vectors, rows) = (self.rounding, self.vectors, self.config.hidden);
+        let jobs = routing.down_jobs(self.parts(routing.groups.len()));
+        compute(
+            vectors,
             jobs,
-            routing.row_at.len() * rows * cols,
-            |mut job: Job<'_>| {
-                with_scratch(|scratch| {
-                    arch.run(
-                        #[inline(always)]
-                        || {
-                            job.run(
-                                scratch,
-                                (cols, 1),
-                                #[inline(always)]
-                                |e, row, into| decode_expert_row(&w.down, e * rows + row, into),
-                                #[inline(always)]
-                                |e, first, sums, out| {
-                                    let mut bias = [0.0; 8];
-                                    w.down_bias.decode(e * rows + first, &mut bias[..out.len()]);
-                                    for ((o, sum), bias) in out.iter_mut().zip(sums).zip(bias) {
-                                        *o = rounding.apply(sum.map(
-                                            #[inline(always)]
-                                            |s| s + bias,
-                                        ));
-                                    }
-                                },
-                            );
-                        },
-                    )
-                });
+            (self.config.intermediate, 1),
+            #[inline(always)]
+            |e, row, into: &mut [f32]| decode_expert_row(&w.down, e * rows + row, into),
+            #[inline(always)]
+            |e, first, sums: &[Lanes; 8], out: &mut [Lanes]| {
+                let mut bias = [0.0; 8];
+                w.down_bias.decode(e * rows + first, &mut bias[..out.len()]);
+                for ((o, sum), bias) in out.iter_mut().zip(sums).zip(bias) {
+                    *o = rounding.apply(sum.plus(bias));
+                }
             },
         );
         let n = self.batch.rows();
@@ -464,7 +410,7 @@ impl Ops for CpuOps {
             .collect();
         let routing = &*routing;
         run(jobs, n * rows * routing.top_k, |(tile, out)| {
-            arch.run(
+            vectors.run(
                 #[inline(always)]
                 || routing.combine(tile, rounding, out),
             )
@@ -489,14 +435,14 @@ impl Ops for CpuOps {
         let wanted: Vec<_> = wanted.collect();
         let first = self.sampled.len();
         self.sampled.resize(first + wanted.len(), 0);
-        let arch = self.arch;
+        let vectors = self.vectors;
         let jobs: Vec<_> = wanted.iter().zip(&mut self.sampled[first..]).collect();
         run(
             jobs,
             wanted.len() * logits.cols * 16,
             |((row, (_, spec)), token)| {
                 let mut logits: Vec<f32> = logits.row(*row).collect();
-                *token = arch.run(
+                *token = vectors.run(
                     #[inline(always)]
                     || sample::sample(&mut logits, spec),
                 );

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::lanes::{LANES, Lanes, Rounding, dot8, exp};
+use super::lanes::{LANES, Lanes, Rounding, Vectors, dot8, exp};
 use super::tiles::Tiles;
 use crate::batch::{StepBatch, TableRef};
 use crate::config::LayerKind;
@@ -35,11 +35,6 @@ thread_local! {
 }
 
 type Scratch = [Vec<Lanes>; 3];
-
-/// Lends this thread's scratch. Must stand outside of pulp's dispatch, as in `product`.
-pub(super) fn with_scratch<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
-    SCRATCH.with_borrow_mut(f)
-}
 
 impl KvPool {
     pub(super) fn new(
@@ -101,35 +96,47 @@ impl KvPool {
             }
         }
     }
+}
 
+/// What all heads and rows of one attention have in common.
+pub(super) struct Attention<'a> {
+    pub(super) pool: &'a KvPool,
+    pub(super) qkv: &'a Tiles,
+    pub(super) layer: KvLayer,
+    pub(super) sinks: &'a [f32],
+    pub(super) batch: &'a StepBatch,
+    pub(super) rounding: Rounding,
+}
+
+impl Attention<'_> {
     /// Attends with the query heads of kv head `head` for all rows of tile `tile`; `out` is that part of the output tile.
+    pub(super) fn head(&self, vectors: Vectors, tile: usize, head: usize, out: &mut [Lanes]) {
+        // Borrowed out here: what `with_borrow_mut` calls is not inlined into the dispatch.
+        SCRATCH.with_borrow_mut(|scratch| {
+            vectors.run(
+                #[inline(always)]
+                || self.rows(scratch, tile, head, out),
+            );
+        });
+    }
+
     #[inline(always)]
-    pub(super) fn attend(
-        &self,
-        [q, scores, sums]: &mut Scratch,
-        (tile, head): (usize, usize),
-        qkv: &Tiles,
-        layer: KvLayer,
-        sinks: &[f32],
-        batch: &StepBatch,
-        rounding: Rounding,
-        out: &mut [Lanes],
-    ) {
-        let (dim, group) = (self.head_dim, out.len() / self.head_dim);
-        let queries = &qkv.data[tile * qkv.cols..][head * group * dim..][..group * dim];
-        let rows = (batch.rows() - tile * LANES).min(LANES);
+    fn rows(&self, [q, scores, sums]: &mut Scratch, tile: usize, head: usize, out: &mut [Lanes]) {
+        let (dim, group) = (self.pool.head_dim, out.len() / self.pool.head_dim);
+        let queries = &self.qkv.data[tile * self.qkv.cols..][head * group * dim..][..group * dim];
+        let rows = (self.batch.rows() - tile * LANES).min(LANES);
         for lane in 0..rows {
             let row = tile * LANES + lane;
-            let last = batch.positions[row] as usize;
-            let first = match layer.kind {
+            let last = self.batch.positions[row] as usize;
+            let first = match self.layer.kind {
                 LayerKind::Full => 0,
-                LayerKind::Window => (last + 1).saturating_sub(self.window),
+                LayerKind::Window => (last + 1).saturating_sub(self.pool.window),
             };
-            let table = Self::table(batch, row, layer.kind);
-            let blocks = &batch.blocks[table.offset as usize..][..table.len as usize];
+            let table = KvPool::table(self.batch, row, self.layer.kind);
+            let blocks = &self.batch.blocks[table.offset as usize..][..table.len as usize];
             let seen = Seen {
-                pool: self,
-                layer: layer.index,
+                pool: self.pool,
+                layer: self.layer.index,
                 head,
                 table,
                 blocks,
@@ -146,11 +153,11 @@ impl KvPool {
                     }
                 }
                 let mut sink = Lanes::ZERO;
-                sink.0[..n].copy_from_slice(&sinks[head * group + some..][..n]);
+                sink.0[..n].copy_from_slice(&self.sinks[head * group + some..][..n]);
                 let total = seen.softmax(q, sink, scores);
                 seen.weighted_values(scores, sums);
                 for (d, sum) in sums.iter().enumerate() {
-                    let result = rounding.apply(sum.zip(
+                    let result = self.rounding.apply(sum.zip(
                         total,
                         #[inline(always)]
                         |s, t| s / t,

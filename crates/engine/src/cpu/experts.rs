@@ -1,6 +1,7 @@
 //! Mixture of experts: rows are grouped by expert, so that an expert's weights are decoded once for all its rows.
 
 use super::lanes::{LANES, Lanes, Rounding, exp};
+use super::product::{Job, split};
 use super::tiles::Tiles;
 
 const NOBODY: u32 = u32::MAX;
@@ -117,6 +118,16 @@ impl CpuRouting {
         }
     }
 
+    /// Products of the gathered rows with the first matrices: two rows of weights make one of `h`.
+    pub(super) fn up_jobs(&mut self, parts: usize) -> Vec<Job<'_>> {
+        jobs(&self.groups, (2, parts), &self.x, &mut self.h)
+    }
+
+    /// Products of `h` with the second matrices, into `y`.
+    pub(super) fn down_jobs(&mut self, parts: usize) -> Vec<Job<'_>> {
+        jobs(&self.groups, (1, parts), &self.h, &mut self.y)
+    }
+
     /// The weighted sum for the rows of output tile `tile`.
     #[inline(always)]
     pub(super) fn combine(&self, tile: usize, rounding: Rounding, out: &mut [Lanes]) {
@@ -132,6 +143,22 @@ impl CpuRouting {
         }
         out.iter_mut().for_each(|o| *o = rounding.apply(*o));
     }
+}
+
+fn jobs<'a>(
+    groups: &[(usize, usize, usize)],
+    (shrink, parts): (usize, usize),
+    x: &'a Tiles,
+    out: &'a mut Tiles,
+) -> Vec<Job<'a>> {
+    let (cols, mut jobs, mut rest) = (out.cols, Vec::new(), out.data.as_mut_slice());
+    for (e, first, n) in groups {
+        let (tiles, after) = std::mem::take(&mut rest).split_at_mut(n * cols);
+        rest = after;
+        let x = &x.data[first * x.cols..][..n * x.cols];
+        split(&mut jobs, *e, (cols * shrink, shrink, parts), x, tiles);
+    }
+    jobs
 }
 
 /// gpt-oss's clamped SwiGLU. Gate has no lower bound (gpt_oss/torch/model.py, `swiglu`).

@@ -60,6 +60,14 @@ impl Lanes {
         out
     }
 
+    #[inline(always)]
+    pub(super) fn plus(self, b: f32) -> Self {
+        self.map(
+            #[inline(always)]
+            |a| a + b,
+        )
+    }
+
     /// `self + a * b`, rounded once.
     #[inline(always)]
     pub(super) fn add_product(&mut self, a: f32, b: &Self) {

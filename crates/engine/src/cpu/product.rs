@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::lanes::{Lanes, dot8};
+use super::lanes::{LANES, Lanes, Vectors, dot8};
 
 /// Multiply-adds (or as much other work) below which a second thread costs more than it saves: waking one takes some
 /// 10 us.
@@ -14,12 +14,6 @@ const WORTH_SHARING: usize = 200_000;
 thread_local! {
     /// Decoded weights; kept, so that a step does not allocate.
     static DECODED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Lends this thread's scratch. Must stand outside of pulp's dispatch: what it calls is not always inlined, and code
-/// that is not inlined into the dispatch is compiled without AVX2 and FMA.
-pub(super) fn with_scratch<R>(f: impl FnOnce(&mut Vec<f32>) -> R) -> R {
-    DECODED.with_borrow_mut(f)
 }
 
 /// Runs all jobs, on several threads when the `work` is worth it.
@@ -68,24 +62,49 @@ pub(super) fn split<'a>(
     }
 }
 
+/// Computes all jobs over matrices of `cols` columns. `decode(matrix, row, into)` gives the weights; `finish(matrix, first
+/// row, sums, outputs)` turns eight rows of sums into at most `8 / shrink` of output. Both have to be `inline(always)`.
+pub(super) fn compute<D, F>(
+    vectors: Vectors,
+    jobs: Vec<Job<'_>>,
+    (cols, shrink): (usize, usize),
+    decode: D,
+    finish: F,
+) where
+    D: Fn(usize, usize, &mut [f32]) + Sync,
+    F: Fn(usize, usize, &[Lanes; 8], &mut [Lanes]) + Sync,
+{
+    let work = jobs.iter().map(|j| j.rows.len() * j.x.len() * LANES).sum();
+    run(jobs, work, |mut job| {
+        // Borrowed out here: what `with_borrow_mut` calls is not inlined into the dispatch.
+        DECODED.with_borrow_mut(|weights| {
+            vectors.run(
+                #[inline(always)]
+                || job.compute(weights, (cols, shrink), &decode, &finish),
+            );
+        });
+    });
+}
+
 impl Job<'_> {
-    /// `decode(matrix, row, into)` gives the weights; `finish(matrix, first row, sums, outputs)` turns eight rows of
-    /// sums into at most eight rows of output.
     #[inline(always)]
-    pub(super) fn run(
+    fn compute<D, F>(
         &mut self,
         weights: &mut Vec<f32>,
         (cols, shrink): (usize, usize),
-        decode: impl Fn(usize, usize, &mut [f32]),
-        finish: impl Fn(usize, usize, &[Lanes; 8], &mut [Lanes]),
-    ) {
+        decode: &D,
+        finish: &F,
+    ) where
+        D: Fn(usize, usize, &mut [f32]),
+        F: Fn(usize, usize, &[Lanes; 8], &mut [Lanes]),
+    {
         if weights.len() < 8 * cols {
             weights.resize(8 * cols, 0.0);
         }
         for first in self.rows.clone().step_by(8) {
             let n = (self.rows.end - first).min(8);
             for (r, row) in weights.chunks_exact_mut(cols).take(n).enumerate() {
-                decode(self.matrix, first + r, row);
+                (*decode)(self.matrix, first + r, row);
             }
             // Missing rows are whatever was there; `finish` drops them.
             let mut rows = [&weights[..cols]; 8];
@@ -94,7 +113,7 @@ impl Job<'_> {
             }
             let at = (first - self.rows.start) / shrink;
             for (tile, out) in self.x.chunks_exact(cols).zip(&mut self.outs) {
-                finish(
+                (*finish)(
                     self.matrix,
                     first,
                     &dot8(tile, rows),

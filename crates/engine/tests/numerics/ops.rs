@@ -263,7 +263,7 @@ fn attention_window_edge_127_128_129() {
                 };
                 let at = |row: usize, head: usize| &all[row * cols + head * d..][..d];
                 let mut expected = Vec::new();
-                for h in 0..m.heads {
+                for (h, sink) in sink.iter().enumerate() {
                     let score = |s: usize| {
                         at(t, h)
                             .iter()
@@ -273,7 +273,7 @@ fn attention_window_edge_127_128_129() {
                             / (d as f64).sqrt()
                     };
                     let p: Vec<f64> = (first..=t).map(|s| score(s).exp()).collect();
-                    let total = sink[h].exp() + p.iter().sum::<f64>();
+                    let total = sink.exp() + p.iter().sum::<f64>();
                     let value = |e: usize| {
                         (first..=t)
                             .zip(&p)

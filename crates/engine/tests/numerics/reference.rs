@@ -18,7 +18,11 @@ fn expert(blocks: &Tensor, scales: &Tensor, e: usize) -> Vec<Vec<f64>> {
     let value = |o: usize, i: usize| {
         let group = (e * out + o) * groups + i / 32;
         let byte = blocks.data[group * 16 + i % 32 / 2];
-        let nibble = if i % 2 == 0 { byte & 15 } else { byte >> 4 };
+        let nibble = if i.is_multiple_of(2) {
+            byte & 15
+        } else {
+            byte >> 4
+        };
         let sign = if nibble & 8 == 0 { 1.0 } else { -1.0 };
         sign * FP4[usize::from(nibble & 7)] * 2_f64.powi(i32::from(scales.data[group]) - 127)
     };
