@@ -115,8 +115,8 @@ impl Engine {
         self.shared.stats.snapshot()
     }
 
-    /// Stops: no step is begun any more, open requests are dropped without an answer, and no event follows the one that
-    /// may be under way. Does not wait.
+    /// Stops: no step is begun any more, open requests are dropped without an answer, and no step's event follows the one
+    /// that may be under way. Does not wait.
     pub fn abort(&self) {
         self.shared.stop.store(true, SeqCst);
         // Wakes an idle engine; an engine that is gone needs no waking.

@@ -22,7 +22,11 @@ pub struct Sampling {
 
 impl Sampling {
     /// The most probable token, the lowest id of equals.
-    pub const GREEDY: Self = Self { temperature: 0.0, top_p: 1.0, top_k: 0 };
+    pub const GREEDY: Self = Self {
+        temperature: 0.0,
+        top_p: 1.0,
+        top_k: 0,
+    };
 }
 
 /// One prompt to continue.

@@ -292,15 +292,23 @@ fn five_hundred_and_twelve_at_once_under_a_tiny_pool() {
 }
 
 #[test]
-fn with_ample_blocks_nobody_is_preempted() {
+fn five_hundred_and_twelve_run_at_once_with_ample_blocks() {
+    let capacity = Capacity {
+        n_blocks: 20_000,
+        max_seqs: 512,
+        max_step_tokens: 1024,
+        ..WIDE
+    };
     let case = Case {
-        capacity: WIDE,
+        capacity,
         max_chunk: 512,
         depth: 2,
         stop_tokens: vec![3],
         requests: many(512),
     };
     assert_eq!(check(&case), 0);
+    // The longest answer has 41 tokens, and the prompts fill ten steps.
+    assert!(run(&case).turns < 60);
 }
 
 #[test]
