@@ -176,3 +176,26 @@ impl Drop for Samples<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ResponseBuffer, faults};
+
+    /// Nothing in Offline's logs would show a first token, so that this is shown by an id that LoadGen must never see.
+    #[test]
+    fn offline_reports_no_first_token() {
+        assert!(
+            faults::claim_test(false),
+            "the only test in here that starts one"
+        );
+        // SAFETY: the ids are made up, but no call into LoadGen is made with them: the tickets are taken apart again.
+        let [one, two] = [16, 32].map(|id| unsafe { Ticket::<Issued>::from_raw((id, 7)) });
+        assert_eq!(one.first_token(&[1]).into_raw(), (16, 7));
+        let mut buffer = ResponseBuffer::new();
+        let mut batch = buffer.first_tokens();
+        batch.push(two, &[1]);
+        let raw: Vec<_> = batch.send().map(Ticket::into_raw).collect();
+        assert_eq!(raw, [(32, 7)]);
+    }
+}
