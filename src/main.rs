@@ -1,1 +1,48 @@
-fn main() {}
+//! The command line of ossmark: parses, dispatches, maps results to exit codes. See docs/architecture.md.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod cli;
+mod commands;
+mod config;
+mod doctor;
+mod exit;
+mod faults;
+mod generator;
+mod ledger;
+mod logs;
+mod metrics;
+mod output;
+mod progress;
+mod provenance;
+mod responder;
+mod rules;
+mod run;
+mod sut;
+mod text;
+mod user_conf;
+mod verdict;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{BenchCommand, Cli, Command, DatasetCommand};
+
+fn main() -> ExitCode {
+    // clap's own errors already end with exit code 2 and say what was expected.
+    let result = match Cli::parse().command {
+        Command::Demo(args) => commands::demo::demo(&args),
+        Command::Run(args) => run::run(*args),
+        Command::Generate(args) => commands::generate::generate(&args),
+        Command::Dataset {
+            command: DatasetCommand::Inspect { dataset, json },
+        } => commands::dataset::inspect(&dataset, json.as_deref()),
+        Command::Bench {
+            command: BenchCommand::Loadgen(args),
+        } => bench::loadgen::run(&args),
+        Command::Doctor(args) => commands::doctor::doctor(&args),
+        Command::BenchLoadgenChild(args) => bench::child::run(&args),
+    };
+    exit::exit_code(result)
+}

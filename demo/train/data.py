@@ -83,33 +83,34 @@ def math_question(rng):
     return Question("math", text, text, work, f"\\boxed{{{value}}}", str(value))
 
 
+def drill(rng, lines=11):
+    """Lines of worked arithmetic out of context: many more facts per token than questions have."""
+    work = []
+    while len(work) < lines:
+        work += math_question(rng).analysis.split("\n")[1:-1]
+    return "<|start|>assistant<|channel|>analysis<|message|>" + "\n".join(work[:lines])
+
+
 def choice_question(rng):
-    form = rng.choice(["largest", "largest", "smallest", "smallest", "even", "odd", "equal"])
+    """Every line of the work carries the best option so far, so the last one names the answer."""
+    form = rng.choice(["largest", "largest", "smallest", "smallest", "even", "odd"])
     # Distinct tens digits: comparing two options never needs the ones digit.
-    lowest = 2 if form == "equal" else 1  # a sum of two two-digit numbers is at least 20
-    numbers = [10 * t + rng.randrange(10) for t in rng.sample(range(lowest, 10), 4)]
-    right = rng.randrange(4)
+    numbers = [10 * t + rng.randrange(10) for t in rng.sample(range(1, 10), 4)]
     lines = []
     if form in ("largest", "smallest"):
-        better = max if form == "largest" else min
-        right = numbers.index(better(numbers))
-        ask = f"Which number is the {form}?"
-        best = 0
+        better, sign = (max, ">") if form == "largest" else (min, "<")
         for i, n in enumerate(numbers):
-            best = numbers.index(better(numbers[best], n))
-            lines.append(f"{'ABCD'[i]}{n}>{'ABCD'[best]}{numbers[best]}")
-    elif form in ("even", "odd"):
-        ask = f"Which number is {form}?"
-        want = int(form == "odd")
-        numbers = [n - n % 2 + (want if i == right else 1 - want) for i, n in enumerate(numbers)]
-        lines = [f"{'ABCD'[i]}{n} {('even', 'odd')[n % 2]}" for i, n in enumerate(numbers)]
+            right = numbers.index(better(numbers[: i + 1]))
+            lines.append(f"{n}{'ABCD'[i]}{sign}{numbers[right]}{'ABCD'[right]}")
     else:
-        total = numbers[right]
-        a = rng.randrange(10, total - 9)
-        ask = f"Which number is {a}+{total - a}?"
-        lines = [work_addition(a, total - a)]
-        lines += [f"{'ABCD'[i]}{n} {'yes' if n == total else 'no'}" for i, n in enumerate(numbers)]
-    text = ask + "".join(f"\n{'ABCD'[i]}) {n}" for i, n in enumerate(numbers))
+        right, wanted = rng.randrange(4), int(form == "odd")
+        numbers = [n - n % 2 + (wanted if i == right else 1 - wanted)
+                   for i, n in enumerate(numbers)]
+        for i, n in enumerate(numbers):
+            carried = "ABCD"[right] if i >= right else "-"
+            lines.append(f"{n}{'ABCD'[i]} {form}={'y' if i == right else 'n'}{carried}")
+    text = f"Which number is {'the ' if form.endswith('est') else ''}{form}?"
+    text += "".join(f"\n{'ABCD'[i]}) {n}" for i, n in enumerate(numbers))
     letter = "ABCD"[right]
     return Question("choice", text, text, "\n".join(lines), f"Answer: {letter}", letter)
 

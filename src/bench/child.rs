@@ -1,0 +1,124 @@
+//! One LoadGen test of `bench loadgen`: the whole adapter (tickets, ledger, histograms) with an engine that answers at
+//! once, or, with `--inline`, LoadGen's answer functions called inside IssueQuery for comparison.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use anyhow::Result;
+use crossbeam_channel::unbounded;
+use ossmark_engine::types::{Sampling, TokenId};
+use ossmark_loadgen::{Mode, Model, ResponseBuffer, Samples, Scenario, Settings, SystemUnderTest};
+
+use crate::cli::{BenchChildArgs, ScenarioArg};
+use crate::exit::Outcome;
+use crate::faults::Faults;
+use crate::generator::null::Null;
+use crate::metrics::Progress;
+use crate::responder::{Message, Setup, respond};
+use crate::sut::{Library, RequestTemplate, Sut};
+
+/// Samples in the library, as in the Python counterpart.
+const SAMPLES: usize = 1024;
+
+pub(crate) fn run(args: &BenchChildArgs) -> Result<Outcome> {
+    let scenario = match args.scenario {
+        ScenarioArg::Offline => Scenario::Offline,
+        ScenarioArg::Server | ScenarioArg::Interactive => Scenario::Server,
+    };
+    let mut settings = Settings::new(scenario, Mode::Performance, Model::GptOss120b, &args.output);
+    settings.overrides.target_qps = Some(args.qps);
+    settings.overrides.min_duration_ms = Some((args.seconds * 1e3) as u64);
+    settings.overrides.min_query_count = Some(1);
+    settings.overrides.performance_sample_count = Some(SAMPLES as u64);
+    let library = Library {
+        name: "null".into(),
+        total: SAMPLES,
+        performance: SAMPLES,
+    };
+    let clean = if args.inline {
+        let sut = Inline {
+            answer: (0..args.tokens).collect(),
+        };
+        ossmark_loadgen::run(&settings, &sut, &library)?
+            .faults
+            .is_clean()
+    } else {
+        adapter(args, &settings, &library, scenario)?
+    };
+    Ok(if clean {
+        Outcome::Good
+    } else {
+        Outcome::NotGood
+    })
+}
+
+fn adapter(
+    args: &BenchChildArgs,
+    settings: &Settings,
+    library: &Library,
+    scenario: Scenario,
+) -> Result<bool> {
+    let (send, inbox) = unbounded();
+    let faults = Arc::new(Faults::default());
+    let setup = Setup {
+        faults: Arc::clone(&faults),
+        progress: Arc::new(Progress::default()),
+        watchdog: Duration::from_secs(60),
+        streaming: scenario == Scenario::Server,
+        on_failed: Box::new(|| {}),
+    };
+    let responder = std::thread::Builder::new()
+        .name("responder".into())
+        .spawn(move || respond(&inbox, setup))?;
+    let events = send.clone();
+    let null = Null::new(
+        args.tokens,
+        Box::new(move |event| events.send(Message::Event(event)).is_ok()),
+    );
+    let prompt: Arc<[TokenId]> = [0].into();
+    let sut = Sut {
+        name: "null".into(),
+        prompts: (0..SAMPLES).map(|_| Arc::clone(&prompt)).collect(),
+        template: RequestTemplate {
+            sampling: Sampling::GREEDY,
+            max_new_tokens: args.tokens,
+            seed: 0,
+        },
+        generator: Arc::new(null),
+        responder: send.clone(),
+        failed: Arc::new(AtomicBool::new(false)),
+        next: AtomicU64::new(0),
+    };
+    let test = ossmark_loadgen::run(settings, &sut, library)?;
+    let _ = send.send(Message::End);
+    let responded = responder.join().is_ok();
+    Ok(responded && test.faults.is_clean() && faults.snapshot().is_empty())
+}
+
+/// The least that can answer LoadGen.
+struct Inline {
+    answer: Vec<TokenId>,
+}
+
+impl SystemUnderTest for Inline {
+    fn name(&self) -> &str {
+        "inline"
+    }
+
+    fn issue(&self, samples: Samples<'_>) {
+        let mut buffer = ResponseBuffer::new();
+        let mut firsts = buffer.first_tokens();
+        for sample in samples {
+            firsts.push(sample.ticket, &self.answer[..1]);
+        }
+        let streaming: Vec<_> = firsts.send().collect();
+        let mut batch = buffer.completions();
+        for ticket in streaming {
+            batch.push(ticket, &self.answer);
+        }
+        batch.send();
+    }
+
+    fn flush(&self) {}
+}

@@ -1,0 +1,306 @@
+//! `ossmark bench loadgen`: what the harness itself can take, with LoadGen's Python binding beside it in the same run.
+//! LoadGen allows one test a process, so every figure comes from a process of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::BenchLoadgenArgs;
+use crate::exit::Outcome;
+use crate::logs;
+use crate::output;
+
+/// LoadGen's Python binding doing the same.
+const PYTHON_SUT: &str = include_str!("null_sut.py");
+/// Offered Server load that nothing here can take: the completion rate is then the rate that saturates.
+const SATURATING_QPS: f64 = 1_000_000.0;
+/// The load that the harness is built to hold.
+const HELD_QPS: f64 = 300_000.0;
+/// The load at which the adapter's own latency is looked at.
+const LATENCY_QPS: f64 = 20_000.0;
+/// Offline samples a second of assumed speed: sets how many samples a test has.
+const OFFLINE_QPS: f64 = 1_000_000.0;
+
+#[derive(Debug, Serialize)]
+struct Report {
+    server: ServerFigure,
+    offline: OfflineFigure,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    python: Option<PythonFigures>,
+    latency_20k_us: LatencyFigure,
+}
+
+/// `qps` is the saturated completion rate; `valid` and `held_qps` are of the run at 300,000 offered.
+#[derive(Debug, Serialize)]
+struct ServerFigure {
+    qps: f64,
+    valid: bool,
+    held_qps: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct OfflineFigure {
+    samples_per_s: f64,
+}
+
+/// The better of an answering worker thread and answering inside the call, for each scenario.
+#[derive(Debug, Serialize)]
+struct PythonFigures {
+    server_qps: f64,
+    offline_samples_per_s: f64,
+}
+
+/// Mean latencies at 20,000 queries a second.
+#[derive(Debug, Serialize)]
+struct LatencyFigure {
+    adapter: f64,
+    inline: f64,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Who {
+    Adapter,
+    Inline,
+    PythonWorker,
+    PythonInline,
+}
+
+struct Bench<'a> {
+    args: &'a BenchLoadgenArgs,
+    dir: PathBuf,
+    /// Tests that logged errors, with the first error.
+    errors: Vec<String>,
+}
+
+struct Test {
+    valid: bool,
+    rate: f64,
+    mean_latency_us: f64,
+}
+
+pub(crate) fn run(args: &BenchLoadgenArgs) -> Result<Outcome> {
+    let temporary = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let dir = match &args.output {
+        Some(dir) => output::claim_directory(dir, false)?,
+        None => temporary.path().to_owned(),
+    };
+    if let Some(file) = &args.json {
+        output::claim_file(file, false)?;
+    }
+    let mut bench = Bench {
+        args,
+        dir,
+        errors: Vec::new(),
+    };
+    let saturated = bench.test("server-saturated", Who::Adapter, true, SATURATING_QPS)?;
+    let python_server = bench.python("server", true, SATURATING_QPS)?;
+    let held = bench.test("server-300k", Who::Adapter, true, HELD_QPS)?;
+    let adapter = bench.test("latency-adapter", Who::Adapter, true, LATENCY_QPS)?;
+    let inline = bench.test("latency-inline", Who::Inline, true, LATENCY_QPS)?;
+    let offline = bench.test("offline", Who::Adapter, false, OFFLINE_QPS)?;
+    let python_offline = bench.python("offline", false, OFFLINE_QPS)?;
+    let report = Report {
+        server: ServerFigure {
+            qps: saturated.rate,
+            valid: held.valid,
+            held_qps: held.rate,
+        },
+        offline: OfflineFigure {
+            samples_per_s: offline.rate,
+        },
+        python: python_server
+            .zip(python_offline)
+            .map(|(server_qps, offline_samples_per_s)| PythonFigures {
+                server_qps,
+                offline_samples_per_s,
+            }),
+        latency_20k_us: LatencyFigure {
+            adapter: adapter.mean_latency_us,
+            inline: inline.mean_latency_us,
+        },
+    };
+    print(&report, args);
+    for error in &bench.errors {
+        println!("error: {error}");
+    }
+    if let Some(file) = &args.json {
+        output::write_json(file, &report)?;
+    }
+    Ok(if bench.errors.is_empty() {
+        Outcome::Good
+    } else {
+        Outcome::NotGood
+    })
+}
+
+impl Bench<'_> {
+    /// The better of the Python binding's two ways; `None` when no comparison was asked for.
+    fn python(&mut self, name: &str, server: bool, qps: f64) -> Result<Option<f64>> {
+        if !self.args.compare_python {
+            return Ok(None);
+        }
+        let worker = self.test(
+            &format!("{name}-python-worker"),
+            Who::PythonWorker,
+            server,
+            qps,
+        )?;
+        let inline = self.test(
+            &format!("{name}-python-inline"),
+            Who::PythonInline,
+            server,
+            qps,
+        )?;
+        Ok(Some(worker.rate.max(inline.rate)))
+    }
+
+    fn test(&mut self, name: &str, who: Who, server: bool, qps: f64) -> Result<Test> {
+        let dir = self.dir.join(name);
+        std::fs::create_dir_all(&dir)
+            .with_context(|| format!("cannot create {}", dir.display()))?;
+        let python = matches!(who, Who::PythonWorker | Who::PythonInline);
+        let mut command = if python {
+            let script = self.dir.join("null_sut.py");
+            output::write_whole(&script, PYTHON_SUT.as_bytes())?;
+            let mut command = Command::new(&self.args.python);
+            command.arg(script);
+            command
+        } else {
+            let mut command = Command::new(
+                std::env::current_exe().context("cannot find this program's own file")?,
+            );
+            command.arg("bench-loadgen-child");
+            command
+        };
+        command.args(["--scenario", if server { "server" } else { "offline" }]);
+        command.args([
+            "--qps",
+            &qps.to_string(),
+            "--seconds",
+            &self.args.seconds.to_string(),
+        ]);
+        command
+            .args(["--tokens", &self.args.tokens.to_string()])
+            .arg("--output")
+            .arg(&dir);
+        if matches!(who, Who::Inline | Who::PythonInline) {
+            command.arg("--inline");
+        }
+        eprintln!("bench loadgen: {name} ...");
+        let status = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status()
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        if !status.success() {
+            let hint = if python {
+                "; it needs: pip install mlcommons-loadgen"
+            } else {
+                ""
+            };
+            bail!("{name}: the test's process ended with {status}{hint}");
+        }
+        self.read(name, &dir, server)
+    }
+
+    fn read(&mut self, name: &str, dir: &Path, server: bool) -> Result<Test> {
+        let facts = logs::read(dir, false);
+        if let Some(problem) = facts.unreadable.first() {
+            bail!("{name}: {problem}");
+        }
+        if let Some(error) = facts.errors.first() {
+            self.errors.push(format!(
+                "{name}: {} LoadGen error(s), the first: {error}",
+                facts.error_count
+            ));
+        }
+        let number = |key: &str| {
+            facts
+                .entries
+                .get(key)
+                .and_then(Value::as_f64)
+                .with_context(|| format!("{name}: no {key} in the detail log"))
+        };
+        Ok(Test {
+            valid: facts.entries.get("result_validity").and_then(Value::as_str) == Some("VALID"),
+            rate: number(if server {
+                "result_completed_samples_per_sec"
+            } else {
+                "result_samples_per_second"
+            })?,
+            mean_latency_us: number("result_mean_latency_ns")? / 1e3,
+        })
+    }
+}
+
+fn print(report: &Report, args: &BenchLoadgenArgs) {
+    println!(
+        "LoadGen {}, {} tokens an answer, {} s a test",
+        ossmark_loadgen::LOADGEN_VERSION,
+        args.tokens,
+        args.seconds
+    );
+    println!(
+        "{:<44} {:>14}",
+        "Server, saturated, completed queries/s",
+        thousands(report.server.qps)
+    );
+    println!(
+        "{:<44} {:>14} {}",
+        "Server, 300,000 queries/s offered",
+        thousands(report.server.held_qps),
+        if report.server.valid {
+            "VALID"
+        } else {
+            "INVALID"
+        }
+    );
+    println!(
+        "{:<44} {:>14}",
+        "Offline, samples/s",
+        thousands(report.offline.samples_per_s)
+    );
+    let l = &report.latency_20k_us;
+    println!(
+        "{:<44} {:>14.1} (inline {:.1}, adapter {:.1})",
+        "added latency at 20,000 queries/s, us",
+        l.adapter - l.inline,
+        l.inline,
+        l.adapter
+    );
+    if let Some(python) = &report.python {
+        let row = |name, ours: f64, theirs: f64| {
+            println!(
+                "{:<44} {:>14} ({:.1}x)",
+                name,
+                thousands(theirs),
+                ours / theirs
+            );
+        };
+        row(
+            "Python binding, Server, saturated",
+            report.server.qps,
+            python.server_qps,
+        );
+        row(
+            "Python binding, Offline",
+            report.offline.samples_per_s,
+            python.offline_samples_per_s,
+        );
+    }
+}
+
+fn thousands(x: f64) -> String {
+    let digits = format!("{x:.0}");
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}

@@ -1,0 +1,4 @@
+//! Measurements. A timing is never a test: these commands print what they measured and judge nothing but its validity.
+
+pub(crate) mod child;
+pub(crate) mod loadgen;

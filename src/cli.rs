@@ -1,0 +1,346 @@
+//! The command line as typed: names, help texts, nothing validated. Validation makes a plan of it (`run::plan`).
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+/// MLPerf Inference harness for gpt-oss-120b: LoadGen, engine, logs and verdict in one binary.
+///
+/// Exit status: 0 done and good, 1 done and not good (invalid run, failed check), 2 could not run.
+#[derive(Parser, Debug)]
+#[command(name = "ossmark", version, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Command {
+    /// The main job on the embedded default: Offline, Server and accuracy runs of the demo checkpoint on the CPU.
+    ///
+    /// Example: ossmark demo --output out/demo
+    Demo(DemoArgs),
+    /// One LoadGen test: logs, run plan and verdict.
+    ///
+    /// Example: ossmark run --scenario offline --mode performance --model DIR --dataset perf.parquet --output out/offline
+    Run(Box<RunArgs>),
+    /// Tokens for prompts without LoadGen, for debugging and golden comparison.
+    ///
+    /// Example: ossmark generate --model DIR --input prompts.jsonl --output tokens.jsonl --temperature 0
+    Generate(GenerateArgs),
+    /// What a data set holds: rows, token counts, fingerprints.
+    ///
+    /// Example: ossmark dataset inspect --dataset perf.parquet
+    Dataset {
+        #[command(subcommand)]
+        command: DatasetCommand,
+    },
+    /// Measurements.
+    Bench {
+        #[command(subcommand)]
+        command: BenchCommand,
+    },
+    /// What this machine has for the main job: driver, Python, sandbox features, LoadGen's version and hashes.
+    ///
+    /// Example: ossmark doctor --json doctor.json
+    Doctor(DoctorArgs),
+    /// One LoadGen test of `bench loadgen`, in a process of its own.
+    #[command(name = "bench-loadgen-child", hide = true)]
+    BenchLoadgenChild(BenchChildArgs),
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum DatasetCommand {
+    /// Row count, columns, token statistics and fingerprints of a parquet file.
+    Inspect {
+        /// The parquet file.
+        #[arg(long)]
+        dataset: PathBuf,
+        /// Write the result as JSON.
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum BenchCommand {
+    /// LoadGen through the whole adapter with an engine that answers at once.
+    ///
+    /// Example: ossmark bench loadgen --compare-python --python .venv/bin/python3 --json bench.json
+    Loadgen(BenchLoadgenArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArgs {
+    /// Write the result as JSON.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    /// The Python interpreter to look at.
+    #[arg(long, default_value = "python3")]
+    pub(crate) python: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// Where the runs go; a subdirectory each.
+    #[arg(long, default_value = "out/demo")]
+    pub(crate) output: PathBuf,
+    /// Move an earlier demo's output aside instead of refusing.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Write the table as JSON.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ScenarioArg {
+    Offline,
+    Server,
+    /// LoadGen's Server with model name gpt-oss-120b-interactive.
+    Interactive,
+}
+
+impl ScenarioArg {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::Server => "server",
+            Self::Interactive => "interactive",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ModeArg {
+    Performance,
+    Accuracy,
+    FindPeak,
+}
+
+impl ModeArg {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Performance => "performance",
+            Self::Accuracy => "accuracy",
+            Self::FindPeak => "find-peak",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum EngineArg {
+    /// CUDA when the binary and the machine have it, else the CPU.
+    Auto,
+    Cpu,
+    /// Scripted answers: measures and tests the harness, not a model.
+    Echo,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum DtypeArg {
+    /// bf16 activations and KV, f32 accumulation.
+    Bf16,
+    /// Reference numerics: activations and KV in f32.
+    F32,
+}
+
+/// Every option may also stand in the `--config` file; the command line wins.
+#[derive(Args, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RunArgs {
+    /// A TOML file with the options of this command under the same names, those of the echo engine in a table [echo]
+    /// without the prefix; paths in it are relative to it.
+    #[arg(long, value_name = "FILE.toml")]
+    #[serde(skip)]
+    pub(crate) config: Option<PathBuf>,
+    #[arg(long, value_enum)]
+    pub(crate) scenario: Option<ScenarioArg>,
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<ModeArg>,
+    /// Directory with config.json, safetensors and tokenizer.json.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// Parquet file with the tokenised prompts.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dataset: Option<PathBuf>,
+    /// Where logs, run_plan.json and verdict.json go.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Move an earlier run in the output directory aside instead of refusing.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// What answers [default: auto].
+    #[arg(long, value_enum)]
+    pub(crate) engine: Option<EngineArg>,
+    /// LoadGen's user.conf; checked before LoadGen sees it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) user_conf: Option<PathBuf>,
+    /// A compliance test's audit.config. Never picked up from the working directory.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit_config: Option<PathBuf>,
+    /// Most tokens generated for a sample [default: the round's value for the mode].
+    #[arg(long, value_name = "N")]
+    pub(crate) max_new_tokens: Option<u32>,
+    /// Seed of token sampling [default: the round's qsl_rng_seed].
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Overrides user.conf's target_qps.
+    #[arg(long, value_name = "X")]
+    pub(crate) target_qps: Option<f64>,
+    /// MLPerf round whose rules the run is held against [default: v6.1].
+    #[arg(long, value_name = "ROUND")]
+    pub(crate) round: Option<String>,
+    #[arg(long, value_name = "X")]
+    pub(crate) temperature: Option<f32>,
+    #[arg(long, value_name = "X")]
+    pub(crate) top_p: Option<f32>,
+    /// 0 keeps all tokens.
+    #[arg(long, value_name = "N")]
+    pub(crate) top_k: Option<u32>,
+    /// Numerics of the engine [default: bf16].
+    #[arg(long, value_enum)]
+    pub(crate) dtype: Option<DtypeArg>,
+    /// KV pool in MiB [default: computed from free memory].
+    #[arg(long, value_name = "MIB")]
+    pub(crate) kv_memory_mib: Option<u64>,
+    /// Most sequences in a step [default: 64 on the CPU].
+    #[arg(long, value_name = "N")]
+    pub(crate) max_batch: Option<u32>,
+    /// Most input tokens in a step [default: 512 on the CPU].
+    #[arg(long, value_name = "N")]
+    pub(crate) max_step_tokens: Option<u32>,
+    /// CPU threads of the engine [default: all].
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// The run is ended as invalid when nothing has moved for this long [default: 300].
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) watchdog: Option<f64>,
+    #[command(flatten)]
+    pub(crate) echo: EchoArgs,
+    /// Write the verdict also here.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Break something on purpose (a drill for the fault handling; the run will be invalid).
+    #[arg(long, value_name = "KIND[@N]", hide = true)]
+    pub(crate) drill: Option<String>,
+}
+
+#[derive(Args, Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct EchoArgs {
+    /// Scripted answers for --engine echo: columns index, tokens, and optionally ttft_ms and tpot_ms.
+    #[arg(long, value_name = "FILE.parquet")]
+    #[serde(rename = "script")]
+    pub(crate) echo_script: Option<PathBuf>,
+    /// Tokens per answer of the echo engine without a script [default: 32].
+    #[arg(long, value_name = "N")]
+    #[serde(rename = "tokens")]
+    pub(crate) echo_tokens: Option<u32>,
+    /// Time to first token of the echo engine [default: 0].
+    #[arg(long, value_name = "MS")]
+    #[serde(rename = "ttft-ms")]
+    pub(crate) echo_ttft_ms: Option<f64>,
+    /// Time per output token of the echo engine [default: 0].
+    #[arg(long, value_name = "MS")]
+    #[serde(rename = "tpot-ms")]
+    pub(crate) echo_tpot_ms: Option<f64>,
+    /// Requests that the echo engine serves at a time; 0 is no limit [default: 0].
+    #[arg(long, value_name = "N")]
+    #[serde(rename = "slots")]
+    pub(crate) echo_slots: Option<u32>,
+    /// Rows of the stand-in data set when --engine echo has no --dataset [default: what the settings ask for].
+    #[arg(long, value_name = "N")]
+    #[serde(rename = "samples")]
+    pub(crate) echo_samples: Option<usize>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GenerateArgs {
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// One {"id":…, "input_tokens":[…]} or {"id":…, "prompt":"…"} a line.
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(crate) input: PathBuf,
+    /// One {"id","output_tokens","finish_reason"} a line, in input order.
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(crate) output: PathBuf,
+    /// Replace existing output files by moving them aside.
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) engine: EngineArg,
+    #[arg(long, default_value_t = 128)]
+    pub(crate) max_new_tokens: u32,
+    /// 0 is greedy.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) temperature: f32,
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) top_p: f32,
+    /// 0 keeps all tokens.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) top_k: u32,
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Most sequences in a step.
+    #[arg(long)]
+    pub(crate) max_batch: Option<u32>,
+    /// Most input tokens in a step (the prefill chunk).
+    #[arg(long)]
+    pub(crate) max_step_tokens: Option<u32>,
+    /// KV pool in MiB.
+    #[arg(long)]
+    pub(crate) kv_memory_mib: Option<u64>,
+    /// CPU threads.
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    #[arg(long, value_enum, default_value = "bf16")]
+    pub(crate) dtype: DtypeArg,
+    /// Also write tensor `logits.<id>` = f32 [prompt tokens + generated tokens - 1, vocabulary].
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub(crate) logits: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchLoadgenArgs {
+    /// Also run LoadGen's Python binding (pip package mlcommons-loadgen) through the same tests.
+    #[arg(long)]
+    pub(crate) compare_python: bool,
+    /// The interpreter that has mlcommons-loadgen.
+    #[arg(long, default_value = "python3")]
+    pub(crate) python: PathBuf,
+    /// Where the runs' logs go [default: a temporary directory, removed].
+    #[arg(long)]
+    pub(crate) output: Option<PathBuf>,
+    /// Write the result as JSON.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    /// Seconds per Server test.
+    #[arg(long, default_value_t = 3.0)]
+    pub(crate) seconds: f64,
+    /// Tokens per answer.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) tokens: u32,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchChildArgs {
+    #[arg(long, value_enum)]
+    pub(crate) scenario: ScenarioArg,
+    #[arg(long)]
+    pub(crate) qps: f64,
+    #[arg(long)]
+    pub(crate) seconds: f64,
+    #[arg(long)]
+    pub(crate) tokens: u32,
+    #[arg(long)]
+    pub(crate) output: PathBuf,
+    /// Answer inside IssueQuery, without the adapter.
+    #[arg(long)]
+    pub(crate) inline: bool,
+}

@@ -1,0 +1,221 @@
+//! `ossmark demo`: the main job on the embedded default. Writes the demo checkpoint and its data out, then runs this very
+//! binary once per LoadGen test, as a user would, and shows the verdicts and some answers.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use ossmark_dataset::Dataset;
+use serde_json::{Value, json};
+
+use crate::cli::DemoArgs;
+use crate::exit::Outcome;
+use crate::logs;
+use crate::output;
+use crate::text::Tokenizer;
+
+/// The demo's files, embedded so that the binary needs nothing beside itself.
+const FILES: [(&str, &[u8]); 8] = [
+    ("config.json", include_bytes!("../../demo/config.json")),
+    (
+        "generation_config.json",
+        include_bytes!("../../demo/generation_config.json"),
+    ),
+    (
+        "model.safetensors",
+        include_bytes!("../../demo/model.safetensors"),
+    ),
+    (
+        "tokenizer.json",
+        include_bytes!("../../demo/tokenizer.json"),
+    ),
+    (
+        "tokenizer_config.json",
+        include_bytes!("../../demo/tokenizer_config.json"),
+    ),
+    ("perf.parquet", include_bytes!("../../demo/perf.parquet")),
+    (
+        "accuracy.parquet",
+        include_bytes!("../../demo/accuracy.parquet"),
+    ),
+    ("user.conf", include_bytes!("../../demo/user.conf")),
+];
+
+/// Scenario, mode, data.
+const RUNS: [(&str, &str, &str); 3] = [
+    ("offline", "performance", "perf.parquet"),
+    ("server", "performance", "perf.parquet"),
+    ("offline", "accuracy", "accuracy.parquet"),
+];
+
+/// The longest answer of the demo checkpoint is well below this.
+const MAX_NEW_TOKENS: &str = "256";
+
+pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
+    if args.output.exists() && !args.force {
+        bail!(
+            "--output {}: already exists; give another directory, or --force to move it aside",
+            args.output.display()
+        );
+    }
+    output::claim_file(&args.output, args.force)?;
+    let model = args.output.join("checkpoint");
+    std::fs::create_dir_all(&model)
+        .with_context(|| format!("cannot create {}", model.display()))?;
+    for (name, content) in FILES {
+        output::write_whole(&model.join(name), content)?;
+    }
+    let exe = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut rows = Vec::new();
+    let mut outcome = Outcome::Good;
+    for (scenario, mode, data) in RUNS {
+        let dir = args.output.join(format!("{scenario}-{mode}"));
+        eprintln!("demo: {scenario} {mode} ...");
+        let log = args.output.join(format!("{scenario}-{mode}.log"));
+        let stdout = std::fs::File::create(&log).with_context(|| log.display().to_string())?;
+        let status = Command::new(&exe)
+            .args([
+                "run",
+                "--engine",
+                "cpu",
+                "--scenario",
+                scenario,
+                "--mode",
+                mode,
+            ])
+            .args(["--max-new-tokens", MAX_NEW_TOKENS])
+            .arg("--model")
+            .arg(&model)
+            .arg("--dataset")
+            .arg(model.join(data))
+            .arg("--user-conf")
+            .arg(model.join("user.conf"))
+            .arg("--output")
+            .arg(&dir)
+            .stdout(stdout)
+            .status()
+            .context("cannot start the run")?;
+        if !status.success() {
+            outcome = Outcome::NotGood;
+        }
+        let verdict = read_verdict(&dir).with_context(|| {
+            format!(
+                "{scenario} {mode} ended with {status} and left no verdict; see {}",
+                log.display()
+            )
+        })?;
+        rows.push(verdict);
+    }
+    print_table(&rows);
+    print_deviations(&rows);
+    print_answers(&model, &args.output.join("offline-accuracy"))?;
+    println!("\nlogs, plans and verdicts: {}", args.output.display());
+    if let Some(file) = &args.json {
+        output::write_json(file, &json!({ "runs": rows }))?;
+    }
+    Ok(outcome)
+}
+
+fn read_verdict(dir: &Path) -> Result<Value> {
+    let file: PathBuf = dir.join("verdict.json");
+    let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_slice(&text).with_context(|| file.display().to_string())
+}
+
+fn print_table(rows: &[Value]) {
+    println!(
+        "\n{:<9} {:<12} {:<8} {:<9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>9}",
+        "scenario",
+        "mode",
+        "verdict",
+        "settings",
+        "samples",
+        "tokens",
+        "tokens/s",
+        "TTFT p99",
+        "TPOT p99",
+        "LG errors"
+    );
+    let ms = |v: &Value| {
+        v.as_f64()
+            .map_or("-".into(), |ns| format!("{:.1} ms", ns / 1e6))
+    };
+    for v in rows {
+        let m = &v["metrics"];
+        // Accuracy mode has no figure of LoadGen's: the harness's own is shown.
+        let own_rate = m["output_tokens"]
+            .as_f64()
+            .zip(m["elapsed_s"].as_f64())
+            .map(|(n, s)| n / s);
+        let rate = m["tokens_per_second"].as_f64().or(own_rate);
+        println!(
+            "{:<9} {:<12} {:<8} {:<9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>9}",
+            text(&v["scenario"]),
+            text(&v["mode"]),
+            text(&v["verdict"]),
+            text(&v["settings"]),
+            m["samples_completed"],
+            m["output_tokens"],
+            rate.map_or("-".into(), |r| format!("{r:.0}")),
+            ms(&m["ttft_p99_ns"]),
+            ms(&m["tpot_p99_ns"]),
+            v["loadgen"]["errors"],
+        );
+    }
+    for v in rows {
+        for reason in v["reasons"].as_array().into_iter().flatten() {
+            println!(
+                "  {} {}: {}",
+                text(&v["scenario"]),
+                text(&v["mode"]),
+                text(reason)
+            );
+        }
+    }
+}
+
+fn print_deviations(rows: &[Value]) {
+    let deviations = rows
+        .iter()
+        .flat_map(|v| v["deviations"].as_array().into_iter().flatten())
+        .map(text);
+    let distinct: BTreeSet<&str> = deviations.collect();
+    println!("\nThese are test runs, not MLPerf results; they deviate from the round's rules:");
+    for deviation in distinct {
+        println!("  - {deviation}");
+    }
+}
+
+/// The first answer of each kind, as it stands in the accuracy log.
+fn print_answers(model: &Path, dir: &Path) -> Result<()> {
+    let dataset = Dataset::open(&model.join("accuracy.parquet"))?;
+    let tokenizer = Tokenizer::load(model)?;
+    let answers = logs::read_answers(&dir.join(logs::ACCURACY))?;
+    for kind in dataset.rows_by_name().into_keys() {
+        let Some(row) = (0..dataset.len()).find(|row| dataset.cell("dataset", *row) == Some(kind))
+        else {
+            continue;
+        };
+        let Some((_, tokens)) = answers.iter().find(|(sample, _)| *sample == row as u64) else {
+            continue;
+        };
+        println!(
+            "\n{kind}, sample {row}, expected answer: {}",
+            dataset.cell("ground_truth", row).unwrap_or("-")
+        );
+        if let Some(question) = dataset.cell("question", row) {
+            println!("  question: {}", indent(question));
+        }
+        println!("  answer:   {}", indent(&tokenizer.decode(tokens)?));
+    }
+    Ok(())
+}
+
+fn indent(text: &str) -> String {
+    text.trim_end().replace('\n', "\n            ")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("-")
+}

@@ -1,0 +1,35 @@
+//! `ossmark doctor`: what this machine has for the main job.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::cli::DoctorArgs;
+use crate::doctor::{LoadgenInfo, main_job_can_run, render, report};
+use crate::exit::Outcome;
+use crate::output;
+
+pub(crate) fn doctor(args: &DoctorArgs) -> Result<Outcome> {
+    if let Some(file) = &args.json {
+        output::claim_file(file, false)?;
+    }
+    let loadgen = LoadgenInfo {
+        version: ossmark_loadgen::LOADGEN_VERSION.into(),
+        source: ossmark_loadgen::LOADGEN_SOURCE.into(),
+    };
+    let checks = report(&loadgen, &args.python, Path::new("."));
+    print!("{}", render(&checks));
+    let can_run = main_job_can_run(&checks);
+    if let Some(file) = &args.json {
+        output::write_json(
+            file,
+            &json!({ "main_job_can_run": can_run, "checks": checks }),
+        )?;
+    }
+    Ok(if can_run {
+        Outcome::Good
+    } else {
+        Outcome::NotGood
+    })
+}

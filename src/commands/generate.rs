@@ -1,0 +1,241 @@
+//! `ossmark generate`: tokens for prompts without LoadGen.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow, bail};
+use crossbeam_channel::unbounded;
+use ossmark_engine::types::{End, Event, Request, RequestId, Sampling, TokenId};
+use ossmark_engine::{CpuSettings, check_sampling};
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::cli::{DtypeArg, EngineArg, GenerateArgs};
+use crate::exit::Outcome;
+use crate::generator::Generator;
+use crate::generator::local::{Local, LocalSettings};
+use crate::output;
+use crate::sut::request_seed;
+use crate::text::Tokenizer;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    id: Value,
+    input_tokens: Option<Vec<TokenId>>,
+    prompt: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: &'a Value,
+    output_tokens: &'a [TokenId],
+    finish_reason: &'static str,
+}
+
+struct Prompt {
+    id: Value,
+    tokens: Arc<[TokenId]>,
+}
+
+#[derive(Default)]
+struct Generated {
+    tokens: Vec<TokenId>,
+    logits: Vec<f32>,
+    end: Option<End>,
+}
+
+pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
+    if args.engine == EngineArg::Echo {
+        bail!("--engine echo answers data set rows only; generate needs a model: --engine cpu");
+    }
+    let sampling = Sampling {
+        temperature: args.temperature,
+        top_p: args.top_p,
+        top_k: args.top_k,
+    };
+    check_sampling(&sampling)?;
+    let prompts = read_prompts(&args.input, &args.model)?;
+    if args.logits.as_ref() == Some(&args.output) {
+        bail!("--logits and --output are the same file; give two");
+    }
+    for file in std::iter::once(&args.output).chain(&args.logits) {
+        output::claim_file(file, args.force)?;
+    }
+    let defaults = CpuSettings::default();
+    let settings = LocalSettings {
+        model: args.model.clone(),
+        cpu: CpuSettings {
+            dtype: engine_dtype(args.dtype),
+            memory_budget_bytes: args.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
+            max_seqs: args.max_batch.unwrap_or(defaults.max_seqs),
+            max_step_tokens: args.max_step_tokens.unwrap_or(defaults.max_step_tokens),
+            threads: args.threads,
+            ..defaults
+        },
+        drill: None,
+    };
+    let (send, events) = unbounded();
+    let local = Local::start(&settings, Box::new(move |event| send.send(event).is_ok()))?;
+    eprintln!("{}", local.info.description);
+    let tokens: Vec<Arc<[TokenId]>> = prompts.iter().map(|p| Arc::clone(&p.tokens)).collect();
+    local.check(&tokens, args.max_new_tokens, &args.input)?;
+    let requests = tokens.into_iter().enumerate().map(|(i, prompt)| Request {
+        id: RequestId(i as u64),
+        prompt,
+        sampling,
+        seed: request_seed(args.seed, i as u64),
+        max_new_tokens: args.max_new_tokens,
+        want_logits: args.logits.is_some(),
+    });
+    local.submit(requests.collect())?;
+
+    let mut generated: Vec<Generated> = prompts.iter().map(|_| Generated::default()).collect();
+    let mut open = prompts.len();
+    while open > 0 {
+        let step = match events.recv() {
+            Ok(Event::Step(step)) => step,
+            Ok(Event::Fatal(message)) => bail!("the engine failed: {message}"),
+            Err(_) => bail!("the engine ended before all prompts were answered"),
+        };
+        let mut tokens = step.tokens.into_iter();
+        for out in step.outputs {
+            let g = &mut generated[out.id.0 as usize];
+            g.tokens.extend(tokens.by_ref().take(out.n_tokens as usize));
+            g.logits.extend(out.logits);
+            if out.end.is_some() {
+                g.end = out.end;
+                open -= 1;
+            }
+        }
+    }
+    local.shutdown();
+    write_answers(&args.output, &prompts, &generated)?;
+    if let Some(file) = &args.logits {
+        write_logits(file, &prompts, &generated, local.info.vocab_size as usize)?;
+    }
+    let failed = generated
+        .iter()
+        .filter(|g| matches!(g.end, Some(End::Failed(_))))
+        .count();
+    let n_tokens: usize = generated.iter().map(|g| g.tokens.len()).sum();
+    eprintln!(
+        "{} prompts answered with {n_tokens} tokens, {failed} failed",
+        prompts.len() - failed
+    );
+    Ok(if failed == 0 {
+        Outcome::Good
+    } else {
+        Outcome::NotGood
+    })
+}
+
+pub(crate) fn engine_dtype(dtype: DtypeArg) -> ossmark_engine::Dtype {
+    match dtype {
+        DtypeArg::Bf16 => ossmark_engine::Dtype::Bf16,
+        DtypeArg::F32 => ossmark_engine::Dtype::F32,
+    }
+}
+
+fn read_prompts(file: &Path, model: &Path) -> Result<Vec<Prompt>> {
+    let reader = BufReader::new(
+        File::open(file).with_context(|| format!("--input {}: cannot open", file.display()))?,
+    );
+    let mut tokenizer = None;
+    let mut prompts = Vec::new();
+    let mut ids = HashSet::new();
+    for (n, line) in reader.lines().enumerate() {
+        let place = || format!("{}:{}", file.display(), n + 1);
+        let line = line.with_context(place)?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let line: Line = serde_json::from_str(&line).with_context(|| {
+            format!(
+                "{}: expected {{\"id\":…, \"input_tokens\":[…]}} or {{\"id\":…, \"prompt\":\"…\"}}",
+                place()
+            )
+        })?;
+        if !ids.insert(line.id.to_string()) {
+            bail!(
+                "{}: id {} stands here twice; ids name the answers and must differ",
+                place(),
+                line.id
+            );
+        }
+        let tokens = match (line.input_tokens, line.prompt) {
+            (Some(tokens), None) => tokens,
+            (None, Some(text)) => {
+                if tokenizer.is_none() {
+                    tokenizer = Some(Tokenizer::load(model)?);
+                }
+                let tokenizer = tokenizer.as_ref().expect("loaded above");
+                tokenizer.encode_harmony(&text).with_context(place)?
+            }
+            _ => bail!(
+                "{}: expected either input_tokens or prompt, found both or none",
+                place()
+            ),
+        };
+        if tokens.is_empty() {
+            bail!("{}: the prompt is empty; give at least one token", place());
+        }
+        prompts.push(Prompt {
+            id: line.id,
+            tokens: tokens.into(),
+        });
+    }
+    if prompts.is_empty() {
+        bail!("--input {}: no prompts found", file.display());
+    }
+    Ok(prompts)
+}
+
+fn write_answers(file: &Path, prompts: &[Prompt], generated: &[Generated]) -> Result<()> {
+    let mut text = String::new();
+    for (prompt, g) in prompts.iter().zip(generated) {
+        let finish_reason = match &g.end {
+            Some(End::Stop) => "stop",
+            Some(End::Length) => "length",
+            Some(End::Failed(message)) => {
+                eprintln!("ossmark: prompt {}: {message}", prompt.id);
+                "error"
+            }
+            None => return Err(anyhow!("prompt {} was not answered", prompt.id)),
+        };
+        text += &serde_json::to_string(&Answer {
+            id: &prompt.id,
+            output_tokens: &g.tokens,
+            finish_reason,
+        })?;
+        text.push('\n');
+    }
+    output::write_whole(file, text.as_bytes())
+}
+
+fn write_logits(
+    file: &Path,
+    prompts: &[Prompt],
+    generated: &[Generated],
+    vocab: usize,
+) -> Result<()> {
+    let bytes: Vec<Vec<u8>> = generated
+        .iter()
+        .map(|g| g.logits.iter().flat_map(|x| x.to_le_bytes()).collect())
+        .collect();
+    let mut tensors = Vec::new();
+    for ((prompt, g), data) in prompts.iter().zip(generated).zip(&bytes) {
+        let name = match &prompt.id {
+            Value::String(id) => format!("logits.{id}"),
+            id => format!("logits.{id}"),
+        };
+        let rows = g.logits.len() / vocab;
+        tensors.push((name, TensorView::new(Dtype::F32, vec![rows, vocab], data)?));
+    }
+    let content = safetensors::serialize(tensors, None).context("cannot serialise the logits")?;
+    output::write_whole(file, &content)
+}

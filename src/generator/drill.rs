@@ -1,0 +1,151 @@
+//! Faults on purpose: breaks the engine or its answers at a chosen point, so that the handling of each fault can be
+//! rehearsed through the whole binary. A drilled run is always labelled and never valid.
+
+use std::time::Duration;
+
+use ossmark_engine::executor::{Capacity, ExecError, Executor, StepHandle, StepPlan, StepTokens};
+use ossmark_engine::types::{End, Event, Sink, StepOutputs};
+
+/// What breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The device reports an error in the n-th step.
+    ExecError,
+    /// The device code panics in the n-th step.
+    ExecPanic,
+    /// The device never comes back from the n-th step.
+    ExecHang,
+    /// The n-th message of the engine is that it died.
+    Error,
+    /// The engine's thread panics when it delivers its n-th message.
+    Panic,
+    /// Request n is never finished.
+    Lose,
+    /// Request n gets one token.
+    Short,
+    /// Request n is answered twice.
+    Twice,
+    /// The engine closes its side of the channel at its n-th message.
+    Close,
+}
+
+/// A drill: what, and at which step, message or request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Drill {
+    pub(crate) kind: Kind,
+    pub(crate) at: u64,
+}
+
+impl std::str::FromStr for Drill {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, at) = text.split_once('@').unwrap_or((text, "0"));
+        let at = at
+            .parse()
+            .map_err(|_| format!("--drill {text}: expected a number after @, found {at}"))?;
+        let kind = match kind {
+            "exec-error" => Kind::ExecError,
+            "exec-panic" => Kind::ExecPanic,
+            "exec-hang" => Kind::ExecHang,
+            "error" => Kind::Error,
+            "panic" => Kind::Panic,
+            "lose" => Kind::Lose,
+            "short" => Kind::Short,
+            "twice" => Kind::Twice,
+            "close" => Kind::Close,
+            other => {
+                return Err(format!(
+                    "--drill {other}: expected exec-error, exec-panic, exec-hang, error, panic, lose, short, twice or close"
+                ));
+            }
+        };
+        Ok(Self { kind, at })
+    }
+}
+
+impl Drill {
+    /// Breaks what goes through the sink.
+    pub(crate) fn wrap_sink(self, mut sink: Sink) -> Sink {
+        let mut n = 0;
+        Box::new(move |event| {
+            let Event::Step(step) = event else {
+                return sink(event);
+            };
+            let here = n == self.at;
+            n += 1;
+            match self.kind {
+                Kind::Error if here => sink(Event::Fatal("drill: the engine died".into())),
+                Kind::Panic if here => panic!("drill: the engine's thread panics"),
+                Kind::Close if here => false,
+                Kind::Lose | Kind::Short | Kind::Twice => sink(Event::Step(self.spoil(step))),
+                _ => sink(Event::Step(step)),
+            }
+        })
+    }
+
+    fn spoil(self, step: StepOutputs) -> StepOutputs {
+        let mut spoilt = StepOutputs::default();
+        let mut at = 0;
+        for mut out in step.outputs {
+            let mut tokens = &step.tokens[at..at + out.n_tokens as usize];
+            at += tokens.len();
+            let mut copies = 1;
+            if out.id.0 == self.at {
+                match self.kind {
+                    Kind::Lose if out.end.is_some() => out.end = None,
+                    Kind::Short => {
+                        tokens = &tokens[..tokens.len().min(1)];
+                        out.end = Some(End::Length);
+                    }
+                    Kind::Twice if out.end.is_some() => copies = 2,
+                    _ => {}
+                }
+            }
+            out.n_tokens = tokens.len() as u32;
+            for _ in 0..copies {
+                spoilt.tokens.extend_from_slice(tokens);
+                spoilt.outputs.push(out.clone());
+            }
+        }
+        spoilt
+    }
+
+    /// Breaks the device, for the drills that are about it.
+    pub(crate) fn wrap_executor(self, inner: Box<dyn Executor>) -> Box<dyn Executor> {
+        Box::new(DrilledExecutor {
+            inner,
+            drill: self,
+            steps: 0,
+        })
+    }
+}
+
+struct DrilledExecutor {
+    inner: Box<dyn Executor>,
+    drill: Drill,
+    steps: u64,
+}
+
+impl Executor for DrilledExecutor {
+    fn capacity(&self) -> Capacity {
+        self.inner.capacity()
+    }
+
+    fn submit(&mut self, plan: StepPlan) -> Result<StepHandle, ExecError> {
+        let here = self.steps == self.drill.at;
+        self.steps += 1;
+        match self.drill.kind {
+            Kind::ExecError if here => Err(ExecError("drill: the device reports an error".into())),
+            Kind::ExecPanic if here => panic!("drill: the device code panics"),
+            Kind::ExecHang if here => loop {
+                std::thread::sleep(Duration::from_secs(3600));
+            },
+            _ => self.inner.submit(plan),
+        }
+    }
+
+    fn wait(&mut self, step: StepHandle) -> Result<StepTokens, ExecError> {
+        self.inner.wait(step)
+    }
+}

@@ -1,0 +1,339 @@
+//! Scripted answers: token counts and latencies by the data set's row. Used by tests, by preflight and to measure the
+//! harness itself; it never reads a prompt's text. A run with it is labelled and can never be submitted.
+//!
+//! Its requests carry one token: the data set's row (see `run::plan`), since an answer depends on nothing else.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use ossmark_dataset::Table;
+use ossmark_engine::types::{End, Event, Request, SeqOutput, Sink, StepOutputs, TokenId};
+
+use super::{Closed, Generator};
+
+/// One scripted answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Line {
+    pub(crate) answer: Answer,
+    pub(crate) ttft: Duration,
+    pub(crate) tpot: Duration,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    /// That many made-up tokens: see [`echo_token`].
+    Count(u32),
+    /// These tokens.
+    Tokens(Arc<[TokenId]>),
+}
+
+impl Line {
+    fn len(&self) -> u32 {
+        match &self.answer {
+            Answer::Count(n) => *n,
+            Answer::Tokens(tokens) => tokens.len() as u32,
+        }
+    }
+
+    fn token(&self, row: u64, j: u32) -> TokenId {
+        match &self.answer {
+            Answer::Count(_) => echo_token(row, j),
+            Answer::Tokens(tokens) => tokens[j as usize],
+        }
+    }
+}
+
+/// What to answer: a line per row of the data set, used again from the top when there are more rows than lines.
+#[derive(Clone, Debug)]
+pub(crate) struct Script {
+    pub(crate) lines: Vec<Line>,
+    /// Requests served at a time; 0 is no limit.
+    pub(crate) slots: usize,
+}
+
+/// Token `j` of the answer for `row`, so that a log can be checked token by token.
+pub(crate) fn echo_token(row: u64, j: u32) -> TokenId {
+    ((row.wrapping_mul(31).wrapping_add(u64::from(j))) % 200_000) as TokenId
+}
+
+/// Reads a script: column `index` (row of the data set, each from 0 on once), `tokens` (a count, or a list of token
+/// ids), and where they are there `ttft_ms` and `tpot_ms`; what is not there is taken from `default`.
+pub(crate) fn read_script(file: &Path, default: Line) -> Result<Vec<Line>> {
+    let name = format!("--echo-script {}", file.display());
+    let table = Table::open(file).context(name.clone())?;
+    for column in ["index", "tokens"] {
+        if !table.has(column) {
+            bail!(
+                "{name}: no column {column}; found {}",
+                table.columns().join(", ")
+            );
+        }
+    }
+    let numbers = |column: &str| -> Result<Option<Vec<f64>>> {
+        if !table.has(column) {
+            return Ok(None);
+        }
+        let text = table.text(column)?;
+        let values = (0..table.rows()).map(|row| {
+            let cell = text[row]
+                .as_deref()
+                .with_context(|| format!("{name}: {column} of row {row} is null"))?;
+            let value = cell.parse::<f64>().ok().filter(|x| (0.0..=1e9).contains(x));
+            value.with_context(|| {
+                format!("{name}: {column} of row {row} is {cell}, expected a number from 0 to 1e9")
+            })
+        });
+        values.collect::<Result<Vec<f64>>>().map(Some)
+    };
+    let answers: Vec<Answer> = match table.is_text("tokens") {
+        true => numbers("tokens")?
+            .unwrap_or_default()
+            .iter()
+            .map(|n| Answer::Count(*n as u32))
+            .collect(),
+        false => table
+            .tokens("tokens")?
+            .into_iter()
+            .map(Answer::Tokens)
+            .collect(),
+    };
+    let index = numbers("index")?.unwrap_or_default();
+    let (ttft, tpot) = (numbers("ttft_ms")?, numbers("tpot_ms")?);
+    let mut lines: Vec<Option<Line>> = vec![None; answers.len()];
+    let rows = lines.len();
+    for (row, answer) in answers.into_iter().enumerate() {
+        let at = index[row];
+        let ms = |column: &Option<Vec<f64>>, or| {
+            column
+                .as_ref()
+                .map_or(or, |v| Duration::from_secs_f64(v[row] / 1e3))
+        };
+        let line = Line {
+            answer,
+            ttft: ms(&ttft, default.ttft),
+            tpot: ms(&tpot, default.tpot),
+        };
+        match lines.get_mut(at as usize) {
+            Some(place) if place.is_none() && at.fract() == 0.0 => *place = Some(line),
+            _ => bail!(
+                "{name}: index of row {row} is {at}, expected each of 0 to {} once",
+                rows - 1
+            ),
+        }
+    }
+    Ok(lines.into_iter().flatten().collect())
+}
+
+pub(crate) struct Echo {
+    requests: Sender<Vec<Request>>,
+    thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Echo {
+    /// Starts the echo thread.
+    pub(crate) fn start(script: Script, sink: Sink) -> std::io::Result<Self> {
+        let (requests, incoming) = unbounded();
+        let thread = std::thread::Builder::new()
+            .name("echo".into())
+            .spawn(move || Worker::new(script, sink).work(&incoming))?;
+        Ok(Self {
+            requests,
+            thread: std::sync::Mutex::new(Some(thread)),
+        })
+    }
+}
+
+impl Generator for Echo {
+    fn submit(&self, requests: Vec<Request>) -> Result<(), Closed> {
+        self.requests.send(requests).map_err(|_| Closed)
+    }
+
+    fn shutdown(&self) {
+        // An empty submission is the end: the channel stays open as long as the harness holds this generator.
+        let _ = self.requests.send(Vec::new());
+        if let Some(thread) = self.thread.lock().ok().and_then(|mut t| t.take()) {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    FirstToken,
+    Rest,
+}
+
+struct Worker {
+    script: Script,
+    sink: Sink,
+    waiting: VecDeque<Request>,
+    /// When, in which order among equals, what, for which place in `open`.
+    due: BinaryHeap<Reverse<(Instant, u64, Step, usize)>>,
+    open: Vec<Option<Request>>,
+    free: Vec<usize>,
+    started: u64,
+}
+
+impl Worker {
+    fn new(script: Script, sink: Sink) -> Self {
+        Self {
+            script,
+            sink,
+            waiting: VecDeque::new(),
+            due: BinaryHeap::new(),
+            open: Vec::new(),
+            free: Vec::new(),
+            started: 0,
+        }
+    }
+
+    fn work(mut self, incoming: &Receiver<Vec<Request>>) {
+        loop {
+            let next = match self.due.peek() {
+                Some(Reverse((at, ..))) => incoming.recv_deadline(*at),
+                None => incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match next {
+                Ok(requests) if requests.is_empty() => return,
+                Ok(requests) => self.waiting.extend(requests),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            loop {
+                let now = Instant::now();
+                self.start_waiting(now);
+                let step = self.take_due(now);
+                if step.outputs.is_empty() {
+                    break;
+                }
+                if !(self.sink)(Event::Step(step)) {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn line(&self, request: &Request) -> &Line {
+        &self.script.lines[request.prompt[0] as usize % self.script.lines.len()]
+    }
+
+    fn start_waiting(&mut self, now: Instant) {
+        while self.script.slots == 0 || self.open.len() - self.free.len() < self.script.slots {
+            let Some(request) = self.waiting.pop_front() else {
+                return;
+            };
+            let ttft = self.line(&request).ttft;
+            let place = self.free.pop().unwrap_or_else(|| {
+                self.open.push(None);
+                self.open.len() - 1
+            });
+            self.open[place] = Some(request);
+            self.started += 1;
+            self.due
+                .push(Reverse((now + ttft, self.started, Step::FirstToken, place)));
+        }
+    }
+
+    fn take_due(&mut self, now: Instant) -> StepOutputs {
+        let mut out = StepOutputs::default();
+        while let Some(&Reverse((at, order, step, place))) = self.due.peek() {
+            if at > now {
+                break;
+            }
+            self.due.pop();
+            let Some(request) = &self.open[place] else {
+                continue;
+            };
+            let line = self.line(request);
+            let n_tokens = line.len().min(request.max_new_tokens);
+            let whole = line.tpot.is_zero() || n_tokens <= 1;
+            let range = match step {
+                Step::FirstToken if whole => 0..n_tokens,
+                Step::FirstToken => 0..1,
+                Step::Rest => 1..n_tokens,
+            };
+            let ended = range.end == n_tokens;
+            let row = u64::from(request.prompt[0]);
+            out.outputs.push(SeqOutput {
+                id: request.id,
+                n_tokens: range.len() as u32,
+                end: ended.then_some(End::Length),
+                logits: Vec::new(),
+            });
+            out.tokens.extend(range.map(|j| line.token(row, j)));
+            let rest = at + line.tpot * n_tokens.saturating_sub(1);
+            if ended {
+                self.open[place] = None;
+                self.free.push(place);
+            } else {
+                self.due.push(Reverse((rest, order, Step::Rest, place)));
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ossmark_dataset::Table;
+    use ossmark_engine::types::{RequestId, Sampling};
+
+    fn request(id: u64, row: u32) -> Request {
+        Request {
+            id: RequestId(id),
+            prompt: Arc::from([row]),
+            sampling: Sampling::GREEDY,
+            seed: 0,
+            max_new_tokens: 1000,
+            want_logits: false,
+        }
+    }
+
+    #[test]
+    fn each_request_ends_once_with_its_scripted_tokens() {
+        let (send, events) = unbounded();
+        let line = |tokens, ms| Line {
+            answer: Answer::Count(tokens),
+            ttft: Duration::from_millis(ms),
+            tpot: Duration::from_micros(ms),
+        };
+        let script = Script {
+            lines: vec![line(3, 0), line(7, 2), line(1, 1)],
+            slots: 2,
+        };
+        let echo = Echo::start(script, Box::new(move |e| send.send(e).is_ok())).unwrap();
+        echo.submit((0..30).map(|i| request(i, i as u32)).collect())
+            .unwrap();
+        let mut tokens = vec![Vec::new(); 30];
+        let mut ended = 0;
+        while ended < 30 {
+            let Event::Step(step) = events.recv_timeout(Duration::from_secs(10)).unwrap() else {
+                panic!("fatal")
+            };
+            let mut flat = step.tokens.into_iter();
+            for out in step.outputs {
+                tokens[out.id.0 as usize].extend(flat.by_ref().take(out.n_tokens as usize));
+                ended += usize::from(out.end.is_some());
+            }
+        }
+        echo.shutdown();
+        for (row, got) in tokens.iter().enumerate() {
+            let n = [3, 7, 1][row % 3];
+            assert_eq!(
+                *got,
+                (0..n)
+                    .map(|j| echo_token(row as u64, j))
+                    .collect::<Vec<_>>()
+            );
+        }
+        assert!(events.try_recv().is_err(), "an answer after the last end");
+    }
+}

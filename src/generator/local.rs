@@ -1,0 +1,134 @@
+//! The in-process engine behind the harness: loads the model, warms it up, hands requests over.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use crossbeam_channel::bounded;
+use ossmark_engine::types::{Event, Request, RequestId, Sampling, Sink, TokenId};
+use ossmark_engine::{CpuSettings, Engine, EngineSettings, ModelInfo, load_cpu};
+
+use super::drill::Drill;
+use super::{Closed, Generator};
+
+/// Which model, and what the engine may use.
+#[derive(Clone, Debug)]
+pub(crate) struct LocalSettings {
+    pub(crate) model: PathBuf,
+    pub(crate) cpu: CpuSettings,
+    pub(crate) drill: Option<Drill>,
+}
+
+/// A loaded, warm engine.
+pub(crate) struct Local {
+    engine: Mutex<Option<Engine>>,
+    pub(crate) info: ModelInfo,
+}
+
+/// A warm-up that takes longer than this is a hang.
+const WARM_UP: Duration = Duration::from_secs(600);
+/// How long the engine may take to come back from its last step once the run is over.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+const WARM_UP_ID: RequestId = RequestId(u64::MAX);
+
+impl Local {
+    /// Loads the model, starts the engine and runs one request through it, so that the first sample of a test pays for
+    /// nothing but itself.
+    pub(crate) fn start(settings: &LocalSettings, mut sink: Sink) -> Result<Self> {
+        let loaded = load_cpu(&settings.model, &settings.cpu)
+            .with_context(|| format!("--model {}", settings.model.display()))?;
+        let executor = match settings.drill {
+            Some(drill) => drill.wrap_executor(loaded.executor),
+            None => loaded.executor,
+        };
+        let engine_settings = EngineSettings {
+            stop_tokens: loaded.info.stop_tokens.clone(),
+            pipeline_depth: 1,
+            max_batch: None,
+            max_chunk: None,
+        };
+        let (warm, warmed) = bounded(1);
+        let mut warming = true;
+        let gate: Sink = Box::new(move |event| {
+            if !warming {
+                return sink(event);
+            }
+            let end = match &event {
+                Event::Step(step) => step
+                    .outputs
+                    .iter()
+                    .find_map(|out| out.end.clone())
+                    .map(|end| Ok(Some(end))),
+                Event::Fatal(message) => Some(Err(message.clone())),
+            };
+            if let Some(end) = end {
+                warming = false;
+                let _ = warm.send(end);
+            }
+            true
+        });
+        let engine =
+            Engine::start(executor, engine_settings, gate).context("cannot start the engine")?;
+        let request = Request {
+            id: WARM_UP_ID,
+            prompt: [0].into(),
+            sampling: Sampling::GREEDY,
+            seed: 0,
+            max_new_tokens: 2,
+            want_logits: false,
+        };
+        engine.submit(vec![request])?;
+        match warmed.recv_timeout(WARM_UP) {
+            Ok(Ok(_)) => {}
+            Ok(Err(message)) => bail!("the engine failed on its first step: {message}"),
+            Err(_) => bail!(
+                "the engine did not finish its first step within {} s",
+                WARM_UP.as_secs()
+            ),
+        }
+        Ok(Self {
+            engine: Mutex::new(Some(engine)),
+            info: loaded.info,
+        })
+    }
+
+    /// Whether each prompt could be answered; the error names the row and says how to mend it.
+    pub(crate) fn check(
+        &self,
+        prompts: &[std::sync::Arc<[TokenId]>],
+        max_new_tokens: u32,
+        file: &Path,
+    ) -> Result<()> {
+        let engine = self.engine.lock().map_err(|_| Closed)?;
+        let engine = engine.as_ref().ok_or(Closed)?;
+        for (row, prompt) in prompts.iter().enumerate() {
+            engine.check(prompt, max_new_tokens).with_context(|| {
+                format!(
+                    "{}: row {row} cannot be answered by this model",
+                    file.display()
+                )
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Generator for Local {
+    fn submit(&self, requests: Vec<Request>) -> Result<(), Closed> {
+        let engine = self.engine.lock().map_err(|_| Closed)?;
+        engine
+            .as_ref()
+            .ok_or(Closed)?
+            .submit(requests)
+            .map_err(|_| Closed)
+    }
+
+    fn shutdown(&self) {
+        let engine = self.engine.lock().ok().and_then(|mut engine| engine.take());
+        // A device that does not come back is left behind: the process is about to end.
+        if let Some(Err(error)) = engine.map(|engine| engine.shutdown(SHUTDOWN)) {
+            eprintln!("ossmark: {error}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The seam between the harness and whatever produces tokens. Answers never come back through a call: they go to the
+//! sink that the generator was built with, on a thread of the generator's own.
+
+pub(crate) mod drill;
+pub(crate) mod echo;
+pub(crate) mod local;
+pub(crate) mod null;
+
+use ossmark_engine::types::Request;
+
+/// Produces tokens for requests. `submit` runs on LoadGen's issue thread and must not block.
+pub(crate) trait Generator: Send + Sync {
+    /// Takes requests; every one of them ends in exactly one `SeqOutput` with `end`, or in `Event::Fatal`.
+    fn submit(&self, requests: Vec<Request>) -> Result<(), Closed>;
+    /// No more requests will come: called after the test, and to abandon what is open.
+    fn shutdown(&self);
+}
+
+/// The generator no longer takes requests.
+#[derive(Debug, thiserror::Error)]
+#[error("the engine no longer takes requests")]
+pub(crate) struct Closed;

@@ -1,0 +1,51 @@
+//! Answers every request at once, inside `submit`: what is left is the harness itself (`bench loadgen`).
+
+use std::sync::Mutex;
+
+use ossmark_engine::types::{End, Event, Request, SeqOutput, Sink, StepOutputs, TokenId};
+
+use super::{Closed, Generator};
+
+/// Most requests answered in one event, as a large engine step would.
+const STEP: usize = 1024;
+
+pub(crate) struct Null {
+    sink: Mutex<Sink>,
+    answer: Vec<TokenId>,
+}
+
+impl Null {
+    pub(crate) fn new(n_tokens: u32, sink: Sink) -> Self {
+        Self {
+            sink: Mutex::new(sink),
+            answer: (0..n_tokens).collect(),
+        }
+    }
+}
+
+impl Generator for Null {
+    fn submit(&self, requests: Vec<Request>) -> Result<(), Closed> {
+        let mut sink = self.sink.lock().map_err(|_| Closed)?;
+        for batch in requests.chunks(STEP) {
+            let mut step = StepOutputs {
+                tokens: Vec::with_capacity(batch.len() * self.answer.len()),
+                outputs: Vec::with_capacity(batch.len()),
+            };
+            for request in batch {
+                step.tokens.extend_from_slice(&self.answer);
+                step.outputs.push(SeqOutput {
+                    id: request.id,
+                    n_tokens: self.answer.len() as u32,
+                    end: Some(End::Length),
+                    logits: Vec::new(),
+                });
+            }
+            if !sink(Event::Step(step)) {
+                return Err(Closed);
+            }
+        }
+        Ok(())
+    }
+
+    fn shutdown(&self) {}
+}

@@ -1,0 +1,98 @@
+//! What people watch while a run goes on. The responder writes, the progress display reads. LoadGen's own figures, not
+//! these, decide the verdict.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// Counters that any thread may read.
+#[derive(Default, Debug)]
+pub(crate) struct Progress {
+    pub(crate) issued: AtomicU64,
+    pub(crate) completed: AtomicU64,
+    pub(crate) tokens: AtomicU64,
+    /// Running 99th percentiles, refreshed now and then; 0 until there is one.
+    pub(crate) p99_ttft_ns: AtomicU64,
+    pub(crate) p99_tpot_ns: AtomicU64,
+    /// Set once LoadGen has returned.
+    pub(crate) done: AtomicBool,
+}
+
+/// Latencies of a run as the harness saw them, from the moment that LoadGen issued the sample.
+pub(crate) struct Latencies {
+    ttft_ns: Histogram<u64>,
+    tpot_ns: Histogram<u64>,
+    e2e_ns: Histogram<u64>,
+}
+
+/// Percentiles in nanoseconds.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Percentiles {
+    pub(crate) mean: f64,
+    pub(crate) p50: u64,
+    pub(crate) p90: u64,
+    pub(crate) p99: u64,
+    pub(crate) p999: u64,
+    pub(crate) max: u64,
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        // 2 digits are 1 % of the value: enough for a display, and the counts stay in the processor's cache.
+        let new = || Histogram::new(2).expect("2 is a legal number of significant digits");
+        Self {
+            ttft_ns: new(),
+            tpot_ns: new(),
+            e2e_ns: new(),
+        }
+    }
+}
+
+impl Latencies {
+    pub(crate) fn first_token(&mut self, after: Duration) {
+        self.ttft_ns.saturating_record(after.as_nanos() as u64);
+    }
+
+    /// `decode` is the time from the first token to the last of `n_tokens`.
+    pub(crate) fn complete(&mut self, total: Duration, decode: Duration, n_tokens: usize) {
+        self.e2e_ns.saturating_record(total.as_nanos() as u64);
+        if n_tokens > 1 {
+            self.tpot_ns
+                .saturating_record(decode.as_nanos() as u64 / (n_tokens as u64 - 1));
+        }
+    }
+
+    pub(crate) fn publish(&self, progress: &Progress) {
+        progress
+            .p99_ttft_ns
+            .store(self.ttft_ns.value_at_quantile(0.99), Relaxed);
+        progress
+            .p99_tpot_ns
+            .store(self.tpot_ns.value_at_quantile(0.99), Relaxed);
+    }
+
+    pub(crate) fn ttft(&self) -> Option<Percentiles> {
+        percentiles(&self.ttft_ns)
+    }
+
+    pub(crate) fn tpot(&self) -> Option<Percentiles> {
+        percentiles(&self.tpot_ns)
+    }
+
+    pub(crate) fn e2e(&self) -> Option<Percentiles> {
+        percentiles(&self.e2e_ns)
+    }
+}
+
+fn percentiles(h: &Histogram<u64>) -> Option<Percentiles> {
+    (!h.is_empty()).then(|| Percentiles {
+        mean: h.mean(),
+        p50: h.value_at_quantile(0.5),
+        p90: h.value_at_quantile(0.9),
+        p99: h.value_at_quantile(0.99),
+        p999: h.value_at_quantile(0.999),
+        max: h.max(),
+    })
+}

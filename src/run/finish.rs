@@ -1,0 +1,187 @@
+//! The end of a run: logs, faults and rules made into a verdict, written and printed. May be called from the responder
+//! thread, when a Server run has failed and cannot be waited for.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+
+use super::facts::run_facts;
+use super::plan::RunPlan;
+use crate::cli::ModeArg;
+use crate::exit::Outcome;
+use crate::faults::{FaultKind, Faults};
+use crate::logs;
+use crate::metrics::{Latencies, Progress};
+use crate::output;
+use crate::rules::deviations;
+use crate::verdict::{Evidence, SettingsLabel, Validity, Verdict, judge};
+
+/// Bytes kept back from the start, so that the verdict can still be written on a disk that has filled up.
+const RESERVE_BYTES: usize = 64 << 10;
+const RESERVE: &str = ".ossmark-reserve";
+
+/// Everything that the verdict needs, whoever makes it.
+pub(crate) struct Finish {
+    pub(crate) plan: RunPlan,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) output: PathBuf,
+    pub(crate) started: Instant,
+}
+
+/// Takes the reserve; see [`RESERVE_BYTES`].
+pub(crate) fn reserve(output: &Path) -> Result<()> {
+    output::write_whole(&output.join(RESERVE), &[0; RESERVE_BYTES])
+}
+
+impl Finish {
+    /// Makes, writes and prints the verdict.
+    pub(crate) fn finish(&self, latencies: Option<&Latencies>, interrupted: bool) -> Outcome {
+        let is_accuracy = self.plan.mode == ModeArg::Accuracy;
+        let _ = std::fs::remove_file(self.output.join(RESERVE));
+        let logs = logs::read(&self.output, is_accuracy);
+        let facts = run_facts(&self.plan, logs.entries.clone());
+        let mut deviations = deviations(&facts);
+        if let Some(drill) = self.plan.drill {
+            deviations.push(format!(
+                "--drill {:?}@{}: something was broken on purpose",
+                drill.kind, drill.at
+            ));
+            self.faults.record(FaultKind::Drill, None, || {
+                "a drill was run: its result is no result".into()
+            });
+        }
+        let metrics = self.metrics(&logs.entries, latencies);
+        let verdict = judge(Evidence {
+            scenario: self.plan.scenario.name().into(),
+            mode: self.plan.mode.name().into(),
+            is_accuracy,
+            logs,
+            faults: self.faults.snapshot(),
+            deviations,
+            metrics,
+            interrupted,
+        });
+        self.publish(&verdict)
+    }
+
+    fn publish(&self, verdict: &Verdict) -> Outcome {
+        print(verdict);
+        let mut outcome = match verdict.verdict {
+            Validity::Valid => Outcome::Good,
+            Validity::Invalid => Outcome::NotGood,
+        };
+        let own = self.output.join("verdict.json");
+        for file in std::iter::once(&own).chain(&self.plan.json) {
+            match output::write_json(file, verdict) {
+                Ok(()) => println!("written: {}", file.display()),
+                // A verdict that nobody can read later is not a valid run.
+                Err(error) => {
+                    eprintln!("ossmark: {error:#}");
+                    outcome = Outcome::NotGood;
+                }
+            }
+        }
+        outcome
+    }
+
+    fn metrics(
+        &self,
+        entries: &std::collections::BTreeMap<String, Value>,
+        latencies: Option<&Latencies>,
+    ) -> Map<String, Value> {
+        let mut metrics = Map::new();
+        for (key, name) in LOADGEN_METRICS {
+            if let Some(value) = entries.get(key) {
+                metrics.insert(name.into(), value.clone());
+            }
+        }
+        metrics.insert(
+            "samples_issued".into(),
+            json!(self.progress.issued.load(Relaxed)),
+        );
+        metrics.insert(
+            "samples_completed".into(),
+            json!(self.progress.completed.load(Relaxed)),
+        );
+        metrics.insert(
+            "output_tokens".into(),
+            json!(self.progress.tokens.load(Relaxed)),
+        );
+        metrics.insert(
+            "elapsed_s".into(),
+            json!(self.started.elapsed().as_secs_f64()),
+        );
+        if let Some(latencies) = latencies {
+            let harness = json!({
+                "ttft_ns": latencies.ttft(),
+                "tpot_ns": latencies.tpot(),
+                "latency_ns": latencies.e2e(),
+            });
+            metrics.insert("harness".into(), harness);
+        }
+        metrics
+    }
+}
+
+/// LoadGen's figures that people look for, under names with units.
+const LOADGEN_METRICS: [(&str, &str); 8] = [
+    ("result_samples_per_second", "samples_per_second"),
+    ("result_tokens_per_second", "tokens_per_second"),
+    ("result_completed_samples_per_sec", "samples_per_second"),
+    ("result_completed_tokens_per_second", "tokens_per_second"),
+    (
+        "result_first_token_99.00_percentile_latency_ns",
+        "ttft_p99_ns",
+    ),
+    (
+        "result_time_per_output_token_99.00_percentile_ns",
+        "tpot_p99_ns",
+    ),
+    ("result_mean_latency_ns", "latency_mean_ns"),
+    ("result_99.00_percentile_latency_ns", "latency_p99_ns"),
+];
+
+fn print(verdict: &Verdict) {
+    let word = match verdict.verdict {
+        Validity::Valid => "valid",
+        Validity::Invalid => "INVALID",
+    };
+    let label = match verdict.settings {
+        SettingsLabel::Official => "official",
+        SettingsLabel::Test => "test",
+    };
+    println!(
+        "{} {}: {word}, settings {label}",
+        verdict.scenario, verdict.mode
+    );
+    for reason in &verdict.reasons {
+        println!("  reason: {reason}");
+    }
+    for deviation in &verdict.deviations {
+        println!("  deviation: {deviation}");
+    }
+    let said = verdict
+        .loadgen
+        .result
+        .as_deref()
+        .unwrap_or("no result (accuracy mode prints none)");
+    println!(
+        "  LoadGen: {said}, {} error(s), {} warning(s)",
+        verdict.loadgen.errors, verdict.loadgen.warnings
+    );
+    for name in ["tokens_per_second", "samples_per_second"] {
+        if let Some(value) = verdict.metrics.get(name).and_then(Value::as_f64) {
+            println!("  {name}: {value:.2}");
+        }
+    }
+    for (name, label) in [("ttft_p99_ns", "p99 TTFT"), ("tpot_p99_ns", "p99 TPOT")] {
+        if let Some(value) = verdict.metrics.get(name).and_then(Value::as_f64) {
+            println!("  {label}: {:.2} ms", value / 1e6);
+        }
+    }
+}

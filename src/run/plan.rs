@@ -1,0 +1,260 @@
+//! From what was asked to what will be done. Everything that can be refused before the engine is started is refused here;
+//! nothing is written yet.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use ossmark_dataset::Dataset;
+use ossmark_engine::types::{Sampling, TokenId};
+use ossmark_engine::{CpuSettings, check_sampling};
+use ossmark_loadgen::{Mode, Model, RequestedSettings, Scenario, Settings};
+
+use crate::cli::{DtypeArg, EngineArg, ModeArg, RunArgs, ScenarioArg};
+use crate::commands::generate::engine_dtype;
+use crate::generator::drill::Drill;
+use crate::generator::echo::{self, Script};
+use crate::rules::{ModeName, ScenarioName, rules};
+use crate::sut::RequestTemplate;
+use crate::user_conf::{self, Kind};
+
+/// What a run will do, validated.
+pub(crate) struct RunPlan {
+    pub(crate) round: String,
+    pub(crate) scenario: ScenarioArg,
+    pub(crate) mode: ModeArg,
+    pub(crate) engine: EnginePlan,
+    pub(crate) prompts: Arc<[Arc<[TokenId]>]>,
+    /// `None`: stand-in prompts of the echo engine.
+    pub(crate) dataset: Option<Dataset>,
+    pub(crate) template: RequestTemplate,
+    pub(crate) dtype: DtypeArg,
+    pub(crate) loadgen: Settings,
+    pub(crate) requested: RequestedSettings,
+    pub(crate) output: PathBuf,
+    pub(crate) force: bool,
+    pub(crate) watchdog: Duration,
+    pub(crate) drill: Option<Drill>,
+    pub(crate) json: Option<PathBuf>,
+}
+
+/// Who answers.
+pub(crate) enum EnginePlan {
+    Cpu {
+        model: PathBuf,
+        settings: CpuSettings,
+    },
+    Echo(Script),
+}
+
+const DEFAULT_ROUND: &str = "v6.1";
+const DEFAULT_WATCHDOG_S: f64 = 300.0;
+
+/// Validates what was asked.
+pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
+    let scenario = required(args.scenario, "--scenario offline|server|interactive")?;
+    let mode = required(args.mode, "--mode performance|accuracy|find-peak")?;
+    let output = required(args.output.clone(), "--output DIR")?;
+    let round = args.round.clone().unwrap_or_else(|| DEFAULT_ROUND.into());
+    let Some(round_rules) = rules().round(&round) else {
+        let known: Vec<&str> = rules().rounds().collect();
+        bail!(
+            "--round {round}: not known; expected one of {}",
+            known.join(", ")
+        );
+    };
+    check_configuration_files(&args)?;
+
+    let loadgen = loadgen_settings(&args, scenario, mode, &output);
+    let requested = loadgen.requested()?;
+    let echo = args.engine == Some(EngineArg::Echo);
+    let dataset = args.dataset.as_deref().map(Dataset::open).transpose()?;
+    let prompts = prompts(&args, echo, dataset.as_ref(), &requested)?;
+    let max_new_tokens = args
+        .max_new_tokens
+        .unwrap_or_else(|| rules().max_new_tokens(mode_name(mode)).value[0]);
+    if max_new_tokens == 0 {
+        bail!(
+            "--max-new-tokens 0: expected at least 1 (and 2 for LoadGen to have a time per output token)"
+        );
+    }
+    let generation = &rules().generation;
+    let sampling = Sampling {
+        temperature: args
+            .temperature
+            .unwrap_or(generation.temperature.value as f32),
+        top_p: args.top_p.unwrap_or(generation.top_p.value as f32),
+        top_k: args.top_k.unwrap_or(generation.top_k.value),
+    };
+    check_sampling(&sampling)?;
+    let seed = args.seed.unwrap_or(round_rules.qsl_rng_seed.value);
+    let watchdog = args.watchdog.unwrap_or(DEFAULT_WATCHDOG_S);
+    if !(0.01..=1e6).contains(&watchdog) {
+        bail!("--watchdog {watchdog}: expected seconds between 0.01 and 1000000");
+    }
+    let drill = args
+        .drill
+        .as_deref()
+        .map(str::parse)
+        .transpose()
+        .map_err(anyhow::Error::msg)?;
+    let dtype = args.dtype.unwrap_or(DtypeArg::Bf16);
+    let engine = if echo {
+        EnginePlan::Echo(script(&args)?)
+    } else {
+        cpu_plan(&args, dtype)?
+    };
+    Ok(RunPlan {
+        round,
+        scenario,
+        mode,
+        engine,
+        prompts,
+        dataset,
+        template: RequestTemplate {
+            sampling,
+            max_new_tokens,
+            seed,
+        },
+        dtype,
+        loadgen,
+        requested,
+        output,
+        force: args.force,
+        watchdog: Duration::from_secs_f64(watchdog),
+        drill,
+        json: args.json,
+    })
+}
+
+pub(crate) fn mode_name(mode: ModeArg) -> ModeName {
+    match mode {
+        ModeArg::Performance => ModeName::Performance,
+        ModeArg::Accuracy => ModeName::Accuracy,
+        ModeArg::FindPeak => ModeName::FindPeak,
+    }
+}
+
+pub(crate) fn scenario_name(scenario: ScenarioArg) -> ScenarioName {
+    match scenario {
+        ScenarioArg::Offline => ScenarioName::Offline,
+        ScenarioArg::Server => ScenarioName::Server,
+        ScenarioArg::Interactive => ScenarioName::Interactive,
+    }
+}
+
+fn required<T>(value: Option<T>, flag: &str) -> Result<T> {
+    value.with_context(|| format!("missing {flag} (on the command line or in --config)"))
+}
+
+/// LoadGen drops or misreads lines in silence, so both files are read by stricter eyes first. An `audit.config` in the
+/// working directory is refused: LoadGen's usual wrappers would run it as a compliance test, so that beside this run it is
+/// almost surely a mistake.
+fn check_configuration_files(args: &RunArgs) -> Result<()> {
+    user_conf::refuse_stray_audit(Path::new("."), args.audit_config.as_deref())?;
+    for (file, kind) in [
+        (&args.user_conf, Kind::User),
+        (&args.audit_config, Kind::Audit),
+    ] {
+        if let Some(file) = file {
+            for warning in user_conf::lint_file(file, kind)? {
+                eprintln!("ossmark: warning: {warning}");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn loadgen_settings(
+    args: &RunArgs,
+    scenario: ScenarioArg,
+    mode: ModeArg,
+    output: &Path,
+) -> Settings {
+    let (loadgen_scenario, model) = match scenario {
+        ScenarioArg::Offline => (Scenario::Offline, Model::GptOss120b),
+        ScenarioArg::Server => (Scenario::Server, Model::GptOss120b),
+        ScenarioArg::Interactive => (Scenario::Server, Model::GptOss120bInteractive),
+    };
+    let mode = match mode {
+        ModeArg::Performance => Mode::Performance,
+        ModeArg::Accuracy => Mode::Accuracy,
+        ModeArg::FindPeak => Mode::FindPeak,
+    };
+    let mut settings = Settings::new(loadgen_scenario, mode, model, output);
+    settings.user_conf = args.user_conf.clone();
+    settings.audit_config = args.audit_config.clone();
+    settings.overrides.target_qps = args.target_qps;
+    settings
+}
+
+fn prompts(
+    args: &RunArgs,
+    echo: bool,
+    dataset: Option<&Dataset>,
+    requested: &RequestedSettings,
+) -> Result<Arc<[Arc<[TokenId]>]>> {
+    if !echo {
+        let dataset = dataset
+            .context("missing --dataset FILE: the parquet file with the tokenised prompts")?;
+        return Ok(dataset.prompts.clone().into());
+    }
+    let asked = match requested.mode {
+        Mode::Accuracy => requested.accuracy_sample_count_override,
+        Mode::Performance | Mode::FindPeak => requested.performance_sample_count_override,
+    };
+    let rows = dataset.map_or(
+        args.echo.echo_samples.unwrap_or(asked as usize),
+        Dataset::len,
+    );
+    if !(1..=10_000_000).contains(&rows) {
+        bail!(
+            "--engine echo: {rows} samples; give --dataset, or --echo-samples between 1 and 10000000"
+        );
+    }
+    // The echo engine answers by row and reads nothing else (see generator::echo).
+    Ok((0..rows).map(|row| Arc::from([row as TokenId])).collect())
+}
+
+fn script(args: &RunArgs) -> Result<Script> {
+    let echo = &args.echo;
+    let ms = |value: Option<f64>, name: &str| {
+        let value = value.unwrap_or(0.0);
+        if (0.0..=1e9).contains(&value) {
+            Ok(Duration::from_secs_f64(value / 1e3))
+        } else {
+            bail!("--{name} {value}: expected milliseconds between 0 and 1e9")
+        }
+    };
+    let line = echo::Line {
+        answer: echo::Answer::Count(echo.echo_tokens.unwrap_or(32)),
+        ttft: ms(echo.echo_ttft_ms, "echo-ttft-ms")?,
+        tpot: ms(echo.echo_tpot_ms, "echo-tpot-ms")?,
+    };
+    let lines = match &echo.echo_script {
+        Some(file) => echo::read_script(file, line)?,
+        None => vec![line],
+    };
+    Ok(Script {
+        lines,
+        slots: echo.echo_slots.unwrap_or(0) as usize,
+    })
+}
+
+fn cpu_plan(args: &RunArgs, dtype: DtypeArg) -> Result<EnginePlan> {
+    let model = args
+        .model
+        .clone()
+        .context("missing --model DIR: config.json, safetensors and tokenizer.json")?;
+    let defaults = CpuSettings::default();
+    let settings = CpuSettings {
+        dtype: engine_dtype(dtype),
+        memory_budget_bytes: args.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
+        max_seqs: args.max_batch.unwrap_or(defaults.max_seqs),
+        max_step_tokens: args.max_step_tokens.unwrap_or(defaults.max_step_tokens),
+        threads: args.threads,
+        ..defaults
+    };
+    Ok(EnginePlan::Cpu { model, settings })
+}

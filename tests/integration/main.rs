@@ -1,0 +1,8 @@
+//! The binary from the outside, one LoadGen test per process, every process with a time limit.
+
+mod accuracy_log;
+mod bad_input;
+mod common;
+mod faults;
+mod generate;
+mod runs;
