@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::lanes::{LANES, Lanes, Rounding, Vectors, dot8, exp};
+use super::lanes::{LANES, Lanes, Rounding, Vectors};
 use super::tiles::Tiles;
 use crate::batch::{StepBatch, TableRef};
 use crate::config::LayerKind;
@@ -115,13 +115,20 @@ impl Attention<'_> {
         SCRATCH.with_borrow_mut(|scratch| {
             vectors.run(
                 #[inline(always)]
-                || self.rows(scratch, tile, head, out),
+                || self.rows(vectors, scratch, tile, head, out),
             );
         });
     }
 
     #[inline(always)]
-    fn rows(&self, [q, scores, sums]: &mut Scratch, tile: usize, head: usize, out: &mut [Lanes]) {
+    fn rows(
+        &self,
+        vectors: Vectors,
+        [q, scores, sums]: &mut Scratch,
+        tile: usize,
+        head: usize,
+        out: &mut [Lanes],
+    ) {
         let (dim, group) = (self.pool.head_dim, out.len() / self.pool.head_dim);
         let queries = &self.qkv.data[tile * self.qkv.cols..][head * group * dim..][..group * dim];
         let rows = (self.batch.rows() - tile * LANES).min(LANES);
@@ -154,8 +161,8 @@ impl Attention<'_> {
                 }
                 let mut sink = Lanes::ZERO;
                 sink.0[..n].copy_from_slice(&self.sinks[head * group + some..][..n]);
-                let total = seen.softmax(q, sink, scores);
-                seen.weighted_values(scores, sums);
+                let total = seen.softmax(vectors, q, sink, scores);
+                seen.weighted_values(vectors, scores, sums);
                 for (d, sum) in sums.iter().enumerate() {
                     let result = self.rounding.apply(sum.zip(
                         total,
@@ -209,7 +216,13 @@ impl Seen<'_> {
 
     /// Leaves `exp(score - max)` of each position in `scores`, and gives their sum with the sink's.
     #[inline(always)]
-    fn softmax(&self, q: &[Lanes], sink: Lanes, scores: &mut Vec<Lanes>) -> Lanes {
+    fn softmax(
+        &self,
+        vectors: Vectors,
+        q: &[Lanes],
+        sink: Lanes,
+        scores: &mut Vec<Lanes>,
+    ) -> Lanes {
         let dim = self.pool.head_dim;
         let width = self.pool.kv_heads * dim;
         let scale = 1.0 / (dim as f32).sqrt();
@@ -226,7 +239,7 @@ impl Seen<'_> {
                     for (r, row) in rows.iter_mut().enumerate().take(n) {
                         *row = &keys[(i + r) * width..][..dim];
                     }
-                    let dots = dot8(q, rows);
+                    let dots = vectors.dot8(q, rows);
                     for (score, dot) in scores[index + i..][..n].iter_mut().zip(dots) {
                         *score = dot.map(
                             #[inline(always)]
@@ -241,17 +254,9 @@ impl Seen<'_> {
                 }
             },
         );
-        let mut total = sink.zip(
-            max,
-            #[inline(always)]
-            |s, m| exp(s - m),
-        );
+        let mut total = sink.minus(max).exp();
         for score in scores.iter_mut() {
-            *score = score.zip(
-                max,
-                #[inline(always)]
-                |s, m| exp(s - m),
-            );
+            *score = score.minus(max).exp();
             total = total.zip(
                 *score,
                 #[inline(always)]
@@ -263,7 +268,7 @@ impl Seen<'_> {
 
     /// `sums[d]` = sum over positions of weight times value.
     #[inline(always)]
-    fn weighted_values(&self, weights: &[Lanes], sums: &mut Vec<Lanes>) {
+    fn weighted_values(&self, vectors: Vectors, weights: &[Lanes], sums: &mut Vec<Lanes>) {
         let dim = self.pool.head_dim;
         let width = self.pool.kv_heads * dim;
         sums.clear();
@@ -275,14 +280,15 @@ impl Seen<'_> {
                 let weights = &weights[index..][..count];
                 let (eights, rest) = sums.as_chunks_mut::<8>();
                 for (e, sums) in eights.iter_mut().enumerate() {
-                    let mut acc = *sums;
-                    for (i, w) in weights.iter().enumerate() {
-                        let v = &values[i * width + e * 8..][..8];
-                        for r in 0..8 {
-                            acc[r].add_product(v[r], w);
-                        }
-                    }
-                    *sums = acc;
+                    vectors.accumulate(
+                        sums,
+                        count,
+                        #[inline(always)]
+                        |i| {
+                            let v = &values[i * width + e * 8..][..8];
+                            (weights[i], [v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]])
+                        },
+                    );
                 }
                 let done = dim - rest.len();
                 for (r, sum) in rest.iter_mut().enumerate() {

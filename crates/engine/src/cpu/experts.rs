@@ -164,14 +164,32 @@ fn jobs<'a>(
 /// gpt-oss's clamped SwiGLU. Gate has no lower bound (gpt_oss/torch/model.py, `swiglu`).
 #[inline(always)]
 pub(super) fn swiglu(gate: Lanes, up: Lanes, limit: f32) -> Lanes {
-    gate.zip(
+    let gate = gate.map(
+        #[inline(always)]
+        |g| if g > limit { limit } else { g },
+    );
+    let up = up.map(
+        #[inline(always)]
+        |u| if u > limit { limit } else { u },
+    );
+    let up = up.map(
+        #[inline(always)]
+        |u| if u < -limit { -limit } else { u },
+    );
+    let decay = gate
+        .map(
+            #[inline(always)]
+            |g| -1.702 * g,
+        )
+        .exp();
+    let glu = gate.zip(
+        decay,
+        #[inline(always)]
+        |g, d| g / (1.0 + d),
+    );
+    glu.zip(
         up,
         #[inline(always)]
-        |g, u| {
-            let g = if g > limit { limit } else { g };
-            let u = if u > limit { limit } else { u };
-            let u = if u < -limit { -limit } else { u };
-            g / (1.0 + exp(-1.702 * g)) * (u + 1.0)
-        },
+        |g, u| g * (u + 1.0),
     )
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::lanes::{LANES, Lanes, Vectors, dot8};
+use super::lanes::{LANES, Lanes, Vectors};
 
 /// Multiply-adds (or as much other work) below which a second thread costs more than it saves: waking one takes some
 /// 10 us.
@@ -80,7 +80,7 @@ pub(super) fn compute<D, F>(
         DECODED.with_borrow_mut(|weights| {
             vectors.run(
                 #[inline(always)]
-                || job.compute(weights, (cols, shrink), &decode, &finish),
+                || job.compute(vectors, weights, (cols, shrink), &decode, &finish),
             );
         });
     });
@@ -90,6 +90,7 @@ impl Job<'_> {
     #[inline(always)]
     fn compute<D, F>(
         &mut self,
+        vectors: Vectors,
         weights: &mut Vec<f32>,
         (cols, shrink): (usize, usize),
         decode: &D,
@@ -116,7 +117,7 @@ impl Job<'_> {
                 (*finish)(
                     self.matrix,
                     first,
-                    &dot8(tile, rows),
+                    &vectors.dot8(tile, rows),
                     &mut out[at..][..n / shrink],
                 );
             }
