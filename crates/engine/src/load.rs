@@ -24,7 +24,7 @@ pub enum Dtype {
 /// What the CPU engine may use.
 #[derive(Clone, Debug)]
 pub struct CpuSettings {
-    /// Activations, keys and values.
+    /// Activations, keys and values. Either way four bytes each in memory: bf16 is a matter of rounding here.
     pub dtype: Dtype,
     /// Bytes for keys and values; `None`: a quarter of the memory that is available now. Never more than `max_seqs`
     /// sequences of full length need.
@@ -176,6 +176,15 @@ fn capacity(
             least * bytes_per_block
         )));
     }
+    let needed = (n_blocks * bytes_per_block).saturating_add(scratch_bytes(config, s));
+    let available = available_memory();
+    if needed > available {
+        return Err(LoadError::Settings(format!(
+            "{n_blocks} KV blocks and the buffers for {} tokens and {} sequences a step need {needed} bytes, expected at \
+             most the {available} that are free: lower the memory budget, the tokens a step or the sequences",
+            s.max_step_tokens, s.max_seqs
+        )));
+    }
     Ok(Capacity {
         n_blocks: n_blocks as u32,
         block_size: s.block_size,
@@ -186,6 +195,14 @@ fn capacity(
         max_context: config.max_context as u32,
         vocab_size: config.vocab_size as u32,
     })
+}
+
+/// Bytes of a step's largest buffers, see `Model::new`.
+fn scratch_bytes(config: &ModelConfig, s: &CpuSettings) -> u64 {
+    let (rows, heads) = (u64::from(s.max_step_tokens), u64::from(s.max_seqs));
+    let row = 3 * config.hidden + config.qkv_dim() + config.q_dim() + config.experts;
+    let pair = 2 * config.hidden + config.intermediate;
+    4 * (rows * row as u64 + rows * (config.top_k * pair) as u64 + heads * config.vocab_size as u64)
 }
 
 /// What Linux says it could give to a program without swapping; 4 GiB where it does not say.

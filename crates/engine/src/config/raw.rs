@@ -40,8 +40,8 @@ pub(super) struct Raw {
     hidden_size: u64,
     intermediate_size: u64,
     num_hidden_layers: u64,
-    #[serde(alias = "num_experts")]
-    num_local_experts: u64,
+    num_local_experts: Option<u64>,
+    num_experts: Option<u64>,
     num_experts_per_tok: Option<u64>,
     experts_per_token: Option<u64>,
     num_attention_heads: u64,
@@ -72,8 +72,9 @@ struct Quantization {
 
 #[derive(Deserialize)]
 struct RopeScaling {
-    #[serde(alias = "type")]
     rope_type: Option<String>,
+    /// The older spelling; files in the wild hold both.
+    r#type: Option<String>,
     rope_theta: Option<f64>,
     factor: Option<f64>,
     beta_fast: Option<f64>,
@@ -160,7 +161,10 @@ pub(super) fn check(path: &Path, raw: &Raw) -> Result<ModelConfig, LoadError> {
         intermediate,
         "a multiple of 32, the MXFP4 block",
     )?;
-    let experts = c.width("num_local_experts", raw.num_local_experts)?;
+    let experts = c.width(
+        "num_local_experts",
+        raw.num_local_experts.or(raw.num_experts).unwrap_or(0),
+    )?;
     let top_k = c.whole(
         "num_experts_per_tok",
         raw.num_experts_per_tok
@@ -323,7 +327,12 @@ impl Check<'_> {
             .unwrap_or(150_000.0);
         let theta = self.real("rope_theta", theta, 2.0, 1e12)?;
         let yarn = match scaling {
-            Some(s) => match s.rope_type.as_deref().unwrap_or("absent") {
+            Some(s) => match s
+                .rope_type
+                .as_deref()
+                .or(s.r#type.as_deref())
+                .unwrap_or("absent")
+            {
                 "default" => None,
                 "yarn" => {
                     self.that(

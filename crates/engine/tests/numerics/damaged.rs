@@ -105,7 +105,9 @@ fn both_rope_spellings_are_the_same() {
     let fields = config.as_object_mut().unwrap();
     let mut rope = fields.remove("rope_scaling").unwrap();
     rope["rope_theta"] = fields.remove("rope_theta").unwrap();
+    rope["type"] = json!("yarn");
     fields.insert("rope_parameters".into(), rope);
+    fields.insert("num_experts".into(), json!(m.experts));
     write_json(&dir.path().join("config.json"), &config);
     assert!(logits(dir.path()) == before);
 }
@@ -247,6 +249,12 @@ fn settings_without_room_are_refused() {
         })
         .contains("block_size")
     );
+    let huge = CpuSettings {
+        memory_budget_bytes: Some(u64::MAX),
+        max_seqs: 1 << 16,
+        ..s.clone()
+    };
+    assert!(with(huge).contains("that are free"));
     assert!(with(CpuSettings { max_seqs: 0, ..s }).contains("max_seqs"));
 }
 
