@@ -21,8 +21,8 @@ from export import rounded
 from model import CONFIG, GptOss
 
 WORKERS = 2
-ROWS = {"math": 6, "choice": 6, "code": 2}  # per worker and step: more for the harder kinds
-DRILLS = 6
+ROWS = {"math": 4, "choice": 10, "code": 2}  # per worker and step: more for the harder kinds
+DRILLS = 5
 CHECKED = 100  # held-out questions per kind
 SAVE_EVERY = 300  # seconds
 
