@@ -38,10 +38,16 @@ pub(crate) struct Percentiles {
     pub(crate) max: u64,
 }
 
+/// Latencies beyond a day are counted as a day.
+const LONGEST_NS: u64 = 86_400_000_000_000;
+
 impl Default for Latencies {
     fn default() -> Self {
-        // 2 digits are 1 % of the value: enough for a display, and the counts stay in the processor's cache.
-        let new = || Histogram::new(2).expect("2 is a legal number of significant digits");
+        // 2 digits are 1 % of the value: enough for a display, and the counts stay in the processor's cache. Fixed bounds:
+        // a resizing histogram clamps what `saturating_record` is given to the range that it happens to have.
+        let new = || {
+            Histogram::new_with_bounds(1, LONGEST_NS, 2).expect("the bounds and 2 digits are legal")
+        };
         Self {
             ttft_ns: new(),
             tpot_ns: new(),
@@ -95,4 +101,34 @@ fn percentiles(h: &Histogram<u64>) -> Option<Percentiles> {
         p999: h.value_at_quantile(0.999),
         max: h.max(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_those_of_the_recorded_latencies() {
+        let mut latencies = Latencies::default();
+        for ms in 1..=100 {
+            latencies.first_token(Duration::from_millis(ms));
+            latencies.complete(
+                Duration::from_millis(10 * ms),
+                Duration::from_millis(9 * ms),
+                10,
+            );
+        }
+        let close = |found: u64, ms: f64| (found as f64 / 1e6 / ms - 1.0).abs() < 0.01;
+        let (ttft, tpot, e2e) = (
+            latencies.ttft().unwrap(),
+            latencies.tpot().unwrap(),
+            latencies.e2e().unwrap(),
+        );
+        assert!(close(ttft.p50, 50.0) && close(ttft.p99, 99.0), "{ttft:?}");
+        assert!(close(tpot.p50, 50.0) && close(tpot.max, 100.0), "{tpot:?}");
+        assert!(close(e2e.p90, 900.0), "{e2e:?}");
+        let progress = Progress::default();
+        latencies.publish(&progress);
+        assert!(close(progress.p99_ttft_ns.load(Relaxed), 99.0));
+    }
 }

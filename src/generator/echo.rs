@@ -241,8 +241,10 @@ impl Worker {
         }
     }
 
+    /// What is due, each request at most once: the rest of an answer that is due as well waits for the next step.
     fn take_due(&mut self, now: Instant) -> StepOutputs {
         let mut out = StepOutputs::default();
+        let mut later = Vec::new();
         while let Some(&Reverse((at, order, step, place))) = self.due.peek() {
             if at > now {
                 break;
@@ -273,9 +275,10 @@ impl Worker {
                 self.open[place] = None;
                 self.free.push(place);
             } else {
-                self.due.push(Reverse((rest, order, Step::Rest, place)));
+                later.push(Reverse((rest, order, Step::Rest, place)));
             }
         }
+        self.due.extend(later);
         out
     }
 }
@@ -335,5 +338,35 @@ mod tests {
             );
         }
         assert!(events.try_recv().is_err(), "an answer after the last end");
+    }
+
+    #[test]
+    fn a_late_echo_never_names_a_request_twice_in_a_step() {
+        let (send, events) = unbounded();
+        // The rest of each answer is due a nanosecond after its first token: always late.
+        let line = Line {
+            answer: Answer::Count(2),
+            ttft: Duration::ZERO,
+            tpot: Duration::from_nanos(1),
+        };
+        let script = Script {
+            lines: vec![line],
+            slots: 0,
+        };
+        let echo = Echo::start(script, Box::new(move |e| send.send(e).is_ok())).unwrap();
+        echo.submit((0..100).map(|i| request(i, 0)).collect())
+            .unwrap();
+        let mut ended = 0;
+        while ended < 100 {
+            let Event::Step(step) = events.recv_timeout(Duration::from_secs(10)).unwrap() else {
+                panic!("fatal")
+            };
+            let mut ids: Vec<RequestId> = step.outputs.iter().map(|o| o.id).collect();
+            ended += step.outputs.iter().filter(|o| o.end.is_some()).count();
+            ids.sort();
+            ids.dedup();
+            assert_eq!(ids.len(), step.outputs.len());
+        }
+        echo.shutdown();
     }
 }

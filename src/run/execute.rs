@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use crossbeam_channel::{Sender, unbounded};
 use ossmark_engine::types::Sink;
+use ossmark_loadgen::Error;
 use serde_json::{Value, json};
 
 use super::finish::{Finish, reserve};
@@ -34,6 +35,9 @@ const LOG_THREAD: Duration = Duration::from_millis(50);
 /// Runs the plan to its verdict.
 pub(crate) fn execute(mut plan: RunPlan) -> Result<Outcome> {
     output::check_directory(&plan.output, plan.force)?;
+    if let Some(file) = &plan.json {
+        output::claim_file(file, plan.force)?;
+    }
     let (messages, inbox) = unbounded();
     let (generator, description) = start_generator(&plan, &messages)?;
     let output = output::claim_directory(&plan.output, plan.force)?;
@@ -112,7 +116,15 @@ pub(crate) fn execute(mut plan: RunPlan) -> Result<Outcome> {
     let latencies = responder.join();
     let _ = display.join();
     generator.shutdown();
-    let test = test?;
+    let test = match test {
+        Ok(test) => test,
+        Err(error @ (Error::LoadGen(_) | Error::NoLog { .. })) => {
+            // LoadGen's static destructors would abort the process: see `exit_now`.
+            eprintln!("ossmark: {error}");
+            ossmark_loadgen::exit_now(2);
+        }
+        Err(error) => return Err(error.into()),
+    };
     record_loadgen_faults(&faults, &test.faults);
     if latencies.is_err() {
         faults.record(FaultKind::Panic, None, || {

@@ -71,6 +71,7 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
     let echo = args.engine == Some(EngineArg::Echo);
     let dataset = args.dataset.as_deref().map(Dataset::open).transpose()?;
     let prompts = prompts(&args, echo, dataset.as_ref(), &requested)?;
+    loadgen.check(prompts.len() as u64, prompts.len() as u64)?;
     let max_new_tokens = args
         .max_new_tokens
         .unwrap_or_else(|| rules().max_new_tokens(mode_name(mode)).value[0]);

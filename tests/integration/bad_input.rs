@@ -248,7 +248,7 @@ fn arguments() {
     )
     .refused(&["max-new-tokens"]);
     finish(
-        bench.echo("offline", "performance", &["--temperature", "-1"]),
+        bench.echo("offline", "performance", &["--temperature=-1"]),
         LIMIT,
     )
     .refused(&["temperature"]);

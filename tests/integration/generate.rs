@@ -89,7 +89,7 @@ fn greedy_tokens_and_log_probabilities_are_those_of_hugging_face() {
         std::fs::write(&input, prompts.join("\n")).unwrap();
         let new_tokens = golden
             .iter()
-            .map(|g| g["output_tokens"].as_array().unwrap().len())
+            .map(|g| g["greedy_f32"].as_array().unwrap().len())
             .max()
             .unwrap()
             .to_string();
@@ -107,7 +107,7 @@ fn greedy_tokens_and_log_probabilities_are_those_of_hugging_face() {
         all.push(logits.to_str().unwrap());
         let answers = generate(&model, &input, tmp.path(), &all);
         for g in &golden {
-            let expected: Vec<u64> = g["output_tokens"]
+            let expected: Vec<u64> = g["greedy_f32"]
                 .as_array()
                 .unwrap()
                 .iter()

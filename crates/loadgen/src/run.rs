@@ -71,7 +71,7 @@ pub fn run(
 ) -> Result<TestRun, Error> {
     let requested = settings.requested()?;
     let (total, performance) = (library.total_count(), library.performance_count());
-    check_possible(&settings.audited()?, total as u64, performance as u64)?;
+    settings.check(total as u64, performance as u64)?;
     check_text(
         "the output directory",
         &settings.output_dir.to_string_lossy(),
@@ -164,7 +164,11 @@ fn guard(method: &str, call: impl FnOnce()) {
 const MAX_SAMPLES: u64 = 1_000_000_000;
 
 /// Settings with which LoadGen divides by zero, allocates without end, waits for ever or runs no query at all.
-fn check_possible(audited: &RequestedSettings, total: u64, performance: u64) -> Result<(), Error> {
+pub(crate) fn check_possible(
+    audited: &RequestedSettings,
+    total: u64,
+    performance: u64,
+) -> Result<(), Error> {
     let impossible = |problem: String| Err(Error::Impossible(problem));
     let offline = audited.scenario == Scenario::Offline;
     if audited.mode == Mode::FindPeak && offline {

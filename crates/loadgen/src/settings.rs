@@ -187,6 +187,15 @@ impl Settings {
         Ok(self.describe(&config.numbers()))
     }
 
+    /// Whether LoadGen could run this over a library of these counts: what [`run`](crate::run) checks first, for callers
+    /// that want to know before they load a model.
+    ///
+    /// # Errors
+    /// As for `audited`, and [`Error::Impossible`].
+    pub fn check(&self, library_total: u64, library_performance: u64) -> Result<(), Error> {
+        crate::run::check_possible(&self.audited()?, library_total, library_performance)
+    }
+
     pub(crate) fn describe(&self, numbers: &Numbers) -> RequestedSettings {
         let server = self.scenario == Scenario::Server;
         RequestedSettings {
