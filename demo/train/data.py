@@ -87,7 +87,7 @@ def drill(rng, lines=11):
     """Lines of worked arithmetic out of context: many more facts per token than questions have."""
     work = []
     while len(work) < lines:
-        work += math_question(rng).analysis.split("\n")[1:-1]
+        work += sample("math", rng, unseen=False).analysis.split("\n")[1:-1]
     return "<|start|>assistant<|channel|>analysis<|message|>" + "\n".join(work[:lines])
 
 
