@@ -29,6 +29,11 @@ use clap::Parser;
 
 use crate::cli::{BenchCommand, Cli, Command, DatasetCommand};
 
+/// A query is allocated on one thread and freed on another, in LoadGen as here; glibc spent a third of the saturated Server
+/// benchmark on that. Replaces C++ allocation too (`ossmark bench loadgen` shows the difference).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // clap's own errors already end with exit code 2 and say what was expected.
     let result = match Cli::parse().command {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 use ossmark_engine::types::{Request, RequestId, Sampling, TokenId};
-use ossmark_loadgen::{SampleLibrary, Samples, SystemUnderTest};
+use ossmark_loadgen::{Sample, SampleLibrary, Samples, SystemUnderTest};
 
 use crate::faults::FaultKind;
 use crate::generator::Generator;
@@ -40,13 +40,12 @@ pub(crate) struct Sut {
     pub(crate) next: AtomicU64,
 }
 
-impl SystemUnderTest for Sut {
-    fn name(&self) -> &str {
-        &self.name
-    }
+/// Samples handed on at a time. Offline has all of a test's samples in one query: the engine starts with the first of
+/// them, and messages of this size reuse their memory.
+const CHUNK: usize = 1024;
 
-    fn issue(&self, samples: Samples<'_>) {
-        let at = Instant::now();
+impl Sut {
+    fn issue_chunk(&self, at: Instant, samples: impl ExactSizeIterator<Item = Sample>) {
         let n = samples.len();
         let first = self.next.fetch_add(n as u64, Relaxed);
         let mut tickets = Vec::with_capacity(n);
@@ -62,10 +61,11 @@ impl SystemUnderTest for Sut {
             });
             tickets.push((sample.index as u64, sample.ticket));
         }
-        // Tickets first: an answer must never overtake its ticket. If the responder is gone, the tickets come back in
-        // the error and answer for themselves when they are dropped.
+        // Tickets first: an answer must never overtake its ticket. If the responder is gone, the tickets come back in the
+        // error and answer for themselves when they are dropped.
+        let first = RequestId(first);
         let _ = self.responder.send(Message::Issued {
-            first: RequestId(first),
+            first,
             at,
             samples: tickets,
         });
@@ -76,6 +76,19 @@ impl SystemUnderTest for Sut {
             let _ = self
                 .responder
                 .send(Message::Stop(FaultKind::ChannelClosed, closed.to_string()));
+        }
+    }
+}
+
+impl SystemUnderTest for Sut {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn issue(&self, mut samples: Samples<'_>) {
+        let at = Instant::now();
+        while samples.len() > 0 {
+            self.issue_chunk(at, samples.by_ref().take(CHUNK));
         }
     }
 

@@ -276,7 +276,8 @@ mod tests {
 
     #[test]
     fn loadgens_valid_is_not_enough() {
-        let spoil: [(&str, fn(&mut Evidence)); 6] = [
+        type Spoil = fn(&mut Evidence);
+        let spoil: [(&str, Spoil); 6] = [
             ("1 error", |e| {
                 e.logs
                     .errors

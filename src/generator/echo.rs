@@ -286,7 +286,6 @@ impl Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ossmark_dataset::Table;
     use ossmark_engine::types::{RequestId, Sampling};
 
     fn request(id: u64, row: u32) -> Request {

@@ -9,21 +9,20 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// What a finished process left.
-pub struct Done {
-    pub status: ExitStatus,
-    pub stdout: String,
-    pub stderr: String,
-    pub took: Duration,
+pub(crate) struct Done {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Done {
-    pub fn code(&self) -> Option<i32> {
+    pub(crate) fn code(&self) -> Option<i32> {
         self.status.code()
     }
 
     /// Exit 2 with one message that names everything in `parts`.
     #[track_caller]
-    pub fn refused(&self, parts: &[&str]) {
+    pub(crate) fn refused(&self, parts: &[&str]) {
         assert_eq!(self.code(), Some(2), "{}\n{}", self.stdout, self.stderr);
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         for part in parts {
@@ -36,17 +35,17 @@ impl Done {
     }
 }
 
-pub fn binary() -> &'static Path {
+pub(crate) fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_ossmark"))
 }
 
-pub fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Runs a command to its end; a process over its limit is killed and the test fails.
 #[track_caller]
-pub fn finish(mut command: Command, limit: Duration) -> Done {
+pub(crate) fn finish(mut command: Command, limit: Duration) -> Done {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -68,7 +67,6 @@ pub fn finish(mut command: Command, limit: Duration) -> Done {
             None => std::thread::sleep(Duration::from_millis(10)),
         }
     };
-    let took = start.elapsed();
     let (stdout, stderr) = (read_out.join().unwrap(), read_err.join().unwrap());
     let Some(status) = status else {
         panic!("still running after {limit:?}\n{stdout}\n{stderr}")
@@ -77,7 +75,6 @@ pub fn finish(mut command: Command, limit: Duration) -> Done {
         status,
         stdout,
         stderr,
-        took,
     }
 }
 
@@ -88,12 +85,12 @@ fn read_all(pipe: &mut impl Read) -> String {
 }
 
 /// A directory for one run, with a short user.conf.
-pub struct Bench {
-    pub dir: TempDir,
+pub(crate) struct Bench {
+    pub(crate) dir: TempDir,
 }
 
 /// Short settings of every scenario; each line is a deviation, which the verdict must list.
-pub const SHORT_CONF: &str = "\
+pub(crate) const SHORT_CONF: &str = "\
 gpt-oss-120b.*.performance_sample_count_override = 64
 gpt-oss-120b.*.accuracy_sample_count_override = 48
 gpt-oss-120b-interactive.*.performance_sample_count_override = 64
@@ -107,22 +104,22 @@ gpt-oss-120b-interactive.*.accuracy_sample_count_override = 48
 ";
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with_conf(SHORT_CONF)
     }
 
-    pub fn with_conf(conf: &str) -> Self {
+    pub(crate) fn with_conf(conf: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("user.conf"), conf).unwrap();
         Self { dir }
     }
 
-    pub fn out(&self) -> PathBuf {
+    pub(crate) fn out(&self) -> PathBuf {
         self.dir.path().join("out")
     }
 
     /// `ossmark run` in this directory, with its user.conf and output.
-    pub fn run(&self, args: &[&str]) -> Command {
+    pub(crate) fn run(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command
             .current_dir(self.dir.path())
@@ -132,14 +129,14 @@ impl Bench {
     }
 
     /// `run` with the echo engine.
-    pub fn echo(&self, scenario: &str, mode: &str, args: &[&str]) -> Command {
+    pub(crate) fn echo(&self, scenario: &str, mode: &str, args: &[&str]) -> Command {
         let mut command = self.run(&["--engine", "echo", "--scenario", scenario, "--mode", mode]);
         command.args(args);
         command
     }
 
     /// `run` of the demo checkpoint on the CPU.
-    pub fn demo_model(&self, scenario: &str, mode: &str, args: &[&str]) -> Command {
+    pub(crate) fn demo_model(&self, scenario: &str, mode: &str, args: &[&str]) -> Command {
         let demo = repository().join("demo");
         let mut command = self.run(&["--engine", "cpu", "--scenario", scenario, "--mode", mode]);
         let data = if mode == "accuracy" {
@@ -156,23 +153,23 @@ impl Bench {
         command
     }
 
-    pub fn verdict(&self) -> Value {
+    pub(crate) fn verdict(&self) -> Value {
         read_json(&self.out().join("verdict.json"))
     }
 
-    pub fn plan(&self) -> Value {
+    pub(crate) fn plan(&self) -> Value {
         read_json(&self.out().join("run_plan.json"))
     }
 }
 
 #[track_caller]
-pub fn read_json(file: &Path) -> Value {
+pub(crate) fn read_json(file: &Path) -> Value {
     let text = std::fs::read(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     serde_json::from_slice(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
 }
 
 /// Sample and tokens of every entry of an accuracy log.
-pub fn answers(file: &Path) -> Vec<(u64, Vec<u32>)> {
+pub(crate) fn answers(file: &Path) -> Vec<(u64, Vec<u32>)> {
     let log = read_json(file);
     let entries = log.as_array().unwrap().iter().map(|entry| {
         let hex = entry["data"].as_str().unwrap();
