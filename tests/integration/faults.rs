@@ -173,6 +173,11 @@ fn start_long(bench: &Bench, scenario: &str) -> std::process::Child {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    wait_for_start(bench);
+    child
+}
+
+fn wait_for_start(bench: &Bench) {
     // The plan is written before the test; the log shows that LoadGen has started.
     let log = bench.out().join("mlperf_log_detail.txt");
     let start = Instant::now();
@@ -183,7 +188,6 @@ fn start_long(bench: &Bench, scenario: &str) -> std::process::Child {
         );
         std::thread::sleep(Duration::from_millis(20));
     }
-    child
 }
 
 fn wait(child: &mut std::process::Child) -> i32 {
@@ -217,6 +221,28 @@ fn ctrl_c_ends_the_run_as_invalid() {
             "Offline logs are closed"
         );
     }
+}
+
+/// A device that hangs holds the end of the run up for some seconds; a second Ctrl-C does not wait for it.
+#[test]
+fn a_second_ctrl_c_ends_at_once() {
+    let bench = Bench::new();
+    let args = ["--drill", "exec-hang@8", "--max-new-tokens", "16"];
+    let mut command = bench.demo_model("offline", "performance", &args);
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for_start(&bench);
+    interrupt(&child);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.try_wait().unwrap().is_none(), "the engine hangs");
+    let start = Instant::now();
+    interrupt(&child);
+    assert_eq!(wait(&mut child), 130);
+    assert!(start.elapsed() < Duration::from_secs(2));
 }
 
 /// A full disk, by a limit on file sizes: LoadGen's stream fails in silence in both cases.
