@@ -134,7 +134,7 @@ impl ModeArg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum EngineArg {
-    /// CUDA when the binary and the machine have it, else the CPU.
+    /// The best engine that this binary has: the CPU so far.
     Auto,
     Cpu,
     /// Scripted answers: measures and tests the harness, not a model.

@@ -165,11 +165,11 @@ fn print(verdict: &Verdict) {
     for deviation in &verdict.deviations {
         println!("  deviation: {deviation}");
     }
-    let said = verdict
-        .loadgen
-        .result
-        .as_deref()
-        .unwrap_or("no result (accuracy mode prints none)");
+    let none = match verdict.mode.as_str() {
+        "accuracy" => "no result (accuracy mode prints none)",
+        _ => "no result",
+    };
+    let said = verdict.loadgen.result.as_deref().unwrap_or(none);
     println!(
         "  LoadGen: {said}, {} error(s), {} warning(s)",
         verdict.loadgen.errors, verdict.loadgen.warnings
