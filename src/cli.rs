@@ -154,7 +154,7 @@ pub(crate) enum DtypeArg {
 #[derive(Args, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RunArgs {
-    /// A TOML file with the options of this command under the same names, those of the echo engine in a table [echo]
+    /// A TOML file with the options of this command under the same names, those of the echo engine in a table `echo`
     /// without the prefix; paths in it are relative to it.
     #[arg(long, value_name = "FILE.toml")]
     #[serde(skip)]

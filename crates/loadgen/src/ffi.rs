@@ -1,5 +1,5 @@
 //! The cxx bridge to the shim, and the two LoadGen structs that cross it without a copy. Nothing here leaves the package.
-//! `Callbacks` runs on the thread that called [`crate::run`]; the two completion functions on any thread.
+//! `Callbacks` runs on the thread that called [`crate::run()`]; the two completion functions on any thread.
 #![allow(unsafe_code)]
 
 use cxx::{ExternType, kind, type_id};

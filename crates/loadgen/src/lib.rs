@@ -4,7 +4,7 @@
 //! answering its samples. A response id (an address inside LoadGen) never leaves this package; callers hold a [`Ticket`].
 //! Does not own policy: what is official, what is valid and what to do about a fault is the harness's business.
 //!
-//! Threads: [`run`] blocks the thread that calls it, and LoadGen calls [`SystemUnderTest`] and [`SampleLibrary`] on that
+//! Threads: [`run()`] blocks the thread that calls it, and LoadGen calls [`SystemUnderTest`] and [`SampleLibrary`] on that
 //! same thread. Tickets may be answered on any one thread; see [`Ticket`]. The readers in [`detail_log`] and [`summary`] are
 //! plain Rust and run anywhere.
 //!

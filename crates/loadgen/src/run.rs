@@ -1,4 +1,4 @@
-//! Runs the one test of a process. [`run`] blocks its thread, and every callback comes on that thread.
+//! Runs the one test of a process. [`run()`] blocks its thread, and every callback comes on that thread.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -13,7 +13,7 @@ use crate::ffi::{self, Outputs, QuerySample};
 use crate::settings::{Mode, RequestedSettings, Scenario, Settings};
 use crate::ticket::Samples;
 
-/// What LoadGen tests. Methods are called on the thread that called [`run`]; a panic in one is recorded in [`Faults`].
+/// What LoadGen tests. Methods are called on the thread that called [`run()`]; a panic in one is recorded in [`Faults`].
 pub trait SystemUnderTest: Sync {
     /// The name that LoadGen logs; asked once, before the test.
     fn name(&self) -> &str;
@@ -23,7 +23,7 @@ pub trait SystemUnderTest: Sync {
     fn flush(&self);
 }
 
-/// Where the samples are. Methods are called on the thread that called [`run`]; a panic in `load` or `unload` is recorded in
+/// Where the samples are. Methods are called on the thread that called [`run()`]; a panic in `load` or `unload` is recorded in
 /// [`Faults`].
 pub trait SampleLibrary: Sync {
     /// The name that LoadGen logs; asked once, before the test.

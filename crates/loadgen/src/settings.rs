@@ -187,7 +187,7 @@ impl Settings {
         Ok(self.describe(&config.numbers()))
     }
 
-    /// Whether LoadGen could run this over a library of these counts: what [`run`](crate::run) checks first, for callers
+    /// Whether LoadGen could run this over a library of these counts: what [`run`](crate::run()) checks first, for callers
     /// that want to know before they load a model.
     ///
     /// # Errors
