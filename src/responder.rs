@@ -125,8 +125,8 @@ impl Responder {
         let mut at = 0;
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut firsts = buffer.first_tokens();
-        let mut fresh = Vec::new();
-        let mut ended: Vec<(Open, &[TokenId])> = Vec::new();
+        let mut fresh = Vec::with_capacity(step.outputs.len());
+        let mut ended: Vec<(Open, &[TokenId])> = Vec::with_capacity(step.outputs.len());
         for out in &step.outputs {
             let range = at..(at + out.n_tokens as usize).min(step.tokens.len());
             at = range.end;

@@ -7,7 +7,7 @@ use ossmark_engine::types::{End, Event, Request, SeqOutput, Sink, StepOutputs, T
 use super::{Closed, Generator};
 
 /// Most requests answered in one event, as a large engine step would.
-const STEP: usize = 64;
+const STEP: usize = 128;
 
 pub(crate) struct Null {
     sink: Mutex<Sink>,
