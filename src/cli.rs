@@ -3,6 +3,8 @@
 mod audit;
 mod bench;
 mod engine;
+mod http;
+mod infer;
 mod score;
 mod serve;
 mod submission;
@@ -14,6 +16,8 @@ pub(crate) use bench::{
     BenchChildArgs, BenchCommand, BenchEngineArgs, BenchKernelsArgs, BenchLoadgenArgs,
 };
 pub(crate) use engine::{DtypeArg, EchoArgs, EngineArg, EngineArgs};
+pub(crate) use http::{ApiArg, HttpArgs, StreamArg};
+pub(crate) use infer::InferArgs;
 pub(crate) use score::{ScoreArgs, TimeLimitArg};
 pub(crate) use serve::ServeArgs;
 pub(crate) use submission::{
@@ -48,6 +52,13 @@ pub(crate) enum Command {
     ///
     /// Example: ossmark generate --model DIR --input prompts.jsonl --output tokens.jsonl --temperature 0
     Generate(GenerateArgs),
+    /// Answers to all prompts of a data set, K times each, through any engine: a parquet file for `score --inferred`.
+    ///
+    /// Exits 1 when requests failed; run it again to try them again. It may be killed at any time.
+    ///
+    /// Example: ossmark infer --dataset acc.parquet --output inferred.parquet --pass-k 5 --engine http --endpoint
+    /// http://host:30000 --tokenizer gpt-oss-120b/ --max-concurrency 4096
+    Infer(Box<InferArgs>),
     /// The accuracy score of a log, as the reference gives it, or pass@k of a file of inferred outputs.
     ///
     /// Exits 0 whatever the score. LiveCodeBench's programs are run confined (see `ossmark doctor`).
@@ -176,7 +187,7 @@ impl ModeArg {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RunArgs {
     /// A TOML file with the options of this command under the same names, those of the echo engine in a table `echo`
-    /// without the prefix; paths in it are relative to it.
+    /// without the prefix, those of --engine http in a table `http`; paths in it are relative to it.
     #[arg(long, value_name = "FILE.toml")]
     #[serde(skip)]
     pub(crate) config: Option<PathBuf>,
@@ -245,6 +256,8 @@ pub(crate) struct RunArgs {
     /// The run is ended as invalid when nothing has moved for this long [default: 300].
     #[arg(long, value_name = "SECONDS")]
     pub(crate) watchdog: Option<f64>,
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
     #[command(flatten)]
     pub(crate) echo: EchoArgs,
     /// Write the verdict also here.

@@ -46,6 +46,22 @@ pub(crate) fn merge(args: RunArgs) -> Result<RunArgs> {
         drill
     );
     merged.force |= args.force;
+    if !args.http.endpoint.is_empty() {
+        merged.http.endpoint = args.http.endpoint;
+    }
+    macro_rules! over_http {
+        ($($name:ident),* $(,)?) => { $(if args.http.$name.is_some() { merged.http.$name = args.http.$name; })* };
+    }
+    over_http!(
+        api,
+        max_concurrency,
+        http_timeout,
+        http_retries,
+        http_stream,
+        served_model,
+        api_key_file,
+        ca_file
+    );
     macro_rules! over_echo {
         ($($name:ident),* $(,)?) => { $(if args.echo.$name.is_some() { merged.echo.$name = args.echo.$name; })* };
     }
@@ -66,7 +82,7 @@ fn parse(text: &str, file: &Path) -> Result<RunArgs> {
     let mut args: RunArgs =
         toml::from_str(text).with_context(|| format!("--config {}", file.display()))?;
     let base = file.parent().unwrap_or(Path::new("")).to_owned();
-    let paths: [&mut Option<PathBuf>; 7] = [
+    let paths: [&mut Option<PathBuf>; 9] = [
         &mut args.model,
         &mut args.dataset,
         &mut args.output,
@@ -74,6 +90,8 @@ fn parse(text: &str, file: &Path) -> Result<RunArgs> {
         &mut args.audit_config,
         &mut args.json,
         &mut args.echo.echo_script,
+        &mut args.http.api_key_file,
+        &mut args.http.ca_file,
     ];
     for path in paths.into_iter().flatten() {
         *path = base.join(&path);
@@ -92,7 +110,8 @@ mod tests {
         let file = tmp.path().join("run.toml");
         std::fs::write(
             &file,
-            "scenario = \"server\"\nmodel = \"m\"\nengine = \"cpu\"\nseed = 7\n[echo]\nslots = 3\ntokens = 9\n",
+            "scenario = \"server\"\nmodel = \"m\"\nengine = \"cpu\"\nseed = 7\n[echo]\nslots = 3\ntokens = 9\n\
+             [http]\nendpoint = [\"http://a:1\"]\nretries = 5\nca-file = \"ca.pem\"\n",
         )
         .unwrap();
         let mut args = RunArgs {
@@ -109,6 +128,9 @@ mod tests {
             (merged.seed, merged.echo.echo_slots, merged.echo.echo_tokens),
             (Some(7), Some(3), Some(4))
         );
+        assert_eq!(merged.http.endpoint, ["http://a:1"]);
+        assert_eq!(merged.http.http_retries, Some(5));
+        assert_eq!(merged.http.ca_file, Some(tmp.path().join("ca.pem")));
     }
 
     #[test]

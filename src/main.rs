@@ -9,6 +9,7 @@ mod doctor;
 mod exit;
 mod faults;
 mod generator;
+mod infer;
 mod ledger;
 mod logs;
 mod metrics;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => commands::demo::demo(&args),
         Command::Run(args) => run::run(*args),
         Command::Generate(args) => commands::generate::generate(&args),
+        Command::Infer(args) => commands::infer::infer(&args),
         Command::Score(args) => commands::score::score(&args),
         Command::Dataset {
             command: DatasetCommand::Inspect { dataset, json },

@@ -20,6 +20,8 @@ pub(crate) enum EngineName {
     Cpu,
     Cuda,
     Echo,
+    /// Servers that somebody else runs: what they compute with is not seen.
+    Http,
 }
 
 /// Which compliance test an audit configuration is for.

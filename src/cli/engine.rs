@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use super::HttpArgs;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum EngineArg {
@@ -15,6 +17,8 @@ pub(crate) enum EngineArg {
     Cuda,
     /// Scripted answers: measures and tests the harness, not a model.
     Echo,
+    /// Servers that are there already (SGLang, vLLM, TensorRT-LLM): see --endpoint.
+    Http,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -27,7 +31,7 @@ pub(crate) enum DtypeArg {
 }
 
 /// `run` has the same options for itself, since they may also stand in its `--config` file.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Debug, Default, Clone)]
 pub(crate) struct EngineArgs {
     /// Directory with config.json, safetensors and tokenizer.json.
     #[arg(long, value_name = "DIR")]
@@ -53,6 +57,9 @@ pub(crate) struct EngineArgs {
     /// CPU threads of each engine [default: all cores, shared out].
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
+    /// Of --engine http, for the commands that can use servers.
+    #[arg(skip)]
+    pub(crate) http: Option<HttpArgs>,
 }
 
 #[derive(Args, Debug, Default, Clone, Deserialize)]

@@ -52,7 +52,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
     let plan = EnginePlan::choose(&args.engine, &EchoArgs::default())?;
     let EnginePlan::Model { path: model, .. } = &plan else {
         bail!(
-            "--engine {} answers data set rows only; generate needs a model: --engine cpu or cuda",
+            "--engine {} has no model here; generate needs one: --engine cpu or cuda (prompts for servers: ossmark infer)",
             plan.name()
         );
     };

@@ -14,8 +14,9 @@ use super::device::{Device, DeviceOptions};
 use super::drill::Drill;
 use super::echo::{self, Echo, Script};
 use super::local::{Local, LocalSettings};
+use super::remote::{self, Http};
 use super::replicas::Replicas;
-use crate::cli::{DtypeArg, EchoArgs, EngineArg, EngineArgs};
+use crate::cli::{DtypeArg, EchoArgs, EngineArg, EngineArgs, StreamArg};
 
 /// Who answers.
 pub(crate) enum EnginePlan {
@@ -25,6 +26,11 @@ pub(crate) enum EnginePlan {
         devices: Vec<Device>,
     },
     Echo(Script),
+    Http {
+        settings: Box<ossmark_remote::Settings>,
+        /// The model's directory, if it was named: nothing of it is loaded.
+        model: Option<PathBuf>,
+    },
 }
 
 /// A generator that is warm.
@@ -44,6 +50,14 @@ impl EnginePlan {
         if !(1..=MOST_ENGINES).contains(&engines) {
             bail!("--dp {engines}: expected 1 to {MOST_ENGINES} engines");
         }
+        if args.engine != Some(EngineArg::Http)
+            && args
+                .http
+                .as_ref()
+                .is_some_and(|http| !http.endpoint.is_empty())
+        {
+            bail!("--endpoint is for --engine http; leave it out, or give that");
+        }
         if args.engine == Some(EngineArg::Echo) {
             if engines > 1 {
                 bail!(
@@ -51,6 +65,18 @@ impl EnginePlan {
                 );
             }
             return Ok(Self::Echo(script(echo)?));
+        }
+        if args.engine == Some(EngineArg::Http) {
+            if engines > 1 {
+                bail!("--dp {engines}: give one --endpoint for each server instead");
+            }
+            let http = args.http.as_ref().context(
+                "--engine http: this command needs an engine of its own; servers answer run and infer",
+            )?;
+            return Ok(Self::Http {
+                settings: Box::new(remote::settings(http)?),
+                model: args.model.clone(),
+            });
         }
         let path = args
             .model
@@ -67,11 +93,28 @@ impl EnginePlan {
         Ok(Self::Model { path, devices })
     }
 
+    /// Whether servers are asked for tokens as they come, where nobody asked for either way.
+    pub(crate) fn stream_unless_told(&mut self, told: StreamArg, wanted: bool) {
+        if let (Self::Http { settings, .. }, StreamArg::Auto) = (self, told) {
+            settings.stream = wanted;
+        }
+    }
+
     /// As `--engine` spells it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Model { devices, .. } => devices[0].name(),
             Self::Echo(_) => "echo",
+            Self::Http { .. } => "http",
+        }
+    }
+
+    /// The model's directory, where one was named.
+    pub(crate) fn model(&self) -> Option<&Path> {
+        match self {
+            Self::Model { path, .. } => Some(path),
+            Self::Http { model, .. } => model.as_deref(),
+            Self::Echo(_) => None,
         }
     }
 
@@ -86,6 +129,10 @@ impl EnginePlan {
                     info: None,
                 })
             }
+            Self::Http { settings, .. } => Ok(Started {
+                generator: Arc::new(Http::start(settings, sink)?),
+                info: None,
+            }),
             Self::Model { path, devices } => {
                 let settings = |device: &Device| LocalSettings {
                     model: path.clone(),

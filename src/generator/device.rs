@@ -40,7 +40,7 @@ impl Device {
             ),
             EngineArg::Cuda => Some(cuda_devices()?),
             EngineArg::Auto if !for_cpu_only => cuda_devices().ok().filter(|n| *n > 0),
-            EngineArg::Auto | EngineArg::Cpu | EngineArg::Echo => None,
+            EngineArg::Auto | EngineArg::Cpu | EngineArg::Echo | EngineArg::Http => None,
         };
         match cuda {
             Some(0) => bail!(

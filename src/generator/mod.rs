@@ -7,10 +7,12 @@ pub(crate) mod drill;
 pub(crate) mod echo;
 pub(crate) mod local;
 pub(crate) mod null;
+pub(crate) mod remote;
 pub(crate) mod replicas;
 
 use ossmark_engine::types::{Request, RequestId, TokenId};
 use ossmark_serve::Load;
+use serde_json::Value;
 
 /// Produces tokens for requests. `submit` runs on LoadGen's issue thread and must not block.
 pub(crate) trait Generator: Send + Sync {
@@ -25,6 +27,14 @@ pub(crate) trait Generator: Send + Sync {
     /// How each engine behind it is doing; empty where there is nothing to tell.
     fn load(&self) -> Vec<Load> {
         Vec::new()
+    }
+    /// For the run's record, what only the generator knows of who answers; null where the plan says it all.
+    fn describe(&self) -> Value {
+        Value::Null
+    }
+    /// For the verdict's metrics, what happened on the way to the answers; null where nothing can.
+    fn stats(&self) -> Value {
+        Value::Null
     }
     /// No more requests will come: called after the test, and to abandon what is open.
     fn shutdown(&self);

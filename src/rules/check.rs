@@ -253,7 +253,8 @@ impl Check<'_> {
         if facts.top_k != asked.top_k.value {
             self.say("top_k", facts.top_k, "none (0)", &asked.top_k.source);
         }
-        if facts.prng != asked.prng.value {
+        let ours = facts.engine != EngineName::Http;
+        if ours && facts.prng != asked.prng.value {
             self.say(
                 "the sampler's random generator",
                 &facts.prng,
@@ -271,7 +272,7 @@ impl Check<'_> {
                 &limits.source,
             );
         }
-        if !asked.dtypes.value.contains(&facts.dtype) {
+        if ours && !asked.dtypes.value.contains(&facts.dtype) {
             self.say(
                 "dtype",
                 &facts.dtype,

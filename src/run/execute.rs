@@ -85,6 +85,7 @@ pub(crate) fn execute(mut plan: RunPlan) -> Result<Outcome> {
         faults: Arc::clone(&faults),
         progress: Arc::clone(&progress),
         output,
+        generator: Arc::clone(&generator),
         started: Instant::now(),
     });
 
@@ -141,6 +142,8 @@ struct Description {
     data: String,
     /// One line about the model.
     model: Option<String>,
+    /// What the generator says of the servers behind it.
+    remote: Value,
 }
 
 /// Where the engine's events go; tells the responder when the engine lets go of it.
@@ -170,14 +173,13 @@ fn start_generator(
     if let Some(dataset) = &plan.dataset {
         check_prompts(&*started.generator, &plan.prompts, 1, &dataset.path)?;
     }
-    Ok((
-        started.generator,
-        Description {
-            engine: plan.engine.name().into(),
-            data,
-            model: started.info.map(|info| info.description),
-        },
-    ))
+    let description = Description {
+        engine: plan.engine.name().into(),
+        data,
+        model: started.info.map(|info| info.description),
+        remote: started.generator.describe(),
+    };
+    Ok((started.generator, description))
 }
 
 fn expected_samples(plan: &RunPlan) -> Option<u64> {
@@ -250,16 +252,21 @@ fn run_plan_json(plan: &RunPlan, description: &Description) -> Value {
             EnginePlan::Model { path, devices } => {
                 json!({ "path": path, "description": description.model, "engines": devices.len() })
             }
+            EnginePlan::Http { model, .. } => json!({ "path": model }),
             EnginePlan::Echo(_) => Value::Null,
         },
+        "remote": description.remote,
         "dataset": dataset,
-        "dtype": plan.dtype,
+        "dtype": (!matches!(plan.engine, EnginePlan::Http { .. })).then_some(plan.dtype),
         "sampling": {
             "temperature": plan.template.sampling.temperature,
             "top_p": plan.template.sampling.top_p,
             "top_k": plan.template.sampling.top_k,
             "seed": plan.template.seed,
-            "generator": "mt19937 per request, seeded from seed and issue order",
+            "generator": match &plan.engine {
+                EnginePlan::Http { .. } => "the server's; each request's seed is from seed and issue order",
+                _ => "mt19937 per request, seeded from seed and issue order",
+            },
         },
         "max_new_tokens": plan.template.max_new_tokens,
         "user_conf": file(&plan.loadgen.user_conf),

@@ -15,6 +15,10 @@ use crate::rules::{Audit, EngineName, ModelFacts, RunFacts};
 pub(crate) fn run_facts(plan: &RunPlan, settings: BTreeMap<String, Value>) -> RunFacts {
     let (engine, model) = match &plan.engine {
         EnginePlan::Echo(_) => (EngineName::Echo, None),
+        EnginePlan::Http { model, .. } => {
+            let config = model.as_deref().and_then(|dir| ModelConfig::load(dir).ok());
+            (EngineName::Http, config.map(|c| model_facts(&c)))
+        }
         EnginePlan::Model { path, devices } => (
             match devices[0] {
                 Device::Cpu(_) => EngineName::Cpu,

@@ -15,6 +15,7 @@ use super::plan::RunPlan;
 use crate::cli::ModeArg;
 use crate::exit::Outcome;
 use crate::faults::{FaultKind, Faults};
+use crate::generator::Generator;
 use crate::logs;
 use crate::metrics::{Latencies, Progress};
 use crate::output;
@@ -31,6 +32,7 @@ pub(crate) struct Finish {
     pub(crate) faults: Arc<Faults>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) output: PathBuf,
+    pub(crate) generator: Arc<dyn Generator>,
     pub(crate) started: Instant,
 }
 
@@ -127,6 +129,10 @@ impl Finish {
             "elapsed_s".into(),
             json!(self.started.elapsed().as_secs_f64()),
         );
+        let remote = self.generator.stats();
+        if !remote.is_null() {
+            metrics.insert("remote".into(), remote);
+        }
         if let Some(latencies) = latencies {
             let harness = json!({
                 "ttft_ns": latencies.ttft(),
@@ -189,6 +195,11 @@ fn print(verdict: &Verdict) {
         if let Some(value) = verdict.metrics.get(name).and_then(Value::as_f64) {
             println!("  {name}: {value:.2}");
         }
+    }
+    if let Some(retries) = verdict.metrics.get("remote").map(|r| &r["retries"])
+        && *retries != json!(0)
+    {
+        println!("  retried over HTTP: {retries} time(s), see metrics.remote in verdict.json");
     }
     for (name, label) in [("ttft_p99_ns", "p99 TTFT"), ("tpot_p99_ns", "p99 TPOT")] {
         if let Some(value) = verdict.metrics.get(name).and_then(Value::as_f64) {

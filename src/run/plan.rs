@@ -11,7 +11,7 @@ use ossmark_engine::check_sampling;
 use ossmark_engine::types::{Sampling, TokenId};
 use ossmark_loadgen::{Mode, Model, RequestedSettings, Scenario, Settings};
 
-use crate::cli::{DtypeArg, EngineArg, EngineArgs, ModeArg, RunArgs, ScenarioArg};
+use crate::cli::{DtypeArg, EngineArg, EngineArgs, ModeArg, RunArgs, ScenarioArg, StreamArg};
 use crate::generator::choice::EnginePlan;
 use crate::generator::drill::Drill;
 use crate::rules::{ModeName, ScenarioName, rules};
@@ -80,7 +80,15 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
     };
     check_sampling(&sampling)?;
     let seed = args.seed.unwrap_or(round_rules.qsl_rng_seed.value);
-    let watchdog = args.watchdog.unwrap_or(DEFAULT_WATCHDOG_S);
+    // Answers that come whole may all be under way for as long as one may take.
+    let default_watchdog = match args.engine {
+        Some(EngineArg::Http) => {
+            let timeout = args.http.http_timeout;
+            timeout.unwrap_or(ossmark_remote::Settings::TIMEOUT.as_secs_f64()) + 60.0
+        }
+        _ => DEFAULT_WATCHDOG_S,
+    };
+    let watchdog = args.watchdog.unwrap_or(default_watchdog);
     if !(0.01..=1e6).contains(&watchdog) {
         bail!("--watchdog {watchdog}: expected seconds between 0.01 and 1000000");
     }
@@ -91,7 +99,9 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
         .transpose()
         .map_err(anyhow::Error::msg)?;
     let dtype = args.dtype.unwrap_or(DtypeArg::Bf16);
-    let engine = EnginePlan::choose(&engine_args(&args), &args.echo)?;
+    let mut engine = EnginePlan::choose(&engine_args(&args), &args.echo)?;
+    let streaming = args.http.http_stream.unwrap_or(StreamArg::Auto);
+    engine.stream_unless_told(streaming, scenario != ScenarioArg::Offline);
     Ok(RunPlan {
         round,
         scenario,
@@ -142,6 +152,7 @@ fn engine_args(args: &RunArgs) -> EngineArgs {
         max_batch: args.max_batch,
         max_step_tokens: args.max_step_tokens,
         threads: args.threads,
+        http: Some(args.http.clone()),
     }
 }
 

@@ -1,0 +1,15 @@
+//! What `ossmark infer` keeps: a journal of answers that survives being killed, and the parquet file made from it.
+//!
+//! Owns: both files' formats. Does not own: who answers, or the text of tokens, which the caller decodes. One thread at a
+//! time; nothing here blocks on anything but the disk.
+
+mod error;
+mod journal;
+mod output;
+
+pub use error::Error;
+pub use journal::{Answer, Journal, Outcome, Resumed};
+pub use output::write_output;
+
+/// Shorthand for results of this package.
+pub type Result<T> = std::result::Result<T, Error>;

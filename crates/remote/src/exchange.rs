@@ -1,0 +1,231 @@
+//! One request from being sent to its last token: attempts, time limit, and the reading of the response.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::header::CONTENT_TYPE;
+use ossmark_engine::types::{End, Request};
+
+use tokio::sync::Notify;
+
+use crate::answer::Answer;
+use crate::connection::Connection;
+use crate::dispatch::{Dispatch, Lane};
+use crate::http::{cause, check_status, next_piece, post, whole_body};
+use crate::outbox::OpenRequest;
+use crate::sse::Decoder;
+use crate::stats::count;
+
+/// A cumulative event of 32,768 ids is 260 KB, its text, mostly ASCII, about as long.
+const EVENT_BYTES: usize = 16 << 20;
+const RESPONSE_BYTES: usize = 64 << 20;
+/// Between two attempts to connect; doubled each time.
+const BACK_OFF: Duration = Duration::from_millis(50);
+/// What may still come after a stream's `[DONE]` before the connection is not worth keeping.
+const AFTER_DONE: Duration = Duration::from_millis(200);
+
+/// Why an attempt brought no answer.
+struct Broken {
+    what: String,
+    /// Nothing of the response had come: the request may be sent again.
+    early: bool,
+    /// The server as a whole is in trouble, not this connection.
+    trouble: bool,
+}
+
+impl Broken {
+    fn late(what: String) -> Self {
+        Self {
+            what,
+            early: false,
+            trouble: false,
+        }
+    }
+}
+
+/// Sends a request to `lane`, or where retries lead it, and ends it. Returns the lane that it ended on.
+pub(crate) async fn exchange(
+    dispatch: &Dispatch,
+    mut lane: usize,
+    request: Request,
+    cancel: &Notify,
+) -> usize {
+    let open = OpenRequest::new(request.id, &dispatch.outbox);
+    let mut progress = Progress {
+        answer: Answer::new(request.prompt.len(), request.max_new_tokens),
+        reported: 0,
+    };
+    let tries = attempts(dispatch, &mut lane, &request, &open, &mut progress);
+    let limited = tokio::time::timeout(dispatch.settings.timeout, tries);
+    let outcome = tokio::select! {
+        biased;
+        outcome = limited => Some(outcome),
+        () = cancel.notified() => None,
+    };
+    let rest = &progress.answer.tokens()[progress.reported..];
+    let url = &dispatch.lanes[lane].endpoint;
+    match outcome {
+        None => open.end(rest, End::Cancelled),
+        Some(Ok(Ok(end))) => open.end(rest, end),
+        Some(Ok(Err(what))) => open.end(&[], End::Failed(format!("{url}: {what}"))),
+        Some(Err(_)) => {
+            count(&dispatch.outbox.counters.timed_out);
+            let what = format!(
+                "{url}: no complete answer within {} s, {} token(s) so far",
+                dispatch.settings.timeout.as_secs_f64(),
+                progress.answer.tokens().len()
+            );
+            open.end(&[], End::Failed(what));
+        }
+    }
+    lane
+}
+
+/// What a request has got so far; outlives the future that a time-out drops.
+struct Progress {
+    answer: Answer,
+    /// Tokens that the sink has seen.
+    reported: usize,
+}
+
+async fn attempts(
+    dispatch: &Dispatch,
+    lane: &mut usize,
+    request: &Request,
+    open: &OpenRequest<'_>,
+    progress: &mut Progress,
+) -> Result<End, String> {
+    let stream = dispatch.settings.stream;
+    let mut tried = 0;
+    loop {
+        let here = &dispatch.lanes[*lane];
+        let body = here.dialect.body(request, stream).into();
+        let broken = match attempt(dispatch, here, body, tried > 0, open, progress).await {
+            Ok(end) => return Ok(end),
+            Err(broken) => broken,
+        };
+        if broken.trouble {
+            here.trouble();
+        }
+        if !broken.early || tried == dispatch.settings.retries {
+            return Err(match tried {
+                0 => broken.what,
+                n => format!("{} (sent {} times)", broken.what, n + 1),
+            });
+        }
+        if broken.trouble {
+            tokio::time::sleep(BACK_OFF * 2u32.saturating_pow(tried)).await;
+        }
+        tried += 1;
+        count(&dispatch.outbox.counters.retries);
+        *lane = dispatch.move_on(*lane);
+    }
+}
+
+async fn attempt(
+    dispatch: &Dispatch,
+    lane: &Lane,
+    body: Bytes,
+    fresh: bool,
+    open: &OpenRequest<'_>,
+    progress: &mut Progress,
+) -> Result<End, Broken> {
+    let kept = if fresh { None } else { lane.kept().await };
+    let mut connection = match kept {
+        Some(connection) => connection,
+        None => {
+            count(&dispatch.outbox.counters.connections);
+            Connection::open(&lane.target)
+                .await
+                .map_err(|what| Broken {
+                    what,
+                    early: true,
+                    trouble: true,
+                })?
+        }
+    };
+    let before = connection.bytes_read();
+    let sent = connection.send(post(&lane.uri, &lane.headers, body)).await;
+    let mut response = sent.map_err(|error| {
+        let early = connection.bytes_read() == before;
+        let when = if early { "before" } else { "while" };
+        Broken {
+            what: format!(
+                "the connection broke {when} the response began: {}",
+                cause(&error)
+            ),
+            early,
+            trouble: false,
+        }
+    })?;
+    check_status(&mut response).await.map_err(|what| Broken {
+        trouble: response.status().is_server_error() || response.status().as_u16() == 429,
+        ..Broken::late(what)
+    })?;
+    if !dispatch.settings.stream {
+        let body = whole_body(&mut response, RESPONSE_BYTES)
+            .await
+            .map_err(Broken::late)?;
+        lane.dialect
+            .whole(&body, &mut progress.answer)
+            .map_err(Broken::late)?;
+        let end = progress.answer.finish().map_err(Broken::late)?;
+        lane.keep(connection);
+        return Ok(end);
+    }
+    let kind = response.headers().get(CONTENT_TYPE);
+    if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
+        let what = "asked for a stream, but the response is no text/event-stream";
+        return Err(Broken::late(what.into()));
+    }
+    let mut decoder = Decoder::new(EVENT_BYTES);
+    loop {
+        let piece = next_piece(&mut response).await.map_err(Broken::late)?;
+        let Some(piece) = piece else {
+            return Err(Broken::late(format!(
+                "the stream ended after {} token(s), before [DONE]",
+                progress.answer.tokens().len()
+            )));
+        };
+        if take(lane, &mut decoder, &piece, &mut progress.answer).map_err(Broken::late)? {
+            break;
+        }
+        let tokens = progress.answer.tokens();
+        open.tokens(&tokens[progress.reported..]);
+        progress.reported = tokens.len();
+    }
+    let end = progress.answer.finish().map_err(Broken::late)?;
+    // The end of the body follows at once, from a server that means to keep the connection.
+    let rest = tokio::time::timeout(AFTER_DONE, next_piece(&mut response)).await;
+    if matches!(rest, Ok(Ok(None))) {
+        lane.keep(connection);
+    }
+    Ok(end)
+}
+
+/// Takes what the socket brought; whether the stream is done.
+fn take(
+    lane: &Lane,
+    decoder: &mut Decoder,
+    piece: &[u8],
+    answer: &mut Answer,
+) -> Result<bool, String> {
+    let mut taken = Ok(false);
+    let fed = decoder.feed(piece, |event| {
+        // What follows the end or an error is not looked at.
+        if taken == Ok(false) {
+            taken = match event.kind {
+                b"" | b"message" => lane.dialect.piece(event.data, answer),
+                kind => Err(format!(
+                    "the stream holds an event of kind {}: {}",
+                    String::from_utf8_lossy(kind),
+                    crate::api::shorten(&String::from_utf8_lossy(event.data))
+                )),
+            };
+        }
+    });
+    match taken {
+        Ok(false) => fed.map(|()| false).map_err(|e| e.to_string()),
+        taken => taken,
+    }
+}

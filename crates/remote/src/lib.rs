@@ -1,0 +1,38 @@
+//! Prompts to serving systems over HTTP, as token ids in both directions: SGLang's `/generate` and OpenAI's
+//! `/v1/completions` as vLLM and TensorRT-LLM extend it.
+//!
+//! Owns: connections, routing over several servers, retries, time limits, and what makes an answer credible. Does not own:
+//! LoadGen, tokenising, what a request is about. One thread, with one tokio runtime, does all of it; the handle may be used
+//! from every thread.
+//!
+//! An answer is reported as it was received or not at all: whatever is missing, late, cut off or inconsistent ends as
+//! `End::Failed` with a message, never as a shorter answer.
+
+mod answer;
+mod api;
+mod connection;
+mod dispatch;
+mod endpoint;
+mod error;
+mod exchange;
+mod files;
+mod http;
+mod openai;
+mod outbox;
+mod probe;
+mod remote;
+mod settings;
+mod sglang;
+pub mod sse;
+mod stats;
+mod tls;
+
+#[cfg(test)]
+mod fuzz;
+
+pub use endpoint::Endpoint;
+pub use error::Error;
+pub use probe::ServerInfo;
+pub use remote::{Closed, Remote};
+pub use settings::{Api, Settings};
+pub use stats::Stats;

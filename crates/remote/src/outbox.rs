@@ -1,0 +1,125 @@
+//! Answers on their way to the sink: everything that moved since the last wake-up goes out as one message.
+
+use std::cell::{Cell, RefCell};
+use std::sync::{Arc, Mutex};
+
+use ossmark_engine::types::{End, Event, RequestId, SeqOutput, Sink, StepOutputs, TokenId};
+use tokio::sync::Notify;
+
+use crate::stats::{Counters, count};
+
+/// The sink, which the thread's last words need as well when the runtime has panicked.
+pub(crate) type SharedSink = Arc<Mutex<Sink>>;
+
+pub(crate) fn tell(sink: &SharedSink, event: Event) -> bool {
+    // A sink that panicked takes no more.
+    sink.lock().is_ok_and(|mut sink| sink(event))
+}
+
+pub(crate) struct Outbox {
+    /// A step names a request once: what one request brings between two wake-ups goes into steps that follow each other.
+    steps: RefCell<Vec<StepOutputs>>,
+    /// Counts wake-ups.
+    round: Cell<u64>,
+    moved: Notify,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Outbox {
+    pub(crate) fn new(counters: Arc<Counters>) -> Self {
+        Self {
+            steps: RefCell::default(),
+            round: Cell::new(0),
+            moved: Notify::new(),
+            counters,
+        }
+    }
+
+    /// `last` is the round and the step in which the request was last named.
+    fn push(
+        &self,
+        id: RequestId,
+        tokens: &[TokenId],
+        end: Option<End>,
+        last: &Cell<Option<(u64, usize)>>,
+    ) {
+        let round = self.round.get();
+        let at = match last.get() {
+            Some((then, at)) if then == round => at + 1,
+            _ => 0,
+        };
+        last.set(Some((round, at)));
+        let mut steps = self.steps.borrow_mut();
+        if steps.len() <= at {
+            steps.resize_with(at + 1, StepOutputs::default);
+        }
+        let step = &mut steps[at];
+        step.tokens.extend_from_slice(tokens);
+        step.outputs.push(SeqOutput {
+            id,
+            n_tokens: tokens.len() as u32,
+            end,
+            logits: Vec::new(),
+        });
+        self.moved.notify_one();
+    }
+
+    /// Runs until nobody listens any more. Tasks that are ready run before it does: their answers go out together.
+    pub(crate) async fn deliver(&self, sink: &SharedSink) {
+        loop {
+            self.moved.notified().await;
+            let steps = self.steps.take();
+            self.round.set(self.round.get() + 1);
+            for step in steps {
+                if !tell(sink, Event::Step(step)) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// A request that has to be ended: if nobody does, because a task panicked, dropping it does.
+pub(crate) struct OpenRequest<'a> {
+    id: RequestId,
+    outbox: &'a Outbox,
+    ended: bool,
+    last: Cell<Option<(u64, usize)>>,
+}
+
+impl<'a> OpenRequest<'a> {
+    pub(crate) fn new(id: RequestId, outbox: &'a Outbox) -> Self {
+        Self {
+            id,
+            outbox,
+            ended: false,
+            last: Cell::new(None),
+        }
+    }
+
+    /// Some tokens have come.
+    pub(crate) fn tokens(&self, tokens: &[TokenId]) {
+        if !tokens.is_empty() {
+            self.outbox.push(self.id, tokens, None, &self.last);
+        }
+    }
+
+    /// The last have come.
+    pub(crate) fn end(mut self, tokens: &[TokenId], end: End) {
+        self.ended = true;
+        if matches!(end, End::Failed(_)) {
+            count(&self.outbox.counters.failed);
+        }
+        self.outbox.push(self.id, tokens, Some(end), &self.last);
+    }
+}
+
+impl Drop for OpenRequest<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            count(&self.outbox.counters.failed);
+            let end = End::Failed("the HTTP client panicked; its message is on stderr".into());
+            self.outbox.push(self.id, &[], Some(end), &self.last);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What a remote generator is told.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::{Endpoint, Error};
+
+/// The API of a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// SGLang's own: POST /generate.
+    Sglang,
+    /// POST /v1/completions with token ids.
+    OpenAi,
+}
+
+/// How to reach servers and what to ask of them.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// At least one; requests go to the one with the fewest open.
+    pub endpoints: Vec<Endpoint>,
+    /// `None`: found out at the start.
+    pub api: Option<Api>,
+    /// Most requests at once over all endpoints, and most connections.
+    pub max_concurrency: usize,
+    /// Of one request, from being sent to its last byte, retries included.
+    pub timeout: Duration,
+    /// How often a request is sent again that broke before the first byte of its response.
+    pub retries: u32,
+    /// Tokens as they come (SSE). Without it an answer arrives whole, which is cheaper for both sides.
+    pub stream: bool,
+    /// `model` of OpenAI's API; `None`: the one that the server has.
+    pub served_model: Option<String>,
+    /// Sent as `Authorization: Bearer`.
+    pub api_key: Option<String>,
+    /// PEM file of certificate authorities for https, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Defaults for these endpoints.
+    pub fn new(endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            endpoints,
+            api: None,
+            max_concurrency: Self::MAX_CONCURRENCY,
+            timeout: Self::TIMEOUT,
+            retries: Self::RETRIES,
+            stream: true,
+            served_model: None,
+            api_key: None,
+            ca_file: None,
+        }
+    }
+
+    /// Twice what the reference's server runs at once on an accelerator (`--max-running-requests` 512 each).
+    pub const MAX_CONCURRENCY: usize = 1024;
+    /// The reference's `--timeout` for its accuracy runs.
+    pub const TIMEOUT: Duration = Duration::from_secs(2400);
+    /// Enough for a kept connection that the server closed and for one more accident.
+    pub const RETRIES: u32 = 2;
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let bad = |name, found: String, expected| {
+            Err(Error::Setting {
+                name,
+                found,
+                expected,
+            })
+        };
+        if self.endpoints.is_empty() {
+            return bad("--endpoint", "none".into(), "at least one URL");
+        }
+        if !(1..=1 << 20).contains(&self.max_concurrency) {
+            let found = self.max_concurrency.to_string();
+            return bad("--max-concurrency", found, "1 to 1048576");
+        }
+        if self.timeout.is_zero() {
+            return bad("--http-timeout", "0".into(), "more than 0 seconds");
+        }
+        let key = self.api_key.as_deref().unwrap_or("k");
+        if key.is_empty() || !key.bytes().all(|b| (0x21..=0x7e).contains(&b)) {
+            return bad(
+                "the API key",
+                format!("of {} bytes", key.len()),
+                "printable ASCII without spaces",
+            );
+        }
+        Ok(())
+    }
+}

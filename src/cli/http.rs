@@ -1,0 +1,60 @@
+//! The options of `--engine http`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ApiArg {
+    /// SGLang's own: POST /generate.
+    Sglang,
+    /// POST /v1/completions with token ids (vLLM, TensorRT-LLM, ossmark serve).
+    Openai,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum StreamArg {
+    /// Where first tokens are timed: Server and Interactive.
+    Auto,
+    On,
+    Off,
+}
+
+/// In a `--config` file these stand in a table `http`.
+#[derive(Args, Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct HttpArgs {
+    /// A server for --engine http, such as http://host:30000; give it again for more of them.
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Vec<String>,
+    /// Their API [default: found out].
+    #[arg(long, value_enum)]
+    pub(crate) api: Option<ApiArg>,
+    /// Requests under way at once over all servers, and connections [default: 1024; `infer` with other engines: 256].
+    #[arg(long, value_name = "N")]
+    pub(crate) max_concurrency: Option<usize>,
+    /// Seconds that a request over HTTP may take [default: 2400].
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(rename = "timeout")]
+    pub(crate) http_timeout: Option<f64>,
+    /// How often a request is sent again whose connection broke before the response began [default: 2].
+    #[arg(long, value_name = "N")]
+    #[serde(rename = "retries")]
+    pub(crate) http_retries: Option<u32>,
+    /// Tokens as they come, or answers whole, which is cheaper [default: auto].
+    #[arg(long, value_enum)]
+    #[serde(rename = "stream")]
+    pub(crate) http_stream: Option<StreamArg>,
+    /// The model's name for OpenAI's API [default: the one that the server has].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) served_model: Option<String>,
+    /// A file with the key that the servers want [default: the environment's OSSMARK_API_KEY].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) api_key_file: Option<PathBuf>,
+    /// PEM file of certificate authorities for https [default: the system's].
+    #[arg(long, value_name = "FILE.pem")]
+    pub(crate) ca_file: Option<PathBuf>,
+}

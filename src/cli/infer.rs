@@ -1,0 +1,53 @@
+//! The command line of `ossmark infer`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{EchoArgs, EngineArgs, HttpArgs};
+
+#[derive(Args, Debug)]
+pub(crate) struct InferArgs {
+    /// Parquet file with the tokenised prompts.
+    #[arg(long, value_name = "FILE.parquet")]
+    pub(crate) dataset: PathBuf,
+    /// The data set's columns with model_output_0 and on, for `score --inferred`. Until all answers are there they are kept
+    /// in FILE.parquet.journal; run the same command again to go on from there, and to try failed requests again.
+    #[arg(long, value_name = "FILE.parquet")]
+    pub(crate) output: PathBuf,
+    /// Answers to each prompt.
+    #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) pass_k: u32,
+    /// tokenizer.json or its directory, for the outputs' text [default: that of --model].
+    #[arg(long, value_name = "PATH")]
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// Most tokens generated for an answer.
+    #[arg(long, value_name = "N", default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_new_tokens: u32,
+    /// Seconds that a request may take; it fails after that, and is tried again when the command is run again.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2400.0)]
+    pub(crate) timeout: f64,
+    /// 0 is greedy.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) temperature: f32,
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) top_p: f32,
+    /// 0 keeps all tokens.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) top_k: u32,
+    /// Of token sampling; each answer's own is made from it, the row and the pass.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
+    #[command(flatten)]
+    pub(crate) echo: EchoArgs,
+    /// Begin anew: move an earlier output and journal aside.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Write what was done as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+}

@@ -1,0 +1,246 @@
+//! `ossmark infer`: from the options to an output file or a journal that the next call goes on with.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use crossbeam_channel::unbounded;
+use ossmark_dataset::Dataset;
+use ossmark_engine::check_sampling;
+use ossmark_engine::types::{Sampling, TokenId};
+use ossmark_harmony::Detokenizer;
+use ossmark_infer::{Journal, write_output};
+use serde_json::{Value, json};
+
+use crate::cli::{EngineArgs, InferArgs, StreamArg};
+use crate::exit::Outcome;
+use crate::generator::choice::{EnginePlan, check_prompts};
+use crate::infer::{Done, Template, drive};
+use crate::output;
+
+pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
+    let began = Instant::now();
+    let plan = plan(args)?;
+    let dataset = Dataset::open(&args.dataset)?;
+    let tokenizer = tokenizer(args, &plan)?;
+    let journal_path = journal_of(&args.output);
+    claim(args, &journal_path)?;
+    let settings = journal_settings(args, &plan, &dataset);
+    let rows = u32::try_from(dataset.len()).context("--dataset has more than 2^32 rows")?;
+    let (mut journal, resumed) = Journal::open(&journal_path, &settings, rows, args.pass_k)?;
+    if resumed.torn_bytes > 0 {
+        eprintln!(
+            "{}: {} byte(s) of a record that was being written were cut off",
+            journal_path.display(),
+            resumed.torn_bytes
+        );
+    }
+    if resumed.answered + resumed.failed > 0 {
+        eprintln!(
+            "{}: going on after {} of {} answers; {} that failed are tried again",
+            journal_path.display(),
+            resumed.answered,
+            journal.requests(),
+            resumed.failed
+        );
+    }
+    if args.output.exists() && journal.answered() < journal.requests() {
+        bail!(
+            "--output {}: exists, and {} is not complete; give another name, or --force to move both aside",
+            args.output.display(),
+            journal_path.display()
+        );
+    }
+    let (mut done, mut remote) = (Done::default(), Value::Null);
+    if journal.answered() < journal.requests() {
+        let prompts = prompts(&plan, &dataset);
+        (done, remote) = run(args, &plan, prompts, &mut journal)?;
+    }
+    let complete = journal.answered() == journal.requests();
+    if complete {
+        let decode = |ids: &[TokenId]| tokenizer.decode(ids).text;
+        write_output(&args.output, &args.dataset, &journal, &decode)?;
+        println!("written: {}", args.output.display());
+        std::fs::remove_file(&journal_path)
+            .with_context(|| format!("cannot remove {}", journal_path.display()))?;
+    }
+    report(args, &journal, &done, remote, began.elapsed())?;
+    Ok(if complete {
+        Outcome::Good
+    } else {
+        Outcome::NotGood
+    })
+}
+
+fn plan(args: &InferArgs) -> Result<EnginePlan> {
+    if !(0.001..=1e6).contains(&args.timeout) {
+        bail!(
+            "--timeout {}: expected seconds between 0.001 and 1000000",
+            args.timeout
+        );
+    }
+    if args.http.max_concurrency == Some(0) {
+        bail!("--max-concurrency 0: expected at least 1");
+    }
+    let mut http = args.http.clone();
+    http.http_timeout.get_or_insert(args.timeout);
+    let streaming = http.http_stream.unwrap_or(StreamArg::Auto);
+    let engine = EngineArgs {
+        http: Some(http),
+        ..args.engine.clone()
+    };
+    let mut plan = EnginePlan::choose(&engine, &args.echo)?;
+    plan.stream_unless_told(streaming, false);
+    check_sampling(&sampling(args))?;
+    if let Some(file) = &args.json {
+        output::claim_file(file, args.force)?;
+    }
+    Ok(plan)
+}
+
+fn sampling(args: &InferArgs) -> Sampling {
+    Sampling {
+        temperature: args.temperature,
+        top_p: args.top_p,
+        top_k: args.top_k,
+    }
+}
+
+fn tokenizer(args: &InferArgs, plan: &EnginePlan) -> Result<Detokenizer> {
+    let path = args.tokenizer.as_deref().or(plan.model()).context(
+        "missing --tokenizer PATH: the model's directory or its tokenizer.json, which turns the answers' tokens into text",
+    )?;
+    Ok(Detokenizer::load(path)?)
+}
+
+/// The echo engine answers by row and reads nothing else (see generator::echo).
+fn prompts(plan: &EnginePlan, dataset: &Dataset) -> Vec<Arc<[TokenId]>> {
+    match plan {
+        EnginePlan::Echo(_) => (0..dataset.len())
+            .map(|row| Arc::from([row as TokenId]))
+            .collect(),
+        _ => dataset.prompts.clone(),
+    }
+}
+
+fn journal_of(output: &Path) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(".journal");
+    name.into()
+}
+
+fn claim(args: &InferArgs, journal: &Path) -> Result<()> {
+    if args.force {
+        output::claim_file(&args.output, true)?;
+        return output::claim_file(journal, true);
+    }
+    // Both are there when the last call was killed between finishing the one and removing the other.
+    match journal.exists() {
+        true => Ok(()),
+        false => output::claim_file(&args.output, false),
+    }
+}
+
+/// All that the answers depend on, as far as it is known here. Where servers are and how many requests they get at once is
+/// not part of it.
+fn journal_settings(args: &InferArgs, plan: &EnginePlan, dataset: &Dataset) -> Value {
+    let echo = matches!(plan, EnginePlan::Echo(_)).then(|| format!("{:?}", args.echo));
+    json!({
+        "dataset": dataset.file_sha256,
+        "pass_k": args.pass_k,
+        "max_new_tokens": args.max_new_tokens,
+        "temperature": args.temperature,
+        "top_p": args.top_p,
+        "top_k": args.top_k,
+        "seed": args.seed,
+        "engine": plan.name(),
+        "model": plan.model().map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned())),
+        "served_model": args.http.served_model,
+        "dtype": args.engine.dtype,
+        "echo": echo,
+    })
+}
+
+/// As many as a GPU's engine takes into a step: more would only wait there, on their time limit.
+const LOCAL_CONCURRENCY: usize = 256;
+
+fn run(
+    args: &InferArgs,
+    plan: &EnginePlan,
+    prompts: Vec<Arc<[TokenId]>>,
+    journal: &mut Journal,
+) -> Result<(Done, Value)> {
+    let concurrency = args.http.max_concurrency.unwrap_or(match plan {
+        EnginePlan::Http { settings, .. } => settings.max_concurrency,
+        _ => LOCAL_CONCURRENCY,
+    });
+    let (send, events) = unbounded();
+    let started = plan.start(Box::new(move |event| send.send(event).is_ok()), None)?;
+    let generator = started.generator;
+    check_prompts(&*generator, &prompts, args.max_new_tokens, &args.dataset)?;
+    let template = Template {
+        prompts,
+        sampling: sampling(args),
+        max_new_tokens: args.max_new_tokens,
+        seed: args.seed,
+    };
+    let timeout = Duration::from_secs_f64(args.timeout);
+    let done = drive(
+        &*generator,
+        &events,
+        journal,
+        &template,
+        concurrency,
+        timeout,
+    );
+    let stats = generator.stats();
+    generator.shutdown();
+    Ok((done?, stats))
+}
+
+fn report(
+    args: &InferArgs,
+    journal: &Journal,
+    done: &Done,
+    remote: Value,
+    took: Duration,
+) -> Result<()> {
+    let failed = journal.failed();
+    println!(
+        "{} of {} answers, {} of them now with {} tokens in {:.1} s",
+        journal.answered(),
+        journal.requests(),
+        done.answered,
+        done.tokens,
+        took.as_secs_f64()
+    );
+    let mut failures: Vec<_> = done.failures.iter().collect();
+    failures.sort_by_key(|(message, n)| (std::cmp::Reverse(**n), message.as_str()));
+    const SHOWN: usize = 5;
+    for (message, n) in failures.iter().take(SHOWN) {
+        eprintln!("ossmark: {n} failed: {message}");
+    }
+    if failed > 0 {
+        eprintln!(
+            "ossmark: {failed} request(s) failed; their messages are in {}. Run the same command again to try them again; no \
+             output is written before all are answered",
+            journal.path().display()
+        );
+    }
+    if let Some(file) = &args.json {
+        let result = json!({
+            "output": args.output,
+            "requests": journal.requests(),
+            "answered": journal.answered(),
+            "answered_now": done.answered,
+            "tokens_now": done.tokens,
+            "failed": failed,
+            "failures": done.failures,
+            "elapsed_s": took.as_secs_f64(),
+            "remote": remote,
+        });
+        output::write_json(file, &result)?;
+    }
+    Ok(())
+}

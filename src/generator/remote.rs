@@ -1,0 +1,131 @@
+//! Answers from servers over HTTP: the plan from the command line, and the seam to `ossmark_remote`, whose thread does the
+//! work.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use ossmark_engine::types::{Request, RequestId, Sink};
+use ossmark_remote::{Api, Endpoint, Remote, Settings};
+use serde_json::{Value, json};
+
+use super::{Closed, Generator};
+use crate::cli::{ApiArg, HttpArgs, StreamArg};
+
+/// Where the key is when no file is named.
+const KEY_VARIABLE: &str = "OSSMARK_API_KEY";
+
+/// What was asked for, validated; nothing is connected yet.
+pub(crate) fn settings(args: &HttpArgs) -> Result<Settings> {
+    if args.endpoint.is_empty() {
+        bail!("--engine http: missing --endpoint URL (such as http://host:30000)");
+    }
+    let endpoints = args.endpoint.iter().map(|url| url.parse::<Endpoint>());
+    let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
+    let defaults = Settings::new(endpoints);
+    let timeout = match args.http_timeout {
+        None => defaults.timeout,
+        Some(s) if (0.001..=1e6).contains(&s) => Duration::from_secs_f64(s),
+        Some(s) => bail!("--http-timeout {s}: expected seconds between 0.001 and 1000000"),
+    };
+    Ok(Settings {
+        api: args.api.map(|api| match api {
+            ApiArg::Sglang => Api::Sglang,
+            ApiArg::Openai => Api::OpenAi,
+        }),
+        max_concurrency: args.max_concurrency.unwrap_or(defaults.max_concurrency),
+        timeout,
+        retries: args.http_retries.unwrap_or(defaults.retries),
+        stream: args.http_stream != Some(StreamArg::Off),
+        served_model: args.served_model.clone(),
+        api_key: key(args.api_key_file.as_deref())?,
+        ca_file: args.ca_file.clone(),
+        ..defaults
+    })
+}
+
+fn key(file: Option<&Path>) -> Result<Option<String>> {
+    let Some(file) = file else {
+        return Ok(std::env::var(KEY_VARIABLE)
+            .ok()
+            .filter(|key| !key.is_empty()));
+    };
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("--api-key-file {}: cannot read", file.display()))?;
+    Ok(Some(text.trim().to_owned()))
+}
+
+/// Servers, connected.
+pub(crate) struct Http {
+    remote: Remote,
+    settings: Settings,
+}
+
+impl Http {
+    pub(crate) fn start(settings: &Settings, sink: Sink) -> Result<Self> {
+        let remote = Remote::start(settings.clone(), sink)?;
+        let settings = settings.clone();
+        for server in remote.servers() {
+            eprintln!("{}: {}", server.endpoint, api_name(server.api));
+        }
+        Ok(Self { remote, settings })
+    }
+}
+
+fn api_name(api: Api) -> &'static str {
+    match api {
+        Api::Sglang => "SGLang /generate",
+        Api::OpenAi => "OpenAI /v1/completions",
+    }
+}
+
+impl Generator for Http {
+    fn submit(&self, requests: Vec<Request>) -> Result<(), Closed> {
+        self.remote.submit(requests).map_err(|_| Closed)
+    }
+
+    fn cancel(&self, ids: Vec<RequestId>) {
+        self.remote.cancel(ids);
+    }
+
+    fn describe(&self) -> Value {
+        let servers = self.remote.servers().iter().map(|server| {
+            json!({
+                "endpoint": server.endpoint.to_string(),
+                "api": api_name(server.api),
+                "seed_is_sent": server.seeded,
+                "model_info": server.model_info,
+            })
+        });
+        let settings = &self.settings;
+        json!({
+            "servers": servers.collect::<Vec<_>>(),
+            "max_concurrency": settings.max_concurrency,
+            "timeout_s": settings.timeout.as_secs_f64(),
+            "retries": settings.retries,
+            "stream": settings.stream,
+            "with_key": settings.api_key.is_some(),
+            "not_seen_from_here": ["stop tokens", "random generator", "numerics", "prefix caching", "weights"],
+        })
+    }
+
+    fn stats(&self) -> Value {
+        let stats = self.remote.stats();
+        let by_endpoint = self.remote.servers().iter().zip(&stats.by_endpoint);
+        let by_endpoint: Vec<_> = by_endpoint
+            .map(|(server, n)| json!({ "endpoint": server.endpoint.to_string(), "requests": n }))
+            .collect();
+        json!({
+            "requests": stats.requests,
+            "failed": stats.failed,
+            "timed_out": stats.timed_out,
+            "retries": stats.retries,
+            "connections": stats.connections,
+            "by_endpoint": by_endpoint,
+        })
+    }
+
+    fn shutdown(&self) {
+        self.remote.shutdown();
+    }
+}

@@ -1,0 +1,251 @@
+//! `ossmark infer`: whole, killed and gone on with, refused.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ossmark_dataset::{Cell, Table};
+
+use crate::common::{binary, finish, read_json, repository};
+use crate::remote::{Kind, Server};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn infer(dir: &Path, args: &[&str]) -> Command {
+    let demo = repository().join("demo");
+    let mut command = Command::new(binary());
+    command
+        .current_dir(dir)
+        .args(["infer", "--output", "out.parquet", "--json", "done.json"])
+        .arg("--dataset")
+        .arg(demo.join("perf.parquet"))
+        .arg("--tokenizer")
+        .arg(&demo)
+        .args(args);
+    command
+}
+
+const ROWS: usize = 512;
+
+/// What the echo engine answers: see generator::echo.
+fn echoed(row: usize, tokens: usize) -> Vec<u32> {
+    (0..tokens)
+        .map(|j| ((row * 31 + j) % 200_000) as u32)
+        .collect()
+}
+
+#[track_caller]
+fn check_output(dir: &Path, passes: usize, tokens: usize) {
+    let table = Table::open(&dir.join("out.parquet")).unwrap();
+    assert_eq!(table.rows(), ROWS);
+    let source = Table::open(&repository().join("demo/perf.parquet")).unwrap();
+    for column in ["dataset", "ground_truth", "question"] {
+        assert_eq!(table.cells(column).unwrap(), source.cells(column).unwrap());
+    }
+    for pass in 0..passes {
+        let answers = table.tokens(&format!("tok_model_output_{pass}")).unwrap();
+        for (row, answer) in answers.iter().enumerate() {
+            assert_eq!(answer[..], echoed(row, tokens), "row {row}, pass {pass}");
+        }
+        let lengths = table
+            .cells(&format!("tok_model_output_len_{pass}"))
+            .unwrap();
+        assert!(lengths.iter().all(|n| *n == Cell::Int(tokens as i64)));
+        assert!(table.has(&format!("model_output_{pass}")));
+    }
+    assert!(!table.has(&format!("model_output_{passes}")));
+    assert!(!dir.join("out.parquet.journal").exists());
+}
+
+#[test]
+fn every_row_and_pass_is_answered() {
+    let tmp = tempfile::tempdir().unwrap();
+    let args = [
+        "--engine",
+        "echo",
+        "--pass-k",
+        "3",
+        "--max-concurrency",
+        "100",
+    ];
+    let done = finish(infer(tmp.path(), &args), LIMIT);
+    assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    check_output(tmp.path(), 3, 32);
+    let report = read_json(&tmp.path().join("done.json"));
+    assert_eq!(
+        (&report["answered"], &report["failed"]),
+        (&1536.into(), &0.into())
+    );
+    // A finished output is not begun again.
+    std::fs::remove_file(tmp.path().join("done.json")).unwrap();
+    finish(infer(tmp.path(), &args), LIMIT).refused(&["out.parquet", "already exists"]);
+}
+
+#[test]
+fn killed_again_and_again_it_loses_and_repeats_nothing() {
+    let kills: usize = std::env::var("OSSMARK_INFER_KILLS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(4);
+    let tmp = tempfile::tempdir().unwrap();
+    // Answers come every 20 ms and for 8 s in all, more slowly with more kills, so that kills fall between them.
+    let ttft = kills.max(20).to_string();
+    let args = [
+        "--engine",
+        "echo",
+        "--pass-k",
+        "3",
+        "--max-concurrency",
+        "4",
+        "--echo-ttft-ms",
+        &ttft,
+    ];
+    let mut sizes = HashSet::new();
+    // A fixed sequence of delays from none to half a second, so that kills fall into the start as well as the work.
+    let mut state = 12345u64;
+    for _ in 0..kills {
+        let mut command = infer(tmp.path(), &args);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        state = state
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        std::thread::sleep(Duration::from_millis((state >> 33) % 500));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let journal = tmp.path().join("out.parquet.journal");
+        sizes.insert(std::fs::metadata(journal).map_or(0, |m| m.len()));
+    }
+    let began = Instant::now();
+    let done = finish(infer(tmp.path(), &args), LIMIT);
+    assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    check_output(tmp.path(), 3, 32);
+    // Some kill came in the middle, and the last call had less to do than all.
+    assert!(sizes.len() > 1, "{sizes:?}");
+    let report = read_json(&tmp.path().join("done.json"));
+    assert_eq!(report["answered"], 1536);
+    assert!(report["answered_now"].as_u64().unwrap() < 1536);
+    println!(
+        "{kills} kills, {} journal sizes, last call {:?}",
+        sizes.len(),
+        began.elapsed()
+    );
+}
+
+#[test]
+fn a_journal_of_other_settings_is_refused() {
+    let tmp = tempfile::tempdir().unwrap();
+    let slow = [
+        "--engine",
+        "echo",
+        "--echo-ttft-ms",
+        "300",
+        "--echo-slots",
+        "2",
+        "--seed",
+        "1",
+    ];
+    let mut child = infer(tmp.path(), &slow)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let journal = tmp.path().join("out.parquet.journal");
+    let size = || std::fs::metadata(&journal).map_or(0, |m| m.len());
+    let wait_for_more_than = |bytes| {
+        let began = Instant::now();
+        while size() <= bytes && began.elapsed() < LIMIT {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    // Its head, then an answer: a journal without one gives way to other settings.
+    wait_for_more_than(0);
+    wait_for_more_than(size());
+    // While it runs, nobody else may write there.
+    let args = ["--engine", "echo", "--seed", "2"];
+    finish(infer(tmp.path(), &args), LIMIT).refused(&["another process"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    finish(infer(tmp.path(), &args), LIMIT).refused(&["seed was 1, is 2", "--output"]);
+    // Moved aside, it is no hindrance.
+    let quick = ["--engine", "echo", "--force"];
+    assert_eq!(finish(infer(tmp.path(), &quick), LIMIT).code(), Some(0));
+    assert!(tmp.path().join("out.parquet.journal.old.1").exists());
+}
+
+#[test]
+fn failed_requests_are_reported_and_tried_again() {
+    let tmp = tempfile::tempdir().unwrap();
+    let server = Server::start(Kind::FailsFirst(100));
+    let args = [
+        "--engine",
+        "http",
+        "--endpoint",
+        &server.url,
+        "--max-concurrency",
+        "16",
+        "--max-new-tokens",
+        "8",
+    ];
+    let done = finish(infer(tmp.path(), &args), LIMIT);
+    assert_eq!(done.code(), Some(1), "{}{}", done.stdout, done.stderr);
+    assert!(
+        done.stderr.contains("100 failed") && done.stderr.contains("HTTP 500"),
+        "{}",
+        done.stderr
+    );
+    assert!(!tmp.path().join("out.parquet").exists());
+    let report = read_json(&tmp.path().join("done.json"));
+    assert_eq!(
+        (&report["answered"], &report["failed"]),
+        (&412.into(), &100.into())
+    );
+
+    std::fs::remove_file(tmp.path().join("done.json")).unwrap();
+    let done = finish(infer(tmp.path(), &args), LIMIT);
+    assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let report = read_json(&tmp.path().join("done.json"));
+    assert_eq!(
+        report["answered_now"], 100,
+        "only the failed ones are asked again"
+    );
+    let table = Table::open(&tmp.path().join("out.parquet")).unwrap();
+    assert_eq!(table.tokens("tok_model_output_0").unwrap().len(), ROWS);
+    // As the scorer takes it: a column of text, one of lengths, the questions' kinds and truths.
+    for column in [
+        "model_output_0",
+        "tok_model_output_len_0",
+        "dataset",
+        "ground_truth",
+    ] {
+        assert!(table.has(column));
+    }
+}
+
+#[test]
+fn bad_options_are_refused() {
+    let tmp = tempfile::tempdir().unwrap();
+    for (args, parts) in [
+        (&["--engine", "http"][..], &["--endpoint"][..]),
+        (
+            &["--engine", "http", "--endpoint", "a:1"],
+            &["a:1", "http://"],
+        ),
+        (
+            &["--engine", "http", "--endpoint", "http://127.0.0.1:1"],
+            &["127.0.0.1:1", "connect"],
+        ),
+        (
+            &["--engine", "echo", "--endpoint", "http://a"],
+            &["--endpoint"],
+        ),
+        (&["--engine", "echo", "--timeout", "0"], &["--timeout"]),
+        (
+            &["--engine", "echo", "--max-concurrency", "0"],
+            &["--max-concurrency"],
+        ),
+        (&["--engine", "echo", "--top-p", "2"], &["top_p"]),
+    ] {
+        finish(infer(tmp.path(), args), LIMIT).refused(parts);
+    }
+}

@@ -1,0 +1,226 @@
+//! `run --engine http` against a small server that answers as SGLang does: a thread per connection.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::common::{Bench, finish, repository};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// How a server answers.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// The prompt's last tokens, backwards, up to eight.
+    Good,
+    /// HTTP 500 that often after the warm-up, then as `Good`.
+    FailsFirst(usize),
+    /// Every tenth answer lacks a token that it counts.
+    Lies,
+}
+
+pub(crate) struct Server {
+    pub(crate) url: String,
+}
+
+impl Server {
+    pub(crate) fn start(kind: Kind) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let served = Arc::new(AtomicUsize::new(0));
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let served = Arc::clone(&served);
+                std::thread::spawn(move || {
+                    let _ = converse(stream, kind, &served);
+                });
+            }
+        });
+        Self { url }
+    }
+}
+
+fn converse(stream: TcpStream, kind: Kind, served: &AtomicUsize) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut writer = stream;
+    loop {
+        let (mut first, mut length) = (String::new(), 0);
+        if reader.read_line(&mut first)? == 0 {
+            return Ok(());
+        }
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            let line = line.trim().to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(n) = line.strip_prefix("content-length:") {
+                length = n.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
+        if first.starts_with("GET") {
+            respond(
+                &mut writer,
+                "200 OK",
+                &json!({ "model_path": "demo" }).to_string(),
+            )?;
+            continue;
+        }
+        let request: Value = serde_json::from_slice(&body).unwrap();
+        let n = served.fetch_add(1, SeqCst);
+        let prompt: Vec<u64> = serde_json::from_value(request["input_ids"].clone()).unwrap();
+        let limit = request["sampling_params"]["max_new_tokens"]
+            .as_u64()
+            .unwrap() as usize;
+        let mut ids: Vec<u64> = prompt.iter().rev().copied().take(8.min(limit)).collect();
+        let total = ids.len();
+        match kind {
+            Kind::FailsFirst(times) if (1..=times).contains(&n) => {
+                respond(&mut writer, "500 Internal Server Error", "no")?;
+                continue;
+            }
+            Kind::Lies if n % 10 == 9 => drop(ids.pop()),
+            _ => {}
+        }
+        let answer = |ids: &[u64], total: usize, finish: Value| {
+            json!({ "text": "", "output_ids": ids, "meta_info": {
+                "prompt_tokens": prompt.len(), "completion_tokens": total, "finish_reason": finish } })
+        };
+        let stop = json!({ "type": "stop", "matched": 1 });
+        if request["stream"] == false {
+            respond(
+                &mut writer,
+                "200 OK",
+                &answer(&ids, total, stop).to_string(),
+            )?;
+            continue;
+        }
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+        let mut text = head.to_owned();
+        let first = answer(&ids[..1], 1, Value::Null).to_string();
+        for data in [
+            first,
+            answer(&ids, total, stop).to_string(),
+            "[DONE]".into(),
+        ] {
+            text += &format!("{:x}\r\ndata: {data}\n\n\r\n", data.len() + 8);
+        }
+        text += "0\r\n\r\n";
+        writer.write_all(text.as_bytes())?;
+    }
+}
+
+fn respond(writer: &mut TcpStream, status: &str, body: &str) -> std::io::Result<()> {
+    let length = body.len();
+    let text = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    writer.write_all(text.as_bytes())
+}
+
+fn run(bench: &Bench, url: &str, scenario: &str, mode: &str) -> std::process::Command {
+    let mut command = bench.run(&[
+        "--engine",
+        "http",
+        "--endpoint",
+        url,
+        "--scenario",
+        scenario,
+    ]);
+    let demo = repository().join("demo");
+    let data = match mode {
+        "accuracy" => "accuracy.parquet",
+        _ => "perf.parquet",
+    };
+    command.args(["--mode", mode, "--max-new-tokens", "10", "--model"]);
+    command.arg(&demo).arg("--dataset").arg(demo.join(data));
+    command
+}
+
+#[test]
+fn servers_are_driven_in_every_scenario() {
+    let server = Server::start(Kind::Good);
+    for (scenario, mode) in [
+        ("offline", "performance"),
+        ("offline", "accuracy"),
+        ("server", "performance"),
+        ("interactive", "accuracy"),
+    ] {
+        let bench = Bench::new();
+        let done = finish(run(&bench, &server.url, scenario, mode), LIMIT);
+        assert_eq!(
+            done.code(),
+            Some(0),
+            "{scenario} {mode}: {}{}",
+            done.stdout,
+            done.stderr
+        );
+        let (verdict, plan) = (bench.verdict(), bench.plan());
+        assert_eq!(verdict["loadgen"]["errors"], 0);
+        let remote = &verdict["metrics"]["remote"];
+        assert_eq!(
+            (&remote["requests"], &remote["failed"], &remote["retries"]),
+            (
+                &verdict["metrics"]["samples_completed"],
+                &json!(0),
+                &json!(0)
+            )
+        );
+        let asked = &plan["remote"];
+        assert_eq!(asked["stream"], scenario != "offline");
+        assert_eq!(asked["servers"][0]["model_info"]["model_path"], "demo");
+        assert_eq!(asked["servers"][0]["endpoint"], server.url);
+    }
+}
+
+#[test]
+fn an_answer_that_does_not_add_up_is_a_fault() {
+    let server = Server::start(Kind::Lies);
+    for scenario in ["offline", "server"] {
+        let bench = Bench::new();
+        let done = finish(run(&bench, &server.url, scenario, "performance"), LIMIT);
+        assert_eq!(done.code(), Some(1), "{}{}", done.stdout, done.stderr);
+        let verdict = bench.verdict();
+        assert_eq!(verdict["verdict"], "invalid");
+        let fault = &verdict["faults"][0];
+        assert_eq!(fault["kind"], "request_failed");
+        let message = fault["message"].as_str().unwrap();
+        assert!(
+            message.contains(&server.url) && message.contains("tokens"),
+            "{message}"
+        );
+        assert_eq!(fault["count"], verdict["metrics"]["remote"]["failed"]);
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_refused_before_anything_is_written() {
+    let bench = Bench::new();
+    let done = finish(
+        run(&bench, "http://127.0.0.1:1", "offline", "performance"),
+        LIMIT,
+    );
+    done.refused(&["http://127.0.0.1:1", "cannot connect", "check that"]);
+    assert!(!bench.out().join("run_plan.json").exists());
+    let bench = Bench::new();
+    let mut command = bench.run(&[
+        "--engine",
+        "http",
+        "--scenario",
+        "offline",
+        "--mode",
+        "accuracy",
+    ]);
+    command
+        .arg("--dataset")
+        .arg(repository().join("demo/accuracy.parquet"));
+    finish(command, LIMIT).refused(&["--endpoint URL"]);
+}
