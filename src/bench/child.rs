@@ -9,17 +9,22 @@ use anyhow::Result;
 use crossbeam_channel::unbounded;
 use ossmark_engine::types::{Sampling, TokenId};
 use ossmark_loadgen::{Mode, Model, ResponseBuffer, Samples, Scenario, Settings, SystemUnderTest};
+use ossmark_remote::Settings as RemoteSettings;
 
 use crate::cli::{BenchChildArgs, ScenarioArg};
 use crate::exit::Outcome;
 use crate::faults::Faults;
+use crate::generator::Generator;
 use crate::generator::null::Null;
+use crate::generator::remote::Http;
 use crate::metrics::Progress;
 use crate::responder::{Message, Setup, respond};
 use crate::sut::{Library, RequestTemplate, Sut};
 
 /// Steps that may wait for the responder.
 const BACKLOG: usize = 64;
+/// Enough to keep both sides busy; each more costs memory and cache.
+const CONNECTIONS: usize = 128;
 /// Samples in the library, as in the Python counterpart.
 const SAMPLES: usize = 1024;
 
@@ -82,8 +87,18 @@ fn adapter(
         }
         events.send(Message::Event(event)).is_ok()
     };
-    let null = Null::new(args.tokens, Box::new(sink));
-    let prompt: Arc<[TokenId]> = [0].into();
+    let (generator, prompt): (Arc<dyn Generator>, Arc<[TokenId]>) = match &args.endpoint {
+        None => (Arc::new(Null::new(args.tokens, Box::new(sink))), [0].into()),
+        Some(url) => {
+            let settings = RemoteSettings {
+                max_concurrency: CONNECTIONS,
+                stream: false,
+                ..RemoteSettings::new(vec![url.parse()?])
+            };
+            let prompt = (0..args.tokens).collect();
+            (Arc::new(Http::start(&settings, Box::new(sink))?), prompt)
+        }
+    };
     let sut = Sut {
         name: "null".into(),
         prompts: (0..SAMPLES).map(|_| Arc::clone(&prompt)).collect(),
@@ -92,13 +107,14 @@ fn adapter(
             max_new_tokens: args.tokens,
             seed: 0,
         },
-        generator: Arc::new(null),
+        generator: Arc::clone(&generator),
         responder: send.clone(),
         failed: Arc::new(AtomicBool::new(false)),
         next: AtomicU64::new(0),
     };
     let test = ossmark_loadgen::run(settings, &sut, library)?;
     let _ = send.send(Message::End);
+    generator.shutdown();
     let responded = responder.join().is_ok();
     Ok(responded && test.faults.is_clean() && faults.snapshot().is_empty())
 }

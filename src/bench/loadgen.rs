@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::server::EchoServer;
 use crate::cli::BenchLoadgenArgs;
 use crate::exit::Outcome;
 use crate::logs;
@@ -26,6 +27,10 @@ const LATENCY_TESTS: usize = 5;
 const RATE_TESTS: usize = 3;
 /// Offline samples a second of assumed speed: sets how many samples a test has.
 const OFFLINE_QPS: f64 = 1_000_000.0;
+const HTTP_OFFLINE_QPS: f64 = 10_000.0;
+const HTTP_LATENCY_QPS: f64 = 1_000.0;
+/// Of prompts and answers over HTTP.
+const HTTP_TOKENS: u32 = 32;
 
 #[derive(Debug, Serialize)]
 struct Report {
@@ -34,6 +39,21 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     python: Option<PythonFigures>,
     latency_20k_us: LatencyFigure,
+    http: HttpFigures,
+}
+
+/// The HTTP generator with the echo engine behind `ossmark serve`, both on this machine: prompts and answers of 32 tokens,
+/// without streaming. Latencies are means at 1,000 queries a second; `adapter` is that of an engine that answers at once.
+#[derive(Debug, Serialize)]
+struct HttpFigures {
+    offline_requests_per_s: f64,
+    latency_1k_us: HttpLatency,
+}
+
+#[derive(Debug, Serialize)]
+struct HttpLatency {
+    http: f64,
+    adapter: f64,
 }
 
 /// `qps` is the saturated completion rate; `valid` and `held_qps` are of the run at 300,000 offered.
@@ -70,6 +90,7 @@ enum Who {
     Inline,
     PythonWorker,
     PythonInline,
+    Http,
 }
 
 struct Bench<'a> {
@@ -77,6 +98,8 @@ struct Bench<'a> {
     dir: PathBuf,
     /// Tests that logged errors, with the first error.
     errors: Vec<String>,
+    /// The server of the HTTP tests, while it runs.
+    endpoint: Option<String>,
 }
 
 struct Test {
@@ -98,6 +121,7 @@ pub(crate) fn run(args: &BenchLoadgenArgs) -> Result<Outcome> {
         args,
         dir,
         errors: Vec::new(),
+        endpoint: None,
     };
     let server = bench.rate("server-saturated", Who::Adapter, true, SATURATING_QPS)?;
     let python_server = bench.python("server", true, SATURATING_QPS)?;
@@ -105,6 +129,7 @@ pub(crate) fn run(args: &BenchLoadgenArgs) -> Result<Outcome> {
     let latency = bench.latency()?;
     let offline = bench.rate("offline", Who::Adapter, false, OFFLINE_QPS)?;
     let python_offline = bench.python("offline", false, OFFLINE_QPS)?;
+    let http = bench.http()?;
     let report = Report {
         server: ServerFigure {
             qps: server,
@@ -121,6 +146,7 @@ pub(crate) fn run(args: &BenchLoadgenArgs) -> Result<Outcome> {
                 offline_samples_per_s,
             }),
         latency_20k_us: latency,
+        http,
     };
     print(&report, args);
     for error in &bench.errors {
@@ -159,6 +185,32 @@ impl Bench<'_> {
         Ok(LatencyFigure {
             adapter: least(&adapter),
             inline: least(&inline),
+        })
+    }
+
+    /// The same tests with a server in between, in a process of its own.
+    fn http(&mut self) -> Result<HttpFigures> {
+        let server = EchoServer::start()?;
+        self.endpoint = Some(server.url.clone());
+        let offline = self.rate("http-offline", Who::Http, false, HTTP_OFFLINE_QPS)?;
+        let (mut http, mut adapter) = (Vec::new(), Vec::new());
+        for n in 1..=LATENCY_TESTS {
+            let name = |what: &str| format!("http-latency-{what}-{n}");
+            http.push(
+                self.test(&name("http"), Who::Http, true, HTTP_LATENCY_QPS)?
+                    .mean_latency_us,
+            );
+            adapter.push(
+                self.test(&name("adapter"), Who::Adapter, true, HTTP_LATENCY_QPS)?
+                    .mean_latency_us,
+            );
+        }
+        Ok(HttpFigures {
+            offline_requests_per_s: offline,
+            latency_1k_us: HttpLatency {
+                http: least(&http),
+                adapter: least(&adapter),
+            },
         })
     }
 
@@ -207,10 +259,17 @@ impl Bench<'_> {
             "--seconds",
             &self.args.seconds.to_string(),
         ]);
+        let tokens = match who {
+            Who::Http => HTTP_TOKENS,
+            _ => self.args.tokens,
+        };
         command
-            .args(["--tokens", &self.args.tokens.to_string()])
+            .args(["--tokens", &tokens.to_string()])
             .arg("--output")
             .arg(&dir);
+        if let (Who::Http, Some(url)) = (who, &self.endpoint) {
+            command.args(["--endpoint", url]);
+        }
         if matches!(who, Who::Inline | Who::PythonInline) {
             command.arg("--inline");
         }
@@ -295,6 +354,19 @@ fn print(report: &Report, args: &BenchLoadgenArgs) {
         l.adapter - l.inline,
         l.inline,
         l.adapter
+    );
+    println!(
+        "{:<44} {:>14}",
+        "Offline over HTTP, 32 tokens, requests/s",
+        thousands(report.http.offline_requests_per_s)
+    );
+    let l = &report.http.latency_1k_us;
+    println!(
+        "{:<44} {:>14.1} (adapter {:.1}, http {:.1})",
+        "added by HTTP at 1,000 queries/s, us",
+        l.http - l.adapter,
+        l.adapter,
+        l.http
     );
     if let Some(python) = &report.python {
         let row = |name, ours: f64, theirs: f64| {

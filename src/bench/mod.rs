@@ -3,3 +3,4 @@
 pub(crate) mod child;
 pub(crate) mod device;
 pub(crate) mod loadgen;
+mod server;

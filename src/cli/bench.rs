@@ -140,4 +140,7 @@ pub(crate) struct BenchChildArgs {
     /// Answer inside IssueQuery, without the adapter.
     #[arg(long)]
     pub(crate) inline: bool,
+    /// Answers from this server over HTTP.
+    #[arg(long)]
+    pub(crate) endpoint: Option<String>,
 }
