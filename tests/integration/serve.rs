@@ -11,13 +11,13 @@ use crate::common::{binary, finish, repository};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-struct Server {
+pub(crate) struct Server {
     child: Child,
     address: String,
 }
 
 impl Server {
-    fn start(args: &[&str]) -> Self {
+    pub(crate) fn start(args: &[&str]) -> Self {
         let mut child = Command::new(binary())
             .args(["serve", "--port", "0"])
             .args(args)
@@ -37,6 +37,10 @@ impl Server {
             .unwrap_or_else(|| panic!("unexpected line {line:?}"))
             .to_owned();
         Self { child, address }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     fn connect(&self) -> TcpStream {
