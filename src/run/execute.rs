@@ -238,7 +238,7 @@ fn run_plan_json(plan: &RunPlan, description: &Description) -> Value {
     };
     let on_gpu = match &plan.engine {
         EnginePlan::Model { devices, .. } => devices.iter().any(|d| matches!(d, Device::Cuda(_))),
-        EnginePlan::Echo(_) => false,
+        EnginePlan::Echo(_) | EnginePlan::Http { .. } => false,
     };
     json!({
         "ossmark": provenance::provenance(on_gpu),
