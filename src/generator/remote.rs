@@ -12,6 +12,15 @@ use serde_json::{Value, json};
 use super::{Closed, Generator};
 use crate::cli::{ApiArg, HttpArgs, StreamArg};
 
+/// What a server does not show to whoever asks it; in a submission, the submitter's to show.
+pub(crate) const NOT_SEEN_FROM_HERE: [&str; 5] = [
+    "weights",
+    "numerics",
+    "random generator",
+    "stop tokens",
+    "prefix caching",
+];
+
 /// Where the key is when no file is named.
 const KEY_VARIABLE: &str = "OSSMARK_API_KEY";
 
@@ -105,7 +114,7 @@ impl Generator for Http {
             "retries": settings.retries,
             "stream": settings.stream,
             "with_key": settings.api_key.is_some(),
-            "not_seen_from_here": ["stop tokens", "random generator", "numerics", "prefix caching", "weights"],
+            "not_seen_from_here": NOT_SEEN_FROM_HERE,
         })
     }
 

@@ -16,6 +16,8 @@ use crate::cli::ModeArg;
 use crate::exit::Outcome;
 use crate::faults::{FaultKind, Faults};
 use crate::generator::Generator;
+use crate::generator::choice::EnginePlan;
+use crate::generator::remote::NOT_SEEN_FROM_HERE;
 use crate::logs;
 use crate::metrics::{Latencies, Progress};
 use crate::output;
@@ -84,6 +86,9 @@ impl Finish {
 
     fn publish(&self, verdict: &Verdict) -> Outcome {
         print(verdict);
+        if let EnginePlan::Http { .. } = self.plan.engine {
+            println!("  not seen from here: {}", NOT_SEEN_FROM_HERE.join(", "));
+        }
         let mut outcome = match verdict.verdict {
             Validity::Valid => Outcome::Good,
             Validity::Invalid => Outcome::NotGood,

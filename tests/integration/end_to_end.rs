@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ossmark_dataset::Table;
 
-use crate::common::{Bench, SHORT_CONF, answers, binary, finish, repository};
+use crate::common::{ANY_SPEED, Bench, SHORT_CONF, answers, binary, finish, repository};
 use crate::serve::Server;
 
 const LIMIT: Duration = Duration::from_secs(240);
@@ -46,7 +46,7 @@ fn over_http(bench: &Bench, url: &str, scenario: &str, mode: &str, args: &[&str]
 fn runs_against_serve_are_valid_in_both_apis() {
     let server = demo_server();
     // 704 Server queries: with fewer than 459 LoadGen's early stopping cannot be satisfied.
-    let conf = SHORT_CONF.replace("500", "60");
+    let conf = SHORT_CONF.replace("500", "60") + ANY_SPEED;
     for (scenario, api) in [
         ("offline", "openai"),
         ("offline", "sglang"),

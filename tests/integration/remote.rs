@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::{Bench, finish, repository};
+use crate::common::{ANY_SPEED, Bench, SHORT_CONF, finish, repository};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -154,7 +154,7 @@ fn servers_are_driven_in_every_scenario() {
         ("server", "performance"),
         ("interactive", "accuracy"),
     ] {
-        let bench = Bench::new();
+        let bench = Bench::with_conf(&(SHORT_CONF.to_owned() + ANY_SPEED));
         let done = finish(run(&bench, &server.url, scenario, mode), LIMIT);
         assert_eq!(
             done.code(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::common::{Bench, SHORT_CONF, finish};
+use crate::common::{ANY_SPEED, Bench, SHORT_CONF, finish};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -70,9 +70,7 @@ fn equal_issue_pads_server_queries_to_whole_permutations() {
 #[test]
 fn the_demo_checkpoint_runs_through_loadgen_on_the_cpu() {
     // 704 Server queries: with fewer than 459 LoadGen's early stopping cannot be satisfied.
-    let mut conf = SHORT_CONF.replace("500", "100");
-    // How fast this machine is, and what else it does, is not what is tested.
-    conf += "gpt-oss-120b.Server.ttft_latency = 60000\ngpt-oss-120b.Server.tpot_latency = 60000\n";
+    let conf = SHORT_CONF.replace("500", "100") + ANY_SPEED;
     for (scenario, engines) in [("offline", 1), ("server", 1), ("offline", 2)] {
         let bench = Bench::with_conf(&conf);
         let dp = engines.to_string();
