@@ -2,6 +2,7 @@
 
 mod audit;
 mod bench;
+mod dataset;
 mod engine;
 mod http;
 mod infer;
@@ -15,6 +16,7 @@ pub(crate) use audit::{AuditArgs, AuditCommand, AuditTest07Args, AuditTest09Args
 pub(crate) use bench::{
     BenchChildArgs, BenchCommand, BenchEngineArgs, BenchKernelsArgs, BenchLoadgenArgs,
 };
+pub(crate) use dataset::{DatasetCommand, DatasetInspectArgs, DatasetPrepareArgs};
 pub(crate) use engine::{DtypeArg, EchoArgs, EngineArg, EngineArgs};
 pub(crate) use http::{ApiArg, HttpArgs, StreamArg};
 pub(crate) use infer::InferArgs;
@@ -72,9 +74,7 @@ pub(crate) enum Command {
     ///
     /// Example: ossmark serve --model gpt-oss-120b/ --dp 8 --port 30000
     Serve(Box<ServeArgs>),
-    /// What a data set holds: rows, token counts, fingerprints.
-    ///
-    /// Example: ossmark dataset inspect --dataset perf.parquet
+    /// Data sets: made from their publishers' files, or looked at.
     Dataset {
         #[command(subcommand)]
         command: DatasetCommand,
@@ -106,19 +106,6 @@ pub(crate) enum Command {
     Confine {
         /// What the scorer asks for, as JSON.
         spec: String,
-    },
-}
-
-#[derive(Subcommand, Debug)]
-pub(crate) enum DatasetCommand {
-    /// Row count, columns, token statistics and fingerprints of a parquet file.
-    Inspect {
-        /// The parquet file.
-        #[arg(long)]
-        dataset: PathBuf,
-        /// Write the result as JSON.
-        #[arg(long)]
-        json: Option<PathBuf>,
     },
 }
 
@@ -201,6 +188,9 @@ pub(crate) struct RunArgs {
     /// Parquet file with the tokenised prompts.
     #[arg(long, value_name = "FILE")]
     pub(crate) dataset: Option<PathBuf>,
+    /// Run also when --dataset is the benchmark's file for another kind of run.
+    #[arg(long)]
+    pub(crate) any_dataset: bool,
     /// Where logs, run_plan.json and verdict.json go.
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,

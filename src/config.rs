@@ -62,6 +62,7 @@ pub(crate) fn merge(args: RunArgs) -> Result<RunArgs> {
         api_key_file,
         ca_file
     );
+    merged.any_dataset |= args.any_dataset;
     macro_rules! over_echo {
         ($($name:ident),* $(,)?) => { $(if args.echo.$name.is_some() { merged.echo.$name = args.echo.$name; })* };
     }

@@ -43,8 +43,11 @@ fn main() -> ExitCode {
         Command::Infer(args) => commands::infer::infer(&args),
         Command::Score(args) => commands::score::score(&args),
         Command::Dataset {
-            command: DatasetCommand::Inspect { dataset, json },
-        } => commands::dataset::inspect(&dataset, json.as_deref()),
+            command: DatasetCommand::Prepare(args),
+        } => commands::prepare::dataset(&args),
+        Command::Dataset {
+            command: DatasetCommand::Inspect(args),
+        } => commands::dataset::inspect(&args),
         Command::Bench {
             command: BenchCommand::Kernels(args),
         } => bench::device::kernels(&args),

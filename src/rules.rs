@@ -3,10 +3,12 @@
 //! Owns the facts of a run; the comparison is in [`check`]. Does not own the rules (`crates/rules` reads them), nor whether the run was valid: a run with deviations may be valid, it only may not be submitted. Pure; any thread.
 
 mod check;
+mod dataset;
 
 use std::collections::BTreeMap;
 
 pub(crate) use check::deviations;
+pub(crate) use dataset::OfficialFile;
 pub(crate) use ossmark_rules::{
     ModeName, ModelFacts, RoundRules, Rules, ScenarioName, Sourced, rules,
 };

@@ -1,30 +1,27 @@
-//! `ossmark dataset inspect`: what a data set holds and whether it suits a mode.
-
-use std::path::Path;
+//! `ossmark dataset inspect`: what a data set holds, which of the benchmark's files it is and which runs it suits.
 
 use anyhow::Result;
-use ossmark_dataset::Dataset;
+use ossmark_dataset::{Dataset, histogram};
 use serde_json::json;
 
+use crate::cli::DatasetInspectArgs;
 use crate::exit::Outcome;
 use crate::output;
-use crate::rules::rules;
+use crate::rules::OfficialFile;
 
-pub(crate) fn inspect(file: &Path, json_file: Option<&Path>) -> Result<Outcome> {
+const BARS: usize = 10;
+const BAR_WIDTH: usize = 40;
+
+pub(crate) fn inspect(args: &DatasetInspectArgs) -> Result<Outcome> {
+    let (file, json_file) = (&args.dataset, args.json.as_deref());
     if let Some(json_file) = json_file {
         output::claim_file(json_file, false)?;
     }
     let dataset = Dataset::open(file)?;
     let stats = dataset.stats();
-    let rows = dataset.len() as u64;
-    let suits: Vec<&str> = [
-        ("performance", rules().performance.dataset_rows.value),
-        ("accuracy", rules().accuracy.dataset_rows.value),
-    ]
-    .into_iter()
-    .filter(|(_, wanted)| *wanted == rows)
-    .map(|(mode, _)| mode)
-    .collect();
+    let rows = dataset.len();
+    let official = OfficialFile::of(&dataset);
+    let suits = official.map_or(&[][..], OfficialFile::suits);
     println!("{}", file.display());
     println!("  rows            {rows}");
     println!(
@@ -44,22 +41,42 @@ pub(crate) fn inspect(file: &Path, json_file: Option<&Path>) -> Result<Outcome> 
     for (name, rows) in dataset.rows_by_name() {
         println!("  {name:<15} {rows} rows");
     }
-    match suits.as_slice() {
-        [] => println!(
-            "  by its row count it is neither the official performance nor the official accuracy set"
+    let bars = histogram(&dataset.prompts, BARS);
+    let most = bars.iter().map(|bar| bar.prompts).max().unwrap_or(1);
+    println!("  prompts by length in tokens");
+    for bar in &bars {
+        println!(
+            "  {:>6}-{:<6}   {:>6} {}",
+            bar.from,
+            bar.to,
+            bar.prompts,
+            "#".repeat((bar.prompts * BAR_WIDTH).div_ceil(most))
+        );
+    }
+    match official {
+        Some(official) => println!(
+            "  by rows and names it is the benchmark's {} file; it suits {}",
+            official.name(),
+            suits.join(", ")
         ),
-        modes => println!(
-            "  has the row count of the official {} set",
-            modes.join(" and ")
-        ),
+        None => {
+            let rows: Vec<String> = OfficialFile::ALL
+                .map(|file| format!("{} {}", file.name(), file.rows()))
+                .into();
+            println!(
+                "  it is none of the benchmark's files ({} rows); any run with it has test settings",
+                rows.join(", ")
+            );
+        }
     }
     if let Some(json_file) = json_file {
         let result = json!({
             "path": file, "rows": rows, "token_column": dataset.token_column, "file_sha256": dataset.file_sha256,
-            "content_sha256": dataset.content_sha256, "datasets": dataset.rows_by_name(), "suits": suits,
+            "content_sha256": dataset.content_sha256, "datasets": dataset.rows_by_name(), "official_file": official, "suits": suits,
             "text_columns": dataset.text.keys().collect::<Vec<_>>(),
             "prompt_tokens": { "min": stats.min, "mean": stats.mean, "p50": stats.p50, "p99": stats.p99, "max": stats.max,
                 "total": stats.total },
+            "histogram": bars.iter().map(|bar| json!({ "from": bar.from, "to": bar.to, "prompts": bar.prompts })).collect::<Vec<_>>(),
         });
         output::write_json(json_file, &result)?;
     }

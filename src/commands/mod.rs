@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod generate;
 pub(crate) mod infer;
+pub(crate) mod prepare;
 pub(crate) mod score;
 pub(crate) mod serve;
 pub(crate) mod submission;

@@ -14,7 +14,7 @@ use ossmark_loadgen::{Mode, Model, RequestedSettings, Scenario, Settings};
 use crate::cli::{DtypeArg, EngineArg, EngineArgs, ModeArg, RunArgs, ScenarioArg, StreamArg};
 use crate::generator::choice::EnginePlan;
 use crate::generator::drill::Drill;
-use crate::rules::{ModeName, ScenarioName, rules};
+use crate::rules::{Audit, ModeName, OfficialFile, ScenarioName, rules};
 use crate::sut::RequestTemplate;
 use crate::user_conf::{self, Kind};
 
@@ -60,6 +60,9 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
     let requested = loadgen.requested()?;
     let echo = args.engine == Some(EngineArg::Echo);
     let dataset = args.dataset.as_deref().map(Dataset::open).transpose()?;
+    if let Some(dataset) = &dataset {
+        check_dataset(&args, dataset, mode)?;
+    }
     let prompts = prompts(&args, echo, dataset.as_ref(), &requested)?;
     loadgen.check(prompts.len() as u64, prompts.len() as u64)?;
     let max_new_tokens = args
@@ -174,6 +177,31 @@ fn check_configuration_files(args: &RunArgs) -> Result<()> {
                 eprintln!("ossmark: warning: {warning}");
             }
         }
+    }
+    Ok(())
+}
+
+/// Only a file that is known to be for another kind of run is refused: that is a mistake, found out after hours. Any other makes the
+/// run one with test settings (`rules`).
+fn check_dataset(args: &RunArgs, dataset: &Dataset, mode: ModeArg) -> Result<()> {
+    let audit = args
+        .audit_config
+        .as_ref()
+        .map(|file| Audit::of(&std::fs::read_to_string(file).unwrap_or_default()));
+    let wanted = OfficialFile::wanted(mode_name(mode), audit);
+    if let (Some(found), Some(wanted)) = (OfficialFile::of(dataset), wanted)
+        && found != wanted
+        && !args.any_dataset
+    {
+        bail!(
+            "--dataset {}: this is the benchmark's {} file ({} rows), and this run is made with its {} file ({} rows); give that one, \
+             or --any-dataset for a run with test settings",
+            dataset.path.display(),
+            found.name(),
+            found.rows(),
+            wanted.name(),
+            wanted.rows()
+        );
     }
     Ok(())
 }

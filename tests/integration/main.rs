@@ -3,6 +3,7 @@
 mod accuracy_log;
 mod bad_input;
 mod common;
+mod dataset;
 mod end_to_end;
 mod faults;
 mod generate;

@@ -23,7 +23,7 @@ pub use dataset::{Dataset, TEXT_COLUMNS, TOKEN_COLUMNS};
 pub use error::Error;
 pub use fingerprint::{content_sha256, file_sha256};
 pub use frame::Frame;
-pub use stats::TokenStats;
+pub use stats::{Bar, TokenStats, histogram};
 pub use table::Table;
 pub use text::TextColumn;
 

@@ -40,9 +40,56 @@ impl TokenStats {
     }
 }
 
+/// How many prompts have lengths in a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bar {
+    /// The shortest length that counts.
+    pub from: usize,
+    /// The longest length that counts.
+    pub to: usize,
+    /// The prompts.
+    pub prompts: usize,
+}
+
+/// At most `bars` ranges of the same width that together hold every prompt once, from the shortest to the longest.
+pub fn histogram(prompts: &[Arc<[u32]>], bars: usize) -> Vec<Bar> {
+    let lengths = || prompts.iter().map(|p| p.len());
+    let (Some(min), Some(max)) = (lengths().min(), lengths().max()) else {
+        return Vec::new();
+    };
+    let width = (max - min + 1).div_ceil(bars.max(1));
+    let mut found: Vec<Bar> = (min..=max)
+        .step_by(width)
+        .map(|from| Bar {
+            from,
+            to: (from + width - 1).min(max),
+            prompts: 0,
+        })
+        .collect();
+    for length in lengths() {
+        found[(length - min) / width].prompts += 1;
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_histogram_holds_every_prompt_once() {
+        let of = |lengths: &[usize], bars| {
+            let prompts: Vec<Arc<[u32]>> = lengths.iter().map(|&n| vec![0; n].into()).collect();
+            let bars = histogram(&prompts, bars);
+            bars.iter()
+                .map(|bar| (bar.from, bar.to, bar.prompts))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of(&[5, 5, 5], 10), [(5, 5, 3)]);
+        assert_eq!(of(&[1, 2, 10], 3), [(1, 4, 2), (5, 8, 0), (9, 10, 1)]);
+        assert_eq!(of(&[1, 100], 10).len(), 10);
+        assert_eq!(of(&[], 10), []);
+    }
 
     #[test]
     fn percentiles_are_nearest_rank() {
