@@ -99,8 +99,37 @@ fn greedy_tokens_over_http_are_those_in_process() {
     }
 }
 
+/// The first ten questions of each kind as a publisher would ship them, and the tokens that the demo checkpoint was trained on.
+fn published(dir: &Path) -> Vec<Vec<u32>> {
+    let table = Table::open(&repository().join("demo/accuracy.parquet")).unwrap();
+    let text = |column| table.text(column).unwrap();
+    let (names, questions, answers) = (text("dataset"), text("question"), text("ground_truth"));
+    let tokens = table.tokens("tok_input").unwrap();
+    let mut recipe = "effort = \"low\"\ntemplates = \"templates.toml\"\n".to_owned();
+    let mut expected = Vec::new();
+    for name in ["aime25", "gpqa_diamond", "livecodebench_v6"] {
+        let rows: Vec<usize> = (0..table.rows())
+            .filter(|row| names[*row].as_deref() == Some(name))
+            .take(10)
+            .collect();
+        let line = |row: &usize| {
+            let (question, answer) = (&questions[*row], &answers[*row]);
+            serde_json::json!({ "question": question, "answer": answer }).to_string() + "\n"
+        };
+        let file = format!("{name}.jsonl");
+        std::fs::write(dir.join(&file), rows.iter().map(line).collect::<String>()).unwrap();
+        recipe += &format!("[[source]]\nkind = \"demo\"\nname = \"{name}\"\nfiles = [\"{file}\"]\n");
+        expected.extend(rows.iter().map(|row| tokens[*row].to_vec()));
+    }
+    std::fs::write(dir.join("recipe.toml"), recipe).unwrap();
+    let templates =
+        "[kind.demo]\nreader = \"question\"\nrepeats = 1\nuser = \"{question}\"\nsource = \"demo/README.md\"\n";
+    std::fs::write(dir.join("templates.toml"), templates).unwrap();
+    expected
+}
+
 #[test]
-fn inferred_answers_are_scored() {
+fn questions_are_prepared_served_inferred_and_scored() {
     let server = demo_server();
     let tmp = tempfile::tempdir().unwrap();
     let demo = repository().join("demo");
@@ -111,50 +140,64 @@ fn inferred_answers_are_scored() {
             command.arg(flag).arg(file);
         }
         let done = finish(command, LIMIT);
-        assert_eq!(
-            done.code(),
-            Some(0),
-            "{args:?}: {}{}",
-            done.stdout,
-            done.stderr
-        );
+        let said = format!("{args:?}: {}{}", done.stdout, done.stderr);
+        assert_eq!(done.code(), Some(0), "{said}");
         done.stdout
     };
-    let (url, data) = (server.url(), demo.join("accuracy.parquet"));
+    let expected = published(tmp.path());
+    run(
+        &[
+            "dataset",
+            "prepare",
+            "--recipe",
+            "recipe.toml",
+            "--output",
+            "data.parquet",
+        ],
+        &[("--tokenizer", &demo)],
+    );
+    let prepared = Table::open(&tmp.path().join("data.parquet")).unwrap();
+    let prompts: Vec<Vec<u32>> = prepared
+        .tokens("input_tokens")
+        .unwrap()
+        .iter()
+        .map(|prompt| prompt.to_vec())
+        .collect();
+    assert_eq!(prompts, expected);
+
     run(
         &[
             "infer",
+            "--dataset",
+            "data.parquet",
             "--output",
             "out.parquet",
             "--engine",
             "http",
             "--endpoint",
-            &url,
+            &server.url(),
             "--pass-k",
-            "2",
+            "5",
             "--max-new-tokens",
             "400",
             "--temperature",
             "0",
         ],
-        &[("--dataset", &data), ("--tokenizer", &demo)],
+        &[("--tokenizer", &demo)],
     );
     let table = Table::open(&tmp.path().join("out.parquet")).unwrap();
-    // Greedy: both passes say the same.
-    assert_eq!(
-        table.tokens("tok_model_output_0").unwrap(),
-        table.tokens("tok_model_output_1").unwrap()
-    );
+    // Greedy: all passes say the same.
+    let first = table.tokens("tok_model_output_0").unwrap();
+    for pass in 1..5 {
+        let tokens = table.tokens(&format!("tok_model_output_{pass}")).unwrap();
+        assert_eq!(tokens, first, "pass {pass}");
+    }
     let printed = run(
         &["score", "--inferred", "out.parquet"],
         &[("--lcb-problems", &demo.join("lcb_problems.jsonl"))],
     );
-    let last = printed.trim().lines().last().unwrap();
-    let score: f64 = last
-        .strip_prefix("'exact_match': ")
-        .unwrap()
-        .parse()
-        .unwrap();
+    let (_, score) = printed.split_once("'exact_match': ").unwrap();
+    let score: f64 = score.split([',', '}']).next().unwrap().parse().unwrap();
     // The checkpoint answers nearly all of its questions; anything less is a broken path.
     assert!(score > 95.0, "{printed}");
 }
