@@ -58,6 +58,9 @@ pub(crate) struct DatasetPrepareArgs {
     /// Move earlier output files aside instead of refusing.
     #[arg(long)]
     pub(crate) force: bool,
+    /// Write the manifest here too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -79,6 +79,9 @@ pub(crate) fn dataset(args: &DatasetPrepareArgs) -> Result<Outcome> {
         let _ = std::fs::remove_file(&manifest_file);
         return Err(error);
     }
+    if let Some(file) = &args.json {
+        output::write_json(file, &manifest)?;
+    }
     print(&args.output, &manifest);
     Ok(Outcome::Good)
 }

@@ -58,8 +58,12 @@ fn a_prepared_file_is_the_same_for_any_workers_and_can_be_run() {
     for workers in ["1", "8"] {
         fs::create_dir(dir.join(workers)).unwrap();
         let output = dir.join(workers).join("data.parquet");
-        let done = prepare(&recipe, &output, &["--workers", workers]);
+        let json = dir.join("prepared.json");
+        let json_at = json.to_str().unwrap();
+        let done = prepare(&recipe, &output, &["--workers", workers, "--json", json_at]);
         assert_eq!(done.code(), Some(0), "{}", done.stderr);
+        let manifest = output.with_extension("manifest.json");
+        assert_eq!(read_json(&json), read_json(&manifest));
         assert!(
             done.stdout
                 .contains("effort high, date 2025-09-30, seed 42"),
