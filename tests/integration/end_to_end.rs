@@ -118,12 +118,12 @@ fn published(dir: &Path) -> Vec<Vec<u32>> {
         };
         let file = format!("{name}.jsonl");
         std::fs::write(dir.join(&file), rows.iter().map(line).collect::<String>()).unwrap();
-        recipe += &format!("[[source]]\nkind = \"demo\"\nname = \"{name}\"\nfiles = [\"{file}\"]\n");
+        recipe +=
+            &format!("[[source]]\nkind = \"demo\"\nname = \"{name}\"\nfiles = [\"{file}\"]\n");
         expected.extend(rows.iter().map(|row| tokens[*row].to_vec()));
     }
     std::fs::write(dir.join("recipe.toml"), recipe).unwrap();
-    let templates =
-        "[kind.demo]\nreader = \"question\"\nrepeats = 1\nuser = \"{question}\"\nsource = \"demo/README.md\"\n";
+    let templates = "[kind.demo]\nreader = \"question\"\nrepeats = 1\nuser = \"{question}\"\nsource = \"demo/README.md\"\n";
     std::fs::write(dir.join("templates.toml"), templates).unwrap();
     expected
 }
