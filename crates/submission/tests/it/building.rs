@@ -238,6 +238,12 @@ fn a_rehearsal_is_stamped_and_that_is_all() {
         "{:#?}",
         found.findings
     );
+    // Each of the two stamps is found: one file may be replaced by hand.
+    for (file, stamps) in [("/systems/", 1), ("/README.md", 3)] {
+        let at_file = |path: &str| path.contains(file);
+        let n = found.findings.iter().filter(|f| at_file(&f.path)).count();
+        assert_eq!(n, stamps, "{file}: {:#?}", found.findings);
+    }
 }
 
 #[test]
