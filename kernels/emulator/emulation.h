@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "asynchronous.h"
+
 #define __global__
 #define __device__
 #define __forceinline__ inline
@@ -35,6 +37,8 @@ void warp_barrier();
 // Gives each lane's `words` words of the calling warp: lane l's are at `[l * 16]`. Valid until the next but one exchange.
 const uint32_t* warp_exchange(const uint32_t* mine, int words);
 uint32_t lane();
+// Of the block.
+uint32_t thread_number();
 }  // namespace emulator
 
 extern Index3 blockIdx, blockDim, gridDim;
@@ -72,6 +76,20 @@ static inline T __shfl_xor_sync(uint32_t, T v, uint32_t mask) {
     return emulated_shuffle(v, emulator::lane() ^ mask);
 }
 
+// Lanes with the same value. All lanes call it.
+static inline uint32_t __match_any_sync(uint32_t, uint32_t v) {
+    const uint32_t* all = emulator::warp_exchange(&v, 1);
+    uint32_t same = 0;
+    for (uint32_t l = 0; l < 32; ++l) same |= (uint32_t)(all[l * 16] == v) << l;
+    return same;
+}
+static inline uint32_t __popc(uint32_t v) { return (uint32_t)__builtin_popcount(v); }
+
+static inline uint32_t atomicAdd(uint32_t* p, uint32_t v) {
+    uint32_t old = *p;
+    *p += v;
+    return old;
+}
 static inline uint32_t atomicMin(uint32_t* p, uint32_t v) {
     uint32_t old = *p;
     if (v < old) *p = v;

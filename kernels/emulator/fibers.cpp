@@ -44,6 +44,7 @@ static uint64_t order_state = 1;
 
 Index3& thread_index() { return current->thread; }
 uint32_t lane() { return current->lane; }
+uint32_t thread_number() { return current->warp * 32 + current->lane; }
 unsigned char* dynamic_shared() {
     uintptr_t at = ((uintptr_t)shared_memory.data() + 1023) / 1024 * 1024;
     return (unsigned char*)at;
@@ -87,6 +88,7 @@ const uint32_t* warp_exchange(const uint32_t* mine, int words) {
 
 static void enter() {
     (*body)();
+    background_end_thread();
     Fiber* f = current;
     f->done = true;
     Warp& w = warps[f->warp];
@@ -126,6 +128,7 @@ static void run_block(uint32_t threads) {
         f.context.uc_link = nullptr;
         makecontext(&f.context, enter, 0);
     }
+    background_begin(threads, shared_memory.size() - 1024);
     uint32_t n_warps = (threads + 31) / 32;
     order_state = order_state * 6364136223846793005u + 1442695040888963407u;
     uint32_t first_warp = (order_state >> 33) % n_warps, flip = (order_state >> 20) & 31;

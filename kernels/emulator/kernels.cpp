@@ -7,8 +7,11 @@
 #include "../embed.cu"
 #include "../experts_down.cu"
 #include "../experts_down_thin.cu"
+#include "../experts_down_wide.cu"
+#include "../experts_pack.cu"
 #include "../experts_up.cu"
 #include "../experts_up_thin.cu"
+#include "../experts_up_wide.cu"
 #include "../gather_rows.cu"
 #include "../kv_write.cu"
 #include "../linear.cu"
@@ -42,8 +45,11 @@ const std::vector<Kernel>& kernels() {
         TAKE(embed),
         TAKE(experts_down),
         TAKE(experts_down_thin),
+        TAKE(experts_down_wide),
+        TAKE(experts_pack),
         TAKE(experts_up),
         TAKE(experts_up_thin),
+        TAKE(experts_up_wide),
         TAKE(gather_rows),
         TAKE(kv_write),
         TAKE(linear),

@@ -5,7 +5,7 @@
 #ifdef OSSMARK_EMULATED
 #include "emulator/emulation.h"
 #else
-#define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
+#define DYNAMIC_SHARED(name) extern __shared__ __align__(1024) unsigned char name[]
 #endif
 
 typedef unsigned char u8;

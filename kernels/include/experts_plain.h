@@ -22,8 +22,7 @@ DEVICE void plain_product(const ExpertsArgs& a, Tile tile, u32 first_out, X x_of
                 float v = 0.0f;
                 if (out < a.outs) {
                     u64 at = ((u64)tile.expert * a.outs + out) * groups + g;
-                    u32 byte = a.blocks[at * 16 + lane / 2];
-                    v = mxfp4_value(lane % 2 ? byte >> 4 : byte & 15u) * mxfp4_power(a.scales[at]);
+                    v = mxfp4_value(mxfp4_nibble(a.blocks + at * 16, lane)) * mxfp4_power(a.scales[at]);
                 }
                 s.w[i - 16][lane] = v;
             }

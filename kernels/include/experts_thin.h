@@ -1,33 +1,14 @@
 // The experts' product for few places: bandwidth-bound, each weight read once, straight into the tensor cores' registers.
 //
 // A block takes 64 rows of an expert's matrix and a tile of at most 16 places. Its 8 warps cut the columns among them; a
-// lane loads whole MXFP4 groups (16 bytes, one scale), so that no other layout than the shipped one is needed: with
-// g = lane / 4 and t = lane % 4 it takes group 4 q + t of rows g and g + 8 of four 16-row strips, and, for B, the same 32
-// columns of place g. Nibbles i and i + 4 of a word make a pair, since they become bf16 by the same shifts; B's halves
-// are paired alike.
-//
-// A nibble's three low bits, moved to the lowest exponent and the highest mantissa bit of a bf16, are its value times
-// 2^-126, zero and 0.5 (a subnormal) included; one multiplication by 2^(scale - 1) makes it exact. That needs scales of at
-// most 128; the host sends matrices with larger ones to the plain kernel.
+// lane loads whole MXFP4 groups (16 bytes, one scale): with g = lane / 4 and t = lane % 4 it takes group 4 q + t of rows g
+// and g + 8 of four 16-row strips, and, for B, the same 32 columns of place g. Scales of at most 128; the host sends matrices with larger ones to the plain kernel.
 #pragma once
 #include "experts.h"
 #include "mma.h"
 
 const u32 THIN_ROWS = 64;
 const u32 THIN_WARPS = 8;
-
-// 2^(scale - 1) twice.
-DEVICE u32 thin_scale(u32 scale) {
-    u32 bits = (scale + 126u) << 7;
-    return bits | bits << 16;
-}
-
-// Nibbles i and i + 4 of a word, as bf16 times 2^-126. Shifts are compile-time constants.
-template <int I>
-DEVICE u32 thin_pair(u32 word) {
-    u32 sign = word << (12 - 4 * I), value = I == 0 ? word << 6 : I == 1 ? word << 2 : I == 2 ? word >> 2 : word >> 6;
-    return (sign & 0x80008000u) | (value & 0x01c001c0u);
-}
 
 template <int PLACES8>
 struct ThinSums {
@@ -76,30 +57,30 @@ DEVICE void thin_product(const ExpertsArgs& a, u32 expert, Row row_of, X x_of, T
             // Both in one word: registers are what this kernel is short of.
             w[s].scales = inside ? scales[low] | (u32)scales[high] << 16 : 0u;
         }
+        u32 by[4][2];
 #pragma unroll
-        for (int j = 0; j < 4; ++j) {
-            // Columns 8 j .. 8 j + 7 of the group, paired as the nibbles are: (0, 4), (1, 5), (2, 6), (3, 7).
-            u32 b[PLACES8][4];
+        for (int s = 0; s < 4; ++s) {
+            by[s][0] = mxfp4_scale(w[s].scales & 0xffu);
+            by[s][1] = mxfp4_scale(w[s].scales >> 16);
+        }
 #pragma unroll
-            for (int p = 0; p < PLACES8; ++p) {
-                Vec16 v = inside && x[p] ? load16(x[p] + group * 32 + 8 * j) : nothing;
-                b[p][0] = low_halves(v.w[0], v.w[2]);
-                b[p][1] = high_halves(v.w[0], v.w[2]);
-                b[p][2] = low_halves(v.w[1], v.w[3]);
-                b[p][3] = high_halves(v.w[1], v.w[3]);
-            }
+        for (int i = 0; i < 4; ++i) {
+            // Columns 8 i .. 8 i + 7 of the group: a pair from each word.
+            Vec16 b[PLACES8];
+#pragma unroll
+            for (int p = 0; p < PLACES8; ++p) b[p] = inside && x[p] ? load16(x[p] + group * 32 + 8 * i) : nothing;
 #pragma unroll
             for (int s = 0; s < 4; ++s) {
-                u32 low = w[s].low.w[j], high = w[s].high.w[j];
-                u32 by_low = thin_scale(w[s].scales & 0xffu), by_high = thin_scale(w[s].scales >> 16);
-                u32 a0 = multiply2(thin_pair<0>(low), by_low), a1 = multiply2(thin_pair<0>(high), by_high);
-                u32 a2 = multiply2(thin_pair<1>(low), by_low), a3 = multiply2(thin_pair<1>(high), by_high);
-                u32 a4 = multiply2(thin_pair<2>(low), by_low), a5 = multiply2(thin_pair<2>(high), by_high);
-                u32 a6 = multiply2(thin_pair<3>(low), by_low), a7 = multiply2(thin_pair<3>(high), by_high);
+                u32 low[4], high[4];
+#pragma unroll
+                for (int j = 0; j < 4; ++j) {
+                    low[j] = multiply2(mxfp4_pair(w[s].low.w[j], i), by[s][0]);
+                    high[j] = multiply2(mxfp4_pair(w[s].high.w[j], i), by[s][1]);
+                }
 #pragma unroll
                 for (int p = 0; p < PLACES8; ++p) {
-                    mma_bf16(sums.c[s][p], a0, a1, a2, a3, b[p][0], b[p][1]);
-                    mma_bf16(sums.c[s][p], a4, a5, a6, a7, b[p][2], b[p][3]);
+                    mma_bf16(sums.c[s][p], low[0], high[0], low[1], high[1], b[p].w[0], b[p].w[1]);
+                    mma_bf16(sums.c[s][p], low[2], high[2], low[3], high[3], b[p].w[2], b[p].w[3]);
                 }
             }
         }

@@ -15,8 +15,11 @@ mod device;
 mod embed;
 mod experts_down;
 mod experts_down_thin;
+mod experts_down_wide;
+mod experts_pack;
 mod experts_up;
 mod experts_up_thin;
+mod experts_up_wide;
 mod gather_rows;
 mod images;
 mod kv_write;
@@ -25,6 +28,7 @@ mod linear_thin;
 mod load;
 mod measure;
 mod pool;
+mod regime;
 mod rmsnorm;
 mod rope;
 mod route;
@@ -41,6 +45,7 @@ pub use self::device::{DeviceInfo, Memory, cuda_devices};
 pub use self::load::{CudaSettings, load_cuda, load_cuda_synthetic};
 pub use self::measure::{MeasureSettings, Timing, measure};
 use self::pool::Pool;
+use self::regime::Regime;
 pub use self::route::CudaRouting;
 use self::step::Step;
 use self::synthetic::Numbers;
@@ -63,6 +68,8 @@ pub struct CudaOps {
     partials: Memory,
     config: ModelConfig,
     plain: bool,
+    /// Whether all experts' matrices so far are for the thin and wide kernels' decoding.
+    moderate_scales: bool,
     device: Device,
 }
 
@@ -102,6 +109,7 @@ impl CudaOps {
             partials: attention_packed::partials(&device, config)?,
             config: config.clone(),
             plain: false,
+            moderate_scales: true,
             device,
         })
     }
@@ -160,6 +168,18 @@ impl CudaOps {
         self.planned.as_ref().map_or(0, |p| p.step.rows)
     }
 
+    /// The kernels for the experts of a step of this many rows, by shape alone: all layers have one.
+    fn experts_regime(&self, rows: usize, routing: &CudaRouting) -> Regime {
+        if self.plain {
+            return Regime::Plain;
+        }
+        let (c, d) = (&self.config, &self.device);
+        let wide = self.moderate_scales
+            && experts_up_wide::takes(d, 2 * c.intermediate, c.hidden)
+            && experts_up_wide::takes(d, c.hidden, c.intermediate);
+        regime::experts(rows, routing, wide)
+    }
+
     fn matrices(
         &mut self,
         packed: &PackedTensor,
@@ -186,7 +206,9 @@ impl CudaOps {
             self.uploader.copy(d, packed.blocks(), &m.blocks, 0)?;
             self.uploader.copy(d, packed.scales(), &m.scales, 0)?;
         }
+        experts_pack::experts_pack(d, &m.blocks, groups).map_err(weights::load_failed)?;
         self.uploader.bf16(d, bias, &m.bias, 0)?;
+        self.moderate_scales &= m.moderate_scales;
         Ok(m)
     }
 }
@@ -376,15 +398,19 @@ impl Ops for CudaOps {
     }
 
     fn route(&mut self, logits: &CudaBuf, routing: &mut CudaRouting) -> Done {
-        route::route(&self.device, self.rows(), logits, routing)
+        let rows = self.rows();
+        let regime = self.experts_regime(rows, routing);
+        route::route(&self.device, rows, logits, routing, regime)
     }
 
     fn experts_up(&mut self, x: &CudaBuf, w: &CudaExperts, routing: &mut CudaRouting) -> Done {
         let (rows, limit) = (self.rows(), self.config.swiglu_limit);
-        if !self.plain && experts_up_thin::takes(&w.up) {
-            return experts_up_thin::experts_up_thin(&self.device, rows, x, w, limit, routing);
-        }
-        experts_up::experts_up(&self.device, rows, x, w, limit, routing)
+        let up = match routing.regime {
+            Regime::Wide => experts_up_wide::experts_up_wide,
+            Regime::Thin if experts_up_thin::takes(&w.up) => experts_up_thin::experts_up_thin,
+            Regime::Thin | Regime::Plain => experts_up::experts_up,
+        };
+        up(&self.device, rows, x, w, limit, routing)
     }
 
     fn experts_down(
@@ -394,11 +420,12 @@ impl Ops for CudaOps {
         out: &mut CudaBuf,
     ) -> Done {
         let rows = self.rows();
-        if !self.plain && experts_up_thin::takes(&w.down) {
-            experts_down_thin::experts_down_thin(&self.device, rows, w, routing)?;
-        } else {
-            experts_down::experts_down(&self.device, rows, w, routing)?;
-        }
+        let down = match routing.regime {
+            Regime::Wide => experts_down_wide::experts_down_wide,
+            Regime::Thin if experts_up_thin::takes(&w.down) => experts_down_thin::experts_down_thin,
+            Regime::Thin | Regime::Plain => experts_down::experts_down,
+        };
+        down(&self.device, rows, w, routing)?;
         experts_down::combine(&self.device, rows, routing, out)
     }
 

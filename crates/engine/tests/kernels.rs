@@ -32,10 +32,16 @@ mod embed;
 mod experts_down;
 #[path = "kernels/experts_down_thin.rs"]
 mod experts_down_thin;
+#[path = "kernels/experts_down_wide.rs"]
+mod experts_down_wide;
+#[path = "kernels/experts_pack.rs"]
+mod experts_pack;
 #[path = "kernels/experts_up.rs"]
 mod experts_up;
 #[path = "kernels/experts_up_thin.rs"]
 mod experts_up_thin;
+#[path = "kernels/experts_up_wide.rs"]
+mod experts_up_wide;
 #[path = "kernels/gather_rows.rs"]
 mod gather_rows;
 #[path = "kernels/kv_write.rs"]

@@ -38,9 +38,12 @@ kernels! {
     Schedule = "schedule" in "route",
     ExpertsUp = "experts_up" in "experts_up",
     ExpertsUpThin = "experts_up_thin" in "experts_up_thin",
+    ExpertsUpWide = "experts_up_wide" in "experts_up_wide",
     ExpertsDownThin = "experts_down_thin" in "experts_down_thin",
+    ExpertsDownWide = "experts_down_wide" in "experts_down_wide",
     ExpertsDown = "experts_down" in "experts_down",
     Combine = "combine" in "experts_down",
+    ExpertsPack = "experts_pack" in "experts_pack",
     GatherRows = "gather_rows" in "gather_rows",
     Sample = "sample" in "sample",
     SyntheticBf16 = "synthetic_bf16" in "synthetic",
@@ -225,6 +228,7 @@ pub(super) struct Device {
     functions: Vec<sys::CUfunction>,
     modules: Vec<sys::CUmodule>,
     info: DeviceInfo,
+    most_shared: i32,
 }
 
 // SAFETY: modules and functions may be used from any thread.
@@ -262,6 +266,8 @@ impl Device {
         );
         let multiprocessors =
             attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?.max(0) as u32;
+        let most_shared =
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
         // Before any context: an architecture that no image fits should cost nothing.
         let images = images::modules()
             .iter()
@@ -290,6 +296,7 @@ impl Device {
                 multiprocessors,
                 total_bytes: total as u64,
             },
+            most_shared,
         };
         let mut loaded = Vec::new();
         for (name, image) in images {
@@ -312,6 +319,13 @@ impl Device {
             // SAFETY: the module was loaded above and lives as long as `opened`.
             let function = unsafe { result::module::get_function(*module, symbol) }
                 .map_err(|e| failed(&format!("looking up kernel {name}"), e))?;
+            if name.ends_with("_wide") {
+                let most =
+                    sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+                // SAFETY: just looked up; these kernels have no other shared memory.
+                unsafe { result::function::set_function_attribute(function, most, most_shared) }
+                    .map_err(|e| failed(&format!("shared memory for kernel {name}"), e))?;
+            }
             opened.functions.push(function);
         }
         Ok(opened)
@@ -319,6 +333,11 @@ impl Device {
 
     pub(super) fn info(&self) -> &DeviceInfo {
         &self.info
+    }
+
+    /// Bytes of shared memory that a block of a `_wide` kernel may ask for.
+    pub(super) fn most_shared(&self) -> usize {
+        self.most_shared.max(0) as usize
     }
 
     /// Makes the device the calling thread's; once per step is enough, since a step stays on its thread.
@@ -503,6 +522,22 @@ impl Device {
         block: u32,
         args: &A,
     ) -> Done {
+        // SAFETY: the caller's promise.
+        unsafe { self.launch_shared(kernel, grid, block, 0, args) }
+    }
+
+    /// The same with `shared` bytes of shared memory besides what the kernel declares.
+    ///
+    /// # Safety
+    /// As for [`Device::launch`]; and it is as much as the kernel uses.
+    pub(super) unsafe fn launch_shared<A: Copy>(
+        &self,
+        kernel: Kernel,
+        grid: (u32, u32),
+        block: u32,
+        shared: u32,
+        args: &A,
+    ) -> Done {
         if grid.0 == 0 || grid.1 == 0 {
             return Ok(());
         }
@@ -514,7 +549,7 @@ impl Device {
                 self.functions[kernel as usize],
                 (grid.0, grid.1, 1),
                 (block, 1, 1),
-                0,
+                shared,
                 self.context.stream,
                 &mut params,
             )

@@ -26,6 +26,13 @@ const _: () = assert!(
         && std::mem::offset_of!(ExpertsArgs, outs) == 88
 );
 
+impl ExpertsArgs {
+    /// Rows and columns of the matrix.
+    pub(super) fn shape(&self) -> (usize, usize) {
+        (self.outs as usize, self.cols as usize)
+    }
+}
+
 /// The arguments of either product.
 pub(super) fn args(routing: &CudaRouting, x: u64, m: &CudaMatrices, limit: f32) -> ExpertsArgs {
     ExpertsArgs {

@@ -2,6 +2,8 @@
 
 use super::buffer::CudaBuf;
 use super::device::{Device, Kernel, Memory};
+use super::experts_up_wide;
+use super::regime::Regime;
 use crate::config::ModelConfig;
 use crate::executor::ExecError;
 use crate::load_error::LoadError;
@@ -29,14 +31,16 @@ struct RouteArgs {
     experts: u32,
     top_k: u32,
     tile: u32,
+    unit: u32,
+    unused: u32,
 }
-const _: () = assert!(size_of::<RouteArgs>() == 80 && std::mem::offset_of!(RouteArgs, rows) == 64);
+const _: () = assert!(size_of::<RouteArgs>() == 88 && std::mem::offset_of!(RouteArgs, rows) == 64);
 
 /// Limits of the kernels: a thread for each expert, a lane for each choice.
 pub(super) const MOST_EXPERTS: usize = 1024;
 pub(super) const MOST_CHOICES: usize = 32;
 
-/// Most places of a tile.
+/// Most places of a tile, but for the wide kernels'.
 pub(super) const TILE: usize = 16;
 
 /// Where the rows of a step go, and the experts' intermediate values.
@@ -53,6 +57,8 @@ pub struct CudaRouting {
     pub(super) experts: usize,
     pub(super) hidden: usize,
     pub(super) intermediate: usize,
+    /// The kernels that this step's schedule is for.
+    pub(super) regime: Regime,
 }
 
 impl CudaRouting {
@@ -72,6 +78,7 @@ impl CudaRouting {
             experts: c.experts,
             hidden: c.hidden,
             intermediate: c.intermediate,
+            regime: Regime::Plain,
         };
         routing.tiles = d.memory("the experts' tiles", routing.most_tiles(rows) * 16)?;
         Ok(routing)
@@ -106,20 +113,34 @@ impl CudaRouting {
     }
 }
 
-pub(super) fn route(d: &Device, rows: usize, logits: &CudaBuf, routing: &CudaRouting) -> Done {
+pub(super) fn route(
+    d: &Device,
+    rows: usize,
+    logits: &CudaBuf,
+    routing: &mut CudaRouting,
+    regime: Regime,
+) -> Done {
     logits.holds("route", rows, routing.experts)?;
     routing.holds("route", rows)?;
+    routing.regime = regime;
+    let (tile, unit) = match regime {
+        Regime::Wide => (experts_up_wide::PLACES, experts_up_wide::UNIT),
+        Regime::Thin | Regime::Plain => (TILE, TILE),
+    };
     let args = RouteArgs {
         routing: routing.args(),
         logits: logits.memory.at(),
         rows: rows as u32,
         experts: routing.experts as u32,
         top_k: routing.top_k as u32,
-        tile: TILE as u32,
+        tile: tile as u32,
+        unit: unit as u32,
+        unused: 0,
     };
     // SAFETY: a warp per row of `logits`; the routing has room for these rows; experts and choices are within the kernels'
     // limits (checked when the model was loaded).
     unsafe { d.launch(Kernel::Route, (args.rows.div_ceil(4), 1), 128, &args) }?;
-    // SAFETY: as above; the schedule reads what `route` wrote, and writes at most `most_tiles` tiles.
+    // SAFETY: as above; the schedule reads what `route` wrote, and writes at most `most_tiles` tiles, whose number only
+    // falls with their size.
     unsafe { d.launch(Kernel::Schedule, (1, 1), 1024, &args) }
 }

@@ -14,8 +14,13 @@ fn folder() -> &'static Path {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulator");
         std::fs::create_dir_all(&folder).unwrap();
         let library = folder.join("libcuda.so");
-        let sources =
-            ["driver.cpp", "fibers.cpp", "kernels.cpp"].map(|f| kernels.join("emulator").join(f));
+        let sources = [
+            "asynchronous.cpp",
+            "driver.cpp",
+            "fibers.cpp",
+            "kernels.cpp",
+        ]
+        .map(|f| kernels.join("emulator").join(f));
         let output = Command::new("c++")
             .args([
                 "-std=c++17",

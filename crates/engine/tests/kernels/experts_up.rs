@@ -21,7 +21,7 @@ and_plain!(
 );
 
 /// Row `r` prefers expert `choice(r)`, then the others in order.
-fn prefer<D: Device>(b: &mut Bench<D>, rows: usize, choice: impl Fn(usize) -> usize) {
+pub(crate) fn prefer<D: Device>(b: &mut Bench<D>, rows: usize, choice: impl Fn(usize) -> usize) {
     let experts = b.m.experts;
     let wish = |r: usize, e: usize| {
         if e == choice(r) {

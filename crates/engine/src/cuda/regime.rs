@@ -1,0 +1,28 @@
+//! Which kernels take an operation: bound by memory below some number of rows, by the tensor cores above. Host side only.
+
+use super::route::CudaRouting;
+
+/// A family of kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Regime {
+    /// Takes everything.
+    Plain,
+    /// Few rows: reads weights as fast as memory gives them, once for 16 rows.
+    Thin,
+    /// Many rows: Hopper's tensor cores.
+    Wide,
+}
+
+/// Places an expert has on average from which on the wide kernels take them. The thin ones read an expert's weights anew for
+/// each 16 places, the wide ones once for 128; at 16 places on average half of the experts need a second reading. Below
+/// that the thin ones have more loads in flight. To be measured.
+const WIDE_PLACES: usize = 16;
+
+/// For both products of a step's experts.
+pub(super) fn experts(rows: usize, routing: &CudaRouting, wide_takes: bool) -> Regime {
+    if wide_takes && rows * routing.top_k >= WIDE_PLACES * routing.experts {
+        Regime::Wide
+    } else {
+        Regime::Thin
+    }
+}
