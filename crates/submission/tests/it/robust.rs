@@ -422,11 +422,11 @@ fn trees_made_to_take_memory_get_a_report() {
         ),
     ];
     let mut checker = Checker::start();
-    for (name, log, text) in cases {
+    let mut check = |name: &str, log: &dyn Fn(&Path), text: &dyn Fn(&Path)| {
         let tree = Tree::clean();
         let (log_file, text_file) = (tree.path("log"), tree.path("text"));
-        fs::write(&log_file, &log).unwrap();
-        fs::write(&text_file, &text).unwrap();
+        log(&log_file);
+        text(&text_file);
         let offline = format!("{BENCHMARK}/Offline");
         let logs = LOGS.map(|run| format!("{offline}/{run}/mlperf_log_detail.txt"));
         let summaries = LOGS.map(|run| format!("{offline}/{run}/mlperf_log_summary.txt"));
@@ -445,5 +445,19 @@ fn trees_made_to_take_memory_get_a_report() {
         }
         let checked = checker.check(&tree, name);
         println!("{name}: {:?}, {} KiB", checked.took, checked.peak_kib);
+    };
+    for (name, log, text) in cases {
+        let write = |file: &Path, content: &str| fs::write(file, content).unwrap();
+        check(name, &|file| write(file, &log), &|file| write(file, &text));
     }
+    // A terabyte of nothing takes no room on the disk.
+    let huge = |file: &Path| fs::File::create(file).unwrap().set_len(1 << 40).unwrap();
+    check("logs beyond the limit", &huge, &|file| {
+        fs::write(file, "").unwrap();
+    });
+    check(
+        "texts beyond the limit",
+        &|file| fs::write(file, "").unwrap(),
+        &huge,
+    );
 }
