@@ -15,8 +15,8 @@ struct AttentionArgs {
     float scale;
     u32 unused;
 };
-ASSERT_SIZE(AttentionArgs, 104);
-ASSERT_OFFSET(AttentionArgs, cols, 88);
+ASSERT_SIZE(AttentionArgs, 112);
+ASSERT_OFFSET(AttentionArgs, cols, 96);
 
 // One block of 128 threads per query head and row: a chunk of 128 positions at a time, a score a thread, then two
 // elements of the head a thread.
@@ -26,6 +26,7 @@ KERNEL attention(const AttentionArgs a) {
     __shared__ float scratch[32];
     u32 head = blockIdx.x, row = blockIdx.y, dim = a.pool.head_dim;
     u32 kv_head = head / (a.heads / a.pool.kv_heads);
+    if (a.seq_of_row[row] == NO_SEQ) return;
     SeqMeta seq = a.pool.seqs[a.seq_of_row[row]];
     u32 last = a.positions[row];
     for (u32 i = threadIdx.x; i < dim; i += 128) q[i] = f32_of(a.qkv[(u64)row * a.cols + head * dim + i]);
@@ -37,9 +38,9 @@ KERNEL attention(const AttentionArgs a) {
         u32 n = least(128, last + 1 - first);
         float score = -3.0e38f;
         if (threadIdx.x < n) {
-            const bf16* k = kv_at(a.pool, seq, 0, kv_head, first + threadIdx.x);
+            u64 k = kv_at(a.pool, seq, 0, kv_head, first + threadIdx.x);
             float dot = 0.0f;
-            for (u32 i = 0; i < dim; ++i) dot = fmaf(q[i], f32_of(k[i]), dot);
+            for (u32 i = 0; i < dim; ++i) dot = fmaf(q[i], kv_value(a.pool, k + i), dot);
             score = dot * a.scale;
         }
         float now = fmaxf(most, block_max(score, scratch));
@@ -53,7 +54,9 @@ KERNEL attention(const AttentionArgs a) {
             u32 d = threadIdx.x + 128 * j;
             if (d >= dim) continue;
             sum[j] *= shrink;
-            for (u32 i = 0; i < n; ++i) sum[j] = fmaf(p[i], f32_of(kv_at(a.pool, seq, 1, kv_head, first + i)[d]), sum[j]);
+            for (u32 i = 0; i < n; ++i) {
+                sum[j] = fmaf(p[i], kv_value(a.pool, kv_at(a.pool, seq, 1, kv_head, first + i) + d), sum[j]);
+            }
         }
         __syncthreads();
     }

@@ -1,4 +1,5 @@
-// Copies the keys and values of each row to their positions in the pool. One block per row.
+// Copies the keys and values of each row to their positions in the pool, rounded to e4m3 where the pool keeps that. One
+// block per row.
 // Reference: crates/engine/src/cpu/attention.rs
 #include "include/step.h"
 
@@ -11,17 +12,18 @@ struct KvWriteArgs {
     // Where the keys begin in a row.
     u32 q_dim;
 };
-ASSERT_SIZE(KvWriteArgs, 80);
-ASSERT_OFFSET(KvWriteArgs, qkv, 48);
-ASSERT_OFFSET(KvWriteArgs, cols, 72);
+ASSERT_SIZE(KvWriteArgs, 88);
+ASSERT_OFFSET(KvWriteArgs, qkv, 56);
+ASSERT_OFFSET(KvWriteArgs, cols, 80);
 
 KERNEL kv_write(const KvWriteArgs a) {
     u32 row = blockIdx.x, dim = a.pool.head_dim;
+    if (a.seq_of_row[row] == NO_SEQ) return;
     SeqMeta seq = a.pool.seqs[a.seq_of_row[row]];
     const bf16* from = a.qkv + (u64)row * a.cols + a.q_dim;
     for (u32 i = threadIdx.x; i < 2 * a.pool.kv_heads * dim; i += blockDim.x) {
         u32 head = i / dim;
-        bf16* to = kv_at(a.pool, seq, head / a.pool.kv_heads, head % a.pool.kv_heads, a.positions[row]);
-        to[i % dim] = from[i];
+        u64 to = kv_at(a.pool, seq, head / a.pool.kv_heads, head % a.pool.kv_heads, a.positions[row]);
+        kv_store(a.pool, to + i % dim, from[i]);
     }
 }

@@ -1,7 +1,7 @@
 // Rotates the query and key heads in place (NeoX halves). Cosines and sines come from a table that the host computed in
 // f32: the device's own sincosf would need local memory for the large angles of long contexts.
 // Reference: crates/engine/src/cpu/pointwise.rs
-#include "include/common.h"
+#include "include/rope.h"
 
 struct RopeArgs {
     bf16* qkv;
@@ -25,7 +25,7 @@ KERNEL rope(const RopeArgs a) {
         bf16* first = a.qkv + (u64)row * a.cols + i / a.half * a.half * 2 + pair;
         float x = f32_of(first[0]), y = f32_of(first[a.half]);
         float cos = turns[2 * pair], sin = turns[2 * pair + 1];
-        first[0] = bf16_of(x * cos - y * sin);
-        first[a.half] = bf16_of(y * cos + x * sin);
+        first[0] = bf16_of(turned_first(x, y, cos, sin));
+        first[a.half] = bf16_of(turned_second(x, y, cos, sin));
     }
 }

@@ -5,6 +5,9 @@
 struct RouteArgs {
     Routing routing;
     const bf16* logits;
+    // Rows of the step that are not there to fill it up; they come first.
+    const u32* n_rows;
+    // All rows of the step.
     u32 rows;
     u32 experts;
     u32 top_k;
@@ -13,13 +16,13 @@ struct RouteArgs {
     u32 unit;
     u32 unused;
 };
-ASSERT_SIZE(RouteArgs, 88);
-ASSERT_OFFSET(RouteArgs, rows, 64);
+ASSERT_SIZE(RouteArgs, 96);
+ASSERT_OFFSET(RouteArgs, rows, 72);
 
 // One warp per row; at most 1024 experts, 32 choices.
 KERNEL route(const RouteArgs a) {
     u32 row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
-    if (row >= a.rows) return;
+    if (row >= *a.n_rows) return;
     const bf16* logits = a.logits + (u64)row * a.experts;
     u32 taken = 0, mine = 0;
     float my_logit = 0.0f, most = 0.0f;
@@ -71,7 +74,7 @@ KERNEL schedule(const RouteArgs a) {
     __shared__ u32 counts[COUNTS];
     __shared__ u32 places[1024];
     __shared__ u32 tiles[1024];
-    u32 e = threadIdx.x, pairs = a.rows * a.top_k, warps = least(32, COUNTS / a.experts);
+    u32 e = threadIdx.x, pairs = *a.n_rows * a.top_k, warps = least(32, COUNTS / a.experts);
     u32 warp = e / 32, lane = e % 32, part = parts(parts(pairs, warps), 32) * 32;
     u32 begin = least(warp * part, pairs), end = warp < warps ? least(begin + part, pairs) : begin;
     u32* mine = counts + (warp < warps ? warp : 0) * a.experts;

@@ -13,12 +13,13 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <vector>
 
 #include "fibers.h"
 #include "kernels.h"
 
 typedef int Result;
-enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, LAUNCH_FAILED = 719 };
+enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, LAUNCH_FAILED = 719, CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901 };
 
 static std::recursive_mutex lock;
 #define LOCKED std::lock_guard<std::recursive_mutex> guard(lock)
@@ -48,6 +49,31 @@ static Result drain() {
         queue.pop_front();
     }
     return launches >= breaks_at() ? LAUNCH_FAILED : OK;
+}
+
+// Launches that are recorded instead of done, since cuStreamBeginCapture.
+typedef std::vector<std::function<void()>> Graph;
+// Each thread has a device, and so a stream, of its own.
+static thread_local bool capturing, capture_broken;
+static thread_local Graph captured;
+
+// What cannot be recorded spoils the recording, as on the device.
+#define NOT_WHILE_CAPTURING \
+    if (capturing) { \
+        capture_broken = true; \
+        return CAPTURE_UNSUPPORTED; \
+    }
+
+// `fail`: nothing can be recorded; `skip`: launches of recordings do nothing. For the tests of what happens then.
+static bool graphs_are(const char* how) {
+    const char* set = getenv("OSSMARK_EMULATOR_GRAPHS");
+    return set && strcmp(set, how) == 0;
+}
+
+static Result launched(const std::function<void()>& run) {
+    if (++launches >= breaks_at()) return LAUNCH_FAILED;
+    queue.push_back(run);
+    return OK;
 }
 
 static bool is_pinned(const void* p) {
@@ -98,6 +124,7 @@ Result cuMemGetInfo_v2(size_t* free, size_t* total) {
 }
 Result cuMemAlloc_v2(uintptr_t* p, size_t bytes) {
     LOCKED;
+    NOT_WHILE_CAPTURING;
     if (bytes == 0) return INVALID_VALUE;
     if (used + bytes > total_memory()) return OUT_OF_MEMORY;
     // Ends, but for the last 16 bytes' alignment, at a page that faults.
@@ -113,6 +140,7 @@ Result cuMemAlloc_v2(uintptr_t* p, size_t bytes) {
 }
 Result cuMemFree_v2(uintptr_t p) {
     LOCKED;
+    NOT_WHILE_CAPTURING;
     drain();
     auto at = device_memory.find(p);
     if (at == device_memory.end()) return INVALID_VALUE;
@@ -123,12 +151,14 @@ Result cuMemFree_v2(uintptr_t p) {
 }
 Result cuMemHostAlloc(void** p, size_t bytes, unsigned) {
     LOCKED;
+    NOT_WHILE_CAPTURING;
     *p = aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     pinned[(uintptr_t)*p] = bytes;
     return OK;
 }
 Result cuMemFreeHost(void* p) {
     LOCKED;
+    NOT_WHILE_CAPTURING;
     drain();
     pinned.erase((uintptr_t)p);
     free(p);
@@ -136,6 +166,7 @@ Result cuMemFreeHost(void* p) {
 }
 Result cuMemcpyHtoDAsync_v2(uintptr_t to, const void* from, size_t bytes, void*) {
     LOCKED;
+    NOT_WHILE_CAPTURING;
     if (is_pinned(from)) {
         queue.push_back([=] { memcpy((void*)to, from, bytes); });
     } else {
@@ -146,24 +177,28 @@ Result cuMemcpyHtoDAsync_v2(uintptr_t to, const void* from, size_t bytes, void*)
 }
 Result cuMemcpyHtoD_v2(uintptr_t to, const void* from, size_t bytes) {
     LOCKED;
+    NOT_WHILE_CAPTURING;
     Result r = drain();
     memcpy((void*)to, from, bytes);
     return r;
 }
 Result cuMemcpyDtoHAsync_v2(void* to, uintptr_t from, size_t bytes, void*) {
     LOCKED;
+    NOT_WHILE_CAPTURING;
     if (!is_pinned(to)) drain();
     queue.push_back([=] { memcpy(to, (const void*)from, bytes); });
     return is_pinned(to) ? OK : drain();
 }
 Result cuMemcpyDtoH_v2(void* to, uintptr_t from, size_t bytes) {
     LOCKED;
+    NOT_WHILE_CAPTURING;
     Result r = drain();
     memcpy(to, (const void*)from, bytes);
     return r;
 }
 Result cuMemsetD8Async(uintptr_t to, unsigned char v, size_t n, void*) {
     LOCKED;
+    NOT_WHILE_CAPTURING;
     queue.push_back([=] { memset((void*)to, v, n); });
     return OK;
 }
@@ -174,6 +209,7 @@ Result cuStreamCreate(void** s, unsigned) {
 Result cuStreamDestroy_v2(void*) { return OK; }
 Result cuStreamSynchronize(void*) {
     LOCKED;
+    NOT_WHILE_CAPTURING;
     return drain();
 }
 Result cuEventCreate(void** e, unsigned) {
@@ -188,11 +224,13 @@ Result cuEventDestroy_v2(void* e) {
 }
 Result cuEventRecord(void* e, void*) {
     LOCKED;
+    NOT_WHILE_CAPTURING;
     queue.push_back([=] { clock_gettime(CLOCK_MONOTONIC, (timespec*)e); });
     return OK;
 }
 Result cuEventSynchronize(void*) {
     LOCKED;
+    NOT_WHILE_CAPTURING;
     return drain();
 }
 Result cuEventElapsedTime_v2(float* ms, void* from, void* to) {
@@ -222,9 +260,49 @@ Result cuLaunchKernel(void* f, unsigned gx, unsigned gy, unsigned gz, unsigned b
                       unsigned shared, void*, void** params, void**) {
     LOCKED;
     if (gx == 0 || gy == 0 || gz == 0 || gy > 65535 || gz > 65535 || bx * by * bz == 0 || bx * by * bz > 1024) return INVALID_VALUE;
-    if (++launches >= breaks_at()) return LAUNCH_FAILED;
     auto run = ((const emulator::Kernel*)f)->bind(params);
-    queue.push_back([=] { emulator::run({gx, gy, gz}, {bx, by, bz}, shared, run); });
+    auto all = [=] { emulator::run({gx, gy, gz}, {bx, by, bz}, shared, run); };
+    if (!capturing) return launched(all);
+    captured.push_back(all);
+    return OK;
+}
+Result cuStreamBeginCapture_v2(void*, int) {
+    LOCKED;
+    if (capturing || graphs_are("fail")) return CAPTURE_UNSUPPORTED;
+    capturing = true;
+    capture_broken = false;
+    captured.clear();
+    return OK;
+}
+Result cuStreamEndCapture(void*, void** graph) {
+    LOCKED;
+    *graph = nullptr;
+    if (!capturing) return INVALID_VALUE;
+    capturing = false;
+    if (capture_broken) return CAPTURE_INVALIDATED;
+    *graph = new Graph(captured);
+    return OK;
+}
+Result cuGraphInstantiateWithFlags(void** exec, void* graph, unsigned long long) {
+    *exec = new Graph(*(Graph*)graph);
+    return OK;
+}
+Result cuGraphDestroy(void* graph) {
+    delete (Graph*)graph;
+    return OK;
+}
+Result cuGraphExecDestroy(void* exec) {
+    LOCKED;
+    drain();
+    return cuGraphDestroy(exec);
+}
+Result cuGraphLaunch(void* exec, void*) {
+    LOCKED;
+    NOT_WHILE_CAPTURING;
+    if (graphs_are("skip")) return OK;
+    for (auto& run : *(Graph*)exec) {
+        if (launched(run) != OK) return LAUNCH_FAILED;
+    }
     return OK;
 }
 Result cuGetErrorName(int e, const char** s) {

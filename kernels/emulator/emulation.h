@@ -103,6 +103,10 @@ static inline void emulated_aligned(const void* p, uintptr_t width) {
         abort();
     }
 }
+static inline void emulated_load8(uint32_t* words, const void* p) {
+    emulated_aligned(p, 8);
+    memcpy(words, p, 8);
+}
 static inline void emulated_load16(uint32_t* words, const void* p) {
     emulated_aligned(p, 16);
     memcpy(words, p, 16);

@@ -24,7 +24,7 @@ struct Warp {
 struct Fiber {
     ucontext_t context;
     jmp_buf at;
-    bool started, done, parity;
+    bool started = false, done, parity;
     uint32_t warp, lane;
     // The generation it waits to pass, when waiting.
     bool at_block_barrier;
@@ -86,21 +86,24 @@ const uint32_t* warp_exchange(const uint32_t* mine, int words) {
     return w.words[f->parity];
 }
 
+// A fiber is made once, and runs one thread after the other: making one costs more than most threads do.
 static void enter() {
-    (*body)();
-    background_end_thread();
-    Fiber* f = current;
-    f->done = true;
-    Warp& w = warps[f->warp];
-    if (--w.alive == w.arrived && w.alive > 0) {
-        w.arrived = 0;
-        ++w.generation;
+    for (;;) {
+        (*body)();
+        background_end_thread();
+        Fiber* f = current;
+        f->done = true;
+        Warp& w = warps[f->warp];
+        if (--w.alive == w.arrived && w.alive > 0) {
+            w.arrived = 0;
+            ++w.generation;
+        }
+        if (--alive == arrived && alive > 0) {
+            arrived = 0;
+            ++generation;
+        }
+        yield();
     }
-    if (--alive == arrived && alive > 0) {
-        arrived = 0;
-        ++generation;
-    }
-    _longjmp(scheduler, 1);
 }
 
 static void resume(Fiber* f) {
@@ -117,11 +120,12 @@ static void run_block(uint32_t threads) {
     for (auto& w : warps) w.alive = w.arrived = w.generation = 0;
     for (uint32_t i = 0; i < threads; ++i) {
         Fiber& f = fibers[i];
-        f.started = f.done = f.parity = f.at_block_barrier = false;
+        f.done = f.parity = f.at_block_barrier = false;
         f.warp = i / 32;
         f.lane = i % 32;
         f.thread = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
         ++warps[f.warp].alive;
+        if (f.started) continue;
         getcontext(&f.context);
         f.context.uc_stack.ss_sp = f.stack;
         f.context.uc_stack.ss_size = STACK;

@@ -18,6 +18,7 @@
 #include "../linear_thin.cu"
 #include "../rmsnorm.cu"
 #include "../rope.cu"
+#include "../rope_kv.cu"
 #include "../route.cu"
 #include "../sample.cu"
 #include "../synthetic.cu"
@@ -41,6 +42,7 @@ const std::vector<Kernel>& kernels() {
         TAKE(attention),
         TAKE(attention_combine),
         TAKE(attention_packed),
+        TAKE(attention_packed_fp8),
         TAKE(combine),
         TAKE(embed),
         TAKE(experts_down),
@@ -56,6 +58,7 @@ const std::vector<Kernel>& kernels() {
         TAKE(linear_thin),
         TAKE(rmsnorm),
         TAKE(rope),
+        TAKE(rope_kv),
         TAKE(route),
         TAKE(sample),
         TAKE(schedule),

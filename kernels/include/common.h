@@ -64,6 +64,20 @@ DEVICE Vec16 load16(const void* p) {
     return v;
 }
 
+struct __align__(8) Vec8 {
+    u32 w[2];
+};
+
+DEVICE Vec8 load8(const void* p) {
+    Vec8 v;
+#ifdef OSSMARK_EMULATED
+    emulated_load8(v.w, p);
+#else
+    asm volatile("ld.global.nc.v2.u32 {%0, %1}, [%2];" : "=r"(v.w[0]), "=r"(v.w[1]) : "l"(p));
+#endif
+    return v;
+}
+
 // Weights are read once a step: they should not push activations out of the first-level cache.
 DEVICE Vec16 load16_once(const void* p) {
     Vec16 v;

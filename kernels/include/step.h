@@ -1,6 +1,7 @@
 // The step's metadata as it lies on the device. Mirrored in crates/engine/src/cuda/step.rs.
 #pragma once
 #include "common.h"
+#include "fp8.h"
 
 // An input token is an id, or this bit and the slot whose last sampled token it is.
 const u32 FROM_SLOT = 0x80000000u;
@@ -32,9 +33,13 @@ ASSERT_SIZE(HeadMeta, 32);
 
 const u32 NO_SAMPLE = 0xffffffffu;
 
-// Where keys and values of a layer group lie: [block][layer][k, v][kv head][position in block][head_dim] of bf16.
+// The sequence of a row that only fills up its step: nothing is read or written for it.
+const u32 NO_SEQ = 0xffffffffu;
+
+// Where keys and values of a layer group lie: [block][layer][k, v][kv head][position in block][head_dim].
 struct KvPool {
-    bf16* data;
+    // bf16, or e4m3 when an element has one byte.
+    void* data;
     const u32* blocks;
     const SeqMeta* seqs;
     u32 layers;
@@ -44,17 +49,42 @@ struct KvPool {
     u32 head_dim;
     // Positions that a row sees, its own included; 0 sees all.
     u32 window;
+    u32 element_bytes;
+    u32 unused;
 };
-ASSERT_SIZE(KvPool, 48);
+ASSERT_SIZE(KvPool, 56);
 ASSERT_OFFSET(KvPool, layers, 24);
+ASSERT_OFFSET(KvPool, element_bytes, 48);
 
-// Address of a head's key (kv 0) or value (kv 1) at `position` of `seq`; the next position in the block follows at once.
-DEVICE bf16* kv_at(const KvPool& pool, const SeqMeta& seq, u32 kv, u32 head, u32 position) {
+// Element of the pool where a head's key (kv 0) or value (kv 1) at `position` of `seq` begins; the next position in the
+// block follows at once.
+DEVICE u64 kv_at(const KvPool& pool, const SeqMeta& seq, u32 kv, u32 head, u32 position) {
     u32 offset = pool.window ? seq.window_offset : seq.full_offset;
     u32 first = pool.window ? seq.window_first : seq.full_first;
     u32 block = pool.blocks[offset + position / pool.block_size - first];
     u64 at = (((u64)block * pool.layers + pool.layer) * 2 + kv) * pool.kv_heads + head;
-    return pool.data + (at * pool.block_size + position % pool.block_size) * pool.head_dim;
+    return (at * pool.block_size + position % pool.block_size) * pool.head_dim;
+}
+
+DEVICE float kv_value(const KvPool& pool, u64 at) {
+    return pool.element_bytes == 1 ? f32_of_e4m3(((const u8*)pool.data)[at]) : f32_of(((const bf16*)pool.data)[at]);
+}
+
+DEVICE void kv_store(const KvPool& pool, u64 at, bf16 x) {
+    if (pool.element_bytes == 1) {
+        ((u8*)pool.data)[at] = (u8)e4m3_of(f32_of(x));
+    } else {
+        ((bf16*)pool.data)[at] = x;
+    }
+}
+
+// Two at once, from an even element on: the low half of `pair` first.
+DEVICE void kv_store2(const KvPool& pool, u64 at, u32 pair) {
+    if (pool.element_bytes == 1) {
+        ((u16*)pool.data)[at / 2] = (u16)(e4m3_of(low_of(pair)) | e4m3_of(high_of(pair)) << 8);
+    } else {
+        ((u32*)pool.data)[at / 2] = pair;
+    }
 }
 
 DEVICE u32 first_seen(const KvPool& pool, u32 position) {

@@ -46,6 +46,9 @@ pub struct HeadRow {
     pub logits: bool,
 }
 
+/// The sequence of a row that only fills its step up to a size: nothing is read or written for it.
+pub const NO_SEQ: u32 = u32::MAX;
+
 /// A step. A row is one input token at one position of one sequence.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepBatch {
@@ -61,6 +64,8 @@ pub struct StepBatch {
     pub blocks: Vec<BlockId>,
     /// In the plan's order.
     pub heads: Vec<HeadRow>,
+    /// How many of the last rows, and of the last heads, only fill the step up.
+    pub padding: usize,
 }
 
 impl StepBatch {
@@ -68,6 +73,31 @@ impl StepBatch {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.tokens.len()
+    }
+
+    /// Whether each sequence has one row, and a token is chosen from each of them and nothing else.
+    #[must_use]
+    pub fn is_decode(&self) -> bool {
+        let chosen = |h: &HeadRow| h.sample.is_some() && !h.logits;
+        self.rows() == self.seqs.len()
+            && self.heads.len() == self.rows()
+            && self.heads.iter().all(chosen)
+    }
+
+    /// Fills a decode step up with rows for which nothing happens.
+    pub fn fill_up(&mut self, rows: usize) {
+        self.padding += rows.saturating_sub(self.rows());
+        for row in self.rows()..rows {
+            self.tokens.push(InputToken::Known(0));
+            self.positions.push(0);
+            self.seq_of_row.push(NO_SEQ);
+            self.heads.push(HeadRow {
+                row: row as u32,
+                seq: NO_SEQ,
+                sample: None,
+                logits: false,
+            });
+        }
     }
 
     /// Flattens a plan.

@@ -24,6 +24,7 @@ pub use self::tiles::Tiles;
 use crate::batch::StepBatch;
 use crate::config::{LayerKind, ModelConfig};
 use crate::executor::{Capacity, ExecError, InputToken, StepHandle};
+use crate::load::KvDtype;
 use crate::load_error::LoadError;
 use crate::mxfp4;
 use crate::ops::{Done, KvLayer, Ops};
@@ -114,6 +115,11 @@ impl CpuOps {
             sampled: Vec::new(),
             ended: VecDeque::new(),
         }
+    }
+
+    /// How keys and values are kept from here on.
+    pub fn keep_kv(&mut self, kv: KvDtype) {
+        self.kv.fp8 = kv == KvDtype::Fp8;
     }
 
     /// Jobs to cut a product into: some more than threads, so that they end together.

@@ -21,16 +21,19 @@ mod experts_up;
 mod experts_up_thin;
 mod experts_up_wide;
 mod gather_rows;
+mod graphs;
 mod images;
 mod kv_write;
 mod linear;
 mod linear_thin;
 mod load;
 mod measure;
+mod memory;
 mod pool;
 mod regime;
 mod rmsnorm;
 mod rope;
+mod rope_kv;
 mod route;
 mod sample;
 mod step;
@@ -42,6 +45,7 @@ use std::ops::Range;
 pub use self::buffer::CudaBuf;
 use self::device::Device;
 pub use self::device::{DeviceInfo, Memory, cuda_devices};
+use self::graphs::Graphs;
 pub use self::load::{CudaSettings, load_cuda, load_cuda_synthetic};
 pub use self::measure::{MeasureSettings, Timing, measure};
 use self::pool::Pool;
@@ -54,6 +58,7 @@ use self::weights::{CudaMatrices, Uploader};
 use crate::batch::StepBatch;
 use crate::config::ModelConfig;
 use crate::executor::{Capacity, ExecError, StepHandle};
+use crate::load::KvDtype;
 use crate::load_error::LoadError;
 use crate::ops::{Done, KvLayer, Ops};
 use crate::rope::Rope;
@@ -63,6 +68,7 @@ use crate::weights::{DenseTensor, ExpertSources, LinearSource, PackedTensor};
 /// A CUDA device for one model.
 pub struct CudaOps {
     // Memory before the device: it is freed in this order.
+    graphs: Graphs,
     planned: Option<Planned>,
     uploader: Uploader,
     partials: Memory,
@@ -70,6 +76,7 @@ pub struct CudaOps {
     plain: bool,
     /// Whether all experts' matrices so far are for the thin and wide kernels' decoding.
     moderate_scales: bool,
+    kv: KvDtype,
     device: Device,
 }
 
@@ -104,12 +111,14 @@ impl CudaOps {
         let device = Device::open(ordinal)?;
         let uploader = Uploader::new(&device)?;
         Ok(Self {
+            graphs: Graphs::default(),
             planned: None,
             uploader,
             partials: attention_packed::partials(&device, config)?,
             config: config.clone(),
             plain: false,
             moderate_scales: true,
+            kv: KvDtype::AsActivations,
             device,
         })
     }
@@ -119,13 +128,14 @@ impl CudaOps {
     /// # Errors
     /// The device has no room.
     pub fn plan(&mut self, capacity: &Capacity) -> Result<(), LoadError> {
+        self.graphs.clear();
         self.planned = None;
         let c = &self.config;
         let rope = Rope::new(c.head_dim, c.rope_theta, c.yarn.as_ref());
         let table = rope::table(&rope, capacity.max_context as usize);
         self.planned = Some(Planned {
             rope_table: self.uploader.f32(&self.device, &table)?,
-            pool: Pool::new(&self.device, &self.config, capacity)?,
+            pool: Pool::new(&self.device, &self.config, capacity, self.kv)?,
             step: Step::new(&self.device, capacity)?,
         });
         Ok(())
@@ -134,6 +144,11 @@ impl CudaOps {
     /// From now on, computes with the plain kernels alone: the reference on the device.
     pub fn use_plain_kernels(&mut self) {
         self.plain = true;
+    }
+
+    /// How the next [`CudaOps::plan`] keeps keys and values.
+    pub fn keep_kv(&mut self, kv: KvDtype) {
+        self.kv = kv;
     }
 
     /// The device.
@@ -155,6 +170,25 @@ impl CudaOps {
         self.device.record(&to)?;
         self.device.wait(&to)?;
         self.device.elapsed_ms(&from, &to)
+    }
+
+    /// [`Ops::rope`] and [`Ops::kv_write`] in one launch.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub fn rope_kv(&mut self, qkv: &mut CudaBuf, layer: KvLayer) -> Done {
+        let Some(planned) = &self.planned else {
+            return Err(ExecError("a step before CudaOps::plan".into()));
+        };
+        rope_kv::rope_kv(
+            &self.device,
+            &planned.step,
+            &self.config,
+            &planned.pool,
+            &planned.rope_table,
+            qkv,
+            layer,
+        )
     }
 
     fn parts(&mut self) -> Result<(&Device, &mut Planned), ExecError> {
@@ -272,6 +306,35 @@ impl Ops for CudaOps {
         planned.step.begin(device, batch)
     }
 
+    fn record(&mut self, rows: usize, work: &mut dyn FnMut(&mut Self) -> Done) -> Done {
+        // The upload of the step's metadata has to be over before the next step is begun, for nobody ends this one.
+        self.device.synchronize()?;
+        self.device.begin_recording()?;
+        let done = work(self);
+        // In any case, so that the stream can be used again.
+        let graph = self.device.end_recording();
+        done?;
+        self.graphs.keep(rows, graph?);
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.graphs.clear();
+    }
+
+    fn recorded(&self, rows: usize) -> Option<usize> {
+        self.graphs.size_for(rows)
+    }
+
+    fn replay(&mut self, rows: usize) -> Done {
+        let Some(graph) = self.graphs.get(rows) else {
+            return Err(ExecError(format!("no step of {rows} rows was recorded")));
+        };
+        // SAFETY: `record`'s work used the planned buffers, which `plan` clears the recordings with, and the model's,
+        // which its runner keeps beside these operations; the step's metadata is there, for this many rows.
+        unsafe { self.device.launch_graph(graph) }
+    }
+
     fn end(&mut self, step: StepHandle) -> Done {
         let (device, planned) = self.parts()?;
         planned.step.end(device, step)
@@ -371,6 +434,22 @@ impl Ops for CudaOps {
         )
     }
 
+    fn qkv(
+        &mut self,
+        x: &CudaBuf,
+        w: &CudaLinear,
+        layer: KvLayer,
+        rows: usize,
+        qkv: &mut CudaBuf,
+    ) -> Done {
+        self.linear(x, w, rows, qkv)?;
+        if self.plain || !rope_kv::takes(&self.config) {
+            self.rope(qkv)?;
+            return self.kv_write(qkv, layer);
+        }
+        self.rope_kv(qkv, layer)
+    }
+
     fn attention(
         &mut self,
         qkv: &CudaBuf,
@@ -398,9 +477,9 @@ impl Ops for CudaOps {
     }
 
     fn route(&mut self, logits: &CudaBuf, routing: &mut CudaRouting) -> Done {
-        let rows = self.rows();
-        let regime = self.experts_regime(rows, routing);
-        route::route(&self.device, rows, logits, routing, regime)
+        let regime = self.experts_regime(self.rows(), routing);
+        let (device, planned) = self.parts()?;
+        route::route(device, &planned.step, logits, routing, regime)
     }
 
     fn experts_up(&mut self, x: &CudaBuf, w: &CudaExperts, routing: &mut CudaRouting) -> Done {

@@ -19,6 +19,7 @@ pub mod batch;
 pub mod config;
 pub mod cpu;
 pub mod cuda;
+pub mod fp8;
 mod load;
 pub mod load_error;
 pub mod model;
@@ -29,7 +30,7 @@ mod runner;
 pub mod weights;
 
 pub use cuda::{CudaSettings, cuda_devices, load_cuda, load_cuda_synthetic};
-pub use load::{CpuSettings, Dtype, LoadedModel, ModelInfo, load_cpu};
+pub use load::{CpuSettings, Dtype, KvDtype, LoadedModel, ModelInfo, load_cpu, load_cpu_synthetic};
 pub use load_error::LoadError;
 
 pub use blocks::BlockError;

@@ -9,7 +9,7 @@ use crate::load_error::LoadError;
 use crate::model::Model;
 use crate::runner::ModelRunner;
 use crate::types::TokenId;
-use crate::weights::{Checkpoint, ModelSources};
+use crate::weights::{Checkpoint, Made, ModelSources, Synthetic, weight_bytes};
 
 /// How activations, keys and values are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,11 +21,24 @@ pub enum Dtype {
     F32,
 }
 
+/// How keys and values are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KvDtype {
+    /// Like activations.
+    #[default]
+    AsActivations,
+    /// e4m3, without a scale: rounded to nearest even and held within ±448. Half of bf16's memory on a CUDA device; a
+    /// matter of rounding on the CPU.
+    Fp8,
+}
+
 /// What the CPU engine may use.
 #[derive(Clone, Debug)]
 pub struct CpuSettings {
     /// Activations, keys and values. Either way four bytes each in memory: bf16 is a matter of rounding here.
     pub dtype: Dtype,
+    /// How keys and values are kept.
+    pub kv: KvDtype,
     /// Engines that share this machine, at least one: each takes that part of what it would take alone.
     pub engines: usize,
     /// Bytes for keys and values; `None`: a quarter of the memory that is available now. Never more than `max_seqs`
@@ -45,6 +58,7 @@ impl Default for CpuSettings {
     fn default() -> Self {
         Self {
             dtype: Dtype::Bf16,
+            kv: KvDtype::AsActivations,
             engines: 1,
             memory_budget_bytes: None,
             block_size: 16,
@@ -72,6 +86,8 @@ pub struct ModelInfo {
     pub kv_bytes_per_block: u64,
     /// One line for people.
     pub description: String,
+    /// What people should know besides: something works, but not as it might.
+    pub warnings: Vec<String>,
 }
 
 /// A model that is ready to run.
@@ -90,8 +106,47 @@ pub fn load_cpu(dir: &Path, settings: &CpuSettings) -> Result<LoadedModel, LoadE
     let checkpoint = Checkpoint::open(dir)?;
     let config = ModelConfig::load(checkpoint.dir())?;
     let sources = ModelSources::find(&checkpoint, &config)?;
-    let bytes_per_block = kv_block_bytes(&config, settings.block_size as usize) as u64;
-    let capacity = capacity(&config, settings, bytes_per_block)?;
+    load(
+        &config,
+        &sources,
+        checkpoint.total_bytes(),
+        "gpt-oss",
+        settings,
+    )
+}
+
+/// How a model of random weights calls itself, wherever it is named.
+pub(crate) const SYNTHETIC_NAME: &str = "SYNTHETIC random weights in gpt-oss's shape";
+
+/// The same with random weights in memory, for shapes that fit: to try commands. What it answers is noise, and its
+/// description says so.
+///
+/// # Errors
+/// No room for the weights, settings without room.
+pub fn load_cpu_synthetic(
+    config: &ModelConfig,
+    which: Synthetic,
+    settings: &CpuSettings,
+) -> Result<LoadedModel, LoadError> {
+    let (bytes, available) = (weight_bytes(config), available_memory());
+    if bytes > available / 2 {
+        return Err(LoadError::Settings(format!(
+            "synthetic weights of this shape are {bytes} bytes, expected at most half of the {available} that are free: make              them on a GPU (--engine cuda), or take a smaller shape"
+        )));
+    }
+    let sources = ModelSources::synthetic(config, which, Made::InMemory)?;
+    load(config, &sources, bytes, SYNTHETIC_NAME, settings)
+}
+
+fn load(
+    config: &ModelConfig,
+    sources: &ModelSources,
+    weight_bytes: u64,
+    name: &str,
+    settings: &CpuSettings,
+) -> Result<LoadedModel, LoadError> {
+    let bytes_per_block = kv_block_bytes(config, settings.block_size as usize) as u64;
+    let capacity = capacity(config, settings, bytes_per_block)?;
     let threads = settings.threads.unwrap_or_else(|| {
         std::thread::available_parallelism().map_or(1, usize::from) / settings.engines.max(1)
     });
@@ -101,32 +156,38 @@ pub fn load_cpu(dir: &Path, settings: &CpuSettings) -> Result<LoadedModel, LoadE
         .build()
         .map_err(|e| LoadError::Settings(format!("cannot start {threads} threads: {e}")))?;
     let bf16 = settings.dtype == Dtype::Bf16;
-    let mut ops = CpuOps::new(&config, &capacity, bf16, threads.max(1));
+    let mut ops = CpuOps::new(config, &capacity, bf16, threads.max(1));
+    ops.keep_kv(settings.kv);
     let (rows, heads) = (
         settings.max_step_tokens as usize,
         settings.max_seqs as usize,
     );
-    let model = Model::new(&mut ops, &config, &sources, rows, heads)?;
+    let model = Model::new(&mut ops, config, sources, rows, heads)?;
     let info = ModelInfo {
         vocab_size: capacity.vocab_size,
         max_context: capacity.max_context,
         stop_tokens: config.stop_tokens.clone(),
         n_layers: config.layers.len() as u32,
-        weight_bytes: checkpoint.total_bytes(),
+        weight_bytes,
         kv_bytes_per_block: bytes_per_block,
         description: format!(
-            "gpt-oss, {} layers, hidden {}, {} experts top-{}, vocabulary {}, {:.1} MB of weights; CPU, {threads} threads, {} \
-             activations, {} KV blocks of {} positions",
+            "{name}, {} layers, hidden {}, {} experts top-{}, vocabulary {}, {:.1} MB of weights; CPU, {threads} threads, {} \
+             activations, {} KV blocks of {} positions{}",
             config.layers.len(),
             config.hidden,
             config.experts,
             config.top_k,
             config.vocab_size,
-            checkpoint.total_bytes() as f64 / 1e6,
+            weight_bytes as f64 / 1e6,
             if bf16 { "bf16" } else { "f32" },
             capacity.n_blocks,
             capacity.block_size,
+            match settings.kv {
+                KvDtype::AsActivations => "",
+                KvDtype::Fp8 => ", keys and values rounded to fp8 (e4m3)",
+            },
         ),
+        warnings: Vec::new(),
     };
     let runner = ModelRunner::new(ops, model, capacity);
     Ok(LoadedModel {

@@ -70,6 +70,22 @@ pub trait Ops: Send {
 
     /// Takes the step's metadata into fixed buffers. Two steps may be open: this one and the one before.
     fn begin(&mut self, batch: &StepBatch) -> Done;
+    /// Takes note of what `work` launches for a decode step of `rows` rows, the one that was begun, so that
+    /// [`Ops::replay`] can do it again. `work` depends on nothing but the number of rows. Devices without such a thing
+    /// do nothing.
+    fn record(&mut self, _rows: usize, _work: &mut dyn FnMut(&mut Self) -> Done) -> Done {
+        Ok(())
+    }
+    /// Forgets what was recorded.
+    fn forget(&mut self) {}
+    /// The smallest number of rows that was recorded and holds so many.
+    fn recorded(&self, _rows: usize) -> Option<usize> {
+        None
+    }
+    /// Does what was recorded for `rows` rows, for the step that was begun.
+    fn replay(&mut self, rows: usize) -> Done {
+        Err(ExecError(format!("no step of {rows} rows was recorded")))
+    }
     /// Closes the step: its tokens can then be had by [`Ops::tokens`].
     fn end(&mut self, step: StepHandle) -> Done;
     /// Waits for a closed step, in order, and gives what [`Ops::sample`] chose, in the order of the step's heads.
@@ -117,10 +133,11 @@ pub trait Ops: Send {
     /// sine in f32; rounded once.
     fn rope(&mut self, qkv: &mut Self::Buf) -> Done;
 
-    /// Copies the k and v heads of `qkv` to their positions in the KV pool. Exact.
+    /// Copies the k and v heads of `qkv` to their positions in the KV pool. Exact, unless the pool keeps e4m3: then
+    /// rounded to nearest even, and held within ±448.
     fn kv_write(&mut self, qkv: &Self::Buf, layer: KvLayer) -> Done;
 
-    /// [`Ops::linear`], [`Ops::rope`] and [`Ops::kv_write`].
+    /// [`Ops::linear`], [`Ops::rope`] and [`Ops::kv_write`]; afterwards the k heads of `qkv` are not defined.
     fn qkv(
         &mut self,
         x: &Self::Buf,

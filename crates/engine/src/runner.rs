@@ -33,6 +33,30 @@ impl<O: Ops> ModelRunner<O> {
             in_flight: VecDeque::new(),
         }
     }
+
+    /// Records decode steps of these sizes, where the device can. Before the first step.
+    ///
+    /// # Errors
+    /// Recording failed, and steps will be launched as ever; or the device is lost, which the next step will say.
+    pub(crate) fn record(&mut self, sizes: &[usize]) -> Result<(), ExecError> {
+        for rows in sizes {
+            if let Err(e) = self.record_size(*rows) {
+                self.ops.forget();
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
+    fn record_size(&mut self, rows: usize) -> Result<(), ExecError> {
+        let mut batch = StepBatch::default();
+        batch.fill_up(rows);
+        let (ops, model) = (&mut self.ops, &mut self.model);
+        ops.begin(&batch)?;
+        // Once as it is: kernels may be loaded at their first launch, which cannot be recorded.
+        model.forward(ops, &batch, |_, _| ())?;
+        ops.record(rows, &mut |ops| model.forward(ops, &batch, |_, _| ()))
+    }
 }
 
 impl<O: Ops> Executor for ModelRunner<O> {
@@ -41,18 +65,30 @@ impl<O: Ops> Executor for ModelRunner<O> {
     }
 
     fn submit(&mut self, plan: StepPlan) -> Result<StepHandle, ExecError> {
-        let batch = StepBatch::new(&plan, &self.capacity)?;
+        let mut batch = StepBatch::new(&plan, &self.capacity)?;
+        let size = if batch.is_decode() {
+            self.ops.recorded(batch.rows())
+        } else {
+            None
+        };
+        if let Some(size) = size {
+            batch.fill_up(size);
+        }
         let mut logits = vec![Vec::new(); plan.seqs.len()];
         let step = StepHandle(self.next);
         self.next += 1;
         self.ops.begin(&batch)?;
-        let mut finite = true;
-        self.model.forward(&mut self.ops, &batch, |head, row| {
-            finite &= row.iter().all(|x| x.is_finite());
-            logits[batch.heads[head].seq as usize].extend_from_slice(row);
-        })?;
-        if !finite {
-            return Err(not_finite(step));
+        if let Some(size) = size {
+            self.ops.replay(size)?;
+        } else {
+            let mut finite = true;
+            self.model.forward(&mut self.ops, &batch, |head, row| {
+                finite &= row.iter().all(|x| x.is_finite());
+                logits[batch.heads[head].seq as usize].extend_from_slice(row);
+            })?;
+            if !finite {
+                return Err(not_finite(step));
+            }
         }
         self.ops.end(step)?;
         let sampled = batch

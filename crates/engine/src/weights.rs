@@ -9,7 +9,7 @@ mod tensor;
 
 pub use self::checkpoint::Checkpoint;
 pub use self::names::{AttentionSources, ExpertSources, LayerSources, LinearSource, ModelSources};
-pub(crate) use self::synthetic::Random;
-pub use self::synthetic::{block_byte, gpt_oss_120b, scale_byte};
+pub use self::synthetic::{Made, Synthetic, block_byte, gpt_oss_120b, scale_byte};
+pub(crate) use self::synthetic::{Random, weight_bytes};
 pub(crate) use self::tensor::Stored;
 pub use self::tensor::{DenseTensor, PackedTensor};

@@ -16,6 +16,8 @@ mod tiny;
 mod bench;
 #[path = "kernels/emulator.rs"]
 mod emulator;
+#[path = "kernels/graphs.rs"]
+mod graphs;
 #[path = "kernels/model.rs"]
 mod model;
 #[path = "kernels/pairing.rs"]
@@ -54,6 +56,8 @@ mod linear_thin;
 mod rmsnorm;
 #[path = "kernels/rope.rs"]
 mod rope;
+#[path = "kernels/rope_kv.rs"]
+mod rope_kv;
 #[path = "kernels/route.rs"]
 mod route;
 #[path = "kernels/sample.rs"]

@@ -6,6 +6,7 @@ use super::lanes::{LANES, Lanes, Rounding, Vectors};
 use super::tiles::Tiles;
 use crate::batch::{StepBatch, TableRef};
 use crate::config::LayerKind;
+use crate::fp8::round_e4m3;
 use crate::ops::KvLayer;
 
 /// Keys and values: `[block][layer of the group][k, v][position in block][kv head][head_dim]`. Both layer groups
@@ -17,6 +18,8 @@ pub(super) struct KvPool {
     kv_heads: usize,
     head_dim: usize,
     window: usize,
+    /// Whether what is written is rounded to e4m3.
+    pub(super) fp8: bool,
 }
 
 /// Elements of a block for `layers` layers.
@@ -54,6 +57,7 @@ impl KvPool {
             kv_heads,
             head_dim,
             window,
+            fp8: false,
         }
     }
 
@@ -91,7 +95,7 @@ impl KvPool {
             let mut source = qkv.row(row).skip(q_dim);
             for at in [k, v] {
                 for (x, s) in self.data[at..][..width].iter_mut().zip(&mut source) {
-                    *x = s;
+                    *x = if self.fp8 { round_e4m3(s) } else { s };
                 }
             }
         }

@@ -25,11 +25,11 @@ pub(super) struct AttentionArgs {
     unused: u32,
 }
 const _: () =
-    assert!(size_of::<AttentionArgs>() == 104 && std::mem::offset_of!(AttentionArgs, cols) == 88);
+    assert!(size_of::<AttentionArgs>() == 112 && std::mem::offset_of!(AttentionArgs, cols) == 96);
 
 impl AttentionArgs {
-    /// The same for the packed kernel.
-    pub(super) fn packed(self, splits: u32) -> PackedArgs {
+    /// The same for the packed kernel, which does each row in one block.
+    pub(super) fn packed(self) -> PackedArgs {
         PackedArgs {
             pool: self.pool,
             qkv: self.qkv,
@@ -38,10 +38,11 @@ impl AttentionArgs {
             sinks: self.sinks,
             out: self.out,
             partials: 0,
+            split_at: 0,
             cols: self.cols,
             heads: self.heads,
             scale: self.scale,
-            splits,
+            workers: 1,
         }
     }
 }

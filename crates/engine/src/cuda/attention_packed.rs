@@ -3,7 +3,8 @@
 use super::attention::Operands;
 use super::device::{Device, Kernel, Memory};
 use super::pool::PoolArgs;
-use crate::config::ModelConfig;
+use crate::config::{LayerKind, ModelConfig};
+use crate::load::KvDtype;
 use crate::load_error::LoadError;
 use crate::ops::Done;
 
@@ -17,15 +18,16 @@ pub(super) struct PackedArgs {
     pub(super) sinks: u64,
     pub(super) out: u64,
     pub(super) partials: u64,
+    pub(super) split_at: u64,
     pub(super) cols: u32,
     pub(super) heads: u32,
     pub(super) scale: f32,
-    pub(super) splits: u32,
+    pub(super) workers: u32,
 }
 const _: () = assert!(
-    size_of::<PackedArgs>() == 112
-        && std::mem::offset_of!(PackedArgs, partials) == 88
-        && std::mem::offset_of!(PackedArgs, cols) == 96
+    size_of::<PackedArgs>() == 128
+        && std::mem::offset_of!(PackedArgs, partials) == 96
+        && std::mem::offset_of!(PackedArgs, cols) == 112
 );
 
 /// As the kernel has them.
@@ -33,9 +35,10 @@ const SPLIT: usize = 512;
 const GROUP: usize = 8;
 const DIM: usize = 64;
 const PARTIAL_BYTES: usize = GROUP * (2 + DIM) * 4;
+const ALONE: u32 = u32::MAX;
 
-/// Rows times splits that there is room for: one sequence of 131,072 positions, or 186 of 5,500.
-const MOST_SPLIT_ROWS: usize = 2048;
+/// Splits that there is room for: one sequence of 131,072 positions, or 186 of 5,500.
+const MOST_SPLITS: usize = 2048;
 
 /// Blocks for each multiprocessor from which on a row's splits are left to one block: the device is full without them.
 const ENOUGH_BLOCKS: usize = 8;
@@ -48,41 +51,64 @@ pub(super) fn takes(c: &ModelConfig) -> bool {
 /// Results of single splits.
 pub(super) fn partials(d: &Device, c: &ModelConfig) -> Result<Memory, LoadError> {
     let bytes = if takes(c) {
-        MOST_SPLIT_ROWS * c.kv_heads * PARTIAL_BYTES
+        MOST_SPLITS * c.kv_heads * PARTIAL_BYTES
     } else {
         0
     };
     d.memory("attention's partial results", bytes)
 }
 
+/// Writes where the splits of each row begin among the partial results; rows with a single split, and those for which
+/// there is no room any more, are done by one block each.
+pub(super) fn place_splits(positions: &[u32], into: &mut [u32]) {
+    let mut next = 0;
+    for (position, at) in positions.iter().zip(into) {
+        let splits = *position as usize / SPLIT + 1;
+        *at = ALONE;
+        if splits > 1 && next + splits <= MOST_SPLITS {
+            *at = next as u32;
+            next += splits;
+        }
+    }
+}
+
+/// Blocks for each row and kv head. What the step's lengths ask for is in the step's metadata, so that this depends on
+/// the number of rows alone.
+fn workers(operands: &Operands<'_>, multiprocessors: u32) -> usize {
+    // At most two splits are seen.
+    if operands.layer.kind == LayerKind::Window {
+        return 1;
+    }
+    let blocks = operands.step.rows * operands.pool.kv_heads;
+    let enough = ENOUGH_BLOCKS * multiprocessors as usize;
+    if blocks >= enough {
+        return 1;
+    }
+    let most = operands.step.max_context.div_ceil(SPLIT);
+    enough.div_ceil(blocks.max(1)).min(most).max(1)
+}
+
 pub(super) fn attention_packed(d: &Device, operands: &Operands<'_>, partials: &Memory) -> Done {
     let (rows, kv_heads) = (operands.step.rows, operands.pool.kv_heads);
-    let splits = operands.step.last_position / SPLIT + 1;
-    let few = rows * kv_heads < ENOUGH_BLOCKS * d.info().multiprocessors as usize;
-    let split = few && splits > 1 && rows * splits <= MOST_SPLIT_ROWS;
-    let mut args = operands.checked()?.packed(splits as u32);
-    if !split {
-        // SAFETY: as for `attention`; the heads are those that `takes` names, which is the caller's condition.
-        return unsafe {
-            d.launch(
-                Kernel::AttentionPacked,
-                (kv_heads as u32, rows as u32),
-                128,
-                &args,
-            )
-        };
+    let kernel = match operands.pool.kv {
+        KvDtype::AsActivations => Kernel::AttentionPacked,
+        KvDtype::Fp8 => Kernel::AttentionPackedFp8,
+    };
+    let workers = workers(operands, d.info().multiprocessors);
+    let mut args = operands.checked()?.packed();
+    if workers > 1 {
+        args.partials = partials.at();
+        args.split_at = operands.step.split_at();
+        args.workers = workers as u32;
     }
-    args.partials = partials.at();
-    let grid = ((kv_heads * splits) as u32, rows as u32);
-    // SAFETY: as above; `partials` has room for these rows and splits.
-    unsafe { d.launch(Kernel::AttentionPacked, grid, 128, &args) }?;
+    let grid = ((kv_heads * workers) as u32, rows as u32);
+    // SAFETY: as for `attention`; the heads are those that `takes` names, which is the caller's condition; `place_splits`
+    // gave each row that is split its own places below `MOST_SPLITS`, for which `partials` has room.
+    unsafe { d.launch(kernel, grid, 128, &args) }?;
+    if workers == 1 {
+        return Ok(());
+    }
+    let grid = (kv_heads as u32, rows as u32);
     // SAFETY: it reads the splits that the launch before it wrote, which are those that each row sees.
-    unsafe {
-        d.launch(
-            Kernel::AttentionCombine,
-            (kv_heads as u32, rows as u32),
-            128,
-            &args,
-        )
-    }
+    unsafe { d.launch(Kernel::AttentionCombine, grid, 128, &args) }
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use cudarc::driver::{DriverError, result, sys};
 
 use super::images;
+pub use super::memory::Memory;
+use super::memory::{Context, Event, Graph, Pinned};
 use crate::executor::ExecError;
 use crate::load_error::LoadError;
 use crate::ops::Done;
@@ -30,9 +32,11 @@ kernels! {
     Linear = "linear" in "linear",
     LinearThin = "linear_thin" in "linear_thin",
     Rope = "rope" in "rope",
+    RopeKv = "rope_kv" in "rope_kv",
     KvWrite = "kv_write" in "kv_write",
     Attention = "attention" in "attention",
     AttentionPacked = "attention_packed" in "attention_packed",
+    AttentionPackedFp8 = "attention_packed_fp8" in "attention_packed",
     AttentionCombine = "attention_combine" in "attention_packed",
     Route = "route" in "route",
     Schedule = "schedule" in "route",
@@ -113,113 +117,6 @@ fn lost(call: &str, e: DriverError) -> ExecError {
         "the CUDA device is lost: {call} failed: {}",
         describe(e)
     ))
-}
-
-/// The primary context and a stream; whatever was allocated keeps it alive.
-struct Context {
-    device: sys::CUdevice,
-    context: sys::CUcontext,
-    stream: sys::CUstream,
-}
-
-// SAFETY: contexts and streams may be used from any thread; the driver locks them itself.
-unsafe impl Send for Context {}
-// SAFETY: as above; nothing here is changed after construction.
-unsafe impl Sync for Context {}
-
-impl Context {
-    /// Makes the context the calling thread's.
-    fn bind(&self) -> Result<(), DriverError> {
-        // SAFETY: retained in `Device::open`, released in `drop`.
-        unsafe { result::ctx::set_current(self.context) }
-    }
-}
-
-impl Drop for Context {
-    fn drop(&mut self) {
-        // Nobody can be told any more; a lost device fails here too.
-        let _ = self.bind();
-        // SAFETY: both were made in `Device::open`, and nothing that uses them outlives this value.
-        unsafe {
-            let _ = result::stream::destroy(self.stream);
-            let _ = result::primary_ctx::release(self.device);
-        }
-    }
-}
-
-/// Device memory.
-pub struct Memory {
-    context: Arc<Context>,
-    at: u64,
-    bytes: usize,
-}
-
-impl Memory {
-    /// Its address on the device.
-    pub(super) fn at(&self) -> u64 {
-        self.at
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
-impl Drop for Memory {
-    fn drop(&mut self) {
-        let _ = self.context.bind();
-        // SAFETY: allocated in `Device::memory`, freed once; the driver waits for work that still uses it.
-        let _ = unsafe { result::free_sync(self.at) };
-    }
-}
-
-/// Host memory that the device reads and writes by itself, in words.
-pub(super) struct Pinned {
-    context: Arc<Context>,
-    at: *mut u32,
-    words: usize,
-}
-
-// SAFETY: plain memory with one owner.
-unsafe impl Send for Pinned {}
-
-impl Pinned {
-    /// For the host. The caller has waited for the device's last use.
-    pub(super) fn words(&mut self) -> &mut [u32] {
-        // SAFETY: allocated in `Device::pinned` with this many words and zeroed there; the borrow is unique.
-        unsafe { std::slice::from_raw_parts_mut(self.at, self.words) }
-    }
-
-    /// The same as bytes.
-    pub(super) fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: as above; bytes have no alignment and no invalid values.
-        unsafe { std::slice::from_raw_parts_mut(self.at.cast(), self.words * 4) }
-    }
-}
-
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        let _ = self.context.bind();
-        // SAFETY: allocated in `Device::pinned`, freed once.
-        let _ = unsafe { result::free_host(self.at.cast()) };
-    }
-}
-
-/// A point in the stream.
-pub(super) struct Event {
-    context: Arc<Context>,
-    event: sys::CUevent,
-}
-
-// SAFETY: events may be used from any thread.
-unsafe impl Send for Event {}
-
-impl Drop for Event {
-    fn drop(&mut self) {
-        let _ = self.context.bind();
-        // SAFETY: created in `Device::event`, destroyed once.
-        let _ = unsafe { result::event::destroy(self.event) };
-    }
 }
 
 /// A device with its kernels.
@@ -508,6 +405,46 @@ impl Device {
         // SAFETY: the whole allocation, which is alive.
         unsafe { result::memset_d8_async(to.at, byte, to.bytes, self.context.stream) }
             .map_err(|e| lost("cuMemsetD8Async", e))
+    }
+
+    /// From here on, launches are recorded and not done, until [`Device::end_recording`].
+    pub(super) fn begin_recording(&self) -> Done {
+        // Other engines' threads may go on allocating: only this thread's calls are watched.
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        // SAFETY: the stream lives as long as the context, and is not recording: nobody else uses it.
+        unsafe { result::stream::begin_capture(self.context.stream, mode) }
+            .map_err(|e| lost("cuStreamBeginCapture", e))
+    }
+
+    /// What was recorded, ready to be launched; the stream is as before, whatever went wrong.
+    pub(super) fn end_recording(&self) -> Result<Graph, ExecError> {
+        // SAFETY: as above; this ends the recording that `begin_recording` began.
+        let graph = unsafe { result::stream::end_capture(self.context.stream) }
+            .map_err(|e| lost("cuStreamEndCapture", e))?;
+        if graph.is_null() {
+            return Err(ExecError("the recording came to nothing".into()));
+        }
+        // SAFETY: the driver just gave the graph; what is instantiated does not need it any more.
+        let exec = unsafe {
+            let exec = result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0));
+            let _ = result::graph::destroy(graph);
+            exec
+        };
+        let exec = exec.map_err(|e| lost("cuGraphInstantiateWithFlags", e))?;
+        Ok(Graph {
+            context: Arc::clone(&self.context),
+            exec,
+        })
+    }
+
+    /// Launches what was recorded, in the stream's order.
+    ///
+    /// # Safety
+    /// All memory that the recorded launches were given is still alive, and what they read was written.
+    pub(super) unsafe fn launch_graph(&self, graph: &Graph) -> Done {
+        // SAFETY: instantiated in `end_recording`, destroyed when dropped; the rest is the caller's promise.
+        unsafe { result::graph::launch(graph.exec, self.context.stream) }
+            .map_err(|e| lost("cuGraphLaunch", e))
     }
 
     /// Starts a kernel in the stream's order. Nothing is started when a dimension of the grid is zero.

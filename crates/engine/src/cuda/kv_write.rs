@@ -18,7 +18,7 @@ struct KvWriteArgs {
     q_dim: u32,
 }
 const _: () =
-    assert!(size_of::<KvWriteArgs>() == 80 && std::mem::offset_of!(KvWriteArgs, cols) == 72);
+    assert!(size_of::<KvWriteArgs>() == 88 && std::mem::offset_of!(KvWriteArgs, cols) == 80);
 
 pub(super) fn kv_write(
     d: &Device,

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use super::CudaOps;
+use super::graphs;
 use super::pool::block_bytes;
 use crate::config::ModelConfig;
 use crate::executor::Capacity;
-use crate::load::{LoadedModel, ModelInfo, check_limits, useful_blocks};
+use crate::load::{KvDtype, LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, useful_blocks};
 use crate::load_error::LoadError;
 use crate::model::Model;
 use crate::runner::ModelRunner;
-use crate::weights::{Checkpoint, ModelSources};
+use crate::weights::{Checkpoint, Made, ModelSources, Synthetic, weight_bytes};
 
 /// What the CUDA engine may use.
 #[derive(Clone, Debug)]
@@ -25,6 +26,10 @@ pub struct CudaSettings {
     pub max_step_tokens: u32,
     /// Most sequences in a step.
     pub max_seqs: u32,
+    /// How keys and values are kept.
+    pub kv: KvDtype,
+    /// Record decode steps when the model is loaded, and replay them.
+    pub graphs: bool,
 }
 
 impl Default for CudaSettings {
@@ -35,6 +40,8 @@ impl Default for CudaSettings {
             block_size: 16,
             max_step_tokens: 4096,
             max_seqs: 256,
+            kv: KvDtype::AsActivations,
+            graphs: true,
         }
     }
 }
@@ -69,26 +76,17 @@ pub fn load_cuda(dir: &Path, settings: &CudaSettings) -> Result<LoadedModel, Loa
 /// No usable device, no room on it.
 pub fn load_cuda_synthetic(
     config: &ModelConfig,
-    seed: u32,
+    which: Synthetic,
     settings: &CudaSettings,
 ) -> Result<LoadedModel, LoadError> {
-    let sources = ModelSources::synthetic(config, seed)?;
+    let sources = ModelSources::synthetic(config, which, Made::OnDevice)?;
     load(
         config,
         &sources,
         weight_bytes(config),
-        "SYNTHETIC random weights in gpt-oss's shape",
+        SYNTHETIC_NAME,
         settings,
     )
-}
-
-/// Bytes of a checkpoint of this shape: bf16, and MXFP4 for the experts' matrices.
-fn weight_bytes(c: &ModelConfig) -> u64 {
-    let expert = 3 * c.intermediate * c.hidden * 17 / 32 + 2 * (2 * c.intermediate + c.hidden);
-    let dense =
-        c.qkv_dim() * (c.hidden + 1) + c.hidden * (c.q_dim() + 1) + c.experts * (c.hidden + 1);
-    let layer = c.experts * expert + 2 * (dense + 2 * c.hidden + c.heads);
-    (c.layers.len() * layer + 2 * (2 * c.vocab_size + 1) * c.hidden) as u64
 }
 
 fn load(
@@ -111,6 +109,7 @@ fn load(
         )));
     }
     let mut ops = CudaOps::open(config, settings.device)?;
+    ops.keep_kv(settings.kv);
     let at_first = ops.device.free_bytes()?;
     if weight_bytes > at_first {
         return Err(LoadError::DeviceMemory {
@@ -125,11 +124,24 @@ fn load(
     );
     let model = Model::new(&mut ops, config, sources, rows, heads)?;
     let left = ops.device.free_bytes()?;
-    let block = block_bytes(config, settings.block_size as usize) as u64;
+    let block = block_bytes(config, settings.block_size as usize, settings.kv) as u64;
     let capacity = capacity(config, settings, block, left)?;
     ops.plan(&capacity)?;
     let device = ops.info().clone();
     let (major, minor) = device.capability;
+    let free = ops.device.free_bytes()?;
+    let mut runner = ModelRunner::new(ops, model, capacity);
+    let mut warnings = Vec::new();
+    let sizes = if settings.graphs {
+        graphs::sizes(rows.min(heads))
+    } else {
+        Vec::new()
+    };
+    if let Err(e) = runner.record(&sizes) {
+        warnings.push(format!(
+            "decode steps are launched kernel by kernel, which is slower: they could not be recorded ({e})"
+        ));
+    }
     let info = ModelInfo {
         vocab_size: capacity.vocab_size,
         max_context: capacity.max_context,
@@ -139,7 +151,7 @@ fn load(
         kv_bytes_per_block: block,
         description: format!(
             "{name}, {} layers, hidden {}, {} experts top-{}, vocabulary {}; {} (compute capability {major}.{minor}, {} \
-             multiprocessors); memory: {:.2} GiB weights and buffers, {:.2} GiB keys and values in bf16 ({} blocks of {} \
+             multiprocessors); memory: {:.2} GiB weights and buffers, {:.2} GiB keys and values in {} ({} blocks of {} \
              positions), {:.2} of {:.2} GiB left",
             config.layers.len(),
             config.hidden,
@@ -150,13 +162,17 @@ fn load(
             device.multiprocessors,
             at_first.saturating_sub(left) as f64 / GIB,
             (u64::from(capacity.n_blocks) * block) as f64 / GIB,
+            match settings.kv {
+                KvDtype::AsActivations => "bf16",
+                KvDtype::Fp8 => "fp8 (e4m3)",
+            },
             capacity.n_blocks,
             capacity.block_size,
-            ops.device.free_bytes()? as f64 / GIB,
+            free as f64 / GIB,
             device.total_bytes as f64 / GIB,
         ),
+        warnings,
     };
-    let runner = ModelRunner::new(ops, model, capacity);
     Ok(LoadedModel {
         executor: Box::new(runner),
         info,
@@ -196,16 +212,4 @@ fn capacity(
         max_context: config.max_context as u32,
         vocab_size: config.vocab_size as u32,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn weights_of_gpt_oss_120b() {
-        // 65.25 GB, the size of the published checkpoint.
-        let bytes = weight_bytes(&crate::weights::gpt_oss_120b());
-        assert!((65.24e9..65.26e9).contains(&(bytes as f64)), "{bytes}");
-    }
 }

@@ -10,7 +10,7 @@ use crate::executor::{
 use crate::load_error::LoadError;
 use crate::ops::{Done, KvLayer, Ops};
 use crate::types::Sampling;
-use crate::weights::ModelSources;
+use crate::weights::{Made, ModelSources, Synthetic};
 
 /// One measured operation.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,7 +96,8 @@ pub fn measure(settings: MeasureSettings) -> Result<Vec<Timing>, LoadError> {
         // Small numbers instead of whatever was there, which may be NaN.
         planned.pool.fill(&ops.device, 0x3c).map_err(failed)?;
     }
-    let sources = ModelSources::synthetic(&config, settings.seed)?;
+    let sources =
+        ModelSources::synthetic(&config, Synthetic::seeded(settings.seed), Made::OnDevice)?;
     let flush = ops.device.memory("the cache's eviction", FLUSH_BYTES)?;
     let mut b = Bench {
         ops,

@@ -4,6 +4,7 @@ use super::device::{Device, Memory};
 use super::step::Step;
 use crate::config::{LayerKind, ModelConfig};
 use crate::executor::{Capacity, ExecError};
+use crate::load::KvDtype;
 use crate::load_error::LoadError;
 use crate::ops::KvLayer;
 
@@ -19,8 +20,14 @@ pub(super) struct PoolArgs {
     kv_heads: u32,
     head_dim: u32,
     window: u32,
+    element_bytes: u32,
+    unused: u32,
 }
-const _: () = assert!(size_of::<PoolArgs>() == 48 && std::mem::offset_of!(PoolArgs, layers) == 24);
+const _: () = assert!(
+    size_of::<PoolArgs>() == 56
+        && std::mem::offset_of!(PoolArgs, layers) == 24
+        && std::mem::offset_of!(PoolArgs, element_bytes) == 48
+);
 
 /// Layers of the larger layer group: both groups draw blocks from the one pool.
 fn group_layers(config: &ModelConfig) -> usize {
@@ -32,12 +39,21 @@ fn group_layers(config: &ModelConfig) -> usize {
     full.max(config.layers.len() - full)
 }
 
-/// Bytes of one block.
-pub(super) fn block_bytes(config: &ModelConfig, block_size: usize) -> usize {
-    group_layers(config) * 2 * config.kv_heads * block_size * config.head_dim * 2
+/// Bytes of an element.
+fn element_bytes(kv: KvDtype) -> usize {
+    match kv {
+        KvDtype::AsActivations => 2,
+        KvDtype::Fp8 => 1,
+    }
 }
 
-/// Keys and values, `[block][layer of the group][k, v][kv head][position in block][head_dim]` of bf16.
+/// Bytes of one block.
+pub(super) fn block_bytes(config: &ModelConfig, block_size: usize, kv: KvDtype) -> usize {
+    let elements = group_layers(config) * 2 * config.kv_heads * block_size * config.head_dim;
+    elements * element_bytes(kv)
+}
+
+/// Keys and values, `[block][layer of the group][k, v][kv head][position in block][head_dim]` of bf16 or e4m3.
 pub(super) struct Pool {
     memory: Memory,
     layers: usize,
@@ -45,6 +61,7 @@ pub(super) struct Pool {
     pub(super) kv_heads: usize,
     pub(super) head_dim: usize,
     window: usize,
+    pub(super) kv: KvDtype,
 }
 
 impl Pool {
@@ -52,9 +69,10 @@ impl Pool {
         device: &Device,
         config: &ModelConfig,
         capacity: &Capacity,
+        kv: KvDtype,
     ) -> Result<Self, LoadError> {
         let block_size = capacity.block_size as usize;
-        let bytes = capacity.n_blocks as usize * block_bytes(config, block_size);
+        let bytes = capacity.n_blocks as usize * block_bytes(config, block_size, kv);
         Ok(Self {
             memory: device.memory("keys and values", bytes)?,
             layers: group_layers(config),
@@ -62,6 +80,7 @@ impl Pool {
             kv_heads: config.kv_heads,
             head_dim: config.head_dim,
             window: config.window.unwrap_or(0),
+            kv,
         })
     }
 
@@ -92,6 +111,8 @@ impl Pool {
             } else {
                 0
             },
+            element_bytes: element_bytes(self.kv) as u32,
+            unused: 0,
         })
     }
 }

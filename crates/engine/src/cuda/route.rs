@@ -4,6 +4,7 @@ use super::buffer::CudaBuf;
 use super::device::{Device, Kernel, Memory};
 use super::experts_up_wide;
 use super::regime::Regime;
+use super::step::Step;
 use crate::config::ModelConfig;
 use crate::executor::ExecError;
 use crate::load_error::LoadError;
@@ -27,6 +28,7 @@ const _: () = assert!(size_of::<RoutingArgs>() == 56);
 struct RouteArgs {
     routing: RoutingArgs,
     logits: u64,
+    n_rows: u64,
     rows: u32,
     experts: u32,
     top_k: u32,
@@ -34,7 +36,7 @@ struct RouteArgs {
     unit: u32,
     unused: u32,
 }
-const _: () = assert!(size_of::<RouteArgs>() == 88 && std::mem::offset_of!(RouteArgs, rows) == 64);
+const _: () = assert!(size_of::<RouteArgs>() == 96 && std::mem::offset_of!(RouteArgs, rows) == 72);
 
 /// Limits of the kernels: a thread for each expert, a lane for each choice.
 pub(super) const MOST_EXPERTS: usize = 1024;
@@ -115,11 +117,12 @@ impl CudaRouting {
 
 pub(super) fn route(
     d: &Device,
-    rows: usize,
+    step: &Step,
     logits: &CudaBuf,
     routing: &mut CudaRouting,
     regime: Regime,
 ) -> Done {
+    let rows = step.rows;
     logits.holds("route", rows, routing.experts)?;
     routing.holds("route", rows)?;
     routing.regime = regime;
@@ -130,6 +133,7 @@ pub(super) fn route(
     let args = RouteArgs {
         routing: routing.args(),
         logits: logits.memory.at(),
+        n_rows: step.n_rows(),
         rows: rows as u32,
         experts: routing.experts as u32,
         top_k: routing.top_k as u32,

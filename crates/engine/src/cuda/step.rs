@@ -1,6 +1,8 @@
 //! A step's metadata on the device: one pinned buffer, one copy, fixed places. Mirrors `kernels/include/step.h`.
 
-use super::device::{Device, Event, Memory, Pinned};
+use super::attention_packed::place_splits;
+use super::device::Device;
+use super::memory::{Event, Memory, Pinned};
 use crate::batch::{StepBatch, TableRef};
 use crate::executor::{Capacity, ExecError, InputToken, StepHandle};
 use crate::load_error::LoadError;
@@ -13,11 +15,15 @@ const NO_SAMPLE: u32 = u32::MAX;
 /// Words of `SeqMeta` and `HeadMeta`.
 const META: usize = 8;
 
+/// The number of rows that are there for themselves, padded to 16 bytes; then the input tokens.
+const TOKENS: usize = 4;
+
 /// First words of the parts, the last of which is as long as the step needs.
 #[derive(Clone, Copy)]
 struct Layout {
     positions: usize,
     seq_of_row: usize,
+    split_at: usize,
     seqs: usize,
     heads: usize,
     blocks: usize,
@@ -44,7 +50,7 @@ pub(super) struct Step {
     /// Of the current step.
     pub(super) rows: usize,
     pub(super) heads: usize,
-    pub(super) last_position: usize,
+    pub(super) max_context: usize,
 }
 
 impl Step {
@@ -55,9 +61,10 @@ impl Step {
         );
         // Whole groups of four words, so that every part begins at a multiple of 16 bytes.
         let padded = |n: usize| n.next_multiple_of(4);
-        let positions = padded(rows);
+        let positions = TOKENS + padded(rows);
         let seq_of_row = positions + padded(rows);
-        let seqs_at = seq_of_row + padded(rows);
+        let split_at = seq_of_row + padded(rows);
+        let seqs_at = split_at + padded(rows);
         let heads = seqs_at + seqs * META;
         let blocks = heads + rows * META;
         // A block belongs to one sequence.
@@ -65,6 +72,7 @@ impl Step {
         let layout = Layout {
             positions,
             seq_of_row,
+            split_at,
             seqs: seqs_at,
             heads,
             blocks,
@@ -92,7 +100,7 @@ impl Step {
             ended: std::collections::VecDeque::new(),
             rows: 0,
             heads: 0,
-            last_position: 0,
+            max_context: capacity.max_context as usize,
         })
     }
 
@@ -113,7 +121,8 @@ impl Step {
         // The step before last. The engine has waited for it already, unless a step failed half way.
         device.wait(&slot.done)?;
         let words = slot.staging.words();
-        for (w, input) in words.iter_mut().zip(&batch.tokens) {
+        words[0] = (batch.rows() - batch.padding) as u32;
+        for (w, input) in words[TOKENS..].iter_mut().zip(&batch.tokens) {
             *w = match *input {
                 InputToken::Known(id) => id,
                 InputToken::FromPrevious(slot) => FROM_SLOT | slot,
@@ -121,6 +130,7 @@ impl Step {
         }
         words[l.positions..][..batch.rows()].copy_from_slice(&batch.positions);
         words[l.seq_of_row..][..batch.rows()].copy_from_slice(&batch.seq_of_row);
+        place_splits(&batch.positions, &mut words[l.split_at..][..batch.rows()]);
         for (words, s) in words[l.seqs..].chunks_exact_mut(META).zip(&batch.seqs) {
             let (
                 TableRef {
@@ -160,7 +170,6 @@ impl Step {
         }
         words[l.blocks..][..batch.blocks.len()].copy_from_slice(&batch.blocks);
         (self.rows, self.heads) = (batch.rows(), batch.heads.len());
-        self.last_position = batch.positions.iter().max().map_or(0, |p| *p as usize);
         device.upload(
             &mut slot.staging,
             (l.blocks + batch.blocks.len()) * 4,
@@ -199,14 +208,20 @@ impl Step {
         self.device.at() + at as u64 * 4
     }
 
-    pub(super) fn tokens_at(&self) -> u64 {
+    pub(super) fn n_rows(&self) -> u64 {
         self.word(0)
+    }
+    pub(super) fn tokens_at(&self) -> u64 {
+        self.word(TOKENS)
     }
     pub(super) fn positions(&self) -> u64 {
         self.word(self.layout.positions)
     }
     pub(super) fn seq_of_row(&self) -> u64 {
         self.word(self.layout.seq_of_row)
+    }
+    pub(super) fn split_at(&self) -> u64 {
+        self.word(self.layout.split_at)
     }
     pub(super) fn seqs(&self) -> u64 {
         self.word(self.layout.seqs)

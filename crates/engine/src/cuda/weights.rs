@@ -1,6 +1,7 @@
 //! Weights on the device: streamed from the checkpoint's maps through two pinned buffers, as stored. Loading only.
 
-use super::device::{Device, Event, Memory, Pinned};
+use super::device::Device;
+use super::memory::{Event, Memory, Pinned};
 use super::synthetic::{Numbers, synthetic};
 use crate::executor::ExecError;
 use crate::load_error::LoadError;

@@ -4,13 +4,34 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use memmap2::MmapMut;
+use memmap2::{Mmap, MmapMut};
 
 use super::names::{AttentionSources, ExpertSources, LayerSources, LinearSource, ModelSources};
 use super::tensor::{DenseTensor, PackedTensor, Stored};
 use crate::config::{LayerKind, ModelConfig};
 use crate::load_error::LoadError;
 use crate::rope::Yarn;
+
+/// Which random weights are made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Synthetic {
+    /// Other seeds, other numbers.
+    pub seed: u32,
+    /// Spread of the router's biases: at 0, rows go to all experts about equally often; at 2, some experts get several
+    /// times as many rows as others. The router's products spread by about 1.
+    pub router_skew: f32,
+}
+
+impl Synthetic {
+    /// With near uniform routing.
+    #[must_use]
+    pub fn seeded(seed: u32) -> Self {
+        Self {
+            seed,
+            router_skew: 0.0,
+        }
+    }
+}
 
 /// Numbers of a tensor that exists in no file.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -92,11 +113,38 @@ pub fn gpt_oss_120b() -> ModelConfig {
     }
 }
 
+/// Bytes of a checkpoint of this shape: bf16, and MXFP4 for the experts' matrices.
+pub(crate) fn weight_bytes(c: &ModelConfig) -> u64 {
+    let expert = 3 * c.intermediate * c.hidden * 17 / 32 + 2 * (2 * c.intermediate + c.hidden);
+    let dense =
+        c.qkv_dim() * (c.hidden + 1) + c.hidden * (c.q_dim() + 1) + c.experts * (c.hidden + 1);
+    let layer = c.experts * expert + 2 * (dense + 2 * c.hidden + c.heads);
+    (c.layers.len() * layer + 2 * (2 * c.vocab_size + 1) * c.hidden) as u64
+}
+
+/// Where the numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// Nowhere: the device makes them.
+    OnDevice,
+    /// In host memory, in a checkpoint's formats.
+    InMemory,
+}
+
 /// Makes the tensors of one model, each with a seed of its own.
 struct Maker {
-    map: Arc<memmap2::Mmap>,
+    nothing: Arc<Mmap>,
+    made: Made,
     seed: u32,
     tensors: u32,
+}
+
+fn memory(len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Arc<Mmap>, LoadError> {
+    let failed = |e| LoadError::Settings(format!("cannot get {len} bytes of memory: {e}"));
+    // The system gives no empty maps.
+    let mut map = MmapMut::map_anon(len.max(1)).map_err(failed)?;
+    fill(&mut map[..len]);
+    map.make_read_only().map(Arc::new).map_err(failed)
 }
 
 impl Maker {
@@ -109,86 +157,143 @@ impl Maker {
         }
     }
 
-    fn dense(&mut self, rows: usize, cols: usize, middle: f32, spread: f32) -> DenseTensor {
-        let stored = Stored::Random(self.random(middle, spread));
-        DenseTensor {
-            map: Arc::clone(&self.map),
-            bytes: NOTHING,
+    fn dense(
+        &mut self,
+        rows: usize,
+        cols: usize,
+        middle: f32,
+        spread: f32,
+    ) -> Result<DenseTensor, LoadError> {
+        let random = self.random(middle, spread);
+        let (map, stored) = match self.made {
+            Made::OnDevice => (Arc::clone(&self.nothing), Stored::Random(random)),
+            Made::InMemory => {
+                let fill = |bytes: &mut [u8]| {
+                    for (i, b) in bytes.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                        *b = half::bf16::from_f32(random.value(i as u64)).to_le_bytes();
+                    }
+                };
+                (memory(rows * cols * 2, fill)?, Stored::Bf16)
+            }
+        };
+        let bytes = match stored {
+            Stored::Bf16 => 0..rows * cols * 2,
+            _ => NOTHING,
+        };
+        Ok(DenseTensor {
+            map,
+            bytes,
             stored,
             rows,
             cols,
-        }
+        })
     }
 
-    fn linear(&mut self, rows: usize, cols: usize, bias: Option<f32>) -> LinearSource {
-        LinearSource {
-            // Outputs about as large as a normed input.
-            weight: vec![self.dense(rows, cols, 0.0, 1.7 / (cols as f32).sqrt())],
-            bias: bias
-                .map(|spread| self.dense(1, rows, 0.0, spread))
-                .into_iter()
-                .collect(),
-        }
+    fn linear(
+        &mut self,
+        rows: usize,
+        cols: usize,
+        bias: Option<f32>,
+    ) -> Result<LinearSource, LoadError> {
+        // Outputs about as large as a normed input.
+        let weight = vec![self.dense(rows, cols, 0.0, 1.7 / (cols as f32).sqrt())?];
+        let bias = bias.map(|spread| self.dense(1, rows, 0.0, spread));
+        Ok(LinearSource {
+            weight,
+            bias: bias.transpose()?.into_iter().collect(),
+        })
     }
 
-    fn packed(&mut self, rows: usize, cols: usize) -> PackedTensor {
+    fn packed(&mut self, rows: usize, cols: usize) -> Result<PackedTensor, LoadError> {
         // FP4's values are about 3 large: with 2^-7 and 2^-8, outputs of 2880 columns are about as large as inputs.
         let random = self.random(119.0, 0.0);
-        PackedTensor {
-            blocks_map: Arc::clone(&self.map),
-            blocks: NOTHING,
-            scales_map: Arc::clone(&self.map),
-            scales: NOTHING,
+        let groups = rows * cols / 32;
+        let (blocks_map, scales_map, n) = match self.made {
+            Made::OnDevice => (Arc::clone(&self.nothing), Arc::clone(&self.nothing), 0),
+            Made::InMemory => {
+                let blocks = |bytes: &mut [u8]| {
+                    for (i, b) in bytes.iter_mut().enumerate() {
+                        *b = block_byte(random.seed, i as u64);
+                    }
+                };
+                let scales = |bytes: &mut [u8]| {
+                    for (i, b) in bytes.iter_mut().enumerate() {
+                        *b = scale_byte(random.seed, random.middle as u8, i as u64);
+                    }
+                };
+                (
+                    memory(groups * 16, blocks)?,
+                    memory(groups, scales)?,
+                    groups,
+                )
+            }
+        };
+        Ok(PackedTensor {
+            blocks_map,
+            blocks: 0..n * 16,
+            scales_map,
+            scales: 0..n,
             rows,
             cols,
-            random: Some(random),
-        }
+            random: (self.made == Made::OnDevice).then_some(random),
+        })
     }
 }
 
 const NOTHING: Range<usize> = 0..0;
 
 impl ModelSources {
-    /// Random weights for a configuration. Only devices that make them themselves take these.
+    /// Random weights for a configuration. Those that are made on the device suit only devices that make them.
     ///
     /// # Errors
-    /// The system gives no memory at all.
-    pub fn synthetic(c: &ModelConfig, seed: u32) -> Result<Self, LoadError> {
-        let map = MmapMut::map_anon(1)
-            .and_then(MmapMut::make_read_only)
-            .map_err(|e| LoadError::Settings(format!("cannot map a page of memory: {e}")))?;
+    /// The system gives no memory.
+    pub fn synthetic(c: &ModelConfig, which: Synthetic, made: Made) -> Result<Self, LoadError> {
         let mut m = Maker {
-            map: Arc::new(map),
-            seed,
+            nothing: memory(0, |_| ())?,
+            made,
+            seed: which.seed,
             tensors: 0,
         };
         let embedding = LinearSource {
-            weight: vec![m.dense(c.vocab_size, c.hidden, 0.0, 1.0)],
+            weight: vec![m.dense(c.vocab_size, c.hidden, 0.0, 1.0)?],
             bias: Vec::new(),
         };
-        let layers = (0..c.layers.len()).map(|_| LayerSources {
-            attention: AttentionSources {
-                norm: m.dense(1, c.hidden, 1.0, 0.3),
-                qkv: m.linear(c.qkv_dim(), c.hidden, Some(0.3)),
-                sinks: m.dense(1, c.heads, 0.5, 1.0),
-                out: m.linear(c.hidden, c.q_dim(), Some(0.3)),
-            },
-            norm: m.dense(1, c.hidden, 1.0, 0.3),
-            // No bias: with random weights, rows spread evenly over the experts.
-            router: m.linear(c.experts, c.hidden, Some(0.0)),
-            experts: ExpertSources {
-                up: m.packed(c.experts * 2 * c.intermediate, c.hidden),
-                up_bias: m.dense(c.experts, 2 * c.intermediate, 0.0, 0.5),
-                down: m.packed(c.experts * c.hidden, c.intermediate),
-                down_bias: m.dense(c.experts, c.hidden, 0.0, 0.3),
-            },
+        let layers = (0..c.layers.len()).map(|_| {
+            Ok(LayerSources {
+                attention: AttentionSources {
+                    norm: m.dense(1, c.hidden, 1.0, 0.3)?,
+                    qkv: m.linear(c.qkv_dim(), c.hidden, Some(0.3))?,
+                    sinks: m.dense(1, c.heads, 0.5, 1.0)?,
+                    out: m.linear(c.hidden, c.q_dim(), Some(0.3))?,
+                },
+                norm: m.dense(1, c.hidden, 1.0, 0.3)?,
+                router: m.linear(c.experts, c.hidden, Some(which.router_skew))?,
+                experts: ExpertSources {
+                    up: m.packed(c.experts * 2 * c.intermediate, c.hidden)?,
+                    up_bias: m.dense(c.experts, 2 * c.intermediate, 0.0, 0.5)?,
+                    down: m.packed(c.experts * c.hidden, c.intermediate)?,
+                    down_bias: m.dense(c.experts, c.hidden, 0.0, 0.3)?,
+                },
+            })
         });
-        let layers = layers.collect();
+        let layers = layers.collect::<Result<_, LoadError>>()?;
         Ok(Self {
             embedding,
             layers,
-            norm: m.dense(1, c.hidden, 1.0, 0.3),
-            head: m.linear(c.vocab_size, c.hidden, None),
+            norm: m.dense(1, c.hidden, 1.0, 0.3)?,
+            head: m.linear(c.vocab_size, c.hidden, None)?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_of_gpt_oss_120b() {
+        // 65.25 GB, the size of the published checkpoint.
+        let bytes = weight_bytes(&gpt_oss_120b());
+        assert!((65.24e9..65.26e9).contains(&(bytes as f64)), "{bytes}");
     }
 }

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use half::bf16;
+use ossmark_engine::KvDtype;
 use ossmark_engine::batch::StepBatch;
 use ossmark_engine::config::ModelConfig;
 use ossmark_engine::cpu::CpuOps;
@@ -18,6 +19,8 @@ use crate::tiny::{Random, Tiny};
 thread_local! {
     /// Whether this test's CUDA device computes with the plain kernels alone.
     pub(crate) static PLAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    /// How this test's device keeps keys and values.
+    pub(crate) static KV: std::cell::Cell<KvDtype> = const { std::cell::Cell::new(KvDtype::AsActivations) };
 }
 
 /// A device that a test can open.
@@ -27,7 +30,9 @@ pub(crate) trait Device: Ops {
 
 impl Device for CpuOps {
     fn open(config: &ModelConfig, capacity: &Capacity) -> Self {
-        CpuOps::new(config, capacity, true, 2)
+        let mut ops = CpuOps::new(config, capacity, true, 2);
+        ops.keep_kv(KV.get());
+        ops
     }
 }
 
@@ -37,6 +42,7 @@ impl Device for CudaOps {
         if PLAIN.get() {
             ops.use_plain_kernels();
         }
+        ops.keep_kv(KV.get());
         ops.plan(capacity).unwrap_or_else(|e| panic!("{e}"));
         ops
     }
@@ -94,6 +100,59 @@ macro_rules! and_plain {
     };
 }
 pub(crate) use and_plain;
+
+/// Makes a test of each case with keys and values in fp8, for the CPU, for CUDA and for CUDA's plain kernels.
+macro_rules! and_fp8 {
+    ($($case:ident),* $(,)?) => {
+        mod fp8 {
+            use ossmark_engine::KvDtype::Fp8;
+            mod cpu {
+                $(#[test]
+                fn $case() {
+                    crate::bench::KV.set(super::Fp8);
+                    super::super::$case::<ossmark_engine::cpu::CpuOps>();
+                })*
+            }
+            mod cuda {
+                $(#[test]
+                fn $case() {
+                    if crate::bench::has_cuda(concat!(module_path!(), "::", stringify!($case))) {
+                        crate::bench::KV.set(super::Fp8);
+                        super::super::$case::<ossmark_engine::cuda::CudaOps>();
+                    }
+                })*
+            }
+            mod plain {
+                $(#[test]
+                fn $case() {
+                    if crate::bench::has_cuda(concat!(module_path!(), "::", stringify!($case))) {
+                        crate::bench::KV.set(super::Fp8);
+                        crate::bench::PLAIN.set(true);
+                        super::super::$case::<ossmark_engine::cuda::CudaOps>();
+                    }
+                })*
+            }
+        }
+    };
+}
+pub(crate) use and_fp8;
+
+/// As this test's device keeps a key or value: for fp8, the nearest of all 253 numbers that e4m3 has (bias 7, largest
+/// 448), the one with the even code of two.
+pub(crate) fn kept(x: f64) -> f64 {
+    if KV.get() == KvDtype::AsActivations {
+        return x;
+    }
+    let number = |code: i32| match (code >> 3, f64::from(code & 7) / 8.0) {
+        (0, fraction) => fraction / 64.0,
+        (exponent, fraction) => (1.0 + fraction) * 2_f64.powi(exponent - 7),
+    };
+    let size = x.abs().min(448.0);
+    let apart = |code: &i32| (number(*code) - size).abs();
+    let nearest =
+        (0..0x7f).min_by(|a, b| apart(a).total_cmp(&apart(b)).then((a & 1).cmp(&(b & 1))));
+    number(nearest.unwrap()).copysign(x)
+}
 
 /// This run's seed, printed once.
 pub(crate) fn seed() -> u64 {

@@ -135,6 +135,44 @@ fn trouble_is_a_clear_error() {
     }
 }
 
+/// Decode steps that cannot be recorded are launched as ever, with a warning; and recordings are what is launched
+/// otherwise: without them, there are other tokens or none.
+#[test]
+fn recordings_that_fail_are_done_without() {
+    if is_child() {
+        return;
+    }
+    let said = |env: &[(&str, &str)]| {
+        let output = child(
+            &["--ignored", "--exact", "graphs::child", "--nocapture"],
+            env,
+        );
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{env:?}: {text}");
+        let line = |name: &str| {
+            let line = text.lines().find_map(|l| l.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("no {name} in {text}"))
+                .to_owned()
+        };
+        (line("WARNINGS: "), line("TOKENS: "))
+    };
+    let (warnings, tokens) = said(&[]);
+    assert_eq!(warnings, "[]");
+    let (warnings, without) = said(&[("OSSMARK_EMULATOR_GRAPHS", "fail")]);
+    assert!(
+        warnings.contains("could not be recorded") && warnings.contains("cuStreamBeginCapture"),
+        "{warnings}"
+    );
+    assert_eq!(without, tokens);
+    let skipped = child(
+        &["--ignored", "--exact", "graphs::child", "--nocapture"],
+        &[("OSSMARK_EMULATOR_GRAPHS", "skip")],
+    );
+    let text = String::from_utf8_lossy(&skipped.stdout).into_owned();
+    assert!(text.contains("WARNINGS: []"), "{text}");
+    assert!(!text.contains(&tokens), "without the recordings: {text}");
+}
+
 #[test]
 fn no_driver_is_a_clear_error() {
     // Where there is a driver, there is nothing to see.

@@ -14,6 +14,8 @@ fn small() -> CudaSettings {
         memory_budget_bytes: Some(64 << 20),
         max_step_tokens: 512,
         max_seqs: 64,
+        // In graphs.rs.
+        graphs: false,
         ..CudaSettings::default()
     }
 }
