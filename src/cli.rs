@@ -9,15 +9,16 @@ mod infer;
 mod score;
 mod serve;
 mod submission;
+mod synthetic;
 
 use std::path::PathBuf;
 
 pub(crate) use audit::{AuditArgs, AuditCommand, AuditTest07Args, AuditTest09Args};
 pub(crate) use bench::{
-    BenchChildArgs, BenchCommand, BenchEngineArgs, BenchKernelsArgs, BenchLoadgenArgs,
+    BenchChildArgs, BenchCommand, BenchEngineArgs, BenchKernelsArgs, BenchLoadgenArgs, SwitchArg,
 };
 pub(crate) use dataset::{DatasetCommand, DatasetInspectArgs, DatasetPrepareArgs};
-pub(crate) use engine::{DtypeArg, EchoArgs, EngineArg, EngineArgs};
+pub(crate) use engine::{DtypeArg, EchoArgs, EngineArg, EngineArgs, KvDtypeArg};
 pub(crate) use http::{ApiArg, HttpArgs, StreamArg};
 pub(crate) use infer::InferArgs;
 pub(crate) use score::{ScoreArgs, TimeLimitArg};
@@ -26,6 +27,7 @@ pub(crate) use submission::{
     SubmissionBuildArgs, SubmissionCheckArgs, SubmissionCommand, SubmissionPackArgs,
     SubmissionTruncateArgs,
 };
+pub(crate) use synthetic::{ShapeArg, SyntheticArgs};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
@@ -228,6 +230,14 @@ pub(crate) struct RunArgs {
     /// Numerics of the engine [default: bf16].
     #[arg(long, value_enum)]
     pub(crate) dtype: Option<DtypeArg>,
+    /// How keys and values are kept: fp8 has room for twice as many on a GPU [default: bf16].
+    #[arg(long, value_enum)]
+    pub(crate) kv_dtype: Option<KvDtypeArg>,
+    /// On a GPU, launch decode steps kernel by kernel instead of replaying recorded ones.
+    #[arg(long)]
+    pub(crate) no_graphs: bool,
+    #[command(flatten)]
+    pub(crate) synthetic: SyntheticArgs,
     /// KV pool of each engine in MiB [default: computed from free memory].
     #[arg(long, value_name = "MIB")]
     pub(crate) kv_memory_mib: Option<u64>,

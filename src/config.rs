@@ -36,6 +36,7 @@ pub(crate) fn merge(args: RunArgs) -> Result<RunArgs> {
         top_p,
         top_k,
         dtype,
+        kv_dtype,
         kv_memory_mib,
         max_batch,
         max_step_tokens,
@@ -46,6 +47,13 @@ pub(crate) fn merge(args: RunArgs) -> Result<RunArgs> {
         drill
     );
     merged.force |= args.force;
+    merged.no_graphs |= args.no_graphs;
+    macro_rules! over_synthetic {
+        ($($name:ident),* $(,)?) => {
+            $(if args.synthetic.$name.is_some() { merged.synthetic.$name = args.synthetic.$name; })*
+        };
+    }
+    over_synthetic!(synthetic, synthetic_seed, synthetic_skew);
     if !args.http.endpoint.is_empty() {
         merged.http.endpoint = args.http.endpoint;
     }

@@ -8,14 +8,14 @@ use anyhow::{Context, Result, bail};
 use crossbeam_channel::{Receiver, unbounded};
 use ossmark_engine::cuda::{MeasureSettings, Timing, measure};
 use ossmark_engine::types::{Event, Request, RequestId, Sampling, TokenId};
-use ossmark_engine::weights::gpt_oss_120b;
+use ossmark_engine::weights::{Synthetic, gpt_oss_120b};
 use ossmark_engine::{
-    CudaSettings, Engine, EngineSettings, ModelInfo, load_cuda, load_cuda_synthetic,
+    CudaSettings, Engine, EngineSettings, KvDtype, ModelInfo, load_cuda, load_cuda_synthetic,
 };
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::{BenchEngineArgs, BenchKernelsArgs};
+use crate::cli::{BenchEngineArgs, BenchKernelsArgs, KvDtypeArg, SwitchArg};
 use crate::exit::Outcome;
 use crate::output;
 
@@ -117,13 +117,59 @@ struct Running {
     vocab: u32,
 }
 
-/// Single stream, batches, prefill.
+/// One way to run the model, and what it showed.
+struct Way {
+    kv: KvDtypeArg,
+    graphs: SwitchArg,
+    info: ModelInfo,
+    figures: Vec<Figure>,
+}
+
+/// Single stream, batches, prefill, in each of the ways that were asked for.
 pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
     claim(args.json.as_deref())?;
+    let mut ways = Vec::new();
+    for kv in &args.kv_dtype {
+        for graphs in &args.graphs {
+            let way = one_way(args, *kv, *graphs)?;
+            println!("keys and values {kv:?}, recorded decode steps {graphs:?}");
+            println!(
+                "{:<48} {:>9} {:>9} {:>10}",
+                "work", "tokens", "seconds", "tokens/s"
+            );
+            for f in &way.figures {
+                println!(
+                    "{:<48} {:>9} {:>9.3} {:>10.1}",
+                    f.work, f.tokens, f.seconds, f.tokens_per_s
+                );
+            }
+            ways.push(way);
+        }
+    }
+    let Some(file) = &args.json else {
+        return Ok(Outcome::Good);
+    };
+    let way = |w: &Way| {
+        json!({
+            "model": w.info.description, "warnings": w.info.warnings, "kv_dtype": w.kv,
+            "graphs": w.graphs == SwitchArg::On, "figures": w.figures,
+        })
+    };
+    let report = json!({ "ways": ways.iter().map(way).collect::<Vec<_>>() });
+    output::write_whole(file, &serde_json::to_vec_pretty(&report)?)?;
+    Ok(Outcome::Good)
+}
+
+fn one_way(args: &BenchEngineArgs, kv: KvDtypeArg, graphs: SwitchArg) -> Result<Way> {
     let settings = CudaSettings {
         memory_budget_bytes: args.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
         max_seqs: args.batch.iter().copied().max().unwrap_or(1).max(1),
         max_step_tokens: args.max_step_tokens,
+        kv: match kv {
+            KvDtypeArg::Bf16 => KvDtype::AsActivations,
+            KvDtypeArg::Fp8 => KvDtype::Fp8,
+        },
+        graphs: graphs == SwitchArg::On,
         ..CudaSettings::default()
     };
     let loaded = match (&args.model, args.synthetic) {
@@ -131,14 +177,15 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
             load_cuda(dir, &settings).with_context(|| format!("--model {}", dir.display()))?
         }
         (None, Some(shape)) => {
-            let mut config = gpt_oss_120b();
-            config.layers.truncate(shape.layers());
-            load_cuda_synthetic(&config, args.seed, &settings)?
+            load_cuda_synthetic(&shape.config(), Synthetic::seeded(args.seed), &settings)?
         }
         _ => bail!("give either --model DIR or --synthetic gpt-oss-120b"),
     };
     let info = loaded.info.clone();
     println!("{}", info.description);
+    for warning in &info.warnings {
+        println!("warning: {warning}");
+    }
     let mut running = Running::start(loaded)?;
     // The first launches of each kernel pay for its loading.
     running.work(2, 40, 4)?;
@@ -160,19 +207,13 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
             *prompt as u64,
         ));
     }
-    println!(
-        "{:<48} {:>9} {:>9} {:>10}",
-        "work", "tokens", "seconds", "tokens/s"
-    );
-    for f in &figures {
-        println!(
-            "{:<48} {:>9} {:>9.3} {:>10.1}",
-            f.work, f.tokens, f.seconds, f.tokens_per_s
-        );
-    }
-    write(args, &info, &figures)?;
     running.engine.shutdown(Duration::from_secs(5))?;
-    Ok(Outcome::Good)
+    Ok(Way {
+        kv,
+        graphs,
+        info,
+        figures,
+    })
 }
 
 fn figure(work: String, time: Duration, tokens: u64) -> Figure {
@@ -183,14 +224,6 @@ fn figure(work: String, time: Duration, tokens: u64) -> Figure {
         tokens,
         tokens_per_s: tokens as f64 / seconds,
     }
-}
-
-fn write(args: &BenchEngineArgs, info: &ModelInfo, figures: &[Figure]) -> Result<()> {
-    let Some(file) = &args.json else {
-        return Ok(());
-    };
-    let report = json!({ "model": info.description, "figures": figures });
-    output::write_whole(file, &serde_json::to_vec_pretty(&report)?)
 }
 
 impl Running {

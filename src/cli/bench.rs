@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::ScenarioArg;
+use super::{KvDtypeArg, ScenarioArg, ShapeArg};
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum BenchCommand {
@@ -18,7 +18,7 @@ pub(crate) enum BenchCommand {
     Kernels(BenchKernelsArgs),
     /// The CUDA engine: decode at several batch sizes, prefill at several lengths.
     ///
-    /// Example: ossmark bench engine --synthetic gpt-oss-120b --json engine.json
+    /// Example: ossmark bench engine --synthetic gpt-oss-120b --kv-dtype bf16,fp8 --graphs on,off --json engine.json
     Engine(BenchEngineArgs),
 }
 
@@ -72,23 +72,10 @@ pub(crate) struct BenchKernelsArgs {
     pub(crate) json: Option<PathBuf>,
 }
 
-/// Shapes that synthetic weights can be made in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ShapeArg {
-    #[value(name = "gpt-oss-120b")]
-    GptOss120b,
-    /// Its first two layers, to try the command itself.
-    #[value(name = "gpt-oss-120b-2-layers")]
-    TwoLayers,
-}
-
-impl ShapeArg {
-    pub(crate) fn layers(self) -> usize {
-        match self {
-            Self::GptOss120b => 36,
-            Self::TwoLayers => 2,
-        }
-    }
+pub(crate) enum SwitchArg {
+    On,
+    Off,
 }
 
 #[derive(Args, Debug)]
@@ -117,6 +104,12 @@ pub(crate) struct BenchEngineArgs {
     /// KV pool in MiB [default: what the weights leave].
     #[arg(long)]
     pub(crate) kv_memory_mib: Option<u64>,
+    /// How keys and values are kept; each of several is measured.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "bf16")]
+    pub(crate) kv_dtype: Vec<KvDtypeArg>,
+    /// Replay recorded decode steps, or launch them kernel by kernel; each of several is measured.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "on")]
+    pub(crate) graphs: Vec<SwitchArg>,
     /// Of synthetic weights.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u32,

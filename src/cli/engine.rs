@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::HttpArgs;
+use super::{HttpArgs, SyntheticArgs};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -30,6 +30,15 @@ pub(crate) enum DtypeArg {
     F32,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum KvDtypeArg {
+    /// Keys and values as activations are.
+    Bf16,
+    /// Rounded to e4m3, without a scale; the CPU only rounds.
+    Fp8,
+}
+
 /// `run` has the same options for itself, since they may also stand in its `--config` file.
 #[derive(Args, Debug, Default, Clone)]
 pub(crate) struct EngineArgs {
@@ -42,6 +51,14 @@ pub(crate) struct EngineArgs {
     /// Numerics of the engine [default: bf16].
     #[arg(long, value_enum)]
     pub(crate) dtype: Option<DtypeArg>,
+    /// How keys and values are kept: fp8 has room for twice as many on a GPU [default: bf16].
+    #[arg(long, value_enum)]
+    pub(crate) kv_dtype: Option<KvDtypeArg>,
+    /// On a GPU, launch decode steps kernel by kernel instead of replaying recorded ones.
+    #[arg(long)]
+    pub(crate) no_graphs: bool,
+    #[command(flatten)]
+    pub(crate) synthetic: SyntheticArgs,
     /// Engines that share the work: one on each of the first N GPUs, or N that share the CPU [default: 1].
     #[arg(long, value_name = "N")]
     pub(crate) dp: Option<u32>,

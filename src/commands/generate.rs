@@ -18,6 +18,7 @@ use serde_json::Value;
 use crate::cli::{EchoArgs, GenerateArgs};
 use crate::exit::Outcome;
 use crate::generator::choice::{EnginePlan, check_prompts};
+use crate::generator::weights::NOISE;
 use crate::output;
 use crate::sut::request_seed;
 
@@ -50,7 +51,7 @@ struct Generated {
 
 pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
     let plan = EnginePlan::choose(&args.engine, &EchoArgs::default())?;
-    let EnginePlan::Model { path: model, .. } = &plan else {
+    let EnginePlan::Model { weights, .. } = &plan else {
         bail!(
             "--engine {} has no model here; generate needs one: --engine cpu or cuda (prompts for servers: ossmark infer)",
             plan.name()
@@ -62,7 +63,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
         top_k: args.top_k,
     };
     check_sampling(&sampling)?;
-    let prompts = read_prompts(&args.input, model)?;
+    let prompts = read_prompts(&args.input, weights.path())?;
     if args.logits.as_ref() == Some(&args.output) {
         bail!("--logits and --output are the same file; give two");
     }
@@ -118,6 +119,9 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
         "{} prompts answered with {n_tokens} tokens, {failed} failed",
         prompts.len() - failed
     );
+    if plan.is_synthetic() {
+        eprintln!("{NOISE}");
+    }
     Ok(if failed == 0 {
         Outcome::Good
     } else {
@@ -125,7 +129,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
     })
 }
 
-fn read_prompts(file: &Path, model: &Path) -> Result<Vec<Prompt>> {
+fn read_prompts(file: &Path, model: Option<&Path>) -> Result<Vec<Prompt>> {
     let reader = BufReader::new(
         File::open(file).with_context(|| format!("--input {}: cannot open", file.display()))?,
     );
@@ -155,6 +159,10 @@ fn read_prompts(file: &Path, model: &Path) -> Result<Vec<Prompt>> {
             (Some(tokens), None) => tokens,
             (None, Some(text)) => {
                 if tokenizer.is_none() {
+                    let model = model.with_context(|| {
+                        let place = place();
+                        format!("{place}: a prompt in text, and random weights have no tokenizer; give input_tokens")
+                    })?;
                     tokenizer = Some(Tokenizer::load(model)?);
                 }
                 let tokenizer = tokenizer.as_ref().expect("loaded above");

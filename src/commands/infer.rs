@@ -83,6 +83,12 @@ fn plan(args: &InferArgs) -> Result<EnginePlan> {
     if args.http.max_concurrency == Some(0) {
         bail!("--max-concurrency 0: expected at least 1");
     }
+    if args.engine.synthetic.synthetic.is_some() {
+        bail!(
+            "--synthetic: infer's answers are there to be scored, and those of random weights are noise; ossmark run and \
+             ossmark generate take it"
+        );
+    }
     let mut http = args.http.clone();
     http.http_timeout.get_or_insert(args.timeout);
     let streaming = http.http_stream.unwrap_or(StreamArg::Auto);
@@ -158,6 +164,7 @@ fn journal_settings(args: &InferArgs, plan: &EnginePlan, dataset: &Dataset) -> V
         "model": plan.model().map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned())),
         "served_model": args.http.served_model,
         "dtype": args.engine.dtype,
+        "kv_dtype": args.engine.kv_dtype,
         "echo": echo,
     })
 }

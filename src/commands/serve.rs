@@ -125,7 +125,10 @@ fn settings(args: &ServeArgs, files: u64) -> Result<Settings> {
     positive("http-threads", args.http_threads)?;
     let defaults = Settings::default();
     let name = args.served_model_name.clone();
-    let name = name.or_else(|| model_name(args.engine.model.as_ref()?));
+    let name = name.or_else(|| match args.engine.synthetic.synthetic {
+        Some(shape) => Some(format!("SYNTHETIC-{}", shape.name())),
+        None => model_name(args.engine.model.as_ref()?),
+    });
     Ok(Settings {
         model_name: name.unwrap_or(defaults.model_name),
         api_key: api_key(args)?,

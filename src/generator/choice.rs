@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ossmark_engine::types::{Sink, TokenId};
-use ossmark_engine::{Dtype, ModelInfo};
+use ossmark_engine::{Dtype, KvDtype, ModelInfo};
 
 use super::Generator;
 use super::device::{Device, DeviceOptions};
@@ -16,13 +16,14 @@ use super::echo::{self, Echo, Script};
 use super::local::{Local, LocalSettings};
 use super::remote::{self, Http};
 use super::replicas::Replicas;
-use crate::cli::{DtypeArg, EchoArgs, EngineArg, EngineArgs, StreamArg};
+use super::weights::Weights;
+use crate::cli::{DtypeArg, EchoArgs, EngineArg, EngineArgs, KvDtypeArg, StreamArg};
 
 /// Who answers.
 pub(crate) enum EnginePlan {
     /// One engine on each of these, which are of one kind.
     Model {
-        path: PathBuf,
+        weights: Weights,
         devices: Vec<Device>,
     },
     Echo(Script),
@@ -78,19 +79,26 @@ impl EnginePlan {
                 model: args.model.clone(),
             });
         }
-        let path = args
-            .model
-            .clone()
-            .context("missing --model DIR: config.json, safetensors and tokenizer.json")?;
+        let weights = Weights::choose(args)?;
+        if let (Some(DtypeArg::F32), Some(kv)) = (args.dtype, args.kv_dtype) {
+            bail!(
+                "--dtype f32 --kv-dtype {kv:?}: reference numerics keep keys and values in f32; leave one out"
+            );
+        }
         let options = DeviceOptions {
             dtype: engine_dtype(args.dtype.unwrap_or(DtypeArg::Bf16)),
+            kv: match args.kv_dtype {
+                Some(KvDtypeArg::Fp8) => KvDtype::Fp8,
+                Some(KvDtypeArg::Bf16) | None => KvDtype::AsActivations,
+            },
+            no_graphs: args.no_graphs,
             kv_memory_mib: args.kv_memory_mib,
             max_batch: args.max_batch,
             max_step_tokens: args.max_step_tokens,
             threads: args.threads,
         };
         let devices = Device::choose(args.engine, &options, engines)?;
-        Ok(Self::Model { path, devices })
+        Ok(Self::Model { weights, devices })
     }
 
     /// Whether servers are asked for tokens as they come, where nobody asked for either way.
@@ -109,10 +117,15 @@ impl EnginePlan {
         }
     }
 
+    /// Whether random weights answer.
+    pub(crate) fn is_synthetic(&self) -> bool {
+        matches!(self, Self::Model { weights, .. } if weights.are_synthetic())
+    }
+
     /// The model's directory, where one was named.
     pub(crate) fn model(&self) -> Option<&Path> {
         match self {
-            Self::Model { path, .. } => Some(path),
+            Self::Model { weights, .. } => weights.path(),
             Self::Http { model, .. } => model.as_deref(),
             Self::Echo(_) => None,
         }
@@ -133,9 +146,9 @@ impl EnginePlan {
                 generator: Arc::new(Http::start(settings, sink)?),
                 info: None,
             }),
-            Self::Model { path, devices } => {
+            Self::Model { weights, devices } => {
                 let settings = |device: &Device| LocalSettings {
-                    model: path.clone(),
+                    weights: weights.clone(),
                     device: device.clone(),
                     drill,
                 };
@@ -155,6 +168,9 @@ impl EnginePlan {
                 match devices.len() {
                     1 => eprintln!("{}", info.description),
                     n => eprintln!("{n} engines, each: {}", info.description),
+                }
+                for warning in &info.warnings {
+                    eprintln!("ossmark: warning: {warning}");
                 }
                 Ok(Started {
                     generator,

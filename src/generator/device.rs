@@ -2,8 +2,11 @@
 
 use anyhow::{Result, bail};
 use ossmark_engine::{
-    CpuSettings, CudaSettings, Dtype, LoadError, LoadedModel, cuda_devices, load_cpu, load_cuda,
+    CpuSettings, CudaSettings, Dtype, KvDtype, LoadError, LoadedModel, cuda_devices, load_cpu,
+    load_cpu_synthetic, load_cuda, load_cuda_synthetic,
 };
+
+use super::weights::Weights;
 
 use crate::cli::EngineArg;
 
@@ -18,6 +21,8 @@ pub(crate) enum Device {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct DeviceOptions {
     pub(crate) dtype: Dtype,
+    pub(crate) kv: KvDtype,
+    pub(crate) no_graphs: bool,
     pub(crate) kv_memory_mib: Option<u64>,
     pub(crate) max_batch: Option<u32>,
     pub(crate) max_step_tokens: Option<u32>,
@@ -59,6 +64,7 @@ impl Device {
         let defaults = CpuSettings::default();
         Self::Cpu(CpuSettings {
             dtype: options.dtype,
+            kv: options.kv,
             engines: engines as usize,
             memory_budget_bytes: options.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
             max_seqs: options.max_batch.unwrap_or(defaults.max_seqs),
@@ -72,6 +78,8 @@ impl Device {
         let defaults = CudaSettings::default();
         Self::Cuda(CudaSettings {
             device,
+            kv: options.kv,
+            graphs: !options.no_graphs,
             memory_budget_bytes: options.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
             max_seqs: options.max_batch.unwrap_or(defaults.max_seqs),
             max_step_tokens: options.max_step_tokens.unwrap_or(defaults.max_step_tokens),
@@ -87,16 +95,39 @@ impl Device {
         }
     }
 
-    /// Loads a checkpoint onto it.
-    pub(crate) fn load(&self, model: &std::path::Path) -> Result<LoadedModel, LoadError> {
+    /// How keys and values are kept.
+    pub(crate) fn kv_dtype(&self) -> &'static str {
+        let (kv, as_activations) = match self {
+            Self::Cpu(settings) if settings.dtype == Dtype::F32 => (settings.kv, "f32"),
+            Self::Cpu(settings) => (settings.kv, "bf16"),
+            Self::Cuda(settings) => (settings.kv, "bf16"),
+        };
+        match kv {
+            KvDtype::AsActivations => as_activations,
+            KvDtype::Fp8 => "fp8",
+        }
+    }
+
+    /// Loads weights onto it.
+    pub(crate) fn load(&self, weights: &Weights) -> Result<LoadedModel, LoadError> {
         match self {
-            Self::Cpu(settings) => load_cpu(model, settings),
+            Self::Cpu(settings) => match weights {
+                Weights::Checkpoint(path) => load_cpu(path, settings),
+                Weights::Synthetic { shape, which } => {
+                    load_cpu_synthetic(&shape.config(), *which, settings)
+                }
+            },
             Self::Cuda(settings) => {
                 eprintln!(
                     "ossmark: warning: the CUDA kernels have not been verified on a GPU yet (docs/gpu.md); --engine cpu is the \
                      reference"
                 );
-                load_cuda(model, settings)
+                match weights {
+                    Weights::Checkpoint(path) => load_cuda(path, settings),
+                    Weights::Synthetic { shape, which } => {
+                        load_cuda_synthetic(&shape.config(), *which, settings)
+                    }
+                }
             }
         }
     }

@@ -1,6 +1,5 @@
 //! The in-process engine behind the harness: loads the model, warms it up, hands requests over.
 
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -14,12 +13,13 @@ use ossmark_serve::Load;
 
 use super::device::Device;
 use super::drill::Drill;
+use super::weights::Weights;
 use super::{Closed, Generator};
 
 /// Which model, and what the engine may use.
 #[derive(Clone, Debug)]
 pub(crate) struct LocalSettings {
-    pub(crate) model: PathBuf,
+    pub(crate) weights: Weights,
     pub(crate) device: Device,
     pub(crate) drill: Option<Drill>,
 }
@@ -42,8 +42,8 @@ impl Local {
     pub(crate) fn start(settings: &LocalSettings, mut sink: Sink) -> Result<Self> {
         let loaded = settings
             .device
-            .load(&settings.model)
-            .with_context(|| format!("--model {}", settings.model.display()))?;
+            .load(&settings.weights)
+            .with_context(|| settings.weights.option())?;
         let executor = match settings.drill {
             Some(drill) => drill.wrap_executor(loaded.executor),
             None => loaded.executor,

@@ -9,6 +9,7 @@ pub(crate) mod local;
 pub(crate) mod null;
 pub(crate) mod remote;
 pub(crate) mod replicas;
+pub(crate) mod weights;
 
 use ossmark_engine::types::{Request, RequestId, TokenId};
 use ossmark_serve::Load;

@@ -61,9 +61,14 @@ pub(crate) fn execute(mut plan: RunPlan) -> Result<Outcome> {
     };
     let sut = Sut {
         name: format!(
-            "ossmark {} ({})",
+            "ossmark {} ({}{})",
             env!("CARGO_PKG_VERSION"),
-            description.engine
+            description.engine,
+            if plan.engine.is_synthetic() {
+                ", SYNTHETIC weights"
+            } else {
+                ""
+            }
         ),
         prompts: Arc::clone(&plan.prompts),
         template: plan.template,
@@ -249,15 +254,20 @@ fn run_plan_json(plan: &RunPlan, description: &Description) -> Value {
         "mode": plan.mode,
         "engine": description.engine,
         "model": match &plan.engine {
-            EnginePlan::Model { path, devices } => {
-                json!({ "path": path, "description": description.model, "engines": devices.len() })
-            }
+            EnginePlan::Model { weights, devices } => json!({
+                "path": weights.path(), "synthetic": weights.synthetic_json(), "description": description.model,
+                "engines": devices.len(),
+            }),
             EnginePlan::Http { model, .. } => json!({ "path": model }),
             EnginePlan::Echo(_) => Value::Null,
         },
         "remote": description.remote,
         "dataset": dataset,
         "dtype": (!matches!(plan.engine, EnginePlan::Http { .. })).then_some(plan.dtype),
+        "kv_dtype": match &plan.engine {
+            EnginePlan::Model { devices, .. } => Some(devices[0].kv_dtype()),
+            EnginePlan::Echo(_) | EnginePlan::Http { .. } => None,
+        },
         "sampling": {
             "temperature": plan.template.sampling.temperature,
             "top_p": plan.template.sampling.top_p,

@@ -19,15 +19,18 @@ pub(crate) fn run_facts(plan: &RunPlan, settings: BTreeMap<String, Value>) -> Ru
             let config = model.as_deref().and_then(|dir| ModelConfig::load(dir).ok());
             (EngineName::Http, config.map(|c| model_facts(&c)))
         }
-        EnginePlan::Model { path, devices } => (
+        EnginePlan::Model { weights, devices } => (
             match devices[0] {
                 Device::Cpu(_) => EngineName::Cpu,
                 Device::Cuda(_) => EngineName::Cuda,
             },
-            ModelConfig::load(path).ok().map(|c| model_facts(&c)),
+            weights.config().ok().map(|c| model_facts(&c)),
         ),
     };
     let mut synthetic = Vec::new();
+    if plan.engine.is_synthetic() {
+        synthetic.push("weights".into());
+    }
     if plan.dataset.is_none() {
         synthetic.push("prompts".into());
     }

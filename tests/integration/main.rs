@@ -14,3 +14,4 @@ mod runs;
 mod score;
 mod serve;
 mod submission;
+mod synthetic;
