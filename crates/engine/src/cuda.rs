@@ -52,9 +52,8 @@ use self::pool::Pool;
 use self::regime::Regime;
 pub use self::route::CudaRouting;
 use self::step::Step;
-use self::synthetic::Numbers;
+use self::weights::Uploader;
 pub use self::weights::{CudaExperts, CudaLinear, CudaVector};
-use self::weights::{CudaMatrices, Uploader};
 use crate::batch::StepBatch;
 use crate::config::ModelConfig;
 use crate::executor::{Capacity, ExecError, StepHandle};
@@ -63,7 +62,7 @@ use crate::load_error::LoadError;
 use crate::ops::{Done, KvLayer, Ops};
 use crate::rope::Rope;
 use crate::types::TokenId;
-use crate::weights::{DenseTensor, ExpertSources, LinearSource, PackedTensor};
+use crate::weights::{DenseTensor, ExpertSources, LinearSource};
 
 /// A CUDA device for one model.
 pub struct CudaOps {
@@ -213,38 +212,6 @@ impl CudaOps {
             && experts_up_wide::takes(d, c.hidden, c.intermediate);
         regime::experts(rows, routing, wide)
     }
-
-    fn matrices(
-        &mut self,
-        packed: &PackedTensor,
-        bias: &DenseTensor,
-    ) -> Result<CudaMatrices, LoadError> {
-        let d = &self.device;
-        let groups = packed.rows() * packed.cols() / 32;
-        let m = CudaMatrices {
-            blocks: d.memory("the experts", groups * 16)?,
-            scales: d.memory("the experts' scales", groups)?,
-            bias: d.memory("the experts' biases", bias.rows() * bias.cols() * 2)?,
-            // A scale's byte is its exponent plus 127.
-            moderate_scales: packed.scales().iter().all(|s| *s <= 128),
-            outs: bias.cols(),
-            cols: packed.cols(),
-        };
-        if let Some(random) = packed.random {
-            synthetic::synthetic(d, Numbers::Bytes, random, &m.blocks, 0, groups * 16)
-                .and_then(|()| {
-                    synthetic::synthetic(d, Numbers::Scales, random, &m.scales, 0, groups)
-                })
-                .map_err(weights::load_failed)?;
-        } else {
-            self.uploader.copy(d, packed.blocks(), &m.blocks, 0)?;
-            self.uploader.copy(d, packed.scales(), &m.scales, 0)?;
-        }
-        experts_pack::experts_pack(d, &m.blocks, groups).map_err(weights::load_failed)?;
-        self.uploader.bf16(d, bias, &m.bias, 0)?;
-        self.moderate_scales &= m.moderate_scales;
-        Ok(m)
-    }
 }
 
 impl Ops for CudaOps {
@@ -280,9 +247,13 @@ impl Ops for CudaOps {
     }
 
     fn expert_weights(&mut self, source: &ExpertSources) -> Result<CudaExperts, LoadError> {
+        let (d, u) = (&self.device, &mut self.uploader);
+        let up = u.matrices(d, &source.up, &source.up_bias)?;
+        let down = u.matrices(d, &source.down, &source.down_bias)?;
+        self.moderate_scales &= up.moderate_scales && down.moderate_scales;
         Ok(CudaExperts {
-            up: self.matrices(&source.up, &source.up_bias)?,
-            down: self.matrices(&source.down, &source.down_bias)?,
+            up,
+            down,
             experts: source.up_bias.rows(),
         })
     }

@@ -8,7 +8,7 @@ use cudarc::driver::{DriverError, result, sys};
 
 use super::images;
 pub use super::memory::Memory;
-use super::memory::{Context, Event, Graph, Pinned};
+use super::memory::{Context, Event, Pinned};
 use crate::executor::ExecError;
 use crate::load_error::LoadError;
 use crate::ops::Done;
@@ -112,7 +112,7 @@ fn describe(e: DriverError) -> String {
     }
 }
 
-fn lost(call: &str, e: DriverError) -> ExecError {
+pub(super) fn lost(call: &str, e: DriverError) -> ExecError {
     ExecError(format!(
         "the CUDA device is lost: {call} failed: {}",
         describe(e)
@@ -121,7 +121,7 @@ fn lost(call: &str, e: DriverError) -> ExecError {
 
 /// A device with its kernels.
 pub(super) struct Device {
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     functions: Vec<sys::CUfunction>,
     modules: Vec<sys::CUmodule>,
     info: DeviceInfo,
@@ -405,46 +405,6 @@ impl Device {
         // SAFETY: the whole allocation, which is alive.
         unsafe { result::memset_d8_async(to.at, byte, to.bytes, self.context.stream) }
             .map_err(|e| lost("cuMemsetD8Async", e))
-    }
-
-    /// From here on, launches are recorded and not done, until [`Device::end_recording`].
-    pub(super) fn begin_recording(&self) -> Done {
-        // Other engines' threads may go on allocating: only this thread's calls are watched.
-        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-        // SAFETY: the stream lives as long as the context, and is not recording: nobody else uses it.
-        unsafe { result::stream::begin_capture(self.context.stream, mode) }
-            .map_err(|e| lost("cuStreamBeginCapture", e))
-    }
-
-    /// What was recorded, ready to be launched; the stream is as before, whatever went wrong.
-    pub(super) fn end_recording(&self) -> Result<Graph, ExecError> {
-        // SAFETY: as above; this ends the recording that `begin_recording` began.
-        let graph = unsafe { result::stream::end_capture(self.context.stream) }
-            .map_err(|e| lost("cuStreamEndCapture", e))?;
-        if graph.is_null() {
-            return Err(ExecError("the recording came to nothing".into()));
-        }
-        // SAFETY: the driver just gave the graph; what is instantiated does not need it any more.
-        let exec = unsafe {
-            let exec = result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0));
-            let _ = result::graph::destroy(graph);
-            exec
-        };
-        let exec = exec.map_err(|e| lost("cuGraphInstantiateWithFlags", e))?;
-        Ok(Graph {
-            context: Arc::clone(&self.context),
-            exec,
-        })
-    }
-
-    /// Launches what was recorded, in the stream's order.
-    ///
-    /// # Safety
-    /// All memory that the recorded launches were given is still alive, and what they read was written.
-    pub(super) unsafe fn launch_graph(&self, graph: &Graph) -> Done {
-        // SAFETY: instantiated in `end_recording`, destroyed when dropped; the rest is the caller's promise.
-        unsafe { result::graph::launch(graph.exec, self.context.stream) }
-            .map_err(|e| lost("cuGraphLaunch", e))
     }
 
     /// Starts a kernel in the stream's order. Nothing is started when a dimension of the grid is zero.

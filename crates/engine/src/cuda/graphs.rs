@@ -4,8 +4,14 @@
 //! (`step.rs`); rows that only fill a size up have no sequence, and no kernel reads or writes anything for them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use cudarc::driver::{result, sys};
+
+use super::device::{Device, lost};
 use super::memory::Graph;
+use crate::executor::ExecError;
+use crate::ops::Done;
 
 /// Up to here, every power of two; from here on, multiples of it: what `linear_thin` does in one round.
 const ROUND: usize = 16;
@@ -41,6 +47,48 @@ impl Graphs {
 
     pub(super) fn get(&self, rows: usize) -> Option<&Graph> {
         self.0.get(&rows)
+    }
+}
+
+impl Device {
+    /// From here on, launches are recorded and not done, until [`Device::end_recording`].
+    pub(super) fn begin_recording(&self) -> Done {
+        // Other engines' threads may go on allocating: only this thread's calls are watched.
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        // SAFETY: the stream lives as long as the context, and is not recording: nobody else uses it.
+        unsafe { result::stream::begin_capture(self.context.stream, mode) }
+            .map_err(|e| lost("cuStreamBeginCapture", e))
+    }
+
+    /// What was recorded, ready to be launched; the stream is as before, whatever went wrong.
+    pub(super) fn end_recording(&self) -> Result<Graph, ExecError> {
+        // SAFETY: as above; this ends the recording that `begin_recording` began.
+        let graph = unsafe { result::stream::end_capture(self.context.stream) }
+            .map_err(|e| lost("cuStreamEndCapture", e))?;
+        if graph.is_null() {
+            return Err(ExecError("the recording came to nothing".into()));
+        }
+        // SAFETY: the driver just gave the graph; what is instantiated does not need it any more.
+        let exec = unsafe {
+            let exec = result::graph::instantiate(graph, sys::CUgraphInstantiate_flags(0));
+            let _ = result::graph::destroy(graph);
+            exec
+        };
+        let exec = exec.map_err(|e| lost("cuGraphInstantiateWithFlags", e))?;
+        Ok(Graph {
+            context: Arc::clone(&self.context),
+            exec,
+        })
+    }
+
+    /// Launches what was recorded, in the stream's order.
+    ///
+    /// # Safety
+    /// All memory that the recorded launches were given is still alive, and what they read was written.
+    pub(super) unsafe fn launch_graph(&self, graph: &Graph) -> Done {
+        // SAFETY: instantiated in `end_recording`, destroyed when dropped; the rest is the caller's promise.
+        unsafe { result::graph::launch(graph.exec, self.context.stream) }
+            .map_err(|e| lost("cuGraphLaunch", e))
     }
 }
 

@@ -258,7 +258,7 @@ impl Bench {
         };
         super::synthetic::synthetic(
             &self.ops.device,
-            super::Numbers::Bf16,
+            super::synthetic::Numbers::Bf16,
             random,
             &buf.memory,
             0,

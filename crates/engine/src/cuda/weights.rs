@@ -1,11 +1,12 @@
 //! Weights on the device: streamed from the checkpoint's maps through two pinned buffers, as stored. Loading only.
 
 use super::device::Device;
+use super::experts_pack::experts_pack;
 use super::memory::{Event, Memory, Pinned};
 use super::synthetic::{Numbers, synthetic};
 use crate::executor::ExecError;
 use crate::load_error::LoadError;
-use crate::weights::{DenseTensor, Stored};
+use crate::weights::{DenseTensor, PackedTensor, Stored};
 
 /// A vector, in f32.
 pub struct CudaVector {
@@ -128,5 +129,35 @@ impl Uploader {
             converted.extend_from_slice(&rounded.to_le_bytes());
         }
         self.copy(device, &converted, to, offset)
+    }
+
+    /// Takes one of the experts' matrices, and brings its blocks into the kernels' order.
+    pub(super) fn matrices(
+        &mut self,
+        d: &Device,
+        packed: &PackedTensor,
+        bias: &DenseTensor,
+    ) -> Result<CudaMatrices, LoadError> {
+        let groups = packed.rows() * packed.cols() / 32;
+        let m = CudaMatrices {
+            blocks: d.memory("the experts", groups * 16)?,
+            scales: d.memory("the experts' scales", groups)?,
+            bias: d.memory("the experts' biases", bias.rows() * bias.cols() * 2)?,
+            // A scale's byte is its exponent plus 127.
+            moderate_scales: packed.scales().iter().all(|s| *s <= 128),
+            outs: bias.cols(),
+            cols: packed.cols(),
+        };
+        if let Some(random) = packed.random {
+            synthetic(d, Numbers::Bytes, random, &m.blocks, 0, groups * 16)
+                .and_then(|()| synthetic(d, Numbers::Scales, random, &m.scales, 0, groups))
+                .map_err(load_failed)?;
+        } else {
+            self.copy(d, packed.blocks(), &m.blocks, 0)?;
+            self.copy(d, packed.scales(), &m.scales, 0)?;
+        }
+        experts_pack(d, &m.blocks, groups).map_err(load_failed)?;
+        self.bf16(d, bias, &m.bias, 0)?;
+        Ok(m)
     }
 }
