@@ -7,6 +7,7 @@ use crate::config::{LayerKind, ModelConfig};
 use crate::executor::{
     BlockTable, Capacity, ExecError, InputToken, SampleSpec, StepHandle, StepPlan, StepSeq,
 };
+use crate::load::KvDtype;
 use crate::load_error::LoadError;
 use crate::ops::{Done, KvLayer, Ops};
 use crate::types::Sampling;
@@ -92,10 +93,6 @@ pub fn measure(settings: MeasureSettings) -> Result<Vec<Timing>, LoadError> {
     };
     let mut ops = CudaOps::open(&config, settings.device)?;
     ops.plan(&capacity)?;
-    if let Some(planned) = &ops.planned {
-        // Small numbers instead of whatever was there, which may be NaN.
-        planned.pool.fill(&ops.device, 0x3c).map_err(failed)?;
-    }
     let sources =
         ModelSources::synthetic(&config, Synthetic::seeded(settings.seed), Made::OnDevice)?;
     let flush = ops.device.memory("the cache's eviction", FLUSH_BYTES)?;
@@ -107,6 +104,7 @@ pub fn measure(settings: MeasureSettings) -> Result<Vec<Timing>, LoadError> {
         settings,
         timings: Vec::new(),
     };
+    b.fill_pool()?;
     let layer = &sources.layers[0];
     let (qkv, out) = (
         b.ops.linear_weights(&layer.attention.qkv)?,
@@ -178,34 +176,60 @@ pub fn measure(settings: MeasureSettings) -> Result<Vec<Timing>, LoadError> {
                 o.experts_down(&mut routing, &experts, out)
             },
         )?;
-        let q = b.filled(n, c.qkv_dim())?;
-        for (name, kind, seen) in [
-            ("attention full", LayerKind::Full, b.settings.context + 1),
-            (
-                "attention window",
-                LayerKind::Window,
-                (b.settings.context + 1).min(c.window.unwrap_or(usize::MAX)),
-            ),
-        ] {
-            let kv = rows * seen as f64 * (c.kv_heads * c.head_dim) as f64;
-            let bytes = 4.0 * kv + width(c.qkv_dim()) + width(c.q_dim());
-            let flops = 4.0 * kv * (c.heads / c.kv_heads) as f64;
-            let layer = KvLayer { kind, index: 0 };
-            b.time(
-                name,
-                &format!("{n} rows at {seen}"),
-                (n, c.q_dim()),
-                bytes,
-                flops,
-                &mut |o, out| o.attention(&q, layer, &sinks, out),
-            )?;
-        }
+        b.attention(n, &c, &sinks, "")?;
         b.sample(n, &c)?;
+    }
+    b.ops.keep_kv(KvDtype::Fp8);
+    b.ops.plan(&b.capacity)?;
+    b.fill_pool()?;
+    for n in b.settings.batches.clone() {
+        b.begin(n)?;
+        b.attention(n, &config, &sinks, ", fp8")?;
     }
     Ok(b.timings)
 }
 
 impl Bench {
+    /// Small numbers instead of whatever was there, which may be NaN.
+    fn fill_pool(&self) -> Result<(), LoadError> {
+        match &self.ops.planned {
+            Some(planned) => planned.pool.fill(&self.ops.device, 0x3c).map_err(failed),
+            None => Ok(()),
+        }
+    }
+
+    /// `kept` says how keys and values are kept, where it is not as bf16.
+    fn attention(
+        &mut self,
+        n: usize,
+        c: &ModelConfig,
+        sinks: &super::CudaVector,
+        kept: &str,
+    ) -> Result<(), LoadError> {
+        let (rows, context) = (n as f64, self.settings.context + 1);
+        let q = self.filled(n, c.qkv_dim())?;
+        let element = if kept.is_empty() { 2.0 } else { 1.0 };
+        let window = context.min(c.window.unwrap_or(usize::MAX));
+        for (name, kind, seen) in [
+            ("attention full", LayerKind::Full, context),
+            ("attention window", LayerKind::Window, window),
+        ] {
+            let kv = rows * seen as f64 * (c.kv_heads * c.head_dim) as f64;
+            let bytes = 2.0 * element * kv + 2.0 * rows * (c.qkv_dim() + c.q_dim()) as f64;
+            let flops = 4.0 * kv * (c.heads / c.kv_heads) as f64;
+            let layer = KvLayer { kind, index: 0 };
+            self.time(
+                &format!("{name}{kept}"),
+                &format!("{n} rows at {seen}"),
+                (n, c.q_dim()),
+                bytes,
+                flops,
+                &mut |o, out| o.attention(&q, layer, sinks, out),
+            )?;
+        }
+        Ok(())
+    }
+
     /// A decode step of `n` rows.
     fn begin(&mut self, n: usize) -> Result<(), LoadError> {
         let per_seq = (self.settings.context + 1).div_ceil(16) as u32;
