@@ -83,6 +83,23 @@ fn a_second_process_and_other_settings_are_refused() {
     assert!(!error.contains("abc"), "{error}");
 }
 
+/// Which of the two counts nobody can say.
+#[test]
+fn a_request_that_was_answered_twice_is_damage() {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = tmp.path().join("j");
+    let (mut journal, _) = open(&path).unwrap();
+    journal.record(&[answer(1, 2), answer(1, 2)]).unwrap();
+    drop(journal);
+    let before = std::fs::read(&path).unwrap();
+    let error = open(&path).unwrap_err().to_string();
+    assert!(
+        error.contains("answers a request that is answered"),
+        "{error}"
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
 #[test]
 fn other_files_are_left_alone() {
     let tmp = tempfile::tempdir().unwrap();
