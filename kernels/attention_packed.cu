@@ -1,7 +1,7 @@
 // Attention for gpt-oss's heads (64 elements, eight query heads a kv head): each key and value is read once for all eight.
 // Bandwidth-bound in decode; used for prefill too until there is a tensor-core kernel.
 // Reference: crates/engine/src/cpu/attention.rs
-// SASS: LDG.E.128.CONSTANT
+// SASS: LDG.E.128.CONSTANT LDG.E.64.CONSTANT F2FP.F16.E4M3.UNPACK_B
 //
 // Positions are cut into splits of 512, counted from 0, and a split is summed in an order of its own; splits are then
 // merged in order. So a row's bits are the same whether one block does all its splits, or several do some of them each

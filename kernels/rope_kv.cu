@@ -1,7 +1,7 @@
 // `rope` and `kv_write` in one: rotates the query heads in place, and puts rotated keys and the values into the pool; the
 // keys of `qkv` stay as they were. Bandwidth-bound; one block per row and kv head, for heads in whole groups of four.
 // Reference: crates/engine/src/cpu/attention.rs
-// SASS: LDG.E.128.CONSTANT
+// SASS: LDG.E.128.CONSTANT F2FP.SATFINITE.E4M3.F32.PACK_AB_MERGE_C
 #include "include/rope.h"
 #include "include/step.h"
 
