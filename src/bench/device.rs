@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use crossbeam_channel::{Receiver, unbounded};
 use ossmark_engine::cuda::{MeasureSettings, Timing, measure};
-use ossmark_engine::types::{Event, Request, RequestId, Sampling, TokenId};
+use ossmark_engine::types::{End, Event, Request, RequestId, Sampling, StepOutputs, TokenId};
 use ossmark_engine::weights::{Synthetic, gpt_oss_120b};
 use ossmark_engine::{
     CudaSettings, Engine, EngineSettings, KvDtype, ModelInfo, load_cuda, load_cuda_synthetic,
@@ -19,6 +19,12 @@ use crate::cli::{BenchEngineArgs, BenchKernelsArgs, KvDtypeArg, SwitchArg};
 use crate::exit::Outcome;
 use crate::output;
 
+/// As the benchmark samples.
+const SAMPLED: Sampling = Sampling {
+    temperature: 1.0,
+    top_p: 1.0,
+    top_k: 0,
+};
 /// Nothing here takes longer between two events.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -128,6 +134,12 @@ struct Way {
 /// Single stream, batches, prefill, in each of the ways that were asked for.
 pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
     claim(args.json.as_deref())?;
+    if !(0.0..1.0).contains(&args.offline_spread) {
+        bail!(
+            "--offline-spread {}: expected at least 0 and less than 1",
+            args.offline_spread
+        );
+    }
     let mut ways = Vec::new();
     for kv in &args.kv_dtype {
         for graphs in &args.graphs {
@@ -207,6 +219,9 @@ fn one_way(args: &BenchEngineArgs, kv: KvDtypeArg, graphs: SwitchArg) -> Result<
             *prompt as u64,
         ));
     }
+    if args.offline > 0 {
+        figures.push(running.offline(args)?);
+    }
     running.engine.shutdown(Duration::from_secs(5))?;
     Ok(Way {
         kv,
@@ -247,6 +262,61 @@ impl Running {
         })
     }
 
+    /// All requests at once, to the end of the last; the tokens counted are those of the answers.
+    fn offline(&mut self, args: &BenchEngineArgs) -> Result<Figure> {
+        let n = args.offline;
+        // Two orders without a common step, so that long prompts do not go with long answers.
+        let length = |mean: f64, place: u32| {
+            let share = f64::from(place % n) / f64::from((n - 1).max(1));
+            (mean * (1.0 + args.offline_spread * (2.0 * share - 1.0))).max(1.0)
+        };
+        let requests = (0..n).map(|i| {
+            let prompt = length(args.offline_prompt as f64, i) as u32;
+            let token =
+                |p: u32| p.wrapping_mul(7919).wrapping_add(i.wrapping_mul(104_729)) % self.vocab;
+            Request {
+                id: RequestId(self.next + u64::from(i)),
+                prompt: (0..prompt).map(token).collect::<Arc<[TokenId]>>(),
+                sampling: SAMPLED,
+                seed: u64::from(i),
+                max_new_tokens: length(f64::from(args.offline_tokens), i * 7 + 3) as u32,
+                want_logits: false,
+            }
+        });
+        let started = Instant::now();
+        self.engine.submit(requests.collect())?;
+        self.next += u64::from(n);
+        let (mut open, mut tokens) = (n, 0);
+        while open > 0 {
+            let (_, step) = self.step()?;
+            tokens += step.tokens.len() as u64;
+            open -= step.outputs.iter().filter(|o| o.end.is_some()).count() as u32;
+        }
+        let work = format!(
+            "offline, {n} x {} + {}, spread {}",
+            args.offline_prompt, args.offline_tokens, args.offline_spread
+        );
+        Ok(figure(work, started.elapsed(), tokens))
+    }
+
+    /// The next step of the engine, with the time of its coming; an end that is no answer is an error.
+    fn step(&mut self) -> Result<(Instant, StepOutputs)> {
+        let (at, event) = self
+            .events
+            .recv_timeout(PATIENCE)
+            .context("the engine does not answer")?;
+        let step = match event {
+            Event::Step(step) => step,
+            Event::Fatal(message) => bail!("the engine failed: {message}"),
+        };
+        for out in &step.outputs {
+            if let Some(End::Failed(message)) = &out.end {
+                bail!("a request failed: {message}");
+            }
+        }
+        Ok((at, step))
+    }
+
     /// Runs `batch` requests to their end; gives the time from the step in which all had their first token, and the
     /// tokens generated since.
     fn work(&mut self, batch: u32, prompt: usize, tokens: u32) -> Result<(Duration, u64)> {
@@ -255,11 +325,7 @@ impl Running {
             Request {
                 id: RequestId(self.next + u64::from(i)),
                 prompt: (0..prompt).map(token).collect::<Arc<[TokenId]>>(),
-                sampling: Sampling {
-                    temperature: 1.0,
-                    top_p: 1.0,
-                    top_k: 0,
-                },
+                sampling: SAMPLED,
                 seed: u64::from(i),
                 max_new_tokens: tokens,
                 want_logits: false,
@@ -271,22 +337,12 @@ impl Running {
         let mut begun = vec![false; n];
         let (mut started, mut ended, mut since, mut open) = (None, 0, 0, n);
         loop {
-            let (at, event) = self
-                .events
-                .recv_timeout(PATIENCE)
-                .context("the engine does not answer")?;
-            let step = match event {
-                Event::Step(step) => step,
-                Event::Fatal(message) => bail!("the engine failed: {message}"),
-            };
+            let (at, step) = self.step()?;
             for out in step.outputs {
                 if out.n_tokens > 0 {
                     begun[(out.id.0 - first_id) as usize] = true;
                 }
-                if let Some(end) = out.end {
-                    if let ossmark_engine::types::End::Failed(message) = end {
-                        bail!("a request failed: {message}");
-                    }
+                if out.end.is_some() {
                     ended += 1;
                     open -= 1;
                 }

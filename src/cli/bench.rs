@@ -98,6 +98,19 @@ pub(crate) struct BenchEngineArgs {
     /// Prompt lengths for prefill.
     #[arg(long, value_delimiter = ',', default_value = "2048,4096,8192")]
     pub(crate) prefill: Vec<usize>,
+    /// Requests given at once, as LoadGen's Offline does: prompts of --offline-prompt tokens, each answered to
+    /// --offline-tokens; 0 leaves it out.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) offline: u32,
+    /// Mean length of their prompts.
+    #[arg(long, value_name = "N", default_value_t = 4638)]
+    pub(crate) offline_prompt: usize,
+    /// Mean length of their answers.
+    #[arg(long, value_name = "N", default_value_t = 1300)]
+    pub(crate) offline_tokens: u32,
+    /// Lengths are spread evenly between 1 - X and 1 + X times the mean.
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    pub(crate) offline_spread: f64,
     /// Most input tokens in a step.
     #[arg(long, default_value_t = 4096)]
     pub(crate) max_step_tokens: u32,
