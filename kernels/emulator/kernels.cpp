@@ -16,6 +16,7 @@
 #include "../kv_write.cu"
 #include "../linear.cu"
 #include "../linear_thin.cu"
+#include "../linear_wide.cu"
 #include "../rmsnorm.cu"
 #include "../rope.cu"
 #include "../rope_kv.cu"
@@ -56,6 +57,7 @@ const std::vector<Kernel>& kernels() {
         TAKE(kv_write),
         TAKE(linear),
         TAKE(linear_thin),
+        TAKE(linear_wide),
         TAKE(rmsnorm),
         TAKE(rope),
         TAKE(rope_kv),

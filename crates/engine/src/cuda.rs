@@ -26,6 +26,7 @@ mod images;
 mod kv_write;
 mod linear;
 mod linear_thin;
+mod linear_wide;
 mod load;
 mod measure;
 mod memory;
@@ -372,10 +373,17 @@ impl Ops for CudaOps {
     }
 
     fn linear(&mut self, x: &CudaBuf, w: &CudaLinear, rows: usize, out: &mut CudaBuf) -> Done {
-        if !self.plain && linear_thin::takes(w) {
-            return linear_thin::linear_thin(&self.device, x, w, rows, out);
+        let d = &self.device;
+        let regime = if self.plain {
+            Regime::Plain
+        } else {
+            regime::linear(rows, linear_wide::takes(d, w))
+        };
+        match regime {
+            Regime::Wide => linear_wide::linear_wide(d, x, w, rows, out),
+            Regime::Thin if linear_thin::takes(w) => linear_thin::linear_thin(d, x, w, rows, out),
+            Regime::Thin | Regime::Plain => linear::linear(d, x, w, rows, out),
         }
-        linear::linear(&self.device, x, w, rows, out)
     }
 
     fn rope(&mut self, qkv: &mut CudaBuf) -> Done {

@@ -52,6 +52,8 @@ mod kv_write;
 mod linear;
 #[path = "kernels/linear_thin.rs"]
 mod linear_thin;
+#[path = "kernels/linear_wide.rs"]
+mod linear_wide;
 #[path = "kernels/rmsnorm.rs"]
 mod rmsnorm;
 #[path = "kernels/rope.rs"]

@@ -31,6 +31,7 @@ kernels! {
     AddRmsnorm = "add_rmsnorm" in "rmsnorm",
     Linear = "linear" in "linear",
     LinearThin = "linear_thin" in "linear_thin",
+    LinearWide = "linear_wide" in "linear_wide",
     Rope = "rope" in "rope",
     RopeKv = "rope_kv" in "rope_kv",
     KvWrite = "kv_write" in "kv_write",
