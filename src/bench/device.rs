@@ -45,6 +45,7 @@ pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
         device: 0,
         config,
         batches: args.batch.clone(),
+        prefills: args.prefill.clone(),
         context: args.context,
         runs: args.runs,
         plain: args.plain,
@@ -59,12 +60,11 @@ pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
         }
     );
     println!(
-        "{:<20} {:<24} {:<6} {:>10} {:>9} {:>9} {:>7} {:>9}",
-        "operation", "shape", "kernel", "us", "GB/s", "TFLOP/s", "% copy", "error"
+        "{:<20} {:<24} {:<6} {:>10} {:>9} {:>9} {:>7} {:>9} {:>9}",
+        "operation", "shape", "kernel", "us", "GB/s", "TFLOP/s", "% copy", "% product", "error"
     );
-    let share = |gbs: f64| {
-        args.copy_gbs
-            .map_or("-".into(), |most| format!("{:.0}", 100.0 * gbs / most))
+    let share = |found: f64, most: Option<f64>| {
+        most.map_or("-".into(), |most| format!("{:.0}", 100.0 * found / most))
     };
     for t in &timings {
         let Some(ms) = t.ms else {
@@ -74,16 +74,17 @@ pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
             );
             continue;
         };
-        let gbs = t.bytes / ms / 1e6;
+        let (gbs, tflops) = (t.bytes / ms / 1e6, t.flops / ms / 1e9);
         println!(
-            "{:<20} {:<24} {:<6} {:>10.1} {:>9.0} {:>9.1} {:>7} {:>9.1e}",
+            "{:<20} {:<24} {:<6} {:>10.1} {:>9.0} {:>9.1} {:>7} {:>9} {:>9.1e}",
             t.op,
             t.shape,
             t.kernels,
             ms * 1e3,
             gbs,
-            t.flops / ms / 1e9,
-            share(gbs),
+            tflops,
+            share(gbs, args.copy_gbs),
+            share(tflops, args.product_tflops),
             t.error
         );
     }

@@ -49,6 +49,9 @@ pub(crate) struct BenchKernelsArgs {
     /// Rows of the decode steps.
     #[arg(long, value_delimiter = ',', default_value = "1,8,64,256")]
     pub(crate) batch: Vec<usize>,
+    /// Rows of the prefill steps: dense products and experts alone.
+    #[arg(long, value_delimiter = ',', default_value = "512,2048,8192")]
+    pub(crate) prefill: Vec<usize>,
     /// Positions before each row.
     #[arg(long, default_value_t = 2047)]
     pub(crate) context: usize,
@@ -64,6 +67,9 @@ pub(crate) struct BenchKernelsArgs {
     /// GB/s of a large copy on this device, for the share that each operation reaches.
     #[arg(long)]
     pub(crate) copy_gbs: Option<f64>,
+    /// TFLOP/s of a large bf16 product on this device, likewise.
+    #[arg(long)]
+    pub(crate) product_tflops: Option<f64>,
     /// A tiny shape, to try the command itself.
     #[arg(long, hide = true)]
     pub(crate) tiny: bool,

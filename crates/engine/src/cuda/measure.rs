@@ -1,7 +1,7 @@
 //! Times of the operations at gpt-oss-120b's shape, on random weights made on the device. An operation is timed only when
 //! its result agrees with the plain kernels'. Measurements only.
 
-use super::{CudaBuf, CudaOps};
+use super::{CudaBuf, CudaExperts, CudaLinear, CudaOps};
 use crate::batch::StepBatch;
 use crate::config::{LayerKind, ModelConfig};
 use crate::executor::{
@@ -46,6 +46,8 @@ pub struct MeasureSettings {
     pub config: ModelConfig,
     /// Rows of a decode step.
     pub batches: Vec<usize>,
+    /// Rows of a prefill step: products and experts alone.
+    pub prefills: Vec<usize>,
     /// Positions before each decode row.
     pub context: usize,
     /// Runs for each median.
@@ -80,13 +82,15 @@ pub fn measure(settings: MeasureSettings) -> Result<Vec<Timing>, LoadError> {
     config.layers = vec![LayerKind::Window, LayerKind::Full];
     config.max_context = settings.context + 16;
     let most = settings.batches.iter().copied().max().unwrap_or(1);
+    let most_rows = settings.prefills.iter().copied().max().unwrap_or(1);
+    config.max_context = config.max_context.max(most_rows);
     let per_seq = (settings.context + 1).div_ceil(16);
     let capacity = Capacity {
-        n_blocks: (most * per_seq) as u32,
+        n_blocks: (most * per_seq).max(most_rows.div_ceil(16)) as u32,
         block_size: 16,
         window: config.window.map(|w| w as u32),
         has_full: true,
-        max_step_tokens: most as u32,
+        max_step_tokens: most.max(most_rows) as u32,
         max_seqs: most as u32,
         max_context: config.max_context as u32,
         vocab_size: config.vocab_size as u32,
@@ -131,21 +135,7 @@ pub fn measure(settings: MeasureSettings) -> Result<Vec<Timing>, LoadError> {
             ("linear router", &router),
             ("linear head", &head),
         ] {
-            let input = if w.cols == c.hidden {
-                b.filled(n, c.hidden)?
-            } else {
-                b.filled(n, w.cols)?
-            };
-            let matrix = w.outs as f64 * w.cols as f64;
-            let bytes = 2.0 * matrix + width(w.cols) + width(w.outs);
-            b.time(
-                name,
-                &format!("{n} rows"),
-                (n, w.outs),
-                bytes,
-                2.0 * rows * matrix,
-                &mut |o, out| o.linear(&input, w, n, out),
-            )?;
+            b.linear(name, w, n)?;
         }
         b.time(
             "rmsnorm",
@@ -155,36 +145,28 @@ pub fn measure(settings: MeasureSettings) -> Result<Vec<Timing>, LoadError> {
             3.0 * rows * c.hidden as f64,
             &mut |o, out| o.rmsnorm(&x, &norm, n, out),
         )?;
-        let logits = b.filled(n, c.experts)?;
-        let mut routing = b.ops.routing(n)?;
-        b.ops.route(&logits, &mut routing).map_err(failed)?;
-        let touched = b.touched(&routing, n)? as f64;
-        let expert = 3.0 * (c.intermediate * c.hidden) as f64;
-        let bytes = touched * (expert * 17.0 / 32.0 + 2.0 * (2 * c.intermediate + c.hidden) as f64)
-            + 2.0 * width(c.hidden);
-        let flops = 2.0 * rows * c.top_k as f64 * expert;
-        let what = format!("{n} rows, {touched} experts");
-        b.time(
-            "experts with route",
-            &what,
-            (n, c.hidden),
-            bytes,
-            flops,
-            &mut |o, out| {
-                o.route(&logits, &mut routing)?;
-                o.experts_up(&x, &experts, &mut routing)?;
-                o.experts_down(&mut routing, &experts, out)
-            },
-        )?;
-        b.attention(n, &c, &sinks, "")?;
+        b.experts(&experts, &c, n)?;
+        b.attention(n, &c, &sinks, "", false)?;
         b.sample(n, &c)?;
+    }
+    for n in b.settings.prefills.clone() {
+        b.begin_prefill(n)?;
+        for (name, w) in [("linear qkv", &qkv), ("linear out", &out)] {
+            b.linear(name, w, n)?;
+        }
+        b.experts(&experts, &config, n)?;
+        b.attention(n, &config, &sinks, "", true)?;
     }
     b.ops.keep_kv(KvDtype::Fp8);
     b.ops.plan(&b.capacity)?;
     b.fill_pool()?;
     for n in b.settings.batches.clone() {
         b.begin(n)?;
-        b.attention(n, &config, &sinks, ", fp8")?;
+        b.attention(n, &config, &sinks, ", fp8", false)?;
+    }
+    for n in b.settings.prefills.clone() {
+        b.begin_prefill(n)?;
+        b.attention(n, &config, &sinks, ", fp8", true)?;
     }
     Ok(b.timings)
 }
@@ -205,22 +187,36 @@ impl Bench {
         c: &ModelConfig,
         sinks: &super::CudaVector,
         kept: &str,
+        prefill: bool,
     ) -> Result<(), LoadError> {
-        let (rows, context) = (n as f64, self.settings.context + 1);
+        let rows = n as f64;
         let q = self.filled(n, c.qkv_dim())?;
         let element = if kept.is_empty() { 2.0 } else { 1.0 };
-        let window = context.min(c.window.unwrap_or(usize::MAX));
-        for (name, kind, seen) in [
-            ("attention full", LayerKind::Full, context),
+        let window = c.window.unwrap_or(usize::MAX);
+        for (name, kind, most) in [
+            ("attention full", LayerKind::Full, usize::MAX),
             ("attention window", LayerKind::Window, window),
         ] {
-            let kv = rows * seen as f64 * (c.kv_heads * c.head_dim) as f64;
-            let bytes = 2.0 * element * kv + 2.0 * rows * (c.qkv_dim() + c.q_dim()) as f64;
-            let flops = 4.0 * kv * (c.heads / c.kv_heads) as f64;
+            // Positions that rows see, all together, and that have to be read.
+            let context = self.settings.context + 1;
+            let (seen, read, shape) = if prefill {
+                let seen: usize = (1..=n).map(|at| at.min(most)).sum();
+                (seen as f64, rows, format!("{n} rows of prefill"))
+            } else {
+                let seen = context.min(most);
+                (
+                    rows * seen as f64,
+                    rows * seen as f64,
+                    format!("{n} rows at {seen}"),
+                )
+            };
+            let bytes = 2.0 * element * read * (c.kv_heads * c.head_dim) as f64
+                + 2.0 * rows * (c.qkv_dim() + c.q_dim()) as f64;
+            let flops = 4.0 * seen * c.q_dim() as f64;
             let layer = KvLayer { kind, index: 0 };
             self.time(
                 &format!("{name}{kept}"),
-                &format!("{n} rows at {seen}"),
+                &shape,
                 (n, c.q_dim()),
                 bytes,
                 flops,
@@ -233,42 +229,69 @@ impl Bench {
     /// A decode step of `n` rows.
     fn begin(&mut self, n: usize) -> Result<(), LoadError> {
         let per_seq = (self.settings.context + 1).div_ceil(16) as u32;
-        let seq = |i: usize| {
-            let blocks = || BlockTable {
-                first_block: 0,
-                blocks: (i as u32 * per_seq..(i as u32 + 1) * per_seq).collect(),
-            };
-            let sampling = Sampling {
-                temperature: 1.0,
-                top_p: 1.0,
-                top_k: 0,
-            };
-            StepSeq {
-                slot: i as u32,
-                start: self.settings.context as u32,
-                inputs: vec![InputToken::Known(1)],
-                full: blocks(),
-                // The same blocks for both groups, so that the pool need not be twice as large; nothing is written.
-                window: BlockTable::default(),
-                sample: Some(SampleSpec {
-                    sampling,
-                    uniform: 0.5,
-                }),
-                want_logits: false,
-            }
-        };
-        let plan = StepPlan {
-            seqs: (0..n).map(seq).collect(),
-        };
+        let seqs = (0..n as u32).map(|i| {
+            let blocks = (i * per_seq..(i + 1) * per_seq).collect();
+            seq(i, self.settings.context as u32, 1, blocks)
+        });
+        self.begin_seqs(seqs.collect())
+    }
+
+    /// The first `n` rows of one sequence.
+    fn begin_prefill(&mut self, n: usize) -> Result<(), LoadError> {
+        let blocks = (0..n.div_ceil(16) as u32).collect();
+        self.begin_seqs(vec![seq(0, 0, n, blocks)])
+    }
+
+    fn begin_seqs(&mut self, seqs: Vec<StepSeq>) -> Result<(), LoadError> {
+        let plan = StepPlan { seqs };
         let without_window = Capacity {
             window: None,
             ..self.capacity
         };
         let mut batch = StepBatch::new(&plan, &without_window).map_err(failed)?;
         for s in &mut batch.seqs {
+            // The same blocks for both groups, so that the pool need not be twice as large; nothing is written.
             s.window = s.full;
         }
         self.ops.begin(&batch).map_err(failed)
+    }
+
+    /// A dense product of `n` rows.
+    fn linear(&mut self, name: &str, w: &CudaLinear, n: usize) -> Result<(), LoadError> {
+        let input = self.filled(n, w.cols)?;
+        let (rows, matrix) = (n as f64, w.outs as f64 * w.cols as f64);
+        let bytes = 2.0 * (matrix + rows * (w.cols + w.outs) as f64);
+        self.time(
+            name,
+            &format!("{n} rows"),
+            (n, w.outs),
+            bytes,
+            2.0 * rows * matrix,
+            &mut |o, out| o.linear(&input, w, n, out),
+        )
+    }
+
+    /// Choice, schedule and both products of a layer's experts for `n` rows.
+    fn experts(&mut self, w: &CudaExperts, c: &ModelConfig, n: usize) -> Result<(), LoadError> {
+        let (x, logits) = (self.filled(n, c.hidden)?, self.filled(n, c.experts)?);
+        let mut routing = self.ops.routing(n)?;
+        self.ops.route(&logits, &mut routing).map_err(failed)?;
+        let touched = self.touched(&routing, n)? as f64;
+        let expert = 3.0 * (c.intermediate * c.hidden) as f64;
+        let biases = 2.0 * (2 * c.intermediate + c.hidden) as f64;
+        let bytes = touched * (expert * 17.0 / 32.0 + biases) + 4.0 * (n * c.hidden) as f64;
+        self.time(
+            "experts with route",
+            &format!("{n} rows, {touched} experts"),
+            (n, c.hidden),
+            bytes,
+            2.0 * (n * c.top_k) as f64 * expert,
+            &mut |o, out| {
+                o.route(&logits, &mut routing)?;
+                o.experts_up(&x, w, &mut routing)?;
+                o.experts_down(&mut routing, w, out)
+            },
+        )
     }
 
     /// Random bf16 numbers in -1 .. 1.
@@ -385,6 +408,29 @@ impl Bench {
             error: 0.0,
         });
         Ok(())
+    }
+}
+
+fn seq(slot: u32, start: u32, rows: usize, blocks: Vec<u32>) -> StepSeq {
+    let sampling = Sampling {
+        temperature: 1.0,
+        top_p: 1.0,
+        top_k: 0,
+    };
+    StepSeq {
+        slot,
+        start,
+        inputs: vec![InputToken::Known(1); rows],
+        full: BlockTable {
+            first_block: 0,
+            blocks,
+        },
+        window: BlockTable::default(),
+        sample: Some(SampleSpec {
+            sampling,
+            uniform: 0.5,
+        }),
+        want_logits: false,
     }
 }
 
