@@ -1,5 +1,5 @@
 // Attention for gpt-oss's heads (64 elements, eight query heads a kv head): each key and value is read once for all eight.
-// Bandwidth-bound in decode; used for prefill too until there is a tensor-core kernel.
+// Bandwidth-bound; for sequences with few new rows.
 // Reference: crates/engine/src/cpu/attention.rs
 // SASS: LDG.E.128.CONSTANT LDG.E.64.CONSTANT F2FP.F16.E4M3.UNPACK_B
 //
@@ -25,8 +25,11 @@ struct PackedArgs {
     float scale;
     // Blocks that share the splits of a row and kv head.
     u32 workers;
+    // Sequences with as many rows in this step are left to `attention_prefill`.
+    u32 below_rows;
+    u32 unused;
 };
-ASSERT_SIZE(PackedArgs, 128);
+ASSERT_SIZE(PackedArgs, 136);
 ASSERT_OFFSET(PackedArgs, partials, 96);
 ASSERT_OFFSET(PackedArgs, cols, 112);
 
@@ -237,7 +240,7 @@ DEVICE void attend(const PackedArgs& a) {
     __shared__ PackedShared shared;
     u32 row = blockIdx.y, part = threadIdx.x % 8;
     u32 kv_head = blockIdx.x / a.workers, worker = blockIdx.x % a.workers;
-    if (a.seq_of_row[row] == NO_SEQ) return;
+    if (a.seq_of_row[row] == NO_SEQ || a.pool.seqs[a.seq_of_row[row]].rows >= a.below_rows) return;
     u32 place = a.partials ? a.split_at[row] : ALONE, last = a.positions[row];
     if (place == ALONE && worker > 0) return;
     u32 split = first_seen(a.pool, last) / SPLIT, last_split = last / SPLIT;
@@ -282,7 +285,7 @@ KERNEL __launch_bounds__(128, 2) attention_packed_fp8(const PackedArgs a) { atte
 // 128 threads; blockIdx.x is the kv head, blockIdx.y the row.
 KERNEL attention_combine(const PackedArgs a) {
     u32 row = blockIdx.y, kv_head = blockIdx.x, h = threadIdx.x / 16;
-    if (a.seq_of_row[row] == NO_SEQ || a.split_at[row] == ALONE) return;
+    if (a.seq_of_row[row] == NO_SEQ || a.split_at[row] == ALONE || a.pool.seqs[a.seq_of_row[row]].rows >= a.below_rows) return;
     u32 place = a.split_at[row], last = a.positions[row];
     Share share = {NEVER, 0.0f, {0.0f, 0.0f, 0.0f, 0.0f}};
     for (u32 split = first_seen(a.pool, last) / SPLIT; split <= last / SPLIT; ++split) {

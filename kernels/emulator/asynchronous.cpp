@@ -88,6 +88,11 @@ static unsigned char* at_shared(uint32_t address, size_t bytes) {
     return dynamic_shared() + (address - FIRST);
 }
 
+const unsigned char* tile_row(uint32_t address) {
+    if (address % 16 != 0) wrong("ldmatrix of an address that is not a multiple of 16");
+    return at_shared(address, 16);
+}
+
 void copy16(uint32_t to, const void* from, uint32_t bytes) {
     if (bytes > 16) wrong("cp.async of more than 16 bytes");
     emulated_aligned(from, 16);

@@ -9,6 +9,8 @@
 
 namespace emulator {
 uint32_t shared_address(const void* p);
+// Sixteen bytes at a shared address.
+const unsigned char* tile_row(uint32_t address);
 void copy16(uint32_t to, const void* from, uint32_t bytes);
 void copy_commit();
 void copy_wait(int pending);

@@ -4,6 +4,7 @@
 
 #include "../attention.cu"
 #include "../attention_packed.cu"
+#include "../attention_prefill.cu"
 #include "../embed.cu"
 #include "../experts_down.cu"
 #include "../experts_down_thin.cu"
@@ -43,6 +44,8 @@ const std::vector<Kernel>& kernels() {
         TAKE(attention),
         TAKE(attention_combine),
         TAKE(attention_packed),
+        TAKE(attention_prefill),
+        TAKE(attention_prefill_fp8),
         TAKE(attention_packed_fp8),
         TAKE(combine),
         TAKE(embed),

@@ -57,3 +57,33 @@ DEVICE u32 high_halves(u32 a, u32 b) {
     return __byte_perm(a, b, 0x7632);
 #endif
 }
+
+// Four 8 x 8 tiles of bf16 from shared memory (`ldmatrix`): lane 8 i + r gives the shared address of row r of tile i, 16
+// bytes. Of tile i, out[i] is row g, columns 2t and 2t + 1; transposed: rows 2t and 2t + 1 of column g.
+template <bool TRANSPOSED>
+DEVICE void load_tiles(u32 out[4], u32 address) {
+#ifdef OSSMARK_EMULATED
+    const u32* all = emulator::warp_exchange(&address, 1);
+    u32 rows[32], g = emulator::lane() / 4, t = emulator::lane() % 4;
+    for (u32 l = 0; l < 32; ++l) rows[l] = all[l * 16];
+    for (u32 i = 0; i < 4; ++i) {
+        for (u32 e = 0; e < 2; ++e) {
+            u32 row = TRANSPOSED ? 2 * t + e : g, col = TRANSPOSED ? g : 2 * t + e;
+            u16 bits = *(const u16*)(emulator::tile_row(rows[8 * i + row]) + 2 * col);
+            out[i] = e ? out[i] | (u32)bits << 16 : bits;
+        }
+    }
+#else
+    if (TRANSPOSED) {
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+                     : "r"(address)
+                     : "memory");
+    } else {
+        asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                     : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
+                     : "r"(address)
+                     : "memory");
+    }
+#endif
+}

@@ -10,6 +10,7 @@
 
 mod attention;
 mod attention_packed;
+mod attention_prefill;
 mod buffer;
 mod device;
 mod embed;
@@ -373,17 +374,7 @@ impl Ops for CudaOps {
     }
 
     fn linear(&mut self, x: &CudaBuf, w: &CudaLinear, rows: usize, out: &mut CudaBuf) -> Done {
-        let d = &self.device;
-        let regime = if self.plain {
-            Regime::Plain
-        } else {
-            regime::linear(rows, linear_wide::takes(d, w))
-        };
-        match regime {
-            Regime::Wide => linear_wide::linear_wide(d, x, w, rows, out),
-            Regime::Thin if linear_thin::takes(w) => linear_thin::linear_thin(d, x, w, rows, out),
-            Regime::Thin | Regime::Plain => linear::linear(d, x, w, rows, out),
-        }
+        regime::linear(&self.device, self.plain, x, w, rows, out)
     }
 
     fn rope(&mut self, qkv: &mut CudaBuf) -> Done {
@@ -449,10 +440,7 @@ impl Ops for CudaOps {
             sinks,
             out,
         };
-        if !self.plain && attention_packed::takes(config) {
-            return attention_packed::attention_packed(&self.device, &operands, &self.partials);
-        }
-        attention::attention(&self.device, &operands)
+        regime::attention(&self.device, self.plain, &operands, &self.partials)
     }
 
     fn route(&mut self, logits: &CudaBuf, routing: &mut CudaRouting) -> Done {

@@ -28,6 +28,8 @@ mod pairing;
 mod attention;
 #[path = "kernels/attention_packed.rs"]
 mod attention_packed;
+#[path = "kernels/attention_prefill.rs"]
+mod attention_prefill;
 #[path = "kernels/embed.rs"]
 mod embed;
 #[path = "kernels/experts_down.rs"]

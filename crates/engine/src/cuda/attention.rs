@@ -22,14 +22,22 @@ pub(super) struct AttentionArgs {
     cols: u32,
     heads: u32,
     scale: f32,
-    unused: u32,
+    /// For the prefill kernel alone.
+    rows: u32,
 }
 const _: () =
     assert!(size_of::<AttentionArgs>() == 112 && std::mem::offset_of!(AttentionArgs, cols) == 96);
 
 impl AttentionArgs {
-    /// The same for the packed kernel, which does each row in one block.
-    pub(super) fn packed(self) -> PackedArgs {
+    pub(super) fn with_rows(self, rows: usize) -> Self {
+        Self {
+            rows: rows as u32,
+            ..self
+        }
+    }
+
+    /// The same for the packed kernel, which does each row in one block, of sequences with fewer than `below_rows`.
+    pub(super) fn packed(self, below_rows: usize) -> PackedArgs {
         PackedArgs {
             pool: self.pool,
             qkv: self.qkv,
@@ -43,6 +51,8 @@ impl AttentionArgs {
             heads: self.heads,
             scale: self.scale,
             workers: 1,
+            below_rows: u32::try_from(below_rows).unwrap_or(u32::MAX),
+            unused: 0,
         }
     }
 }
@@ -78,7 +88,7 @@ impl Operands<'_> {
             cols: c.qkv_dim() as u32,
             heads: c.heads as u32,
             scale: 1.0 / (c.head_dim as f32).sqrt(),
-            unused: 0,
+            rows: 0,
         })
     }
 }

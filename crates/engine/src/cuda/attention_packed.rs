@@ -23,9 +23,11 @@ pub(super) struct PackedArgs {
     pub(super) heads: u32,
     pub(super) scale: f32,
     pub(super) workers: u32,
+    pub(super) below_rows: u32,
+    pub(super) unused: u32,
 }
 const _: () = assert!(
-    size_of::<PackedArgs>() == 128
+    size_of::<PackedArgs>() == 136
         && std::mem::offset_of!(PackedArgs, partials) == 96
         && std::mem::offset_of!(PackedArgs, cols) == 112
 );
@@ -88,14 +90,20 @@ fn workers(operands: &Operands<'_>, multiprocessors: u32) -> usize {
     enough.div_ceil(blocks.max(1)).min(most).max(1)
 }
 
-pub(super) fn attention_packed(d: &Device, operands: &Operands<'_>, partials: &Memory) -> Done {
+/// For sequences with fewer than `below_rows` rows in this step.
+pub(super) fn attention_packed(
+    d: &Device,
+    operands: &Operands<'_>,
+    partials: &Memory,
+    below_rows: usize,
+) -> Done {
     let (rows, kv_heads) = (operands.step.rows, operands.pool.kv_heads);
     let kernel = match operands.pool.kv {
         KvDtype::AsActivations => Kernel::AttentionPacked,
         KvDtype::Fp8 => Kernel::AttentionPackedFp8,
     };
     let workers = workers(operands, d.info().multiprocessors);
-    let mut args = operands.checked()?.packed();
+    let mut args = operands.checked()?.packed(below_rows);
     if workers > 1 {
         args.partials = partials.at();
         args.split_at = operands.step.split_at();

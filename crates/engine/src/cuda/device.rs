@@ -38,6 +38,8 @@ kernels! {
     Attention = "attention" in "attention",
     AttentionPacked = "attention_packed" in "attention_packed",
     AttentionPackedFp8 = "attention_packed_fp8" in "attention_packed",
+    AttentionPrefill = "attention_prefill" in "attention_prefill",
+    AttentionPrefillFp8 = "attention_prefill_fp8" in "attention_prefill",
     AttentionCombine = "attention_combine" in "attention_packed",
     Route = "route" in "route",
     Schedule = "schedule" in "route",

@@ -1,6 +1,16 @@
 //! Which kernels take an operation: bound by memory below some number of rows, by the tensor cores above. Host side only.
 
+use super::attention::{self, Operands};
+use super::attention_packed;
+use super::attention_prefill;
+use super::buffer::CudaBuf;
+use super::device::{Device, Memory};
+use super::linear;
+use super::linear_thin;
+use super::linear_wide;
 use super::route::CudaRouting;
+use super::weights::CudaLinear;
+use crate::ops::Done;
 
 /// A family of kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +42,46 @@ pub(super) fn experts(rows: usize, routing: &CudaRouting, wide_takes: bool) -> R
 /// reads it once, on the 32 multiprocessors that have a block. To be measured.
 const WIDE_ROWS: usize = 64;
 
-/// For a dense product.
-pub(super) fn linear(rows: usize, wide_takes: bool) -> Regime {
-    if wide_takes && rows >= WIDE_ROWS {
-        Regime::Wide
+/// Launches a dense product.
+pub(super) fn linear(
+    d: &Device,
+    plain: bool,
+    x: &CudaBuf,
+    w: &CudaLinear,
+    rows: usize,
+    out: &CudaBuf,
+) -> Done {
+    if plain {
+        linear::linear(d, x, w, rows, out)
+    } else if rows >= WIDE_ROWS && linear_wide::takes(d, w) {
+        linear_wide::linear_wide(d, x, w, rows, out)
+    } else if linear_thin::takes(w) {
+        linear_thin::linear_thin(d, x, w, rows, out)
     } else {
-        Regime::Thin
+        linear::linear(d, x, w, rows, out)
     }
+}
+
+/// New rows of a sequence from which on the tensor cores do its attention: a block's worth. Fewer would leave most of its
+/// tile empty, and the packed kernel reads each key as often as there are rows. To be measured.
+const PREFILL_ROWS: usize = 16;
+
+/// Launches attention: the sequences of a step may go to different kernels.
+pub(super) fn attention(
+    d: &Device,
+    plain: bool,
+    operands: &Operands<'_>,
+    partials: &Memory,
+) -> Done {
+    if plain || !attention_packed::takes(operands.config) {
+        return attention::attention(d, operands);
+    }
+    let (fewest, most) = operands.step.rows_of_seqs;
+    if most >= PREFILL_ROWS {
+        attention_prefill::attention_prefill(d, operands, PREFILL_ROWS)?;
+    }
+    if fewest < PREFILL_ROWS {
+        attention_packed::attention_packed(d, operands, partials, PREFILL_ROWS)?;
+    }
+    Ok(())
 }

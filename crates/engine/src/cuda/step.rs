@@ -51,6 +51,8 @@ pub(super) struct Step {
     pub(super) rows: usize,
     pub(super) heads: usize,
     pub(super) max_context: usize,
+    /// Fewest and most rows of a sequence of the current step.
+    pub(super) rows_of_seqs: (usize, usize),
 }
 
 impl Step {
@@ -101,6 +103,7 @@ impl Step {
             rows: 0,
             heads: 0,
             max_context: capacity.max_context as usize,
+            rows_of_seqs: (0, 0),
         })
     }
 
@@ -170,6 +173,8 @@ impl Step {
         }
         words[l.blocks..][..batch.blocks.len()].copy_from_slice(&batch.blocks);
         (self.rows, self.heads) = (batch.rows(), batch.heads.len());
+        let rows = batch.seqs.iter().map(|s| s.rows as usize);
+        self.rows_of_seqs = (rows.clone().min().unwrap_or(0), rows.max().unwrap_or(0));
         device.upload(
             &mut slot.staging,
             (l.blocks + batch.blocks.len()) * 4,

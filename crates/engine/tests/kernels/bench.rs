@@ -25,10 +25,12 @@ thread_local! {
 
 /// A device that a test can open.
 pub(crate) trait Device: Ops {
+    const HAS_TENSOR_CORES: bool;
     fn open(config: &ModelConfig, capacity: &Capacity) -> Self;
 }
 
 impl Device for CpuOps {
+    const HAS_TENSOR_CORES: bool = false;
     fn open(config: &ModelConfig, capacity: &Capacity) -> Self {
         let mut ops = CpuOps::new(config, capacity, true, 2);
         ops.keep_kv(KV.get());
@@ -37,6 +39,7 @@ impl Device for CpuOps {
 }
 
 impl Device for CudaOps {
+    const HAS_TENSOR_CORES: bool = true;
     fn open(config: &ModelConfig, capacity: &Capacity) -> Self {
         let mut ops = CudaOps::open(config, 0).unwrap_or_else(|e| panic!("{e}"));
         if PLAIN.get() {
