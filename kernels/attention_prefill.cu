@@ -37,7 +37,20 @@ const u32 PREFILL_GROUP = 8;
 // A buffer: 64 keys, then 64 values, of 128 bytes; chunk c (16 bytes) of row r is at chunk c ^ (r % 8).
 const u32 PREFILL_VALUES = PREFILL_POSITIONS * PREFILL_DIM * 2;
 const u32 PREFILL_BUFFER = 2 * PREFILL_VALUES;
+// Below every score, and what is not seen: a row that has seen nothing yet gets weights of zero.
 const float PREFILL_NEVER = -3.0e38f;
+DEVICE float prefill_unseen() { return __uint_as_float(0xff800000u); }
+
+// 2^x; zero below 2^-126.
+DEVICE float prefill_power(float x) {
+#ifdef OSSMARK_EMULATED
+    return exp2f(x);
+#else
+    float out;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(out) : "f"(x));
+    return out;
+#endif
+}
 
 DEVICE u32 prefill_chunk(u32 row, u32 chunk) { return row * (PREFILL_DIM * 2) + (chunk ^ (row % 8)) * 16; }
 
@@ -102,6 +115,8 @@ DEVICE void prefill_rows(const PrefillArgs& a, const SeqMeta& seq, u32 first, u3
         }
     }
     u32 begin = first_seen(a.pool, a.positions[first]), end = a.positions[last] + 1;
+    // Positions that all rows see.
+    u32 all_from = first_seen(a.pool, end - 1), all_to = a.positions[first];
     float most[2][2], total[2][2], sums[2][8][4];
 #pragma unroll
     for (int m = 0; m < 2; ++m) {
@@ -149,33 +164,35 @@ DEVICE void prefill_rows(const PrefillArgs& a, const SeqMeta& seq, u32 first, u3
                     }
                 }
             }
+            if (from < all_from || from + 31 > all_to) {
+#pragma unroll
+                for (int m = 0; m < 2; ++m) {
+#pragma unroll
+                    for (int i = 0; i < 16; ++i) {
+                        u32 p = position[m][i / 2 % 2], key = from + i / 4 * 8 + 2 * t + i % 2;
+                        if (key > p || key < first_seen(a.pool, p)) score[m][i / 4][i % 4] = prefill_unseen();
+                    }
+                }
+            }
             u32 weights[2][4][2];
 #pragma unroll
             for (int m = 0; m < 2; ++m) {
 #pragma unroll
                 for (int half = 0; half < 2; ++half) {
-                    u32 p = position[m][half], sees = first_seen(a.pool, p);
                     float now = most[m][half];
 #pragma unroll
                     for (int n = 0; n < 4; ++n) {
 #pragma unroll
-                        for (int e = 0; e < 2; ++e) {
-                            u32 key = from + 8 * n + 2 * t + e;
-                            float& s = score[m][n][2 * half + e];
-                            s = key <= p && key >= sees ? s * scale : PREFILL_NEVER;
-                            now = fmaxf(now, s);
-                        }
+                        for (int e = 0; e < 2; ++e) now = fmaxf(now, score[m][n][2 * half + e]);
                     }
                     now = fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 1));
                     now = fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 2));
-                    float shrink = exp2f(most[m][half] - now), sum = 0.0f;
+                    float shrink = prefill_power((most[m][half] - now) * scale), sum = 0.0f, less = -now * scale;
                     most[m][half] = now;
 #pragma unroll
                     for (int n = 0; n < 4; ++n) {
-                        float low = score[m][n][2 * half], high = score[m][n][2 * half + 1];
-                        // A row that has seen nothing yet has no maximum to subtract.
-                        low = low == PREFILL_NEVER ? 0.0f : exp2f(low - now);
-                        high = high == PREFILL_NEVER ? 0.0f : exp2f(high - now);
+                        float low = prefill_power(fmaf(score[m][n][2 * half], scale, less));
+                        float high = prefill_power(fmaf(score[m][n][2 * half + 1], scale, less));
                         sum += low + high;
                         weights[m][n][half] = pair_of(low, high);
                     }
@@ -215,8 +232,8 @@ DEVICE void prefill_rows(const PrefillArgs& a, const SeqMeta& seq, u32 first, u3
             float all = total[m][half];
             all += __shfl_xor_sync(ALL_LANES, all, 1);
             all += __shfl_xor_sync(ALL_LANES, all, 2);
-            float top = fmaxf(most[m][half], sink), shrink = exp2f(most[m][half] - top);
-            float by = shrink / (all * shrink + exp2f(sink - top));
+            float top = fmaxf(most[m][half] * scale, sink), shrink = prefill_power(most[m][half] * scale - top);
+            float by = shrink / (all * shrink + prefill_power(sink - top));
             if (first + 4 * warp + 2 * m + half > last) continue;
             bf16* out = a.out + ((u64)row[m][half] * a.heads + head) * PREFILL_DIM + 2 * t;
 #pragma unroll
