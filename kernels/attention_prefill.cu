@@ -41,17 +41,6 @@ const u32 PREFILL_BUFFER = 2 * PREFILL_VALUES;
 const float PREFILL_NEVER = -3.0e38f;
 DEVICE float prefill_unseen() { return __uint_as_float(0xff800000u); }
 
-// 2^x; zero below 2^-126.
-DEVICE float prefill_power(float x) {
-#ifdef OSSMARK_EMULATED
-    return exp2f(x);
-#else
-    float out;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(out) : "f"(x));
-    return out;
-#endif
-}
-
 DEVICE u32 prefill_chunk(u32 row, u32 chunk) { return row * (PREFILL_DIM * 2) + (chunk ^ (row % 8)) * 16; }
 
 // Sixteen bytes' worth of e4m3 as bf16, which holds every one exactly.
@@ -187,12 +176,12 @@ DEVICE void prefill_rows(const PrefillArgs& a, const SeqMeta& seq, u32 first, u3
                     }
                     now = fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 1));
                     now = fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 2));
-                    float shrink = prefill_power((most[m][half] - now) * scale), sum = 0.0f, less = -now * scale;
+                    float shrink = fast_exp2((most[m][half] - now) * scale), sum = 0.0f, less = -now * scale;
                     most[m][half] = now;
 #pragma unroll
                     for (int n = 0; n < 4; ++n) {
-                        float low = prefill_power(fmaf(score[m][n][2 * half], scale, less));
-                        float high = prefill_power(fmaf(score[m][n][2 * half + 1], scale, less));
+                        float low = fast_exp2(fmaf(score[m][n][2 * half], scale, less));
+                        float high = fast_exp2(fmaf(score[m][n][2 * half + 1], scale, less));
                         sum += low + high;
                         weights[m][n][half] = pair_of(low, high);
                     }
@@ -232,8 +221,8 @@ DEVICE void prefill_rows(const PrefillArgs& a, const SeqMeta& seq, u32 first, u3
             float all = total[m][half];
             all += __shfl_xor_sync(ALL_LANES, all, 1);
             all += __shfl_xor_sync(ALL_LANES, all, 2);
-            float top = fmaxf(most[m][half] * scale, sink), shrink = prefill_power(most[m][half] * scale - top);
-            float by = shrink / (all * shrink + prefill_power(sink - top));
+            float top = fmaxf(most[m][half] * scale, sink), shrink = fast_exp2(most[m][half] * scale - top);
+            float by = shrink / (all * shrink + fast_exp2(sink - top));
             if (first + 4 * warp + 2 * m + half > last) continue;
             bf16* out = a.out + ((u64)row[m][half] * a.heads + head) * PREFILL_DIM + 2 * t;
 #pragma unroll

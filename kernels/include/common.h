@@ -125,5 +125,25 @@ DEVICE float block_max(float v, float* scratch) {
     return most;
 }
 
+// In one instruction each, within 2^-22 of the right result: 2^x, zero below 2^-126; and 1 / x.
+DEVICE float fast_exp2(float x) {
+#ifdef OSSMARK_EMULATED
+    return exp2f(x);
+#else
+    float out;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(out) : "f"(x));
+    return out;
+#endif
+}
+DEVICE float fast_reciprocal(float x) {
+#ifdef OSSMARK_EMULATED
+    return 1.0f / x;
+#else
+    float out;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(out) : "f"(x));
+    return out;
+#endif
+}
+
 DEVICE u32 least(u32 a, u32 b) { return a < b ? a : b; }
 DEVICE u32 parts(u32 n, u32 size) { return (n + size - 1) / size; }

@@ -20,23 +20,24 @@ const u32 WIDE_AHEAD = WIDE_STAGES - 2;
 const u32 WIDE_X = WIDE_PLACES * WGMMA_ROW;
 const u32 WIDE_STAGE = WIDE_X + 2 * WIDE_ROWS * 16;
 
-// Shared memory that a block needs; the host computes the same. The stages, then all scales of its rows.
-DEVICE u32 wide_bytes(u32 cols) { return WIDE_STAGES * WIDE_STAGE + WIDE_ROWS * (cols / 32); }
+// Shared memory is the stages, then a byte of scale for each of the block's rows and 32 columns; the host gives that much.
 
 // One step's weights as the tensor cores take them: four times 16 columns.
 typedef u32 WideWeights[4][4];
 
-// What a thread needs for its share of the work.
+// Places that all threads copy at once, and how often they do.
+const u32 WIDE_ROUND = WIDE_THREADS / 8;
+const int WIDE_ROUNDS = (WIDE_PLACES + WIDE_ROUND - 1) / WIDE_ROUND;
+
+// Where in the first stage a thread copies to, and which bytes of a stage it decodes.
 struct WideThread {
-    // Byte offsets within a stage of what it copies and of what it decodes.
     u32 x_to, w_to, word_low, word_high;
-    // Of its rows' scales.
-    u32 scale_low, scale_high;
 };
 
 // Columns 64 k .. 64 k + 63 of rows g and g + 8.
-DEVICE void wide_decode(const unsigned char* stage, const unsigned char* scales, const WideThread& me, u32 k, WideWeights& w) {
-    u32 by_low = *(const u16*)(scales + me.scale_low + 2 * k), by_high = *(const u16*)(scales + me.scale_high + 2 * k);
+DEVICE void wide_decode(const unsigned char* stage, const unsigned char* scales, const WideThread& me, u32 scale_low, u32 scale_high,
+                        u32 k, WideWeights& w) {
+    u32 by_low = *(const u16*)(scales + scale_low + 2 * k), by_high = *(const u16*)(scales + scale_high + 2 * k);
 #pragma unroll
     for (int group = 0; group < 2; ++group) {
         u32 low = *(const u32*)(stage + me.word_low + group * (WIDE_ROWS * 16));
@@ -62,58 +63,62 @@ DEVICE void wide_multiply(float* sums, const WideWeights& w, u64 x) {
     wgmma_commit();
 }
 
-// The sums of rows `first_row` .. and the tile's places, as wgmma leaves them; a group of four warps beyond the last row gets
-// nothing. `row_of(i)`: where in its 16 rows of A the i-th of 16 consecutive rows of the matrix goes. `x_of(place)`: a
-// place's activations.
-template <typename Row, typename X>
-DEVICE void wide_product(const ExpertsArgs& a, const Tile& tile, u32 first_row, Row row_of, X x_of, unsigned char* shared,
-                         float (&sums)[WIDE_PLACES / 2]) {
-    const u32 ROUND = WIDE_THREADS / 8;
-    const int ROUNDS = (WIDE_PLACES + ROUND - 1) / ROUND;
-    u32 thread = threadIdx.x, lane = thread % 32, g = lane / 4, t = lane % 4, groups = a.cols / 32, steps = a.cols / WGMMA_COLS;
-    u32 rows = least(WIDE_ROWS, a.outs - first_row), strip = thread / 32 * 16;
-    bool has_rows = thread / 128 * 64 < rows;
-    const unsigned char* scales = shared + WIDE_STAGES * WIDE_STAGE;
-    u32 at = shared_address(shared);
+// A piece of work: a tile of places and 192 rows of its expert's matrix.
+struct WideWork {
+    Tile tile;
+    u32 first_row;
+};
 
-    // This thread's share of the copies: a chunk of eight columns of every 48th place, and a group of one row. Places
-    // beyond the last are zero where a product reads them.
-    const bf16* x[ROUNDS];
-    u32 x_bytes[ROUNDS];
-#pragma unroll
-    for (int i = 0; i < ROUNDS; ++i) {
-        u32 place = thread / 8 + i * ROUND;
-        x[i] = x_of(least(place, tile.places - 1)) + thread % 8 * 8;
-        x_bytes[i] = place < tile.places ? 16 : 0;
-    }
-    u64 first_group = ((u64)tile.expert * a.outs + first_row) * groups;
-    u32 w_row = thread / 2, w_bytes = w_row < rows ? 16 : 0;
-    const u8* w = a.blocks + (first_group + (u64)least(w_row, rows - 1) * groups + thread % 2) * 16;
-    WideThread me;
-    me.x_to = at + wgmma_chunk(thread / 8, thread % 8);
-    me.w_to = at + WIDE_X + (thread % 2 * WIDE_ROWS + w_row / 16 * 16 + row_of(w_row % 16)) * 16;
-    me.word_low = WIDE_X + (strip + g) * 16 + 4 * t;
-    me.word_high = me.word_low + 8 * 16;
+// What a thread copies of a piece of work, and what it decodes.
+struct WideShare {
+    const bf16* x[WIDE_ROUNDS];
+    u32 x_bytes[WIDE_ROUNDS];
+    const u8* w;
+    u32 w_bytes;
+    u32 scale_low, scale_high;
+    u32 rows;
+};
 
-    auto copy = [&](u32 k) {
-        if (k < steps) {
-            u32 stage = k % WIDE_STAGES * WIDE_STAGE;
+// This thread's share of one step's copies: a chunk of eight columns of every 48th place, and a group of one row.
+DEVICE void wide_copy(const WideShare& s, const WideThread& me, u32 k, u32 steps) {
+    if (k < steps) {
+        u32 stage = k % WIDE_STAGES * WIDE_STAGE;
 #pragma unroll
-            for (int i = 0; i < ROUNDS; ++i) {
-                // The last round goes beyond the places that there can be.
-                if ((i + 1) * ROUND <= WIDE_PLACES || thread / 8 + i * ROUND < WIDE_PLACES) {
-                    copy16(me.x_to + stage + i * (ROUND * WGMMA_ROW), x[i] + k * WGMMA_COLS, x_bytes[i]);
-                }
+        for (int i = 0; i < WIDE_ROUNDS; ++i) {
+            // The last round goes beyond the places that there can be.
+            if ((i + 1) * WIDE_ROUND <= WIDE_PLACES || threadIdx.x / 8 + i * WIDE_ROUND < WIDE_PLACES) {
+                copy16(me.x_to + stage + i * (WIDE_ROUND * WGMMA_ROW), s.x[i] + k * WGMMA_COLS, s.x_bytes[i]);
             }
-            copy16_ahead(me.w_to + stage, w + k * 32, w_bytes);
         }
-        copy_commit();
-    };
+        copy16_ahead(me.w_to + stage, s.w + k * 32, s.w_bytes);
+    }
+    copy_commit();
+}
+
+// Starts the copies of a piece of work: all its scales, and the first steps. Nobody may still use the stages.
+// `row_of(i)`: where in its 16 rows of A the i-th of 16 consecutive rows of the matrix goes. `x_of(tile, place)`: a place's
+// activations.
+template <typename Row, typename X>
+DEVICE WideShare wide_begin(const ExpertsArgs& a, const WideWork& work, const WideThread& me, Row row_of, X x_of, u32 at) {
+    u32 thread = threadIdx.x, g = thread % 32 / 4, groups = a.cols / 32, steps = a.cols / WGMMA_COLS, strip = thread / 32 * 16;
+    WideShare s;
+    s.rows = least(WIDE_ROWS, a.outs - work.first_row);
+    // Places beyond the last are zero where a product reads them.
+#pragma unroll
+    for (int i = 0; i < WIDE_ROUNDS; ++i) {
+        u32 place = thread / 8 + i * WIDE_ROUND;
+        s.x[i] = x_of(work.tile, least(place, work.tile.places - 1)) + thread % 8 * 8;
+        s.x_bytes[i] = place < work.tile.places ? 16 : 0;
+    }
+    u64 first_group = ((u64)work.tile.expert * a.outs + work.first_row) * groups;
+    u32 w_row = thread / 2;
+    s.w_bytes = w_row < s.rows ? 16 : 0;
+    s.w = a.blocks + (first_group + (u64)least(w_row, s.rows - 1) * groups + thread % 2) * 16;
     // All rows' scales lie together.
-    for (u32 i = thread; i < rows * groups / 16; i += WIDE_THREADS) {
+    for (u32 i = thread; i < s.rows * groups / 16; i += WIDE_THREADS) {
         copy16(at + WIDE_STAGES * WIDE_STAGE + i * 16, a.scales + first_group + i * 16, 16);
     }
-    for (u32 k = 0; k < WIDE_AHEAD; ++k) copy(k);
+    for (u32 k = 0; k < WIDE_AHEAD; ++k) wide_copy(s, me, k, steps);
     // Rows of the matrix that this lane decodes.
     u32 low_row = 0, high_row = 0;
 #pragma unroll
@@ -121,21 +126,28 @@ DEVICE void wide_product(const ExpertsArgs& a, const Tile& tile, u32 first_row, 
         low_row = row_of(i) == g ? strip + i : low_row;
         high_row = row_of(i) == g + 8 ? strip + i : high_row;
     }
-    me.scale_low = low_row * groups;
-    me.scale_high = high_row * groups;
+    s.scale_low = low_row * groups;
+    s.scale_high = high_row * groups;
+    return s;
+}
 
+// The sums of a piece of work that was begun, as wgmma leaves them; a group of four warps beyond the last row gets nothing.
+DEVICE void wide_product(const ExpertsArgs& a, const WideWork& work, const WideShare& share, const WideThread& me,
+                         unsigned char* shared, float (&sums)[WIDE_PLACES / 2]) {
+    u32 steps = a.cols / WGMMA_COLS, at = shared_address(shared), places32 = parts(work.tile.places, 32);
+    bool has_rows = threadIdx.x / 128 * 64 < share.rows;
+    const unsigned char* scales = shared + WIDE_STAGES * WIDE_STAGE;
 #pragma unroll
     for (u32 i = 0; i < WIDE_PLACES / 2; ++i) sums[i] = 0.0f;
-    u32 places32 = parts(tile.places, 32);
     WideWeights even, odd;
     auto step = [&](u32 k, WideWeights& weights) {
         copy_wait<WIDE_AHEAD - 1>();
         wgmma_operands_written();
         __syncthreads();
-        copy(k + WIDE_AHEAD);
+        wide_copy(share, me, k + WIDE_AHEAD, steps);
         if (!has_rows) return;
         u32 stage = k % WIDE_STAGES * WIDE_STAGE;
-        wide_decode(shared + stage, scales, me, k, weights);
+        wide_decode(shared + stage, scales, me, share.scale_low, share.scale_high, k, weights);
         u64 b = wgmma_descriptor(at + stage);
         // One loop for all widths: with a loop for each, the compiler runs out of registers.
         if (places32 == 1) {
@@ -157,4 +169,33 @@ DEVICE void wide_product(const ExpertsArgs& a, const Tile& tile, u32 first_row, 
     wgmma_pin(sums);
     // The stages and scales are filled anew.
     __syncthreads();
+}
+
+// All pieces of work of a launch, block by block. `finish(work, sums)` stores one's results, while the copies of the next are
+// under way.
+template <typename Row, typename X, typename Finish>
+DEVICE void wide_all(const ExpertsArgs& a, Row row_of, X x_of, Finish finish, unsigned char* shared) {
+    u32 thread = threadIdx.x, lane = thread % 32, at = shared_address(shared), w_row = thread / 2;
+    WideThread me;
+    me.x_to = at + wgmma_chunk(thread / 8, thread % 8);
+    me.w_to = at + WIDE_X + (thread % 2 * WIDE_ROWS + w_row / 16 * 16 + row_of(w_row % 16)) * 16;
+    me.word_low = WIDE_X + (thread / 32 * 16 + lane / 4) * 16 + 4 * (lane % 4);
+    me.word_high = me.word_low + 8 * 16;
+    u32 blocks = parts(a.outs, WIDE_ROWS), pieces = *a.routing.n_tiles * blocks, next = blockIdx.x;
+    if (next >= pieces) return;
+    WideWork work = {a.routing.tiles[next / blocks], next % blocks * WIDE_ROWS};
+    WideShare share = wide_begin(a, work, me, row_of, x_of, at);
+    for (;;) {
+        float sums[WIDE_PLACES / 2];
+        wide_product(a, work, share, me, shared, sums);
+        WideWork done = work;
+        next += gridDim.x;
+        if (next < pieces) {
+            work.tile = a.routing.tiles[next / blocks];
+            work.first_row = next % blocks * WIDE_ROWS;
+            share = wide_begin(a, work, me, row_of, x_of, at);
+        }
+        finish(done, sums);
+        if (next >= pieces) return;
+    }
 }
