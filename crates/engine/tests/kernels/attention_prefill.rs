@@ -12,11 +12,7 @@ on_each_device!(
     several_sequences_in_a_tile,
     few_and_many_rows_in_a_step
 );
-and_fp8!(
-    positions_around_buffers,
-    windows_anywhere,
-    few_and_many_rows_in_a_step
-);
+and_fp8!(positions_around_buffers, few_and_many_rows_in_a_step);
 
 fn bench<D: Device>(window: usize, kv_heads: usize) -> Bench<D> {
     Bench::new(&Tiny {
