@@ -91,12 +91,14 @@ Result cuDriverGetVersion(int* v) {
     *v = set ? atoi(set) : 13000;
     return OK;
 }
+// All devices share the memory and the queue: what is tested with several is who is asked, not that they are apart.
 Result cuDeviceGetCount(int* n) {
-    *n = 1;
+    const char* set = getenv("OSSMARK_EMULATOR_DEVICES");
+    *n = set ? atoi(set) : 1;
     return OK;
 }
-Result cuDeviceGet(int* device, int) {
-    *device = 0;
+Result cuDeviceGet(int* device, int ordinal) {
+    *device = ordinal;
     return OK;
 }
 Result cuDeviceGetName(char* name, int len, int) {
