@@ -6,6 +6,7 @@ mod dataset;
 mod engine;
 mod http;
 mod infer;
+mod sampling;
 mod score;
 mod serve;
 mod submission;
@@ -21,6 +22,7 @@ pub(crate) use dataset::{DatasetCommand, DatasetInspectArgs, DatasetPrepareArgs}
 pub(crate) use engine::{DtypeArg, EchoArgs, EngineArg, EngineArgs, KvDtypeArg};
 pub(crate) use http::{ApiArg, HttpArgs, StreamArg};
 pub(crate) use infer::InferArgs;
+pub(crate) use sampling::SamplingArgs;
 pub(crate) use score::{ScoreArgs, TimeLimitArg};
 pub(crate) use serve::ServeArgs;
 pub(crate) use submission::{
@@ -283,16 +285,8 @@ pub(crate) struct GenerateArgs {
     pub(crate) force: bool,
     #[arg(long, default_value_t = 128)]
     pub(crate) max_new_tokens: u32,
-    /// 0 is greedy.
-    #[arg(long, default_value_t = 1.0)]
-    pub(crate) temperature: f32,
-    #[arg(long, default_value_t = 1.0)]
-    pub(crate) top_p: f32,
-    /// 0 keeps all tokens.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) top_k: u32,
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
     /// Also write tensor `logits.<id>` = f32 [prompt tokens + generated tokens - 1, vocabulary].
     #[arg(long, value_name = "FILE.safetensors")]
     pub(crate) logits: Option<PathBuf>,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{EchoArgs, EngineArgs, HttpArgs};
+use super::{EchoArgs, EngineArgs, HttpArgs, SamplingArgs};
 
 #[derive(Args, Debug)]
 pub(crate) struct InferArgs {
@@ -27,17 +27,8 @@ pub(crate) struct InferArgs {
     /// Seconds that a request may take; it fails after that, and is tried again when the command is run again.
     #[arg(long, value_name = "SECONDS", default_value_t = 2400.0)]
     pub(crate) timeout: f64,
-    /// 0 is greedy.
-    #[arg(long, default_value_t = 1.0)]
-    pub(crate) temperature: f32,
-    #[arg(long, default_value_t = 1.0)]
-    pub(crate) top_p: f32,
-    /// 0 keeps all tokens.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) top_k: u32,
-    /// Of token sampling; each answer's own is made from it, the row and the pass.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
     #[command(flatten)]

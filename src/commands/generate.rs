@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_channel::unbounded;
 use ossmark_engine::check_sampling;
-use ossmark_engine::types::{End, Event, Request, RequestId, Sampling, TokenId};
+use ossmark_engine::types::{End, Event, Request, RequestId, TokenId};
 use ossmark_harmony::Tokenizer;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -57,11 +57,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
             plan.name()
         );
     };
-    let sampling = Sampling {
-        temperature: args.temperature,
-        top_p: args.top_p,
-        top_k: args.top_k,
-    };
+    let sampling = args.sampling.sampling();
     check_sampling(&sampling)?;
     let prompts = read_prompts(&args.input, weights.path())?;
     if args.logits.as_ref() == Some(&args.output) {
@@ -79,7 +75,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
         id: RequestId(i as u64),
         prompt,
         sampling,
-        seed: request_seed(args.seed, i as u64),
+        seed: request_seed(args.sampling.seed, i as u64),
         max_new_tokens: args.max_new_tokens,
         want_logits: args.logits.is_some(),
     });

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crossbeam_channel::unbounded;
 use ossmark_dataset::Dataset;
 use ossmark_engine::check_sampling;
-use ossmark_engine::types::{Sampling, TokenId};
+use ossmark_engine::types::TokenId;
 use ossmark_harmony::Detokenizer;
 use ossmark_infer::{Journal, write_output};
 use serde_json::{Value, json};
@@ -98,19 +98,11 @@ fn plan(args: &InferArgs) -> Result<EnginePlan> {
     };
     let mut plan = EnginePlan::choose(&engine, &args.echo)?;
     plan.stream_unless_told(streaming, false);
-    check_sampling(&sampling(args))?;
+    check_sampling(&args.sampling.sampling())?;
     if let Some(file) = &args.json {
         output::claim_file(file, args.force)?;
     }
     Ok(plan)
-}
-
-fn sampling(args: &InferArgs) -> Sampling {
-    Sampling {
-        temperature: args.temperature,
-        top_p: args.top_p,
-        top_k: args.top_k,
-    }
 }
 
 fn tokenizer(args: &InferArgs, plan: &EnginePlan) -> Result<Detokenizer> {
@@ -156,10 +148,10 @@ fn journal_settings(args: &InferArgs, plan: &EnginePlan, dataset: &Dataset) -> V
         "dataset": dataset.file_sha256,
         "pass_k": args.pass_k,
         "max_new_tokens": args.max_new_tokens,
-        "temperature": args.temperature,
-        "top_p": args.top_p,
-        "top_k": args.top_k,
-        "seed": args.seed,
+        "temperature": args.sampling.temperature,
+        "top_p": args.sampling.top_p,
+        "top_k": args.sampling.top_k,
+        "seed": args.sampling.seed,
         "engine": plan.name(),
         "model": plan.model().map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned())),
         "served_model": args.http.served_model,
@@ -188,9 +180,9 @@ fn run(
     check_prompts(&*generator, &prompts, args.max_new_tokens, &args.dataset)?;
     let template = Template {
         prompts,
-        sampling: sampling(args),
+        sampling: args.sampling.sampling(),
         max_new_tokens: args.max_new_tokens,
-        seed: args.seed,
+        seed: args.sampling.seed,
     };
     let timeout = Duration::from_secs_f64(args.timeout);
     let done = drive(

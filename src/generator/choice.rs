@@ -152,6 +152,12 @@ impl EnginePlan {
                     device: device.clone(),
                     drill,
                 };
+                if let Device::Cuda(_) = devices[0] {
+                    eprintln!(
+                        "ossmark: warning: the CUDA kernels have not been verified on a GPU yet (docs/gpu.md); --engine cpu is \
+                         the reference"
+                    );
+                }
                 let (generator, info): (Arc<dyn Generator>, _) = match devices.as_slice() {
                     [device] => {
                         let local = Local::start(&settings(device), sink)?;

@@ -117,18 +117,12 @@ impl Device {
                     load_cpu_synthetic(&shape.config(), *which, settings)
                 }
             },
-            Self::Cuda(settings) => {
-                eprintln!(
-                    "ossmark: warning: the CUDA kernels have not been verified on a GPU yet (docs/gpu.md); --engine cpu is the \
-                     reference"
-                );
-                match weights {
-                    Weights::Checkpoint(path) => load_cuda(path, settings),
-                    Weights::Synthetic { shape, which } => {
-                        load_cuda_synthetic(&shape.config(), *which, settings)
-                    }
+            Self::Cuda(settings) => match weights {
+                Weights::Checkpoint(path) => load_cuda(path, settings),
+                Weights::Synthetic { shape, which } => {
+                    load_cuda_synthetic(&shape.config(), *which, settings)
                 }
-            }
+            },
         }
     }
 
