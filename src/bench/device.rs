@@ -41,16 +41,6 @@ pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
         ) = (500, 128, 64, 8);
         (config.heads, config.kv_heads) = (16, 2);
     }
-    let timings = measure(MeasureSettings {
-        device: 0,
-        config,
-        batches: args.batch.clone(),
-        prefills: args.prefill.clone(),
-        context: args.context,
-        runs: args.runs,
-        plain: args.plain,
-        seed: args.seed,
-    })?;
     println!(
         "synthetic weights{}",
         if args.tiny {
@@ -63,44 +53,67 @@ pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
         "{:<20} {:<24} {:<6} {:>10} {:>9} {:>9} {:>7} {:>9} {:>9}",
         "operation", "shape", "kernel", "us", "GB/s", "TFLOP/s", "% copy", "% product", "error"
     );
+    let settings = MeasureSettings {
+        device: 0,
+        config,
+        batches: args.batch.clone(),
+        prefills: args.prefill.clone(),
+        context: args.context,
+        runs: args.runs,
+        plain: args.plain,
+        seed: args.seed,
+    };
+    // Shown and written one by one: what is measured is not lost with what fails after it, or is stopped.
+    let (mut rows, mut wrong, mut written) = (Vec::new(), false, Ok(()));
+    measure(settings, &mut |t| {
+        show(&t, args);
+        wrong |= t.ms.is_none();
+        rows.push(
+            json!({ "op": t.op, "shape": t.shape, "kernels": t.kernels, "ms": t.ms, "bytes": t.bytes, "flops": t.flops,
+                    "relative_error": t.error }),
+        );
+        let report = json!({ "weights": "synthetic", "context": args.context, "seed": args.seed, "timings": rows });
+        if written.is_ok() {
+            written = write_report(args.json.as_deref(), &report);
+        }
+    })?;
+    written?;
+    Ok(if wrong {
+        Outcome::NotGood
+    } else {
+        Outcome::Good
+    })
+}
+
+fn show(t: &Timing, args: &BenchKernelsArgs) {
+    let Some(ms) = t.ms else {
+        println!(
+            "{:<20} {:<24} {:<6} WRONG: {:.2e} away from the plain kernels, not timed",
+            t.op, t.shape, t.kernels, t.error
+        );
+        return;
+    };
     let share = |found: f64, most: Option<f64>| {
         most.map_or("-".into(), |most| format!("{:.0}", 100.0 * found / most))
     };
-    for t in &timings {
-        let Some(ms) = t.ms else {
-            println!(
-                "{:<20} {:<24} {:<6} WRONG: {:.2e} away from the plain kernels, not timed",
-                t.op, t.shape, t.kernels, t.error
-            );
-            continue;
-        };
-        let (gbs, tflops) = (t.bytes / ms / 1e6, t.flops / ms / 1e9);
-        println!(
-            "{:<20} {:<24} {:<6} {:>10.1} {:>9.0} {:>9.1} {:>7} {:>9} {:>9.1e}",
-            t.op,
-            t.shape,
-            t.kernels,
-            ms * 1e3,
-            gbs,
-            tflops,
-            share(gbs, args.copy_gbs),
-            share(tflops, args.product_tflops),
-            t.error
-        );
-    }
-    if let Some(file) = &args.json {
-        let row = |t: &Timing| {
-            json!({ "op": t.op, "shape": t.shape, "kernels": t.kernels, "ms": t.ms, "bytes": t.bytes, "flops": t.flops,
-                    "relative_error": t.error })
-        };
-        let rows: Vec<_> = timings.iter().map(row).collect();
-        let report = json!({ "weights": "synthetic", "context": args.context, "seed": args.seed, "timings": rows });
-        output::write_whole(file, &serde_json::to_vec_pretty(&report)?)?;
-    }
-    Ok(if timings.iter().all(|t| t.ms.is_some()) {
-        Outcome::Good
-    } else {
-        Outcome::NotGood
+    let (gbs, tflops) = (t.bytes / ms / 1e6, t.flops / ms / 1e9);
+    println!(
+        "{:<20} {:<24} {:<6} {:>10.1} {:>9.0} {:>9.1} {:>7} {:>9} {:>9.1e}",
+        t.op,
+        t.shape,
+        t.kernels,
+        ms * 1e3,
+        gbs,
+        tflops,
+        share(gbs, args.copy_gbs),
+        share(tflops, args.product_tflops),
+        t.error
+    );
+}
+
+fn write_report(file: Option<&std::path::Path>, report: &serde_json::Value) -> Result<()> {
+    file.map_or(Ok(()), |file| {
+        output::write_whole(file, &serde_json::to_vec_pretty(report)?)
     })
 }
 
@@ -144,32 +157,16 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
     let mut ways = Vec::new();
     for kv in &args.kv_dtype {
         for graphs in &args.graphs {
-            let way = one_way(args, *kv, *graphs)?;
             println!("keys and values {kv:?}, recorded decode steps {graphs:?}");
-            println!(
-                "{:<48} {:>9} {:>9} {:>10}",
-                "work", "tokens", "seconds", "tokens/s"
-            );
-            for f in &way.figures {
-                println!(
-                    "{:<48} {:>9} {:>9.3} {:>10.1}",
-                    f.work, f.tokens, f.seconds, f.tokens_per_s
-                );
-            }
-            ways.push(way);
+            let w = one_way(args, *kv, *graphs)?;
+            ways.push(json!({
+                "model": w.info.description, "warnings": w.info.warnings, "kv_dtype": w.kv,
+                "graphs": w.graphs == SwitchArg::On, "figures": w.figures,
+            }));
+            // After each, so that it is not lost with what fails after it, or is stopped.
+            write_report(args.json.as_deref(), &json!({ "ways": ways }))?;
         }
     }
-    let Some(file) = &args.json else {
-        return Ok(Outcome::Good);
-    };
-    let way = |w: &Way| {
-        json!({
-            "model": w.info.description, "warnings": w.info.warnings, "kv_dtype": w.kv,
-            "graphs": w.graphs == SwitchArg::On, "figures": w.figures,
-        })
-    };
-    let report = json!({ "ways": ways.iter().map(way).collect::<Vec<_>>() });
-    output::write_whole(file, &serde_json::to_vec_pretty(&report)?)?;
     Ok(Outcome::Good)
 }
 
@@ -199,6 +196,10 @@ fn one_way(args: &BenchEngineArgs, kv: KvDtypeArg, graphs: SwitchArg) -> Result<
     for warning in &info.warnings {
         println!("warning: {warning}");
     }
+    println!(
+        "{:<48} {:>9} {:>9} {:>10}",
+        "work", "tokens", "seconds", "tokens/s"
+    );
     let mut running = Running::start(loaded)?;
     // The first launches of each kernel pay for its loading.
     running.work(2, 40, 4)?;
@@ -232,13 +233,16 @@ fn one_way(args: &BenchEngineArgs, kv: KvDtypeArg, graphs: SwitchArg) -> Result<
     })
 }
 
+/// Shown as soon as it is measured.
 fn figure(work: String, time: Duration, tokens: u64) -> Figure {
     let seconds = time.as_secs_f64();
+    let tokens_per_s = tokens as f64 / seconds;
+    println!("{work:<48} {tokens:>9} {seconds:>9.3} {tokens_per_s:>10.1}");
     Figure {
         work,
         seconds,
         tokens,
-        tokens_per_s: tokens as f64 / seconds,
+        tokens_per_s,
     }
 }
 

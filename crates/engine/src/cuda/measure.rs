@@ -58,12 +58,12 @@ pub struct MeasureSettings {
     pub seed: u32,
 }
 
-struct Bench {
+struct Bench<'a> {
     ops: CudaOps,
     flush: super::Memory,
     capacity: Capacity,
     settings: MeasureSettings,
-    timings: Vec<Timing>,
+    each: &'a mut dyn FnMut(Timing),
     random: u32,
 }
 
@@ -73,11 +73,11 @@ fn failed(e: ExecError) -> LoadError {
     LoadError::Cuda(e.0)
 }
 
-/// Measures all operations.
+/// Measures all operations, and gives each when it is measured: what comes after may fail, or take too long.
 ///
 /// # Errors
 /// No usable device, no room on it, or it failed.
-pub fn measure(settings: MeasureSettings) -> Result<Vec<Timing>, LoadError> {
+pub fn measure(settings: MeasureSettings, each: &mut dyn FnMut(Timing)) -> Result<(), LoadError> {
     let mut config = settings.config.clone();
     config.layers = vec![LayerKind::Window, LayerKind::Full];
     config.max_context = settings.context + 16;
@@ -106,7 +106,7 @@ pub fn measure(settings: MeasureSettings) -> Result<Vec<Timing>, LoadError> {
         capacity,
         random: settings.seed,
         settings,
-        timings: Vec::new(),
+        each,
     };
     b.fill_pool()?;
     let layer = &sources.layers[0];
@@ -168,10 +168,10 @@ pub fn measure(settings: MeasureSettings) -> Result<Vec<Timing>, LoadError> {
         b.begin_prefill(n)?;
         b.attention(n, &config, &sinks, ", fp8", true)?;
     }
-    Ok(b.timings)
+    Ok(())
 }
 
-impl Bench {
+impl Bench<'_> {
     /// Small numbers instead of whatever was there, which may be NaN.
     fn fill_pool(&self) -> Result<(), LoadError> {
         match &self.ops.planned {
@@ -364,7 +364,7 @@ impl Bench {
                 None
             };
             let (op, shape) = (op.to_owned(), shape.to_owned());
-            self.timings.push(Timing {
+            (self.each)(Timing {
                 op,
                 shape,
                 kernels,
@@ -398,7 +398,7 @@ impl Bench {
         self.ops.end(StepHandle(0)).map_err(failed)?;
         let tokens = self.ops.tokens(StepHandle(0)).map_err(failed)?;
         let right = tokens.iter().all(|t| (*t as usize) < c.vocab_size);
-        self.timings.push(Timing {
+        (self.each)(Timing {
             op: "sample".into(),
             shape: format!("{n} rows of {}", c.vocab_size),
             kernels: "best",
