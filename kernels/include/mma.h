@@ -5,11 +5,11 @@
 // as long as A and B agree.
 #pragma once
 #include "common.h"
+#include "f16.h"
 
-// sums[0], [1]: row g, columns 2t, 2t + 1; sums[2], [3]: row g + 8. a[0], a[2]: row g; a[1], a[3]: row g + 8; a[2], a[3] and
-// b[1] are the upper eight k. Each word holds two k, the lower in its low half.
-DEVICE void mma_bf16(float sums[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
 #ifdef OSSMARK_EMULATED
+// `low` and `high` give the numbers of a word's halves.
+DEVICE void emulated_mma(float sums[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1, float (*low)(u32), float (*high)(u32)) {
     u32 mine[6] = {a0, a1, a2, a3, b0, b1};
     const u32* all = emulator::warp_exchange(mine, 6);
     u32 g = emulator::lane() / 4, t = emulator::lane() % 4;
@@ -19,12 +19,33 @@ DEVICE void mma_bf16(float sums[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 
         for (u32 k = 0; k < 16; ++k) {
             u32 a = all[(row % 8 * 4 + k % 8 / 2) * 16 + row / 8 + k / 8 * 2];
             u32 b = all[(col * 4 + k % 8 / 2) * 16 + 4 + k / 8];
-            sum += k % 2 ? (double)high_of(a) * (double)high_of(b) : (double)low_of(a) * (double)low_of(b);
+            sum += k % 2 ? (double)high(a) * (double)high(b) : (double)low(a) * (double)low(b);
         }
         sums[i] = (float)sum;
     }
+}
+DEVICE float emulated_low_f16(u32 pair) { return emulated_f32(pair & 0xffffu); }
+DEVICE float emulated_high_f16(u32 pair) { return emulated_f32(pair >> 16); }
+#endif
+
+// sums[0], [1]: row g, columns 2t, 2t + 1; sums[2], [3]: row g + 8. a[0], a[2]: row g; a[1], a[3]: row g + 8; a[2], a[3] and
+// b[1] are the upper eight k. Each word holds two k, the lower in its low half.
+DEVICE void mma_bf16(float sums[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
+#ifdef OSSMARK_EMULATED
+    emulated_mma(sums, a0, a1, a2, a3, b0, b1, low_of, high_of);
 #else
     asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
+#endif
+}
+
+// The same for elements in f16.
+DEVICE void mma_f16(float sums[4], u32 a0, u32 a1, u32 a2, u32 a3, u32 b0, u32 b1) {
+#ifdef OSSMARK_EMULATED
+    emulated_mma(sums, a0, a1, a2, a3, b0, b1, emulated_low_f16, emulated_high_f16);
+#else
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
         : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
         : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 #endif
@@ -55,6 +76,22 @@ DEVICE u32 high_halves(u32 a, u32 b) {
     return (a >> 16) | (b & 0xffff0000u);
 #else
     return __byte_perm(a, b, 0x7632);
+#endif
+}
+
+// Bytes of two words in turn, the first's first: of their low halves, or of the high ones.
+DEVICE u32 low_bytes(u32 a, u32 b) {
+#ifdef OSSMARK_EMULATED
+    return (a & 0xffu) | (b & 0xffu) << 8 | (a >> 8 & 0xffu) << 16 | (b >> 8 & 0xffu) << 24;
+#else
+    return __byte_perm(a, b, 0x5140);
+#endif
+}
+DEVICE u32 high_bytes(u32 a, u32 b) {
+#ifdef OSSMARK_EMULATED
+    return low_bytes(a >> 16, b >> 16);
+#else
+    return __byte_perm(a, b, 0x7362);
 #endif
 }
 

@@ -2,7 +2,7 @@
 
 use super::attention::Operands;
 use super::device::{Device, Kernel, Memory};
-use super::pool::PoolArgs;
+use super::pool::{Pool, PoolArgs};
 use crate::config::{LayerKind, ModelConfig};
 use crate::load::KvDtype;
 use crate::load_error::LoadError;
@@ -42,17 +42,27 @@ const ALONE: u32 = u32::MAX;
 /// Splits that there is room for: one sequence of 131,072 positions, or 186 of 5,500.
 const MOST_SPLITS: usize = 2048;
 
-/// Blocks for each multiprocessor from which on a row's splits are left to one block: the device is full without them.
-const ENOUGH_BLOCKS: usize = 8;
+/// Positions of a tile, which is a block of the pool.
+const TILE: usize = 16;
+const THREADS: u32 = 256;
+
+/// Blocks for each multiprocessor from which on a row's splits are left to one block: the device, which has room for two
+/// on each, is full without them.
+const ENOUGH_BLOCKS: usize = 4;
 
 /// Whether the kernel takes this model's heads.
-pub(super) fn takes(c: &ModelConfig) -> bool {
+fn takes_heads(c: &ModelConfig) -> bool {
     c.head_dim == DIM && c.heads == GROUP * c.kv_heads
+}
+
+/// Whether the kernel takes this model's heads as they lie in this pool.
+pub(super) fn takes(c: &ModelConfig, pool: &Pool) -> bool {
+    takes_heads(c) && pool.block_size == TILE
 }
 
 /// Results of single splits.
 pub(super) fn partials(d: &Device, c: &ModelConfig) -> Result<Memory, LoadError> {
-    let bytes = if takes(c) {
+    let bytes = if takes_heads(c) {
         MOST_SPLITS * c.kv_heads * PARTIAL_BYTES
     } else {
         0
@@ -110,9 +120,9 @@ pub(super) fn attention_packed(
         args.workers = workers as u32;
     }
     let grid = ((kv_heads * workers) as u32, rows as u32);
-    // SAFETY: as for `attention`; the heads are those that `takes` names, which is the caller's condition; `place_splits`
+    // SAFETY: as for `attention`; the heads and blocks are those that `takes` names, which is the caller's condition; `place_splits`
     // gave each row that is split its own places below `MOST_SPLITS`, for which `partials` has room.
-    unsafe { d.launch(kernel, grid, 128, &args) }?;
+    unsafe { d.launch(kernel, grid, THREADS, &args) }?;
     if workers == 1 {
         return Ok(());
     }

@@ -20,7 +20,7 @@ pub struct CudaSettings {
     pub device: u32,
     /// Bytes for keys and values; `None`: what is left once weights and buffers are there, less a reserve.
     pub memory_budget_bytes: Option<u64>,
-    /// Positions in a KV block.
+    /// Positions in a KV block. Attention is made for 16; other sizes are left to its plain kernel.
     pub block_size: u32,
     /// Most input tokens in a step.
     pub max_step_tokens: u32,

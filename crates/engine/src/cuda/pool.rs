@@ -57,7 +57,7 @@ pub(super) fn block_bytes(config: &ModelConfig, block_size: usize, kv: KvDtype) 
 pub(super) struct Pool {
     memory: Memory,
     layers: usize,
-    block_size: usize,
+    pub(super) block_size: usize,
     pub(super) kv_heads: usize,
     pub(super) head_dim: usize,
     window: usize,

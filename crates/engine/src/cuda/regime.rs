@@ -73,7 +73,7 @@ pub(super) fn attention(
     operands: &Operands<'_>,
     partials: &Memory,
 ) -> Done {
-    if plain || !attention_packed::takes(operands.config) {
+    if plain || !attention_packed::takes(operands.config, operands.pool) {
         return attention::attention(d, operands);
     }
     let (fewest, most) = operands.step.rows_of_seqs;

@@ -21,6 +21,8 @@ thread_local! {
     pub(crate) static PLAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     /// How this test's device keeps keys and values.
     pub(crate) static KV: std::cell::Cell<KvDtype> = const { std::cell::Cell::new(KvDtype::AsActivations) };
+    /// Positions of a block of this test's devices.
+    pub(crate) static BLOCK: std::cell::Cell<u32> = const { std::cell::Cell::new(16) };
 }
 
 /// A device that a test can open.
@@ -207,12 +209,10 @@ pub(crate) struct Bench<D: Device> {
     _folder: Option<TempDir>,
 }
 
-pub(crate) const BLOCK: u32 = 16;
-
 fn capacity(m: &Tiny, config: &ModelConfig) -> Capacity {
     Capacity {
         n_blocks: 1024,
-        block_size: BLOCK,
+        block_size: BLOCK.get(),
         window: config.window.map(|w| w as u32),
         has_full: true,
         max_step_tokens: 1024,
@@ -283,7 +283,7 @@ impl<D: Device> Bench<D> {
         let mut next = 0;
         let mut table = |positions: u32| BlockTable {
             first_block: 0,
-            blocks: (0..positions.div_ceil(BLOCK))
+            blocks: (0..positions.div_ceil(BLOCK.get()))
                 .map(|_| {
                     next += 1;
                     // 509 is odd, so that each of the 1024 blocks comes once.
@@ -320,7 +320,7 @@ impl<D: Device> Bench<D> {
 fn capacity_of(m: &Tiny) -> Capacity {
     Capacity {
         n_blocks: 1024,
-        block_size: BLOCK,
+        block_size: BLOCK.get(),
         window: Some(m.window as u32),
         has_full: true,
         max_step_tokens: 1024,
