@@ -1,7 +1,7 @@
 // Attention for gpt-oss's heads (64 elements, eight query heads a kv head): each key and value is read once for all eight.
 // Bandwidth-bound; for sequences with few new rows. Products are the tensor cores'.
 // Reference: crates/engine/src/cpu/attention.rs
-// SASS: HMMA.16816.F32.BF16 HMMA.16816.F32 LDG.E.128.CONSTANT LDG.E.64.CONSTANT F2FP.F16.E4M3.UNPACK_B
+// SASS: HMMA.16816.F32.BF16 HMMA.16816.F32 LDG.E.128 LDG.E.64 F2FP.F16.E4M3.UNPACK_B
 //
 // Positions are cut into splits of 512, counted from 0, and a split is summed in an order of its own; splits are then
 // merged in order. So a row's bits are the same whether one block does all its splits, or several do some of them each
@@ -396,13 +396,20 @@ DEVICE void attend(const PackedArgs& a) {
 }
 
 // 256 threads; blockIdx.x is the kv head times the workers plus the worker, blockIdx.y the row.
-KERNEL __launch_bounds__(256, 2) attention_packed(const PackedArgs a) { attend<false>(a); }
+KERNEL __launch_bounds__(256, 2) attention_packed(const PackedArgs a) {
+    kernel_begins();
+    attend<false>(a);
+}
 
 // The same for a pool of e4m3.
-KERNEL __launch_bounds__(256, 2) attention_packed_fp8(const PackedArgs a) { attend<true>(a); }
+KERNEL __launch_bounds__(256, 2) attention_packed_fp8(const PackedArgs a) {
+    kernel_begins();
+    attend<true>(a);
+}
 
 // 128 threads; blockIdx.x is the kv head, blockIdx.y the row.
 KERNEL attention_combine(const PackedArgs a) {
+    kernel_begins();
     u32 row = blockIdx.y, kv_head = blockIdx.x, h = threadIdx.x / 16;
     if (a.seq_of_row[row] == NO_SEQ || a.split_at[row] == ALONE || a.pool.seqs[a.seq_of_row[row]].rows >= a.below_rows) return;
     u32 place = a.split_at[row], last = a.positions[row];

@@ -246,7 +246,13 @@ DEVICE void prefill(const PrefillArgs& a) {
 }
 
 // 128 threads; blockIdx.x is the kv head, blockIdx.y the 16 rows.
-KERNEL __launch_bounds__(128, 2) attention_prefill(const PrefillArgs a) { prefill<false>(a); }
+KERNEL __launch_bounds__(128, 2) attention_prefill(const PrefillArgs a) {
+    kernel_begins();
+    prefill<false>(a);
+}
 
 // The same for a pool of e4m3.
-KERNEL __launch_bounds__(128, 2) attention_prefill_fp8(const PrefillArgs a) { prefill<true>(a); }
+KERNEL __launch_bounds__(128, 2) attention_prefill_fp8(const PrefillArgs a) {
+    kernel_begins();
+    prefill<true>(a);
+}

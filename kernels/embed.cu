@@ -14,6 +14,7 @@ ASSERT_SIZE(EmbedArgs, 40);
 ASSERT_OFFSET(EmbedArgs, vocab, 32);
 
 KERNEL embed(const EmbedArgs a) {
+    kernel_begins();
     u32 row = blockIdx.x;
     u32 token = a.tokens[row];
     if (token & FROM_SLOT) token = a.last_token[token & ~FROM_SLOT];

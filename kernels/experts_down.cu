@@ -3,6 +3,7 @@
 #include "include/experts_plain.h"
 
 KERNEL experts_down(const ExpertsArgs a) {
+    kernel_begins();
     __shared__ PlainShared shared;
     if (blockIdx.y >= *a.routing.n_tiles) return;
     Tile tile = a.routing.tiles[blockIdx.y];
@@ -34,6 +35,7 @@ ASSERT_OFFSET(CombineArgs, cols, 24);
 
 // One block per row; the experts in the order of their weights.
 KERNEL combine(const CombineArgs a) {
+    kernel_begins();
     u32 row = blockIdx.x;
     for (u32 c = threadIdx.x; c < a.cols; c += blockDim.x) {
         float sum = 0.0f;

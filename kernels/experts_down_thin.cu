@@ -1,7 +1,7 @@
 // The experts' second product with bias for few rows a step (decode); `combine` follows. Bandwidth-bound like
 // `experts_up_thin`.
 // Reference: crates/engine/src/cpu/experts.rs
-// SASS: HMMA.16816.F32.BF16 LDG.E.128.CONSTANT LDG.E.NA.128.CONSTANT
+// SASS: HMMA.16816.F32.BF16 LDG.E.128 LDG.E.NA.128.CONSTANT
 #include "include/experts_thin.h"
 
 template <int PLACES8>
@@ -31,6 +31,7 @@ DEVICE void down_tile(const ExpertsArgs& a, Tile tile, float* shared) {
 
 // `outs` is a multiple of 64.
 KERNEL __launch_bounds__(256, 2) experts_down_thin(const ExpertsArgs a) {
+    kernel_begins();
     __shared__ float shared[THIN_WARPS * 32 * 32];
     if (blockIdx.y >= *a.routing.n_tiles) return;
     Tile tile = a.routing.tiles[blockIdx.y];

@@ -5,6 +5,7 @@
 
 // `outs` and `cols` are multiples of 64.
 KERNEL __launch_bounds__(384, 1) experts_down_wide(const ExpertsArgs a) {
+    kernel_begins();
     DYNAMIC_SHARED(shared);
     u32 lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     wide_all(

@@ -3,6 +3,7 @@
 #include "include/experts_plain.h"
 
 KERNEL experts_up(const ExpertsArgs a) {
+    kernel_begins();
     __shared__ PlainShared shared;
     __shared__ float sums[16][33];
     if (blockIdx.y >= *a.routing.n_tiles) return;

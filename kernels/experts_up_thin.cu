@@ -1,7 +1,7 @@
 // The experts' first product with bias and clamped SwiGLU for few rows a step (decode). Bandwidth-bound: an expert's
 // 64 rows of weights (97,920 bytes at 2,880 columns) against at most 16 places' activations.
 // Reference: crates/engine/src/cpu/experts.rs
-// SASS: HMMA.16816.F32.BF16 LDG.E.128.CONSTANT LDG.E.NA.128.CONSTANT
+// SASS: HMMA.16816.F32.BF16 LDG.E.128 LDG.E.NA.128.CONSTANT
 #include "include/experts_thin.h"
 
 // Rows g of a strip are gates, rows g + 8 their ups: both of a pair end in one lane.
@@ -31,6 +31,7 @@ DEVICE void up_tile(const ExpertsArgs& a, Tile tile, float* shared) {
 
 // `outs` is a multiple of 64.
 KERNEL __launch_bounds__(256, 2) experts_up_thin(const ExpertsArgs a) {
+    kernel_begins();
     __shared__ float shared[THIN_WARPS * 32 * 32];
     if (blockIdx.y >= *a.routing.n_tiles) return;
     Tile tile = a.routing.tiles[blockIdx.y];

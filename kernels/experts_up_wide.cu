@@ -14,6 +14,7 @@ DEVICE float fast_swiglu(float gate, float up, float limit) {
 
 // `outs` and `cols` are multiples of 64.
 KERNEL __launch_bounds__(384, 1) experts_up_wide(const ExpertsArgs a) {
+    kernel_begins();
     DYNAMIC_SHARED(shared);
     u32 lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, width = a.outs / 2;
     wide_all(

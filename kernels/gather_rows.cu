@@ -14,6 +14,7 @@ ASSERT_SIZE(GatherRowsArgs, 32);
 ASSERT_OFFSET(GatherRowsArgs, cols, 24);
 
 KERNEL gather_rows(const GatherRowsArgs a) {
+    kernel_begins();
     const bf16* from = a.x + (u64)a.heads[blockIdx.x].row * a.cols;
     bf16* to = a.out + (u64)blockIdx.x * a.cols;
     for (u32 i = threadIdx.x; i < a.cols; i += blockDim.x) to[i] = from[i];

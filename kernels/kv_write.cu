@@ -17,6 +17,7 @@ ASSERT_OFFSET(KvWriteArgs, qkv, 56);
 ASSERT_OFFSET(KvWriteArgs, cols, 80);
 
 KERNEL kv_write(const KvWriteArgs a) {
+    kernel_begins();
     u32 row = blockIdx.x, dim = a.pool.head_dim;
     if (a.seq_of_row[row] == NO_SEQ) return;
     SeqMeta seq = a.pool.seqs[a.seq_of_row[row]];

@@ -4,6 +4,7 @@
 
 // A block computes 16 rows x 32 outputs, 32 columns at a time; a thread two rows of one output.
 KERNEL linear(const LinearArgs a) {
+    kernel_begins();
     __shared__ float x[16][33];
     __shared__ float w[32][33];
     u32 first_out = blockIdx.x * 32, first_row = blockIdx.y * 16;

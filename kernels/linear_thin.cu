@@ -1,7 +1,7 @@
 // Dense product for few rows a step (decode, and the head): out = x W^T + b. Bandwidth-bound: each weight is read once for
 // 16 rows of x.
 // Reference: crates/engine/src/cpu/product.rs
-// SASS: HMMA.16816.F32.BF16 LDG.E.128.CONSTANT LDG.E.NA.128.CONSTANT
+// SASS: HMMA.16816.F32.BF16 LDG.E.128 LDG.E.NA.128.CONSTANT
 //
 // A block takes 32 rows of the matrix and 16 rows of x; its 8 warps cut the columns among them. A lane loads 16 bytes: eight
 // columns of matrix rows g and g + 8 of two 16-row strips, and the same columns of rows g and g + 8 of x, whose first four
@@ -41,8 +41,8 @@ DEVICE void linear_tile(const LinearArgs& a, float* shared) {
         x[r] = row < a.rows ? a.x + (u64)row * a.cols + 8 * t : (const bf16*)0;
     }
     // Four spans' loads are under way before the first is used.
-    for (u32 span = begin; span < end; span += 4) {
-        Vec16 weights[4][2][2];
+    Vec16 weights[4][2][2];
+    auto load = [&](u32 span) {
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
 #pragma unroll
@@ -53,16 +53,34 @@ DEVICE void linear_tile(const LinearArgs& a, float* shared) {
                 }
             }
         }
+    };
+    // Weights are there before any kernel of the step.
+    load(begin);
+    wait_for_previous();
+    for (u32 span = begin; span < end; span += 4) {
+        if (span > begin) load(span);
+        // Of x as many spans at once as there are registers for.
+        const int BATCH = 4 / ROWS8;
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
+        for (int first = 0; first < 4; first += BATCH) {
+            Vec16 b[BATCH][ROWS8];
 #pragma unroll
-            for (int r = 0; r < ROWS8; ++r) {
-                Vec16 b = span + i < end && x[r] ? load16(x[r] + (span + i) * 32) : nothing;
+            for (int i = 0; i < BATCH; ++i) {
 #pragma unroll
-                for (int s = 0; s < 2; ++s) {
-                    const Vec16 &low = weights[i][s][0], &high = weights[i][s][1];
-                    mma_bf16(sums[s][r], low.w[0], high.w[0], low.w[1], high.w[1], b.w[0], b.w[1]);
-                    mma_bf16(sums[s][r], low.w[2], high.w[2], low.w[3], high.w[3], b.w[2], b.w[3]);
+                for (int r = 0; r < ROWS8; ++r) {
+                    b[i][r] = span + first + i < end && x[r] ? load16(x[r] + (span + first + i) * 32) : nothing;
+                }
+            }
+#pragma unroll
+            for (int i = 0; i < BATCH; ++i) {
+#pragma unroll
+                for (int r = 0; r < ROWS8; ++r) {
+#pragma unroll
+                    for (int s = 0; s < 2; ++s) {
+                        const Vec16 &low = weights[first + i][s][0], &high = weights[first + i][s][1];
+                        mma_bf16(sums[s][r], low.w[0], high.w[0], low.w[1], high.w[1], b[i][r].w[0], b[i][r].w[1]);
+                        mma_bf16(sums[s][r], low.w[2], high.w[2], low.w[3], high.w[3], b[i][r].w[2], b[i][r].w[3]);
+                    }
                 }
             }
         }
@@ -87,6 +105,7 @@ DEVICE void linear_tile(const LinearArgs& a, float* shared) {
 
 KERNEL __launch_bounds__(256, 2) linear_thin(const LinearArgs a) {
     __shared__ float shared[LINEAR_WARPS * 16 * 32];
+    next_may_start();
     if (a.rows - blockIdx.y * 16 <= 8) {
         linear_tile<1>(a, shared);
     } else {

@@ -43,7 +43,7 @@ KERNEL __launch_bounds__(256, 1) linear_wide(const LinearArgs a) {
     const bf16* x = a.x + (u64)(first_row + mine) * a.cols + thread % 8 * 8;
     const bf16* w = a.weight + (u64)(first_out + mine) * a.cols + thread % 8 * 8;
     u32 to = at + wgmma_chunk(mine, thread % 8);
-    auto copy = [&](u32 k) {
+    auto copy_x = [&](u32 k) {
         if (k < steps) {
             u32 stage = to + k % DENSE_STAGES * DENSE_STAGE;
 #pragma unroll
@@ -54,15 +54,26 @@ KERNEL __launch_bounds__(256, 1) linear_wide(const LinearArgs a) {
                     copy16(stage + i * (DENSE_ROUND * WGMMA_ROW), x + (u64)(i * DENSE_ROUND) * a.cols + k * WGMMA_COLS, bytes);
                 }
             }
+        }
+    };
+    auto copy_w = [&](u32 k) {
+        if (k < steps) {
+            u32 stage = to + k % DENSE_STAGES * DENSE_STAGE;
 #pragma unroll
             for (u32 i = 0; i < DENSE_OUTS / DENSE_ROUND; ++i) {
                 u32 bytes = mine + i * DENSE_ROUND < outs ? 16 : 0;
                 copy16_ahead(stage + DENSE_STAGE_X + i * (DENSE_ROUND * WGMMA_ROW), w + (u64)(i * DENSE_ROUND) * a.cols + k * WGMMA_COLS, bytes);
             }
         }
-        copy_commit();
     };
-    for (u32 k = 0; k < DENSE_AHEAD; ++k) copy(k);
+    // Weights are there before any kernel of the step. Their first copies belong to the first group.
+    next_may_start();
+    for (u32 k = 0; k < DENSE_AHEAD; ++k) copy_w(k);
+    wait_for_previous();
+    for (u32 k = 0; k < DENSE_AHEAD; ++k) {
+        copy_x(k);
+        copy_commit();
+    }
     float sums[2][DENSE_OUTS / 2];
 #pragma unroll
     for (u32 i = 0; i < DENSE_OUTS; ++i) sums[i / (DENSE_OUTS / 2)][i % (DENSE_OUTS / 2)] = 0.0f;
@@ -71,7 +82,9 @@ KERNEL __launch_bounds__(256, 1) linear_wide(const LinearArgs a) {
         copy_wait<DENSE_AHEAD - 1>();
         wgmma_operands_written();
         __syncthreads();
-        copy(k + DENSE_AHEAD);
+        copy_x(k + DENSE_AHEAD);
+        copy_w(k + DENSE_AHEAD);
+        copy_commit();
         u32 stage = at + k % DENSE_STAGES * DENSE_STAGE;
         u64 x_at = wgmma_descriptor(stage + group * (64 * WGMMA_ROW)), w_at = wgmma_descriptor(stage + DENSE_STAGE_X);
         if (halves == 2) {

@@ -18,6 +18,7 @@ ASSERT_SIZE(RopeArgs, 40);
 ASSERT_OFFSET(RopeArgs, cols, 24);
 
 KERNEL rope(const RopeArgs a) {
+    kernel_begins();
     u32 row = blockIdx.x;
     const float* turns = a.table + (u64)a.positions[row] * a.half * 2;
     for (u32 i = threadIdx.x; i < a.heads * a.half; i += blockDim.x) {

@@ -1,7 +1,7 @@
 // `rope` and `kv_write` in one: rotates the query heads in place, and puts rotated keys and the values into the pool; the
 // keys of `qkv` stay as they were. Bandwidth-bound; one block per row and kv head, for heads in whole groups of four.
 // Reference: crates/engine/src/cpu/attention.rs
-// SASS: LDG.E.128.CONSTANT F2FP.SATFINITE.E4M3.F32.PACK_AB_MERGE_C
+// SASS: LDG.E.128 F2FP.SATFINITE.E4M3.F32.PACK_AB_MERGE_C
 #include "include/rope.h"
 #include "include/step.h"
 
@@ -21,6 +21,7 @@ ASSERT_OFFSET(RopeKvArgs, cols, 88);
 
 // 128 threads; blockIdx.x is the kv head, blockIdx.y the row.
 KERNEL rope_kv(const RopeKvArgs a) {
+    kernel_begins();
     u32 kv_head = blockIdx.x, row = blockIdx.y, dim = a.pool.head_dim, half = dim / 2, group = a.heads / a.pool.kv_heads;
     if (a.seq_of_row[row] == NO_SEQ) return;
     SeqMeta seq = a.pool.seqs[a.seq_of_row[row]];

@@ -21,6 +21,7 @@ ASSERT_OFFSET(RouteArgs, rows, 72);
 
 // One warp per row; at most 1024 experts, 32 choices.
 KERNEL route(const RouteArgs a) {
+    kernel_begins();
     u32 row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
     if (row >= *a.n_rows) return;
     const bf16* logits = a.logits + (u64)row * a.experts;
@@ -71,6 +72,7 @@ const u32 COUNTS = 8192;
 // part's experts, thread e finds where expert e's places and each warp's share of them begin, and each warp puts its part in
 // place, in the order of the pairs.
 KERNEL schedule(const RouteArgs a) {
+    kernel_begins();
     __shared__ u32 counts[COUNTS];
     __shared__ u32 places[1024];
     __shared__ u32 tiles[1024];

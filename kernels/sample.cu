@@ -119,6 +119,7 @@ DEVICE Kept keep(const Row& r, const HeadMeta& head, double* weights, u32* count
 }
 
 KERNEL sample(const SampleArgs a) {
+    kernel_begins();
     __shared__ double weights[MOST_BLOCKS];
     __shared__ u32 counts[MOST_BLOCKS];
     __shared__ float scratch[32];

@@ -268,6 +268,27 @@ Result cuLaunchKernel(void* f, unsigned gx, unsigned gy, unsigned gz, unsigned b
     captured.push_back(all);
     return OK;
 }
+// CUlaunchConfig and its attributes, as far as ossmark uses them.
+struct LaunchAttribute {
+    int id;
+    char pad[4];
+    union {
+        char bytes[64];
+        int allowed;
+    } value;
+};
+struct LaunchConfig {
+    unsigned grid[3], block[3], shared;
+    void* stream;
+    LaunchAttribute* attributes;
+    unsigned n;
+};
+Result cuLaunchKernelEx(const LaunchConfig* c, void* f, void** params, void** extra) {
+    // Programmatic stream serialization; what it allows is not used here, and that it could be is checked at each thread's end.
+    if (c->n > 1 || (c->n == 1 && (c->attributes->id != 6 || c->attributes->value.allowed != 1))) return INVALID_VALUE;
+    return cuLaunchKernel(f, c->grid[0], c->grid[1], c->grid[2], c->block[0], c->block[1], c->block[2], c->shared, c->stream,
+                          params, extra);
+}
 Result cuStreamBeginCapture_v2(void*, int) {
     LOCKED;
     if (capturing || graphs_are("fail")) return CAPTURE_UNSUPPORTED;

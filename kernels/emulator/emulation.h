@@ -37,6 +37,8 @@ void warp_barrier();
 // Gives each lane's `words` words of the calling warp: lane l's are at `[l * 16]`. Valid until the next but one exchange.
 const uint32_t* warp_exchange(const uint32_t* mine, int words);
 uint32_t lane();
+// The thread has waited for the kernels before its own; one that ends without it ends the program.
+void waited_for_previous();
 // Of the block.
 uint32_t thread_number();
 }  // namespace emulator

@@ -24,7 +24,7 @@ struct Warp {
 struct Fiber {
     ucontext_t context;
     jmp_buf at;
-    bool started = false, done, parity;
+    bool started = false, done, parity, waited;
     uint32_t warp, lane;
     // The generation it waits to pass, when waiting.
     bool at_block_barrier;
@@ -49,6 +49,8 @@ unsigned char* dynamic_shared() {
     uintptr_t at = ((uintptr_t)shared_memory.data() + 1023) / 1024 * 1024;
     return (unsigned char*)at;
 }
+
+void waited_for_previous() { current->waited = true; }
 
 static void yield() {
     if (_setjmp(current->at) == 0) _longjmp(scheduler, 1);
@@ -92,6 +94,10 @@ static void enter() {
         (*body)();
         background_end_thread();
         Fiber* f = current;
+        if (!f->waited) {
+            fprintf(stderr, "emulator: a thread that ended without having waited for the kernels before its own\n");
+            abort();
+        }
         f->done = true;
         Warp& w = warps[f->warp];
         if (--w.alive == w.arrived && w.alive > 0) {
@@ -120,7 +126,7 @@ static void run_block(uint32_t threads) {
     for (auto& w : warps) w.alive = w.arrived = w.generation = 0;
     for (uint32_t i = 0; i < threads; ++i) {
         Fiber& f = fibers[i];
-        f.done = f.parity = f.at_block_barrier = false;
+        f.done = f.parity = f.waited = f.at_block_barrier = false;
         f.warp = i / 32;
         f.lane = i % 32;
         f.thread = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};

@@ -18,6 +18,27 @@ typedef u16 bf16;
 #define KERNEL extern "C" __global__ void
 #define DEVICE __device__ __forceinline__
 
+// Programmatic dependent launch (sm_90 and later): the next kernel's blocks are put on multiprocessors while this one's are
+// still at work, so that its start costs no time. A kernel therefore begins with both of these calls, in every thread and
+// before any other access but to weights: what the kernels before it wrote is there after the second, and since each kernel
+// waits for the one ahead of it, everything earlier is, too. Without such a launch both do nothing.
+DEVICE void next_may_start() {
+#if !defined(OSSMARK_EMULATED) && defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" : : : "memory");
+#endif
+}
+DEVICE void wait_for_previous() {
+#ifdef OSSMARK_EMULATED
+    emulator::waited_for_previous();
+#elif defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" : : : "memory");
+#endif
+}
+DEVICE void kernel_begins() {
+    next_may_start();
+    wait_for_previous();
+}
+
 // The host mirrors every argument structure; both sides assert the same numbers.
 #define ASSERT_SIZE(type, bytes) static_assert(sizeof(type) == bytes, "differs from the structure in crates/engine/src/cuda")
 #ifdef __CUDACC_RTC__  // has no offsetof; the same text is checked under nvcc and under the emulator's compiler
@@ -52,12 +73,14 @@ struct __align__(16) Vec16 {
     u32 w[4];
 };
 
+// Of what kernels of this step write; not `ld.global.nc`, which is for what nobody writes while the kernel is there, and it
+// may be there before the one ahead of it has ended.
 DEVICE Vec16 load16(const void* p) {
     Vec16 v;
 #ifdef OSSMARK_EMULATED
     emulated_load16(v.w, p);
 #else
-    asm volatile("ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];"
+    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(v.w[0]), "=r"(v.w[1]), "=r"(v.w[2]), "=r"(v.w[3])
                  : "l"(p));
 #endif
@@ -73,7 +96,7 @@ DEVICE Vec8 load8(const void* p) {
 #ifdef OSSMARK_EMULATED
     emulated_load8(v.w, p);
 #else
-    asm volatile("ld.global.nc.v2.u32 {%0, %1}, [%2];" : "=r"(v.w[0]), "=r"(v.w[1]) : "l"(p));
+    asm volatile("ld.global.v2.u32 {%0, %1}, [%2];" : "=r"(v.w[0]), "=r"(v.w[1]) : "l"(p));
 #endif
     return v;
 }
@@ -105,7 +128,7 @@ DEVICE Vec16 load16_once(const void* p) {
 #ifdef OSSMARK_EMULATED
     emulated_load16(v.w, p);
 #else
-    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+    asm volatile("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(v.w[0]), "=r"(v.w[1]), "=r"(v.w[2]), "=r"(v.w[3])
                  : "l"(p));
 #endif

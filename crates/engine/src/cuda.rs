@@ -100,6 +100,7 @@ impl CudaOps {
             ("experts", config.experts, route::MOST_EXPERTS),
             ("experts a token", config.top_k, route::MOST_CHOICES),
             ("the vocabulary", config.vocab_size, sample::MOST_VOCAB),
+            ("hidden", config.hidden, rmsnorm::MOST_COLS),
             // MXFP4 groups make it a multiple of 32 anyway; 16-byte accesses rely on it.
             ("hidden beyond groups of 8", config.hidden % 8, 0),
         ] {
@@ -145,6 +146,11 @@ impl CudaOps {
     /// From now on, computes with the plain kernels alone: the reference on the device.
     pub fn use_plain_kernels(&mut self) {
         self.plain = true;
+    }
+
+    /// From now on, starts each kernel when the one before it has ended, and not while it ends.
+    pub fn do_not_overlap(&mut self) {
+        self.device.do_not_overlap();
     }
 
     /// How the next [`CudaOps::plan`] keeps keys and values.

@@ -129,6 +129,9 @@ pub(super) struct Device {
     modules: Vec<sys::CUmodule>,
     info: DeviceInfo,
     most_shared: i32,
+    /// Kernels may be put on the device while the one ahead of them still runs (`next_may_start` in
+    /// `kernels/include/common.h`).
+    overlap: bool,
 }
 
 // SAFETY: modules and functions may be used from any thread.
@@ -197,6 +200,7 @@ impl Device {
                 total_bytes: total as u64,
             },
             most_shared,
+            overlap: capability.0 >= 9,
         };
         let mut loaded = Vec::new();
         for (name, image) in images {
@@ -238,6 +242,11 @@ impl Device {
     /// Bytes of shared memory that a block of a `_wide` kernel may ask for.
     pub(super) fn most_shared(&self) -> usize {
         self.most_shared.max(0) as usize
+    }
+
+    /// From now on, each kernel is started when the one before it has ended.
+    pub(super) fn do_not_overlap(&mut self) {
+        self.overlap = false;
     }
 
     /// Makes the device the calling thread's; once per step is enough, since a step stays on its thread.
@@ -442,18 +451,36 @@ impl Device {
             return Ok(());
         }
         let mut params = [std::ptr::from_ref(args).cast_mut().cast::<c_void>()];
-        // SAFETY: the function belongs to this context; the driver copies the arguments before it returns; the rest is the
-        // caller's promise.
+        let mut overlap = sys::CUlaunchAttribute {
+            id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+            pad: [0; 4],
+            // All of the union: the driver may look at what the attribute does not use.
+            value: sys::CUlaunchAttributeValue { pad: [0; 64] },
+        };
+        overlap.value.programmaticStreamSerializationAllowed = 1;
+        let config = sys::CUlaunchConfig {
+            gridDimX: grid.0,
+            gridDimY: grid.1,
+            gridDimZ: 1,
+            blockDimX: block,
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: shared,
+            hStream: self.context.stream,
+            attrs: &mut overlap,
+            numAttrs: u32::from(self.overlap),
+        };
+        // SAFETY: the function belongs to this context; the driver copies the arguments and attributes before it returns;
+        // every kernel waits for those before it by itself; the rest is the caller's promise.
         unsafe {
-            result::launch_kernel(
+            sys::cuLaunchKernelEx(
+                &config,
                 self.functions[kernel as usize],
-                (grid.0, grid.1, 1),
-                (block, 1, 1),
-                shared,
-                self.context.stream,
-                &mut params,
+                params.as_mut_ptr(),
+                std::ptr::null_mut(),
             )
         }
+        .result()
         .map_err(|e| {
             lost(
                 &format!("launch of kernel {}", KERNELS[kernel as usize].1),

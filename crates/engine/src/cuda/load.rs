@@ -30,6 +30,10 @@ pub struct CudaSettings {
     pub kv: KvDtype,
     /// Record decode steps when the model is loaded, and replay them.
     pub graphs: bool,
+    /// Put a kernel on the device while the one before it still runs (programmatic dependent launch).
+    pub overlap: bool,
+    /// Compute with the plain kernels alone: slow, and what the others are checked against.
+    pub plain_kernels: bool,
 }
 
 impl Default for CudaSettings {
@@ -42,6 +46,8 @@ impl Default for CudaSettings {
             max_seqs: 256,
             kv: KvDtype::AsActivations,
             graphs: true,
+            overlap: true,
+            plain_kernels: false,
         }
     }
 }

@@ -49,6 +49,14 @@ pub(super) fn add_rmsnorm(
     )
 }
 
+/// Columns that a block can keep: groups of eight elements, two of them a thread.
+pub(super) const MOST_COLS: usize = 1024 * 8 * 2;
+
+/// Threads of a block for this many columns: a group each, where there are enough.
+fn threads(cols: usize) -> u32 {
+    cols.div_ceil(8).next_multiple_of(32).min(1024) as u32
+}
+
 fn norm(
     d: &Device,
     kernel: Kernel,
@@ -69,8 +77,8 @@ fn norm(
         cols: x.cols as u32,
         eps,
     };
-    // SAFETY: a block per row; all operands have these rows and columns.
-    unsafe { d.launch(kernel, (rows as u32, 1), 256, &args) }
+    // SAFETY: a block per row, large enough for its columns; all operands have these rows and columns.
+    unsafe { d.launch(kernel, (rows as u32, 1), threads(x.cols), &args) }
 }
 
 pub(super) fn add(d: &Device, x: &CudaBuf, delta: &CudaBuf, rows: usize) -> Done {
