@@ -19,7 +19,7 @@ pub(crate) use bench::{
     BenchChildArgs, BenchCommand, BenchEngineArgs, BenchKernelsArgs, BenchLoadgenArgs, SwitchArg,
 };
 pub(crate) use dataset::{DatasetCommand, DatasetInspectArgs, DatasetPrepareArgs};
-pub(crate) use engine::{DtypeArg, EchoArgs, EngineArg, EngineArgs, KvDtypeArg};
+pub(crate) use engine::{CudaArgs, DtypeArg, EchoArgs, EngineArg, EngineArgs, KvDtypeArg};
 pub(crate) use http::{ApiArg, HttpArgs, StreamArg};
 pub(crate) use infer::InferArgs;
 pub(crate) use sampling::SamplingArgs;
@@ -178,7 +178,8 @@ impl ModeArg {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct RunArgs {
     /// A TOML file with the options of this command under the same names, those of the echo engine in a table `echo`
-    /// without the prefix, those of --engine http in a table `http`; paths in it are relative to it.
+    /// without the prefix, those of --engine http in a table `http`, what a GPU does without in a table `cuda`; paths in it are
+    /// relative to it.
     #[arg(long, value_name = "FILE.toml")]
     #[serde(skip)]
     pub(crate) config: Option<PathBuf>,
@@ -235,9 +236,8 @@ pub(crate) struct RunArgs {
     /// How keys and values are kept: fp8 has room for twice as many on a GPU [default: bf16].
     #[arg(long, value_enum)]
     pub(crate) kv_dtype: Option<KvDtypeArg>,
-    /// On a GPU, launch decode steps kernel by kernel instead of replaying recorded ones.
-    #[arg(long)]
-    pub(crate) no_graphs: bool,
+    #[command(flatten)]
+    pub(crate) cuda: CudaArgs,
     #[command(flatten)]
     pub(crate) synthetic: SyntheticArgs,
     /// KV pool of each engine in MiB [default: computed from free memory].

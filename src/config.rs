@@ -47,7 +47,7 @@ pub(crate) fn merge(args: RunArgs) -> Result<RunArgs> {
         drill
     );
     merged.force |= args.force;
-    merged.no_graphs |= args.no_graphs;
+    merged.cuda = merged.cuda.or(&args.cuda);
     macro_rules! over_synthetic {
         ($($name:ident),* $(,)?) => {
             $(if args.synthetic.$name.is_some() { merged.synthetic.$name = args.synthetic.$name; })*

@@ -141,6 +141,7 @@ struct Running {
 struct Way {
     kv: KvDtypeArg,
     graphs: SwitchArg,
+    overlap: SwitchArg,
     info: ModelInfo,
     figures: Vec<Figure>,
 }
@@ -156,12 +157,18 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
     }
     let mut ways = Vec::new();
     for kv in &args.kv_dtype {
-        for graphs in &args.graphs {
-            println!("keys and values {kv:?}, recorded decode steps {graphs:?}");
-            let w = one_way(args, *kv, *graphs)?;
+        let switches = args
+            .graphs
+            .iter()
+            .flat_map(|graphs| args.overlap.iter().map(move |overlap| (*graphs, *overlap)));
+        for (graphs, overlap) in switches {
+            println!(
+                "keys and values {kv:?}, recorded decode steps {graphs:?}, overlapping kernels {overlap:?}"
+            );
+            let w = one_way(args, *kv, graphs, overlap)?;
             ways.push(json!({
                 "model": w.info.description, "warnings": w.info.warnings, "kv_dtype": w.kv,
-                "graphs": w.graphs == SwitchArg::On, "figures": w.figures,
+                "graphs": w.graphs == SwitchArg::On, "overlap": w.overlap == SwitchArg::On, "figures": w.figures,
             }));
             // After each, so that it is not lost with what fails after it, or is stopped.
             write_report(args.json.as_deref(), &json!({ "ways": ways }))?;
@@ -170,7 +177,12 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-fn one_way(args: &BenchEngineArgs, kv: KvDtypeArg, graphs: SwitchArg) -> Result<Way> {
+fn one_way(
+    args: &BenchEngineArgs,
+    kv: KvDtypeArg,
+    graphs: SwitchArg,
+    overlap: SwitchArg,
+) -> Result<Way> {
     let settings = CudaSettings {
         memory_budget_bytes: args.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
         max_seqs: args.batch.iter().copied().max().unwrap_or(1).max(1),
@@ -180,6 +192,7 @@ fn one_way(args: &BenchEngineArgs, kv: KvDtypeArg, graphs: SwitchArg) -> Result<
             KvDtypeArg::Fp8 => KvDtype::Fp8,
         },
         graphs: graphs == SwitchArg::On,
+        overlap: overlap == SwitchArg::On,
         ..CudaSettings::default()
     };
     let loaded = match (&args.model, args.synthetic) {
@@ -228,6 +241,7 @@ fn one_way(args: &BenchEngineArgs, kv: KvDtypeArg, graphs: SwitchArg) -> Result<
     Ok(Way {
         kv,
         graphs,
+        overlap,
         info,
         figures,
     })

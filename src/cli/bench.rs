@@ -129,6 +129,9 @@ pub(crate) struct BenchEngineArgs {
     /// Replay recorded decode steps, or launch them kernel by kernel; each of several is measured.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "on")]
     pub(crate) graphs: Vec<SwitchArg>,
+    /// Start kernels while the ones before them end, or after them; each of several is measured.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "on")]
+    pub(crate) overlap: Vec<SwitchArg>,
     /// Of synthetic weights.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u32,

@@ -39,6 +39,36 @@ pub(crate) enum KvDtypeArg {
     Fp8,
 }
 
+/// What the CUDA engine is to do without: for finding out what is at fault, or what it is worth.
+#[derive(Args, Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct CudaArgs {
+    /// On a GPU, launch decode steps kernel by kernel instead of replaying recorded ones.
+    #[arg(long)]
+    pub(crate) no_graphs: bool,
+    /// On a GPU, start each kernel when the one before it has ended, not while it ends.
+    #[arg(long)]
+    pub(crate) no_overlap: bool,
+    /// On a GPU, compute with the plain kernels alone, which the fast ones are checked against. Slow.
+    #[arg(long)]
+    pub(crate) plain_kernels: bool,
+    /// On a GPU, do not compare the fast kernels with the plain ones before the start.
+    #[arg(long)]
+    pub(crate) no_kernel_check: bool,
+}
+
+impl CudaArgs {
+    /// Both together: a switch can only be added.
+    pub(crate) fn or(&self, other: &Self) -> Self {
+        Self {
+            no_graphs: self.no_graphs || other.no_graphs,
+            no_overlap: self.no_overlap || other.no_overlap,
+            plain_kernels: self.plain_kernels || other.plain_kernels,
+            no_kernel_check: self.no_kernel_check || other.no_kernel_check,
+        }
+    }
+}
+
 /// `run` has the same options for itself, since they may also stand in its `--config` file.
 #[derive(Args, Debug, Default, Clone)]
 pub(crate) struct EngineArgs {
@@ -54,9 +84,8 @@ pub(crate) struct EngineArgs {
     /// How keys and values are kept: fp8 has room for twice as many on a GPU [default: bf16].
     #[arg(long, value_enum)]
     pub(crate) kv_dtype: Option<KvDtypeArg>,
-    /// On a GPU, launch decode steps kernel by kernel instead of replaying recorded ones.
-    #[arg(long)]
-    pub(crate) no_graphs: bool,
+    #[command(flatten)]
+    pub(crate) cuda: CudaArgs,
     #[command(flatten)]
     pub(crate) synthetic: SyntheticArgs,
     /// Engines that share the work: one on each of the first N GPUs, or N that share the CPU [default: 1].

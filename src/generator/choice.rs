@@ -91,7 +91,7 @@ impl EnginePlan {
                 Some(KvDtypeArg::Fp8) => KvDtype::Fp8,
                 Some(KvDtypeArg::Bf16) | None => KvDtype::AsActivations,
             },
-            no_graphs: args.no_graphs,
+            cuda: args.cuda.clone(),
             kv_memory_mib: args.kv_memory_mib,
             max_batch: args.max_batch,
             max_step_tokens: args.max_step_tokens,

@@ -8,7 +8,7 @@ use ossmark_engine::{
 
 use super::weights::Weights;
 
-use crate::cli::EngineArg;
+use crate::cli::{CudaArgs, EngineArg};
 
 /// A device and what the engine may use of it.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub(crate) enum Device {
 pub(crate) struct DeviceOptions {
     pub(crate) dtype: Dtype,
     pub(crate) kv: KvDtype,
-    pub(crate) no_graphs: bool,
+    pub(crate) cuda: CudaArgs,
     pub(crate) kv_memory_mib: Option<u64>,
     pub(crate) max_batch: Option<u32>,
     pub(crate) max_step_tokens: Option<u32>,
@@ -79,7 +79,10 @@ impl Device {
         Self::Cuda(CudaSettings {
             device,
             kv: options.kv,
-            graphs: !options.no_graphs,
+            graphs: !options.cuda.no_graphs,
+            overlap: !options.cuda.no_overlap,
+            plain_kernels: options.cuda.plain_kernels,
+            check: !options.cuda.no_kernel_check,
             memory_budget_bytes: options.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
             max_seqs: options.max_batch.unwrap_or(defaults.max_seqs),
             max_step_tokens: options.max_step_tokens.unwrap_or(defaults.max_step_tokens),

@@ -151,7 +151,7 @@ fn engine_args(args: &RunArgs) -> EngineArgs {
         engine: args.engine,
         dtype: args.dtype,
         kv_dtype: args.kv_dtype,
-        no_graphs: args.no_graphs,
+        cuda: args.cuda.clone(),
         synthetic: args.synthetic.clone(),
         dp: args.dp,
         kv_memory_mib: args.kv_memory_mib,

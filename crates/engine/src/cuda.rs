@@ -12,6 +12,7 @@ mod attention;
 mod attention_packed;
 mod attention_prefill;
 mod buffer;
+mod check;
 mod device;
 mod embed;
 mod experts_down;
@@ -143,9 +144,9 @@ impl CudaOps {
         Ok(())
     }
 
-    /// From now on, computes with the plain kernels alone: the reference on the device.
-    pub fn use_plain_kernels(&mut self) {
-        self.plain = true;
+    /// From now on, computes with the plain kernels alone, the reference on the device, or with the best there are.
+    pub fn use_plain_kernels(&mut self, plain: bool) {
+        self.plain = plain;
     }
 
     /// From now on, starts each kernel when the one before it has ended, and not while it ends.
@@ -177,25 +178,6 @@ impl CudaOps {
         self.device.record(&to)?;
         self.device.wait(&to)?;
         self.device.elapsed_ms(&from, &to)
-    }
-
-    /// [`Ops::rope`] and [`Ops::kv_write`] in one launch.
-    ///
-    /// # Errors
-    /// The device is lost.
-    pub fn rope_kv(&mut self, qkv: &mut CudaBuf, layer: KvLayer) -> Done {
-        let Some(planned) = &self.planned else {
-            return Err(ExecError("a step before CudaOps::plan".into()));
-        };
-        rope_kv::rope_kv(
-            &self.device,
-            &planned.step,
-            &self.config,
-            &planned.pool,
-            &planned.rope_table,
-            qkv,
-            layer,
-        )
     }
 
     fn parts(&mut self) -> Result<(&Device, &mut Planned), ExecError> {
@@ -302,7 +284,8 @@ impl Ops for CudaOps {
     }
 
     fn recorded(&self, rows: usize) -> Option<usize> {
-        self.graphs.size_for(rows)
+        // What is recorded launches the best kernels.
+        (!self.plain).then(|| self.graphs.size_for(rows)).flatten()
     }
 
     fn replay(&mut self, rows: usize) -> Done {
@@ -410,20 +393,23 @@ impl Ops for CudaOps {
         )
     }
 
-    fn qkv(
-        &mut self,
-        x: &CudaBuf,
-        w: &CudaLinear,
-        layer: KvLayer,
-        rows: usize,
-        qkv: &mut CudaBuf,
-    ) -> Done {
-        self.linear(x, w, rows, qkv)?;
+    fn rope_kv(&mut self, qkv: &mut CudaBuf, layer: KvLayer) -> Done {
         if self.plain || !rope_kv::takes(&self.config) {
             self.rope(qkv)?;
             return self.kv_write(qkv, layer);
         }
-        self.rope_kv(qkv, layer)
+        let Some(planned) = &self.planned else {
+            return Err(ExecError("a step before CudaOps::plan".into()));
+        };
+        rope_kv::rope_kv(
+            &self.device,
+            &planned.step,
+            &self.config,
+            &planned.pool,
+            &planned.rope_table,
+            qkv,
+            layer,
+        )
     }
 
     fn attention(

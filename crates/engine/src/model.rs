@@ -118,7 +118,8 @@ impl<O: Ops> Model<O> {
             } else {
                 ops.add_rmsnorm(&mut s.x, &s.delta, &l.attention_norm, rows, &mut s.normed)?;
             }
-            ops.qkv(&s.normed, &l.qkv, l.kv, rows, &mut s.qkv)?;
+            ops.linear(&s.normed, &l.qkv, rows, &mut s.qkv)?;
+            ops.rope_kv(&mut s.qkv, l.kv)?;
             ops.attention(&s.qkv, l.kv, &l.sinks, &mut s.attended)?;
             ops.linear(&s.attended, &l.out, rows, &mut s.delta)?;
             ops.add_rmsnorm(&mut s.x, &s.delta, &l.mlp_norm, rows, &mut s.normed)?;
@@ -154,6 +155,95 @@ impl<O: Ops> Model<O> {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Runs the first `layers` layers and the head of a step that [`Ops::begin`] was given, the operations for which a
+    /// device may have several kernels in both ways: `plain(ops, false)` chooses the best, `plain(ops, true)` the plain ones.
+    /// Each gets the same inputs both times, so that differences do not add up. `found` gets the operation and both
+    /// results. The step's `heads` are at most those of one round.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub(crate) fn compare(
+        &mut self,
+        ops: &mut O,
+        batch: &StepBatch,
+        layers: usize,
+        plain: fn(&mut O, bool),
+        mut found: impl FnMut(&'static str, &[f32], &[f32]),
+    ) -> Result<(), ExecError> {
+        macro_rules! both {
+            ($name:literal, $rows:expr, $into:expr, $work:expr) => {
+                // First the best, and nothing right there before.
+                let n = ops.read(&$into, $rows)?.len();
+                ops.write(&mut $into, &vec![f32::NAN; n])?;
+                plain(ops, false);
+                $work?;
+                let best = ops.read(&$into, $rows)?;
+                plain(ops, true);
+                $work?;
+                found($name, &best, &ops.read(&$into, $rows)?);
+            };
+        }
+        let (s, rows) = (&mut self.scratch, batch.rows());
+        ops.embed(&self.embedding, &mut s.x)?;
+        for l in self.layers.iter().take(layers) {
+            ops.rmsnorm(&s.x, &l.attention_norm, rows, &mut s.normed)?;
+            both!(
+                "the product for queries, keys and values",
+                rows,
+                s.qkv,
+                ops.linear(&s.normed, &l.qkv, rows, &mut s.qkv)
+            );
+            // In place, and to the pool: seen through attention.
+            let mut through = |ops: &mut O, slow| {
+                plain(ops, true);
+                ops.linear(&s.normed, &l.qkv, rows, &mut s.qkv)?;
+                plain(ops, slow);
+                ops.rope_kv(&mut s.qkv, l.kv)?;
+                plain(ops, true);
+                ops.attention(&s.qkv, l.kv, &l.sinks, &mut s.attended)?;
+                ops.read(&s.attended, rows)
+            };
+            let best = through(ops, false)?;
+            found("the rotation and the pool", &best, &through(ops, true)?);
+            both!(
+                "attention",
+                rows,
+                s.attended,
+                ops.attention(&s.qkv, l.kv, &l.sinks, &mut s.attended)
+            );
+            both!(
+                "attention's last product",
+                rows,
+                s.delta,
+                ops.linear(&s.attended, &l.out, rows, &mut s.delta)
+            );
+            ops.add_rmsnorm(&mut s.x, &s.delta, &l.mlp_norm, rows, &mut s.normed)?;
+            both!(
+                "the router",
+                rows,
+                s.router_logits,
+                ops.linear(&s.normed, &l.router, rows, &mut s.router_logits)
+            );
+            both!("the experts", rows, s.delta, {
+                ops.route(&s.router_logits, &mut s.routing)
+                    .and_then(|()| ops.experts_up(&s.normed, &l.experts, &mut s.routing))
+                    .and_then(|()| ops.experts_down(&mut s.routing, &l.experts, &mut s.delta))
+            });
+            ops.add(&mut s.x, &s.delta)?;
+        }
+        let heads = batch.heads.len().min(self.max_heads);
+        ops.gather_rows(&s.x, 0..heads, &mut s.head_in)?;
+        ops.rmsnorm(&s.head_in, &self.norm, heads, &mut s.head_normed)?;
+        both!(
+            "the head",
+            heads,
+            s.logits,
+            ops.linear(&s.head_normed, &self.head, heads, &mut s.logits)
+        );
+        plain(ops, false);
         Ok(())
     }
 }

@@ -7,7 +7,8 @@
 //! - it works on the rows of the step given to [`Ops::begin`] (`n` below); whatever lies in a buffer's rows beyond `n` is
 //!   neither read nor defined;
 //! - a row's result does not depend on the other rows of the step, to the bit: reductions run in an order that
-//!   depends on widths and positions alone.
+//!   depends on widths and positions alone. A device may have other kernels, with another order, from some number of rows
+//!   on: then it holds among steps that the same kernels take.
 //!
 //! Rounding: sums are f32. With bf16 activations, every value an operation writes to a [`Ops::Buf`] or to the KV pool is
 //! rounded to bf16 once, to nearest even, unless its doc says otherwise; with f32 activations nothing is rounded.
@@ -137,16 +138,8 @@ pub trait Ops: Send {
     /// rounded to nearest even, and held within ±448.
     fn kv_write(&mut self, qkv: &Self::Buf, layer: KvLayer) -> Done;
 
-    /// [`Ops::linear`], [`Ops::rope`] and [`Ops::kv_write`]; afterwards the k heads of `qkv` are not defined.
-    fn qkv(
-        &mut self,
-        x: &Self::Buf,
-        w: &Self::Linear,
-        layer: KvLayer,
-        rows: usize,
-        qkv: &mut Self::Buf,
-    ) -> Done {
-        self.linear(x, w, rows, qkv)?;
+    /// [`Ops::rope`] and [`Ops::kv_write`]; afterwards the k heads of `qkv` are not defined.
+    fn rope_kv(&mut self, qkv: &mut Self::Buf, layer: KvLayer) -> Done {
         self.rope(qkv)?;
         self.kv_write(qkv, layer)
     }

@@ -34,6 +34,32 @@ impl<O: Ops> ModelRunner<O> {
         }
     }
 
+    /// [`Model::compare`] on a step; none may be in flight.
+    ///
+    /// # Errors
+    /// As for [`Executor`].
+    pub(crate) fn compare(
+        &mut self,
+        plan: &StepPlan,
+        layers: usize,
+        plain: fn(&mut O, bool),
+        found: impl FnMut(&'static str, &[f32], &[f32]),
+    ) -> Result<(), ExecError> {
+        let batch = StepBatch::new(plan, &self.capacity)?;
+        self.ops.begin(&batch)?;
+        self.model
+            .compare(&mut self.ops, &batch, layers, plain, found)
+    }
+
+    /// A step from beginning to end; no other may be in flight.
+    ///
+    /// # Errors
+    /// As for [`Executor`].
+    pub(crate) fn run(&mut self, plan: StepPlan) -> Result<StepTokens, ExecError> {
+        let step = self.submit(plan)?;
+        self.wait(step)
+    }
+
     /// Records decode steps of these sizes, where the device can. Before the first step.
     ///
     /// # Errors

@@ -14,6 +14,8 @@ mod tiny;
 
 #[path = "kernels/bench.rs"]
 mod bench;
+#[path = "kernels/check.rs"]
+mod check;
 #[path = "kernels/emulator.rs"]
 mod emulator;
 #[path = "kernels/graphs.rs"]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::CudaOps;
+use super::check;
 use super::graphs;
 use super::pool::block_bytes;
 use crate::config::ModelConfig;
@@ -34,6 +35,9 @@ pub struct CudaSettings {
     pub overlap: bool,
     /// Compute with the plain kernels alone: slow, and what the others are checked against.
     pub plain_kernels: bool,
+    /// Compare the kernels made for speed with the plain ones before anything is answered, and refuse to load when they
+    /// differ.
+    pub check: bool,
 }
 
 impl Default for CudaSettings {
@@ -48,6 +52,7 @@ impl Default for CudaSettings {
             graphs: true,
             overlap: true,
             plain_kernels: false,
+            check: true,
         }
     }
 }
@@ -116,6 +121,10 @@ fn load(
     }
     let mut ops = CudaOps::open(config, settings.device)?;
     ops.keep_kv(settings.kv);
+    ops.use_plain_kernels(settings.plain_kernels);
+    if !settings.overlap {
+        ops.do_not_overlap();
+    }
     let at_first = ops.device.free_bytes()?;
     if weight_bytes > at_first {
         return Err(LoadError::DeviceMemory {
@@ -148,6 +157,18 @@ fn load(
             "decode steps are launched kernel by kernel, which is slower: they could not be recorded ({e})"
         ));
     }
+    let kernels = if settings.plain_kernels {
+        "plain kernels alone".to_owned()
+    } else if !settings.check {
+        "kernels not checked".to_owned()
+    } else if let Some(found) = check::agree(&mut runner, config)? {
+        format!(
+            "kernels checked against the plain ones: {} results differ by at most {:.4} of their size",
+            found.results, found.error
+        )
+    } else {
+        "kernels not checked, for the KV memory is too small".to_owned()
+    };
     let info = ModelInfo {
         vocab_size: capacity.vocab_size,
         max_context: capacity.max_context,
@@ -158,7 +179,7 @@ fn load(
         description: format!(
             "{name}, {} layers, hidden {}, {} experts top-{}, vocabulary {}; {} (compute capability {major}.{minor}, {} \
              multiprocessors); memory: {:.2} GiB weights and buffers, {:.2} GiB keys and values in {} ({} blocks of {} \
-             positions), {:.2} of {:.2} GiB left",
+             positions), {:.2} of {:.2} GiB left; {kernels}",
             config.layers.len(),
             config.hidden,
             config.experts,

@@ -10,6 +10,7 @@ use super::linear_thin;
 use super::linear_wide;
 use super::route::CudaRouting;
 use super::weights::CudaLinear;
+use crate::config::ModelConfig;
 use crate::ops::Done;
 
 /// A family of kernels.
@@ -27,6 +28,11 @@ pub(super) enum Regime {
 /// each 16 places, the wide ones once for 128; at 16 places on average half of the experts need a second reading. Below
 /// that the thin ones have more loads in flight. To be measured.
 const WIDE_PLACES: usize = 16;
+
+/// Rows of a step from which on every kernel that this model can have takes a part in it.
+pub(super) fn rows_for_all(c: &ModelConfig) -> usize {
+    WIDE_ROWS.max((WIDE_PLACES * c.experts).div_ceil(c.top_k))
+}
 
 /// For both products of a step's experts.
 pub(super) fn experts(rows: usize, routing: &CudaRouting, wide_takes: bool) -> Regime {

@@ -45,7 +45,7 @@ impl Device for CudaOps {
     fn open(config: &ModelConfig, capacity: &Capacity) -> Self {
         let mut ops = CudaOps::open(config, 0).unwrap_or_else(|e| panic!("{e}"));
         if PLAIN.get() {
-            ops.use_plain_kernels();
+            ops.use_plain_kernels(true);
         }
         ops.keep_kv(KV.get());
         ops.plan(capacity).unwrap_or_else(|e| panic!("{e}"));

@@ -173,6 +173,49 @@ fn recordings_that_fail_are_done_without() {
     assert!(!text.contains(&tokens), "without the recordings: {text}");
 }
 
+/// Each kernel made for speed, in turn.
+#[test]
+fn a_kernel_that_does_nothing_is_noticed_before_the_start() {
+    if is_child() {
+        return;
+    }
+    for kernel in [
+        "linear_thin",
+        "linear_wide",
+        "rope_kv",
+        "attention_packed",
+        "attention_prefill",
+        "experts_up_thin",
+        "experts_up_wide",
+        "experts_down_thin",
+        "experts_down_wide",
+    ] {
+        let output = child(
+            &["--ignored", "--exact", "check::child", "--nocapture"],
+            &[("OSSMARK_EMULATOR_SKIPS", kernel)],
+        );
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            text.contains("LOAD: ") && text.contains("--plain-kernels"),
+            "{kernel}: {text}"
+        );
+    }
+    for (skipped, expected) in [
+        (("OSSMARK_EMULATOR_SKIPS", "none"), "LOADED: "),
+        (
+            ("OSSMARK_EMULATOR_GRAPHS", "skip"),
+            "LOAD: a recorded decode step gives the tokens",
+        ),
+    ] {
+        let output = child(
+            &["--ignored", "--exact", "check::child", "--nocapture"],
+            &[skipped],
+        );
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains(expected), "{skipped:?}: {text}");
+    }
+}
+
 #[test]
 fn no_driver_is_a_clear_error() {
     // Where there is a driver, there is nothing to see.

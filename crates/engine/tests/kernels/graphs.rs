@@ -28,6 +28,8 @@ fn load(dir: &std::path::Path, graphs: bool, kv: KvDtype) -> LoadedModel {
         max_seqs: 6,
         kv,
         graphs,
+        // In check.rs.
+        check: false,
         ..CudaSettings::default()
     };
     load_cuda(dir, &settings).unwrap_or_else(|e| panic!("{e}"))

@@ -16,6 +16,8 @@ fn small() -> CudaSettings {
         max_seqs: 64,
         // In graphs.rs.
         graphs: false,
+        // In check.rs.
+        check: false,
         ..CudaSettings::default()
     }
 }
