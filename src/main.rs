@@ -11,6 +11,7 @@ mod faults;
 mod generator;
 mod infer;
 mod ledger;
+mod loading;
 mod logs;
 mod metrics;
 mod output;

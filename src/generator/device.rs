@@ -9,6 +9,7 @@ use ossmark_engine::{
 use super::weights::Weights;
 
 use crate::cli::{CudaArgs, EngineArg};
+use crate::loading::Shown;
 
 /// A device and what the engine may use of it.
 #[derive(Clone, Debug)]
@@ -120,12 +121,15 @@ impl Device {
                     load_cpu_synthetic(&shape.config(), *which, settings)
                 }
             },
-            Self::Cuda(settings) => match weights {
-                Weights::Checkpoint(path) => load_cuda(path, settings),
-                Weights::Synthetic { shape, which } => {
-                    load_cuda_synthetic(&shape.config(), *which, settings)
+            Self::Cuda(settings) => {
+                let _shown = Shown::start(&settings.progress);
+                match weights {
+                    Weights::Checkpoint(path) => load_cuda(path, settings),
+                    Weights::Synthetic { shape, which } => {
+                        load_cuda_synthetic(&shape.config(), *which, settings)
+                    }
                 }
-            },
+            }
         }
     }
 

@@ -44,6 +44,7 @@ mod synthetic;
 mod weights;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 pub use self::buffer::CudaBuf;
 use self::device::Device;
@@ -62,6 +63,7 @@ use crate::config::ModelConfig;
 use crate::executor::{Capacity, ExecError, StepHandle};
 use crate::load::KvDtype;
 use crate::load_error::LoadError;
+use crate::load_progress::LoadProgress;
 use crate::ops::{Done, KvLayer, Ops};
 use crate::rope::Rope;
 use crate::types::TokenId;
@@ -152,6 +154,11 @@ impl CudaOps {
     /// From now on, starts each kernel when the one before it has ended, and not while it ends.
     pub fn do_not_overlap(&mut self) {
         self.device.do_not_overlap();
+    }
+
+    /// Where the bytes of weights are counted that are copied from now on.
+    pub(crate) fn report_to(&mut self, progress: &Arc<LoadProgress>) {
+        self.uploader.progress = Arc::clone(progress);
     }
 
     /// How the next [`CudaOps::plan`] keeps keys and values.

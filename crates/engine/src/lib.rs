@@ -22,6 +22,7 @@ pub mod cuda;
 pub mod fp8;
 mod load;
 pub mod load_error;
+mod load_progress;
 pub mod model;
 pub mod mxfp4;
 pub mod ops;
@@ -32,6 +33,7 @@ pub mod weights;
 pub use cuda::{CudaSettings, cuda_devices, load_cuda, load_cuda_synthetic};
 pub use load::{CpuSettings, Dtype, KvDtype, LoadedModel, ModelInfo, load_cpu, load_cpu_synthetic};
 pub use load_error::LoadError;
+pub use load_progress::LoadProgress;
 
 pub use blocks::BlockError;
 pub use engine::{Engine, EngineSettings};

@@ -1,6 +1,7 @@
 //! From a checkpoint folder to an executor on a CUDA device, and the memory budget.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::CudaOps;
 use super::check;
@@ -10,6 +11,7 @@ use crate::config::ModelConfig;
 use crate::executor::Capacity;
 use crate::load::{KvDtype, LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, useful_blocks};
 use crate::load_error::LoadError;
+use crate::load_progress::LoadProgress;
 use crate::model::Model;
 use crate::runner::ModelRunner;
 use crate::weights::{Checkpoint, Made, ModelSources, Synthetic, weight_bytes};
@@ -38,6 +40,8 @@ pub struct CudaSettings {
     /// Compare the kernels made for speed with the plain ones before anything is answered, and refuse to load when they
     /// differ.
     pub check: bool,
+    /// Counts the weights' bytes while they are copied to the device; random weights are made there and not counted.
+    pub progress: Arc<LoadProgress>,
 }
 
 impl Default for CudaSettings {
@@ -53,6 +57,7 @@ impl Default for CudaSettings {
             overlap: true,
             plain_kernels: false,
             check: true,
+            progress: Arc::default(),
         }
     }
 }
@@ -71,6 +76,7 @@ pub fn load_cuda(dir: &Path, settings: &CudaSettings) -> Result<LoadedModel, Loa
     let checkpoint = Checkpoint::open(dir)?;
     let config = ModelConfig::load(checkpoint.dir())?;
     let sources = ModelSources::find(&checkpoint, &config)?;
+    settings.progress.expect(checkpoint.total_bytes());
     load(
         &config,
         &sources,
@@ -121,6 +127,7 @@ fn load(
     }
     let mut ops = CudaOps::open(config, settings.device)?;
     ops.keep_kv(settings.kv);
+    ops.report_to(&settings.progress);
     ops.use_plain_kernels(settings.plain_kernels);
     if !settings.overlap {
         ops.do_not_overlap();
@@ -138,6 +145,8 @@ fn load(
         settings.max_seqs as usize,
     );
     let model = Model::new(&mut ops, config, sources, rows, heads)?;
+    // What follows are no weights.
+    ops.report_to(&Arc::default());
     let left = ops.device.free_bytes()?;
     let block = block_bytes(config, settings.block_size as usize, settings.kv) as u64;
     let capacity = capacity(config, settings, block, left)?;

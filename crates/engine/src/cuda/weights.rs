@@ -1,11 +1,16 @@
 //! Weights on the device: streamed from the checkpoint's maps through two pinned buffers, as stored. Loading only.
 
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
 use super::device::Device;
 use super::experts_pack::experts_pack;
 use super::memory::{Event, Memory, Pinned};
 use super::synthetic::{Numbers, synthetic};
 use crate::executor::ExecError;
 use crate::load_error::LoadError;
+use crate::load_progress::LoadProgress;
 use crate::weights::{DenseTensor, PackedTensor, Stored};
 
 /// A vector, in f32.
@@ -43,10 +48,14 @@ pub struct CudaExperts {
 /// Bytes of one of the two buffers: some milliseconds of copying each, so that the overlap is what counts.
 const CHUNK: usize = 16 << 20;
 
+/// Bytes that one of the host's threads copies at a time.
+const PIECE: usize = 1 << 20;
+
 /// Copies host memory to the device.
 pub(super) struct Uploader {
     buffers: [(Pinned, Event); 2],
     next: usize,
+    pub(super) progress: Arc<LoadProgress>,
 }
 
 pub(super) fn load_failed(e: ExecError) -> LoadError {
@@ -59,6 +68,7 @@ impl Uploader {
         Ok(Self {
             buffers: [buffer()?, buffer()?],
             next: 0,
+            progress: Arc::default(),
         })
     }
 
@@ -75,11 +85,16 @@ impl Uploader {
             self.next = 1 - self.next;
             // The copy before last, from this buffer; an event that was never recorded has passed.
             device.wait(event).map_err(load_failed)?;
-            pinned.bytes()[..chunk.len()].copy_from_slice(chunk);
+            // A map is read from the disk where it is touched: one thread alone would wait for each piece in turn.
+            pinned.bytes()[..chunk.len()]
+                .par_chunks_mut(PIECE)
+                .zip(chunk.par_chunks(PIECE))
+                .for_each(|(to, from)| to.copy_from_slice(from));
             device
                 .upload(pinned, chunk.len(), to, offset + i * CHUNK)
                 .and_then(|()| device.record(event))
                 .map_err(load_failed)?;
+            self.progress.more(chunk.len() as u64);
         }
         Ok(())
     }
@@ -144,7 +159,7 @@ impl Uploader {
             scales: d.memory("the experts' scales", groups)?,
             bias: d.memory("the experts' biases", bias.rows() * bias.cols() * 2)?,
             // A scale's byte is its exponent plus 127.
-            moderate_scales: packed.scales().iter().all(|s| *s <= 128),
+            moderate_scales: packed.scales().par_iter().all(|s| *s <= 128),
             outs: bias.cols(),
             cols: packed.cols(),
         };

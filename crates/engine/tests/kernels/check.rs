@@ -23,7 +23,14 @@ fn load(kv: KvDtype) -> Result<LoadedModel, LoadError> {
         kv,
         ..CudaSettings::default()
     };
-    load_cuda(model.folder().path(), &settings)
+    let loaded = load_cuda(model.folder().path(), &settings);
+    let (bytes, total) = settings.progress.bytes();
+    // Headers are not copied, and biases become wider.
+    assert!(
+        total > 0 && bytes > total / 2 && bytes < total * 2,
+        "{bytes} of {total}"
+    );
+    loaded
 }
 
 mod cuda {
