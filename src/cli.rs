@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 pub(crate) use audit::{AuditArgs, AuditCommand, AuditTest07Args, AuditTest09Args};
 pub(crate) use bench::{
-    BenchChildArgs, BenchCommand, BenchEngineArgs, BenchKernelsArgs, BenchLoadgenArgs, SwitchArg,
+    BenchChildArgs, BenchCommand, BenchEngineArgs, BenchKernelsArgs, BenchLoadgenArgs, WithoutArg,
 };
 pub(crate) use dataset::{DatasetCommand, DatasetInspectArgs, DatasetPrepareArgs};
 pub(crate) use engine::{CudaArgs, DtypeArg, EchoArgs, EngineArg, EngineArgs, KvDtypeArg};

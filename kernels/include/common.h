@@ -107,7 +107,7 @@ DEVICE void load16_if(Vec16& v, const void* p, bool wanted) {
 #ifdef OSSMARK_EMULATED
     if (wanted) emulated_load16(v.w, p);
 #else
-    asm volatile("{\n.reg .pred wanted;\nsetp.ne.u32 wanted, %5, 0;\n@wanted ld.global.nc.v4.u32 {%0, %1, %2, %3}, [%4];\n}"
+    asm volatile("{\n.reg .pred wanted;\nsetp.ne.u32 wanted, %5, 0;\n@wanted ld.global.v4.u32 {%0, %1, %2, %3}, [%4];\n}"
                  : "+r"(v.w[0]), "+r"(v.w[1]), "+r"(v.w[2]), "+r"(v.w[3])
                  : "l"(p), "r"((u32)wanted));
 #endif
@@ -116,7 +116,7 @@ DEVICE void load8_if(Vec8& v, const void* p, bool wanted) {
 #ifdef OSSMARK_EMULATED
     if (wanted) emulated_load8(v.w, p);
 #else
-    asm volatile("{\n.reg .pred wanted;\nsetp.ne.u32 wanted, %3, 0;\n@wanted ld.global.nc.v2.u32 {%0, %1}, [%2];\n}"
+    asm volatile("{\n.reg .pred wanted;\nsetp.ne.u32 wanted, %3, 0;\n@wanted ld.global.v2.u32 {%0, %1}, [%2];\n}"
                  : "+r"(v.w[0]), "+r"(v.w[1])
                  : "l"(p), "r"((u32)wanted));
 #endif

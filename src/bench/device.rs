@@ -15,7 +15,7 @@ use ossmark_engine::{
 use serde::Serialize;
 use serde_json::json;
 
-use crate::cli::{BenchEngineArgs, BenchKernelsArgs, KvDtypeArg, SwitchArg};
+use crate::cli::{BenchEngineArgs, BenchKernelsArgs, KvDtypeArg, WithoutArg};
 use crate::exit::Outcome;
 use crate::output;
 
@@ -140,8 +140,6 @@ struct Running {
 /// One way to run the model, and what it showed.
 struct Way {
     kv: KvDtypeArg,
-    graphs: SwitchArg,
-    overlap: SwitchArg,
     info: ModelInfo,
     figures: Vec<Figure>,
 }
@@ -156,33 +154,29 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
         );
     }
     let mut ways = Vec::new();
-    for kv in &args.kv_dtype {
-        let switches = args
-            .graphs
-            .iter()
-            .flat_map(|graphs| args.overlap.iter().map(move |overlap| (*graphs, *overlap)));
-        for (graphs, overlap) in switches {
-            println!(
-                "keys and values {kv:?}, recorded decode steps {graphs:?}, overlapping kernels {overlap:?}"
-            );
-            let w = one_way(args, *kv, graphs, overlap)?;
-            ways.push(json!({
-                "model": w.info.description, "warnings": w.info.warnings, "kv_dtype": w.kv,
-                "graphs": w.graphs == SwitchArg::On, "overlap": w.overlap == SwitchArg::On, "figures": w.figures,
-            }));
-            // After each, so that it is not lost with what fails after it, or is stopped.
-            write_report(args.json.as_deref(), &json!({ "ways": ways }))?;
-        }
+    let first = args.kv_dtype.first().copied().unwrap_or(KvDtypeArg::Bf16);
+    let whole = args.kv_dtype.iter().map(|kv| (*kv, None));
+    let less = args.without.iter().map(|without| (first, Some(*without)));
+    for (kv, without) in whole.chain(less) {
+        let (graphs, overlap) = (
+            without != Some(WithoutArg::Graphs),
+            without != Some(WithoutArg::Overlap),
+        );
+        println!(
+            "keys and values {kv:?}, recorded decode steps: {graphs}, overlapping kernels: {overlap}"
+        );
+        let w = one_way(args, kv, graphs, overlap)?;
+        ways.push(json!({
+            "model": w.info.description, "warnings": w.info.warnings, "kv_dtype": w.kv,
+            "graphs": graphs, "overlap": overlap, "figures": w.figures,
+        }));
+        // After each, so that it is not lost with what fails after it, or is stopped.
+        write_report(args.json.as_deref(), &json!({ "ways": ways }))?;
     }
     Ok(Outcome::Good)
 }
 
-fn one_way(
-    args: &BenchEngineArgs,
-    kv: KvDtypeArg,
-    graphs: SwitchArg,
-    overlap: SwitchArg,
-) -> Result<Way> {
+fn one_way(args: &BenchEngineArgs, kv: KvDtypeArg, graphs: bool, overlap: bool) -> Result<Way> {
     let settings = CudaSettings {
         memory_budget_bytes: args.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
         max_seqs: args.batch.iter().copied().max().unwrap_or(1).max(1),
@@ -191,8 +185,8 @@ fn one_way(
             KvDtypeArg::Bf16 => KvDtype::AsActivations,
             KvDtypeArg::Fp8 => KvDtype::Fp8,
         },
-        graphs: graphs == SwitchArg::On,
-        overlap: overlap == SwitchArg::On,
+        graphs,
+        overlap,
         ..CudaSettings::default()
     };
     let loaded = match (&args.model, args.synthetic) {
@@ -238,13 +232,7 @@ fn one_way(
         figures.push(running.offline(args)?);
     }
     running.engine.shutdown(Duration::from_secs(5))?;
-    Ok(Way {
-        kv,
-        graphs,
-        overlap,
-        info,
-        figures,
-    })
+    Ok(Way { kv, info, figures })
 }
 
 /// Shown as soon as it is measured.

@@ -18,7 +18,7 @@ pub(crate) enum BenchCommand {
     Kernels(BenchKernelsArgs),
     /// The CUDA engine: decode at several batch sizes, prefill at several lengths.
     ///
-    /// Example: ossmark bench engine --synthetic gpt-oss-120b --kv-dtype bf16,fp8 --graphs on,off --json engine.json
+    /// Example: ossmark bench engine --synthetic gpt-oss-120b --kv-dtype bf16,fp8 --without graphs,overlap --json engine.json
     Engine(BenchEngineArgs),
 }
 
@@ -78,10 +78,13 @@ pub(crate) struct BenchKernelsArgs {
     pub(crate) json: Option<PathBuf>,
 }
 
+/// What the engine can do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SwitchArg {
-    On,
-    Off,
+pub(crate) enum WithoutArg {
+    /// Decode steps that are recorded and replayed.
+    Graphs,
+    /// Kernels that start while the ones before them end.
+    Overlap,
 }
 
 #[derive(Args, Debug)]
@@ -126,12 +129,9 @@ pub(crate) struct BenchEngineArgs {
     /// How keys and values are kept; each of several is measured.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "bf16")]
     pub(crate) kv_dtype: Vec<KvDtypeArg>,
-    /// Replay recorded decode steps, or launch them kernel by kernel; each of several is measured.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "on")]
-    pub(crate) graphs: Vec<SwitchArg>,
-    /// Start kernels while the ones before them end, or after them; each of several is measured.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "on")]
-    pub(crate) overlap: Vec<SwitchArg>,
+    /// Measure once more without this, with the first of --kv-dtype; each of several for itself.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) without: Vec<WithoutArg>,
     /// Of synthetic weights.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u32,
