@@ -78,18 +78,19 @@ struct PackedShared {
     Share share[MERGERS];
 };
 
+// Each rounding as it stands here, so that a row has the same bits in every kernel that merges.
 DEVICE void merge(Share& into, const Share& next) {
     float most = fmaxf(into.most, next.most);
     float a = fast_exp2(into.most - most), b = fast_exp2(next.most - most);
     into.most = most;
-    into.total = into.total * a + next.total * b;
+    into.total = fmaf(into.total, a, next.total * b);
 #pragma unroll
-    for (int i = 0; i < 4; ++i) into.sums[i] = into.sums[i] * a + next.sums[i] * b;
+    for (int i = 0; i < 4; ++i) into.sums[i] = fmaf(into.sums[i], a, next.sums[i] * b);
 }
 
 DEVICE void finish(const PackedArgs& a, u32 row, u32 head, const Share& s) {
     float sink = a.sinks[head] * LOG2_E, most = fmaxf(s.most, sink), shrink = fast_exp2(s.most - most);
-    float by = shrink / (s.total * shrink + fast_exp2(sink - most));
+    float by = shrink / fmaf(s.total, shrink, fast_exp2(sink - most));
     Vec8 out = {{pair_of(s.sums[0] * by, s.sums[1] * by), pair_of(s.sums[2] * by, s.sums[3] * by)}};
     *(Vec8*)(a.out + ((u64)row * a.heads + head) * DIM + threadIdx.x % 16 * 4) = out;
 }

@@ -15,7 +15,8 @@ on_each_device!(
     window_across_splits,
     many_rows_do_all_splits_themselves,
     only_what_is_seen_counts,
-    scores_far_apart
+    scores_far_apart,
+    the_same_bits_in_any_step
 );
 and_fp8!(
     tile_edges,
@@ -209,5 +210,42 @@ fn scores_far_apart<D: Device>() {
         let value = &x[best * cols + width + 64..][..64];
         let expected: Vec<f64> = (0..width).map(|i| kept(f64::from(value[i % 64]))).collect();
         check(&format!("the best at {best}"), &got, &expected, 4e-6);
+    }
+}
+
+/// A row alone, its splits in a block each, and in a step whose rows have one block each.
+fn the_same_bits_in_any_step<D: Device>() {
+    let mut b = Bench::<D>::new(&model(128, 2));
+    let source = b.sources.layers[0].attention.sinks.clone();
+    let sinks = b.ops.vector(&source).unwrap();
+    let (cols, width, total) = (20 * 64, 16 * 64, 1000);
+    let x = b.random(total * cols);
+    for kind in [LayerKind::Window, LayerKind::Full] {
+        let layer = KvLayer { kind, index: 0 };
+        write(&mut b, total, 0..total, layer, &x);
+        let row = |b: &mut Bench<D>, others: usize| {
+            let mut seqs = vec![(0, total)];
+            seqs.resize(1 + others, (0, 1));
+            let mut plan = b.plan(&seqs);
+            plan.seqs[0].start = total as u32 - 1;
+            plan.seqs[0].inputs.truncate(1);
+            b.begin_plan(plan);
+            let mut rows = x[(total - 1) * cols..].to_vec();
+            rows.extend(b.random(others * cols));
+            let qkv = b.filled(&rows, cols);
+            b.ops.kv_write(&qkv, layer).unwrap();
+            let mut out = b.poisoned(1 + others, width);
+            b.ops.attention(&qkv, layer, &sinks, &mut out).unwrap();
+            b.read(&out, 1)
+        };
+        let (alone, among) = (row(&mut b, 0), row(&mut b, 20));
+        assert!(alone.iter().all(|x| x.is_finite()));
+        assert!(
+            alone
+                .iter()
+                .zip(&among)
+                .all(|(a, b)| a.to_bits() == b.to_bits()),
+            "{kind:?}: a row's bits depend on what else is in the step"
+        );
     }
 }
