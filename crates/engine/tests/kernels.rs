@@ -24,6 +24,8 @@ mod graphs;
 mod model;
 #[path = "kernels/pairing.rs"]
 mod pairing;
+#[path = "kernels/soak.rs"]
+mod soak;
 
 // One file per kernel.
 #[path = "kernels/attention.rs"]
