@@ -73,6 +73,7 @@ struct PackedShared {
     Vec16 queries[2][PACKED_WARPS * 32];
     float most[PACKED_WARPS][GROUP];
     float total[PACKED_WARPS][GROUP];
+    float sinks[GROUP];
     float sums[PACKED_WARPS][GROUP][DIM];
     // Of the splits so far, each thread its own.
     Share share[MERGERS];
@@ -88,8 +89,9 @@ DEVICE void merge(Share& into, const Share& next) {
     for (int i = 0; i < 4; ++i) into.sums[i] = fmaf(into.sums[i], a, next.sums[i] * b);
 }
 
-DEVICE void finish(const PackedArgs& a, u32 row, u32 head, const Share& s) {
-    float sink = a.sinks[head] * LOG2_E, most = fmaxf(s.most, sink), shrink = fast_exp2(s.most - most);
+DEVICE void finish(const PackedArgs& a, u32 row, u32 head, float sink, const Share& s) {
+    sink *= LOG2_E;
+    float most = fmaxf(s.most, sink), shrink = fast_exp2(s.most - most);
     float by = shrink / fmaf(s.total, shrink, fast_exp2(sink - most));
     Vec8 out = {{pair_of(s.sums[0] * by, s.sums[1] * by), pair_of(s.sums[2] * by, s.sums[3] * by)}};
     *(Vec8*)(a.out + ((u64)row * a.heads + head) * DIM + threadIdx.x % 16 * 4) = out;
@@ -378,6 +380,7 @@ DEVICE void attend(const PackedArgs& a) {
     for (u32 e = 0; e < 2 * TURN; ++e) load(blocks, turn, e % TURN, e >= TURN);
     blocks = blocks_of(a.pool, k, next_turn(k, turn));
     if (threadIdx.x < MERGERS) shared.share[threadIdx.x] = nothing_yet();
+    if (threadIdx.x < GROUP) shared.sinks[threadIdx.x] = a.sinks[kv_head * GROUP + threadIdx.x];
     shared.queries[0][threadIdx.x] = q[0];
     shared.queries[1][threadIdx.x] = q[1];
     const HeadSums none = {NEVER, 0.0f, {}};
@@ -393,7 +396,9 @@ DEVICE void attend(const PackedArgs& a) {
         end_split(a, w, shared, place, split, kv_head);
         w = none;
     }
-    if (place == ALONE && threadIdx.x < MERGERS) finish(a, row, kv_head * GROUP + threadIdx.x / 16, shared.share[threadIdx.x]);
+    if (place != ALONE || threadIdx.x >= MERGERS) return;
+    u32 h = threadIdx.x / 16;
+    finish(a, row, kv_head * GROUP + h, shared.sinks[h], shared.share[threadIdx.x]);
 }
 
 // 256 threads; blockIdx.x is the kv head times the workers plus the worker, blockIdx.y the row.
@@ -412,15 +417,30 @@ KERNEL __launch_bounds__(256, 2) attention_packed_fp8(const PackedArgs a) {
 KERNEL attention_combine(const PackedArgs a) {
     kernel_begins();
     u32 row = blockIdx.y, kv_head = blockIdx.x, h = threadIdx.x / 16;
-    if (a.seq_of_row[row] == NO_SEQ || a.split_at[row] == ALONE || a.pool.seqs[a.seq_of_row[row]].rows >= a.below_rows) return;
-    u32 place = a.split_at[row], last = a.positions[row];
+    u32 number = a.seq_of_row[row], place = a.split_at[row], last = a.positions[row];
+    float sink = a.sinks[kv_head * GROUP + h];
+    if (number == NO_SEQ || place == ALONE || a.pool.seqs[number].rows >= a.below_rows) return;
     Share share = nothing_yet();
-    for (u32 split = first_seen(a.pool, last) / SPLIT; split <= last / SPLIT; ++split) {
-        const float* from = a.partials + ((u64)(place + split) * a.pool.kv_heads + kv_head) * PARTIAL;
-        Share next = {from[2 * h], from[2 * h + 1], {}};
+    u32 splits = last / SPLIT + 1;
+    for (u32 first = first_seen(a.pool, last) / SPLIT; first < splits; first += 4) {
+        // Four results in one trip to memory; merging nothing changes nothing.
+        Vec8 head[4];
+        Vec16 sums[4];
 #pragma unroll
-        for (int i = 0; i < 4; ++i) next.sums[i] = from[2 * GROUP + threadIdx.x * 4 + i];
-        merge(share, next);
+        for (u32 i = 0; i < 4; ++i) {
+            const float* from = a.partials + ((u64)(place + first + i) * a.pool.kv_heads + kv_head) * PARTIAL;
+            head[i] = Vec8{{__float_as_uint(NEVER), 0}};
+            sums[i] = Vec16{{0, 0, 0, 0}};
+            load8_if(head[i], from + 2 * h, first + i < splits);
+            load16_if(sums[i], from + 2 * GROUP + threadIdx.x * 4, first + i < splits);
+        }
+#pragma unroll
+        for (u32 i = 0; i < 4; ++i) {
+            Share next = {__uint_as_float(head[i].w[0]), __uint_as_float(head[i].w[1]), {}};
+#pragma unroll
+            for (u32 e = 0; e < 4; ++e) next.sums[e] = __uint_as_float(sums[i].w[e]);
+            merge(share, next);
+        }
     }
-    finish(a, row, kv_head * GROUP + h, share);
+    finish(a, row, kv_head * GROUP + h, sink, share);
 }

@@ -52,6 +52,12 @@ fn split_edges_511_512_513<D: Device>() {
         &[&[1020], &[7], &[573], &[1]],
         &[1020, 1023, 1024, 1025, 1600],
     );
+    // `attention_combine` takes four splits at a time.
+    grow(
+        &mut b,
+        &[&[1020], &[1020], &[7], &[1], &[1], &[511], &[1]],
+        &[2047, 2048, 2560],
+    );
 }
 
 fn window_across_splits<D: Device>() {
