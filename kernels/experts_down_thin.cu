@@ -1,7 +1,7 @@
 // The experts' second product with bias for few rows a step (decode); `combine` follows. Bandwidth-bound like
 // `experts_up_thin`.
 // Reference: crates/engine/src/cpu/experts.rs
-// SASS: HMMA.16816.F32.BF16 LDG.E.128 LDG.E.NA.128.CONSTANT
+// SASS: HMMA.16816.F32.BF16 LDG.E.128 LDG.E.NA.128
 #include "include/experts_thin.h"
 
 template <int PLACES8>

@@ -1,7 +1,7 @@
 // The experts' first product with bias and clamped SwiGLU for few rows a step (decode). Bandwidth-bound: an expert's
 // 64 rows of weights (97,920 bytes at 2,880 columns) against at most 16 places' activations.
 // Reference: crates/engine/src/cpu/experts.rs
-// SASS: HMMA.16816.F32.BF16 LDG.E.128 LDG.E.NA.128.CONSTANT
+// SASS: HMMA.16816.F32.BF16 LDG.E.128 LDG.E.NA.128
 #include "include/experts_thin.h"
 
 // Rows g of a strip are gates, rows g + 8 their ups: both of a pair end in one lane.

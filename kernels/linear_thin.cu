@@ -1,7 +1,7 @@
 // Dense product for few rows a step (decode, and the head): out = x W^T + b. Bandwidth-bound: each weight is read once for
 // 16 rows of x.
 // Reference: crates/engine/src/cpu/product.rs
-// SASS: HMMA.16816.F32.BF16 LDG.E.128 LDG.E.NA.128.CONSTANT
+// SASS: HMMA.16816.F32.BF16 LDG.E.128 LDG.E.NA.128
 //
 // A block takes 32 rows of the matrix and 16 rows of x; its 8 warps cut the columns among them. A lane loads 16 bytes: eight
 // columns of matrix rows g and g + 8 of two 16-row strips, and the same columns of rows g and g + 8 of x, whose first four
