@@ -118,6 +118,63 @@ DEVICE Kept keep(const Row& r, const HeadMeta& head, double* weights, u32* count
     return kept;
 }
 
+DEVICE double shuffled(double v, u32 from) {
+    union {
+        double value;
+        u32 words[2];
+    } x;
+    x.value = v;
+    x.words[0] = __shfl_sync(ALL_LANES, x.words[0], from);
+    x.words[1] = __shfl_sync(ALL_LANES, x.words[1], from);
+    return x.value;
+}
+
+// A block of ids, 32 neighbours a warp at a time. Of the ids that weigh `kept.least`, `seen` came before.
+struct Walk {
+    const Row& row;
+    const Kept& kept;
+    u32 seen;
+
+    // Of the lane's id: its weight if it is kept, else 0.
+    DEVICE float weight(u32 id) {
+        float w = id < row.vocab ? weight_of(row, id) : 0.0f;
+        // All are kept.
+        if (kept.equals == 0xffffffffu) return w;
+        u32 equal = __ballot_sync(ALL_LANES, id < row.vocab && w == kept.least), lane = threadIdx.x % 32;
+        u32 rank = seen + __popc(equal & ((1u << lane) - 1));
+        seen += __popc(equal);
+        return w > kept.least || (w == kept.least && rank < kept.equals) ? w : 0.0f;
+    }
+};
+
+// How many ids before block `b` weigh `kept.least`.
+DEVICE u32 equals_before(const u32* counts, u32 b, const Kept& kept) {
+    u32 before = 0;
+    if (kept.equals != 0xffffffffu) {
+        for (u32 i = 0; i < b; ++i) before += counts[i];
+    }
+    return before;
+}
+
+// The id where the running sum of kept weights passes `target`, the last that is kept if it never does. `running` is the sum
+// up to block `b`. One warp.
+DEVICE u32 id_in_block(Walk walk, u32 b, double running, double target) {
+    u32 lane = threadIdx.x % 32, last = 0;
+    for (u32 first = b * SAMPLE_BLOCK; first < (b + 1) * SAMPLE_BLOCK; first += 32) {
+        float w = walk.weight(first + lane);
+        double sum = (double)w;
+        for (u32 step = 1; step < 32; step *= 2) {
+            double before = shuffled(sum, lane - step);
+            if (lane >= step) sum += before;
+        }
+        u32 some = __ballot_sync(ALL_LANES, w > 0.0f), past = __ballot_sync(ALL_LANES, w > 0.0f && running + sum > target);
+        if (past) return first + (u32)__ffs((int)past) - 1;
+        if (some) last = first + 31 - (u32)__clz((int)some);
+        running += shuffled(sum, 31);
+    }
+    return last;
+}
+
 KERNEL sample(const SampleArgs a) {
     kernel_begins();
     __shared__ double weights[MOST_BLOCKS];
@@ -128,6 +185,7 @@ KERNEL sample(const SampleArgs a) {
     if (head.sample == NO_SAMPLE) return;
     Row row = {a.logits + (u64)blockIdx.x * a.vocab, a.vocab, 0.0f, head.temperature};
     float most = -3.4e38f, bad = 0.0f;
+#pragma unroll 8
     for (u32 id = threadIdx.x; id < a.vocab; id += 1024) {
         float l = f32_of(row.logits[id]);
         if (!(fabsf(l) <= 3.4e38f)) bad = 1.0f;
@@ -146,52 +204,47 @@ KERNEL sample(const SampleArgs a) {
     } else if (bad == 0.0f) {
         Kept kept = keep(row, head, weights, counts);
         __syncthreads();
-        // Each block of ids by one thread, in the order of ids; the equals first, since only the first of them count.
-        u32 blocks = parts(a.vocab, SAMPLE_BLOCK), b = threadIdx.x;
-        u32 begin = b * SAMPLE_BLOCK, end = least(begin + SAMPLE_BLOCK, a.vocab);
-        u32 equal = 0;
-        if (b < blocks && kept.equals != 0xffffffffu) {
-            for (u32 id = begin; id < end; ++id) equal += weight_of(row, id) == kept.least;
-        }
-        counts[b] = equal;
-        __syncthreads();
-        u32 before = 0;
-        for (u32 i = 0; i < b && i < blocks; ++i) before += counts[i];
-        double sum = 0.0;
-        if (b < blocks) {
-            u32 seen = before;
-            for (u32 id = begin; id < end; ++id) {
-                float w = weight_of(row, id);
-                if (w > kept.least || (w == kept.least && seen++ < kept.equals)) sum += (double)w;
+        // Each block of ids by one warp.
+        u32 blocks = parts(a.vocab, SAMPLE_BLOCK), warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+        if (kept.equals != 0xffffffffu) {
+            for (u32 b = warp; b < blocks; b += 32) {
+                u32 equal = 0;
+                for (u32 id = b * SAMPLE_BLOCK + lane; id < least((b + 1) * SAMPLE_BLOCK, a.vocab); id += 32) {
+                    equal += weight_of(row, id) == kept.least;
+                }
+                for (u32 step = 16; step > 0; step /= 2) equal += __shfl_xor_sync(ALL_LANES, equal, step);
+                if (lane == 0) counts[b] = equal;
             }
+            __syncthreads();
         }
-        weights[b] = sum;
+        for (u32 b = warp; b < blocks; b += 32) {
+            Walk walk = {row, kept, equals_before(counts, b, kept)};
+            double sum = 0.0;
+#pragma unroll 4
+            for (u32 first = 0; first < SAMPLE_BLOCK; first += 32) sum += (double)walk.weight(b * SAMPLE_BLOCK + first + lane);
+            for (u32 step = 16; step > 0; step /= 2) sum += shuffled(sum, lane ^ step);
+            if (lane == 0) weights[b] = sum;
+        }
         __syncthreads();
-        if (threadIdx.x == 0) {
+        if (warp == 0) {
+            // All lanes the same.
             double total = 0.0;
-            for (u32 i = 0; i < blocks; ++i) total += weights[i];
+            u32 last_block = 0;
+            for (u32 b = 0; b < blocks; ++b) {
+                total += weights[b];
+                if (weights[b] > 0.0) last_block = b;
+            }
             double target = (double)head.uniform * total, running = 0.0;
-            u32 block = 0, last = 0, last_block = 0;
-            for (u32 i = 0; i < blocks; ++i) {
-                if (weights[i] > 0.0) last_block = i;
-            }
+            u32 block = 0;
             while (block < blocks && !(running + weights[block] > target)) running += weights[block++];
-            bool past = block == blocks;
             // Rounding can leave the sum just short of the target: then it is the last one kept.
-            if (past) {
+            if (block == blocks) {
                 block = last_block;
-                running = -1.0;
+                target = 2.0 * total;
             }
-            u32 seen = 0, from = block * SAMPLE_BLOCK, to = least(from + SAMPLE_BLOCK, a.vocab);
-            for (u32 i = 0; i < block; ++i) seen += counts[i];
-            for (u32 id = from; id < to; ++id) {
-                float w = weight_of(row, id);
-                if (!(w > kept.least || (w == kept.least && seen++ < kept.equals)) || !(w > 0.0f)) continue;
-                last = id;
-                running += (double)w;
-                if (!past && running > target) break;
-            }
-            answer = last;
+            Walk walk = {row, kept, equals_before(counts, block, kept)};
+            u32 id = id_in_block(walk, block, running, target);
+            if (lane == 0) answer = id;
         }
     }
     __syncthreads();

@@ -85,6 +85,14 @@ static inline uint32_t __match_any_sync(uint32_t, uint32_t v) {
     for (uint32_t l = 0; l < 32; ++l) same |= (uint32_t)(all[l * 16] == v) << l;
     return same;
 }
+static inline uint32_t __ballot_sync(uint32_t, bool v) {
+    uint32_t mine = v, with = 0;
+    const uint32_t* all = emulator::warp_exchange(&mine, 1);
+    for (uint32_t l = 0; l < 32; ++l) with |= all[l * 16] << l;
+    return with;
+}
+static inline int __ffs(int v) { return __builtin_ffs(v); }
+static inline int __clz(int v) { return v ? __builtin_clz((unsigned)v) : 32; }
 static inline uint32_t __popc(uint32_t v) { return (uint32_t)__builtin_popcount(v); }
 
 static inline uint32_t atomicAdd(uint32_t* p, uint32_t v) {
