@@ -236,12 +236,8 @@ KERNEL sample(const SampleArgs a) {
             }
             double target = (double)head.uniform * total, running = 0.0;
             u32 block = 0;
-            while (block < blocks && !(running + weights[block] > target)) running += weights[block++];
             // Rounding can leave the sum just short of the target: then it is the last one kept.
-            if (block == blocks) {
-                block = last_block;
-                target = 2.0 * total;
-            }
+            while (block < last_block && !(running + weights[block] > target)) running += weights[block++];
             Walk walk = {row, kept, equals_before(counts, block, kept)};
             u32 id = id_in_block(walk, block, running, target);
             if (lane == 0) answer = id;

@@ -4,7 +4,7 @@ use crate::bench::{Bench, Device, check, f64s, on_each_device};
 use crate::reference;
 use crate::tiny::Tiny;
 
-on_each_device!(one_row_to_many, real_width);
+on_each_device!(one_row_to_many, real_width, two_pieces_a_thread);
 
 fn rows<D: Device>(b: &mut Bench<D>, rows: usize) {
     let hidden = b.m.hidden;
@@ -64,6 +64,17 @@ fn one_row_to_many<D: Device>() {
         ..Tiny::default()
     });
     [1, 7, 8, 33].into_iter().for_each(|n| rows(&mut b, n));
+}
+
+/// A thread of the largest block has eight elements of 8,192, and some have more here.
+fn two_pieces_a_thread<D: Device>() {
+    let mut b = Bench::<D>::new(&Tiny {
+        hidden: 8224,
+        experts: 1,
+        top_k: 1,
+        ..Tiny::default()
+    });
+    rows(&mut b, 2);
 }
 
 fn real_width<D: Device>() {
