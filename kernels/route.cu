@@ -19,50 +19,11 @@ struct RouteArgs {
 ASSERT_SIZE(RouteArgs, 96);
 ASSERT_OFFSET(RouteArgs, rows, 72);
 
-// One warp per row; at most 1024 experts, 32 choices.
+// One warp per row.
 KERNEL route(const RouteArgs a) {
     kernel_begins();
-    u32 row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32, lane = threadIdx.x % 32;
-    if (row >= *a.n_rows) return;
-    const bf16* logits = a.logits + (u64)row * a.experts;
-    u32 taken = 0, mine = 0;
-    float my_logit = 0.0f, most = 0.0f;
-    for (u32 choice = 0; choice < a.top_k; ++choice) {
-        float best = 0.0f;
-        u32 at = 0xffffffffu;
-        for (u32 e = lane; e < a.experts; e += 32) {
-            float l = f32_of(logits[e]);
-            if (!(taken >> (e / 32) & 1u) && (at == 0xffffffffu || l > best)) {
-                best = l;
-                at = e;
-            }
-        }
-        for (int step = 16; step > 0; step >>= 1) {
-            float other = __shfl_xor_sync(ALL_LANES, best, step);
-            u32 other_at = __shfl_xor_sync(ALL_LANES, at, step);
-            bool better = at == 0xffffffffu || other > best || (!(best > other) && other_at < at);
-            if (other_at != 0xffffffffu && better) {
-                best = other;
-                at = other_at;
-            }
-        }
-        // With NaNs the lanes may disagree.
-        at = __shfl_sync(ALL_LANES, at, 0);
-        best = f32_of(logits[at]);
-        if (at % 32 == lane) taken |= 1u << (at / 32);
-        if (choice == 0) most = best;
-        if (lane == choice) {
-            mine = at;
-            my_logit = best;
-        }
-    }
-    float weight = lane < a.top_k ? expf(my_logit - most) : 0.0f;
-    float total = 0.0f;
-    for (u32 choice = 0; choice < a.top_k; ++choice) total += __shfl_sync(ALL_LANES, weight, choice);
-    if (lane < a.top_k) {
-        a.routing.chosen[row * a.top_k + lane] = mine;
-        a.routing.weights[row * a.top_k + lane] = weight / total;
-    }
+    u32 row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
+    if (row < *a.n_rows) route_row(a.routing, a.logits, row, a.experts, a.top_k);
 }
 
 // Words that warps count in, and shared memory for them.

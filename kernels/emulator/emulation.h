@@ -58,6 +58,7 @@ static inline float __uint_as_float(uint32_t u) {
 }
 
 static inline void __syncthreads() { emulator::block_barrier(); }
+static inline void __threadfence() {}
 static inline void __syncwarp() { emulator::warp_barrier(); }
 
 template <typename T>

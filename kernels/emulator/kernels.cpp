@@ -22,6 +22,7 @@
 #include "../rope.cu"
 #include "../rope_kv.cu"
 #include "../route.cu"
+#include "../router.cu"
 #include "../sample.cu"
 #include "../synthetic.cu"
 
@@ -65,6 +66,7 @@ const std::vector<Kernel>& kernels() {
         TAKE(rope),
         TAKE(rope_kv),
         TAKE(route),
+        TAKE(router),
         TAKE(sample),
         TAKE(schedule),
         TAKE(synthetic_bf16),

@@ -26,3 +26,47 @@ struct Routing {
     bf16* y;
 };
 ASSERT_SIZE(Routing, 56);
+
+// A row's experts and their weights, by one warp; at most 1024 experts, 32 choices.
+DEVICE void route_row(const Routing& r, const bf16* all_logits, u32 row, u32 experts, u32 top_k) {
+    const bf16* logits = all_logits + (u64)row * experts;
+    u32 lane = threadIdx.x % 32;
+    u32 taken = 0, mine = 0;
+    float my_logit = 0.0f, most = 0.0f;
+    for (u32 choice = 0; choice < top_k; ++choice) {
+        float best = 0.0f;
+        u32 at = 0xffffffffu;
+        for (u32 e = lane; e < experts; e += 32) {
+            float l = f32_of(logits[e]);
+            if (!(taken >> (e / 32) & 1u) && (at == 0xffffffffu || l > best)) {
+                best = l;
+                at = e;
+            }
+        }
+        for (int step = 16; step > 0; step >>= 1) {
+            float other = __shfl_xor_sync(ALL_LANES, best, step);
+            u32 other_at = __shfl_xor_sync(ALL_LANES, at, step);
+            bool better = at == 0xffffffffu || other > best || (!(best > other) && other_at < at);
+            if (other_at != 0xffffffffu && better) {
+                best = other;
+                at = other_at;
+            }
+        }
+        // With NaNs the lanes may disagree.
+        at = __shfl_sync(ALL_LANES, at, 0);
+        best = f32_of(logits[at]);
+        if (at % 32 == lane) taken |= 1u << (at / 32);
+        if (choice == 0) most = best;
+        if (lane == choice) {
+            mine = at;
+            my_logit = best;
+        }
+    }
+    float weight = lane < top_k ? expf(my_logit - most) : 0.0f;
+    float total = 0.0f;
+    for (u32 choice = 0; choice < top_k; ++choice) total += __shfl_sync(ALL_LANES, weight, choice);
+    if (lane < top_k) {
+        r.chosen[row * top_k + lane] = mine;
+        r.weights[row * top_k + lane] = weight / total;
+    }
+}

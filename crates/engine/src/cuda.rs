@@ -38,6 +38,7 @@ mod rmsnorm;
 mod rope;
 mod rope_kv;
 mod route;
+mod router;
 mod sample;
 mod step;
 mod synthetic;
@@ -448,14 +449,26 @@ impl Ops for CudaOps {
         route::route(device, &planned.step, logits, routing, regime)
     }
 
+    fn router(
+        &mut self,
+        x: &CudaBuf,
+        w: &CudaLinear,
+        rows: usize,
+        logits: &mut CudaBuf,
+        routing: &mut CudaRouting,
+    ) -> Done {
+        if self.plain || !regime::router_takes(rows, w) {
+            self.linear(x, w, rows, logits)?;
+            return self.route(logits, routing);
+        }
+        let regime = self.experts_regime(rows, routing);
+        let (device, planned) = self.parts()?;
+        router::router(device, &planned.step, x, w, logits, routing, regime)
+    }
+
     fn experts_up(&mut self, x: &CudaBuf, w: &CudaExperts, routing: &mut CudaRouting) -> Done {
         let (rows, limit) = (self.rows(), self.config.swiglu_limit);
-        let up = match routing.regime {
-            Regime::Wide => experts_up_wide::experts_up_wide,
-            Regime::Thin if experts_up_thin::takes(&w.up) => experts_up_thin::experts_up_thin,
-            Regime::Thin | Regime::Plain => experts_up::experts_up,
-        };
-        up(&self.device, rows, x, w, limit, routing)
+        regime::experts_up(&self.device, rows, x, w, limit, routing)
     }
 
     fn experts_down(
@@ -464,14 +477,7 @@ impl Ops for CudaOps {
         w: &CudaExperts,
         out: &mut CudaBuf,
     ) -> Done {
-        let rows = self.rows();
-        let down = match routing.regime {
-            Regime::Wide => experts_down_wide::experts_down_wide,
-            Regime::Thin if experts_up_thin::takes(&w.down) => experts_down_thin::experts_down_thin,
-            Regime::Thin | Regime::Plain => experts_down::experts_down,
-        };
-        down(&self.device, rows, w, routing)?;
-        experts_down::combine(&self.device, rows, routing, out)
+        regime::experts_down(&self.device, self.rows(), w, routing, out)
     }
 
     fn gather_rows(&mut self, x: &CudaBuf, heads: Range<usize>, out: &mut CudaBuf) -> Done {

@@ -225,13 +225,39 @@ impl<O: Ops> Model<O> {
                 "the router",
                 rows,
                 s.router_logits,
-                ops.linear(&s.normed, &l.router, rows, &mut s.router_logits)
+                ops.router(
+                    &s.normed,
+                    &l.router,
+                    rows,
+                    &mut s.router_logits,
+                    &mut s.routing
+                )
             );
             both!("the experts", rows, s.delta, {
                 ops.route(&s.router_logits, &mut s.routing)
                     .and_then(|()| ops.experts_up(&s.normed, &l.experts, &mut s.routing))
                     .and_then(|()| ops.experts_down(&mut s.routing, &l.experts, &mut s.delta))
             });
+            // The router's choice, of the same logits: seen through the experts.
+            plain(ops, false);
+            ops.router(
+                &s.normed,
+                &l.router,
+                rows,
+                &mut s.router_logits,
+                &mut s.routing,
+            )?;
+            let mut chosen = |ops: &mut O, again| {
+                plain(ops, true);
+                if again {
+                    ops.route(&s.router_logits, &mut s.routing)?;
+                }
+                ops.experts_up(&s.normed, &l.experts, &mut s.routing)?;
+                ops.experts_down(&mut s.routing, &l.experts, &mut s.delta)?;
+                ops.read(&s.delta, rows)
+            };
+            let best = chosen(ops, false)?;
+            found("the choice of experts", &best, &chosen(ops, true)?);
             ops.add(&mut s.x, &s.delta)?;
         }
         let heads = batch.heads.len().min(self.max_heads);

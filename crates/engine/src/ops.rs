@@ -159,6 +159,19 @@ pub trait Ops: Send {
     /// stays f32, and groups the rows by expert.
     fn route(&mut self, logits: &Self::Buf, routing: &mut Self::Routing) -> Done;
 
+    /// [`Ops::linear`] and [`Ops::route`].
+    fn router(
+        &mut self,
+        x: &Self::Buf,
+        w: &Self::Linear,
+        rows: usize,
+        logits: &mut Self::Buf,
+        routing: &mut Self::Routing,
+    ) -> Done {
+        self.linear(x, w, rows, logits)?;
+        self.route(logits, routing)
+    }
+
     /// For each row and each of its experts: `gate, up` = interleaved rows of `x W1^T + b1` (rounded), `gate` at most
     /// `limit`, `up` within `±limit`, `gate * sigmoid(1.702 gate) * (up + 1)` (rounded), kept in `routing`.
     fn experts_up(&mut self, x: &Self::Buf, w: &Self::Experts, routing: &mut Self::Routing)
@@ -185,8 +198,7 @@ pub trait Ops: Send {
         routing: &mut Self::Routing,
         out: &mut Self::Buf,
     ) -> Done {
-        self.linear(x, router, rows, logits)?;
-        self.route(logits, routing)?;
+        self.router(x, router, rows, logits, routing)?;
         self.experts_up(x, experts, routing)?;
         self.experts_down(routing, experts, out)
     }

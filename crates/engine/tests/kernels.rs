@@ -68,6 +68,8 @@ mod rope;
 mod rope_kv;
 #[path = "kernels/route.rs"]
 mod route;
+#[path = "kernels/router.rs"]
+mod router;
 #[path = "kernels/sample.rs"]
 mod sample;
 #[path = "kernels/synthetic.rs"]

@@ -42,6 +42,7 @@ kernels! {
     AttentionPrefillFp8 = "attention_prefill_fp8" in "attention_prefill",
     AttentionCombine = "attention_combine" in "attention_packed",
     Route = "route" in "route",
+    Router = "router" in "router",
     Schedule = "schedule" in "route",
     ExpertsUp = "experts_up" in "experts_up",
     ExpertsUpThin = "experts_up_thin" in "experts_up_thin",

@@ -5,11 +5,17 @@ use super::attention_packed;
 use super::attention_prefill;
 use super::buffer::CudaBuf;
 use super::device::{Device, Memory};
+use super::experts_down;
+use super::experts_down_thin;
+use super::experts_down_wide;
+use super::experts_up;
+use super::experts_up_thin;
+use super::experts_up_wide;
 use super::linear;
 use super::linear_thin;
 use super::linear_wide;
 use super::route::CudaRouting;
-use super::weights::CudaLinear;
+use super::weights::{CudaExperts, CudaLinear};
 use crate::config::ModelConfig;
 use crate::ops::Done;
 
@@ -43,10 +49,49 @@ pub(super) fn experts(rows: usize, routing: &CudaRouting, wide_takes: bool) -> R
     }
 }
 
+/// Launches the experts' first product, by the kernel that the step was scheduled for.
+pub(super) fn experts_up(
+    d: &Device,
+    rows: usize,
+    x: &CudaBuf,
+    w: &CudaExperts,
+    limit: f32,
+    routing: &CudaRouting,
+) -> Done {
+    let up = match routing.regime {
+        Regime::Wide => experts_up_wide::experts_up_wide,
+        Regime::Thin if experts_up_thin::takes(&w.up) => experts_up_thin::experts_up_thin,
+        Regime::Thin | Regime::Plain => experts_up::experts_up,
+    };
+    up(d, rows, x, w, limit, routing)
+}
+
+/// Launches the experts' second product and the sum over a row's experts.
+pub(super) fn experts_down(
+    d: &Device,
+    rows: usize,
+    w: &CudaExperts,
+    routing: &CudaRouting,
+    out: &CudaBuf,
+) -> Done {
+    let down = match routing.regime {
+        Regime::Wide => experts_down_wide::experts_down_wide,
+        Regime::Thin if experts_up_thin::takes(&w.down) => experts_down_thin::experts_down_thin,
+        Regime::Thin | Regime::Plain => experts_down::experts_down,
+    };
+    down(d, rows, w, routing)?;
+    experts_down::combine(d, rows, routing, out)
+}
+
 /// Rows from which on the wide kernel takes a dense product. The thin one reads the matrix again for each 16 rows, from the
 /// second-level cache at best: four times at 64 rows, 21 us for 5,120 x 2,880 at 5.5 TB/s by count, where the wide one
 /// reads it once, on the 32 multiprocessors that have a block. To be measured.
 const WIDE_ROWS: usize = 64;
+
+/// Whether the router's product and what follows it are one kernel: where the product is the thin kernel's.
+pub(super) fn router_takes(rows: usize, w: &CudaLinear) -> bool {
+    rows < WIDE_ROWS && linear_thin::takes(w)
+}
 
 /// Launches a dense product.
 pub(super) fn linear(

@@ -5,6 +5,7 @@ use super::device::{Device, Kernel, Memory};
 use super::experts_up_wide;
 use super::regime::Regime;
 use super::step::Step;
+use super::weights::load_failed;
 use crate::config::ModelConfig;
 use crate::executor::ExecError;
 use crate::load_error::LoadError;
@@ -52,6 +53,8 @@ pub struct CudaRouting {
     pair_at: Memory,
     tiles: Memory,
     n_tiles: Memory,
+    /// Of `router`: blocks that have ended, for each 16 rows.
+    pub(super) ended: Memory,
     h: Memory,
     pub(super) y: Memory,
     rows: usize,
@@ -73,6 +76,7 @@ impl CudaRouting {
             pair_at: words("the experts' schedule")?,
             tiles: d.memory("the experts' tiles", 16)?,
             n_tiles: d.memory("the number of tiles", 4)?,
+            ended: d.memory("the router's counters", rows.div_ceil(16) * 4)?,
             h: d.memory("the experts' inner values", pairs * c.intermediate * 2)?,
             y: d.memory("the experts' results", pairs * c.hidden * 2)?,
             rows,
@@ -82,6 +86,7 @@ impl CudaRouting {
             intermediate: c.intermediate,
             regime: Regime::Plain,
         };
+        d.fill(&routing.ended, 0).map_err(load_failed)?;
         routing.tiles = d.memory("the experts' tiles", routing.most_tiles(rows) * 16)?;
         Ok(routing)
     }
@@ -115,13 +120,13 @@ impl CudaRouting {
     }
 }
 
-pub(super) fn route(
-    d: &Device,
+/// What both kernels take.
+fn checked(
     step: &Step,
     logits: &CudaBuf,
     routing: &mut CudaRouting,
     regime: Regime,
-) -> Done {
+) -> Result<RouteArgs, ExecError> {
     let rows = step.rows;
     logits.holds("route", rows, routing.experts)?;
     routing.holds("route", rows)?;
@@ -130,7 +135,7 @@ pub(super) fn route(
         Regime::Wide => (experts_up_wide::PLACES, experts_up_wide::UNIT),
         Regime::Thin | Regime::Plain => (TILE, TILE),
     };
-    let args = RouteArgs {
+    Ok(RouteArgs {
         routing: routing.args(),
         logits: logits.memory.at(),
         n_rows: step.n_rows(),
@@ -140,11 +145,33 @@ pub(super) fn route(
         tile: tile as u32,
         unit: unit as u32,
         unused: 0,
-    };
+    })
+}
+
+pub(super) fn route(
+    d: &Device,
+    step: &Step,
+    logits: &CudaBuf,
+    routing: &mut CudaRouting,
+    regime: Regime,
+) -> Done {
+    let args = checked(step, logits, routing, regime)?;
     // SAFETY: a warp per row of `logits`; the routing has room for these rows; experts and choices are within the kernels'
     // limits (checked when the model was loaded).
     unsafe { d.launch(Kernel::Route, (args.rows.div_ceil(4), 1), 128, &args) }?;
-    // SAFETY: as above; the schedule reads what `route` wrote, and writes at most `most_tiles` tiles, whose number only
-    // falls with their size.
+    schedule(d, step, logits, routing, regime)
+}
+
+/// Once the step's experts are chosen.
+pub(super) fn schedule(
+    d: &Device,
+    step: &Step,
+    logits: &CudaBuf,
+    routing: &mut CudaRouting,
+    regime: Regime,
+) -> Done {
+    let args = checked(step, logits, routing, regime)?;
+    // SAFETY: as for `route`; the schedule reads what it or `router` wrote, and writes at most `most_tiles` tiles, whose number
+    // only falls with their size.
     unsafe { d.launch(Kernel::Schedule, (1, 1), 1024, &args) }
 }

@@ -183,6 +183,7 @@ fn a_kernel_that_does_nothing_is_noticed_before_the_start() {
         "linear_thin",
         "linear_wide",
         "rope_kv",
+        "router",
         "attention_packed",
         "attention_prefill",
         "experts_up_thin",
