@@ -2,7 +2,7 @@
 //! is the executor's. Used on the engine thread.
 //!
 //! Both layer groups draw from one free list. Full-attention tables only grow. Sliding-window tables also drop blocks that
-//! lie wholly behind the window of the next query; nothing is overwritten in place (design.md §5).
+//! lie wholly behind the window of the next query; nothing is overwritten in place: a step in flight may still read it.
 
 use crate::executor::{BlockId, BlockTable, Capacity};
 

@@ -71,6 +71,13 @@ impl ModelConfig {
         self.heads * self.head_dim
     }
 
+    /// Layers of the larger layer group: both groups draw blocks from one pool.
+    pub(crate) fn group_layers(&self) -> usize {
+        let full = self.layers.iter().filter(|k| **k == LayerKind::Full);
+        let full = full.count();
+        full.max(self.layers.len() - full)
+    }
+
     /// Reads `config.json` and, where there is one, `generation_config.json` in `dir`.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 mod attention;
 mod experts;
 mod lanes;
+pub(crate) mod load;
 mod pointwise;
 mod product;
 mod sample;
@@ -22,9 +23,9 @@ use self::pointwise::Turn;
 use self::product::{compute, run, split};
 pub use self::tiles::Tiles;
 use crate::batch::StepBatch;
-use crate::config::{LayerKind, ModelConfig};
+use crate::config::ModelConfig;
+use crate::dtype::KvDtype;
 use crate::executor::{Capacity, ExecError, InputToken, StepHandle};
-use crate::load::KvDtype;
 use crate::load_error::LoadError;
 use crate::mxfp4;
 use crate::ops::{Done, KvLayer, Ops};
@@ -36,21 +37,11 @@ use crate::weights::{DenseTensor, ExpertSources, LinearSource};
 #[must_use]
 pub fn kv_block_bytes(config: &ModelConfig, block_size: usize) -> usize {
     4 * attention::block_elements(
-        group_layers(config),
+        config.group_layers(),
         block_size,
         config.kv_heads,
         config.head_dim,
     )
-}
-
-/// Layers of the larger layer group.
-fn group_layers(config: &ModelConfig) -> usize {
-    let full = config
-        .layers
-        .iter()
-        .filter(|k| **k == LayerKind::Full)
-        .count();
-    full.max(config.layers.len() - full)
 }
 
 /// The CPU as a device.
@@ -94,7 +85,7 @@ impl CpuOps {
     #[must_use]
     pub fn new(config: &ModelConfig, capacity: &Capacity, bf16: bool, threads: usize) -> Self {
         let block_size = capacity.block_size as usize;
-        let layers = group_layers(config);
+        let layers = config.group_layers();
         Self {
             vectors: Vectors::new(),
             threads,

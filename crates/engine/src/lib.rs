@@ -19,6 +19,7 @@ pub mod batch;
 pub mod config;
 pub mod cpu;
 pub mod cuda;
+mod dtype;
 pub mod fp8;
 mod load;
 pub mod load_error;
@@ -30,8 +31,10 @@ pub mod rope;
 mod runner;
 pub mod weights;
 
+pub use cpu::load::{CpuSettings, load_cpu, load_cpu_synthetic};
 pub use cuda::{CudaSettings, cuda_devices, load_cuda, load_cuda_synthetic};
-pub use load::{CpuSettings, Dtype, KvDtype, LoadedModel, ModelInfo, load_cpu, load_cpu_synthetic};
+pub use dtype::{Dtype, KvDtype};
+pub use load::{LoadedModel, ModelInfo};
 pub use load_error::LoadError;
 pub use load_progress::LoadProgress;
 

@@ -4,7 +4,7 @@ use super::attention::Operands;
 use super::device::{Device, Kernel, Memory};
 use super::pool::{Pool, PoolArgs};
 use crate::config::{LayerKind, ModelConfig};
-use crate::load::KvDtype;
+use crate::dtype::KvDtype;
 use crate::load_error::LoadError;
 use crate::ops::Done;
 

@@ -2,7 +2,7 @@
 
 use super::attention::{AttentionArgs, Operands};
 use super::device::{Device, Kernel};
-use crate::load::KvDtype;
+use crate::dtype::KvDtype;
 use crate::ops::Done;
 
 #[repr(C)]

@@ -4,10 +4,10 @@
 use super::{CudaBuf, CudaExperts, CudaLinear, CudaOps};
 use crate::batch::StepBatch;
 use crate::config::{LayerKind, ModelConfig};
+use crate::dtype::KvDtype;
 use crate::executor::{
     BlockTable, Capacity, ExecError, InputToken, SampleSpec, StepHandle, StepPlan, StepSeq,
 };
-use crate::load::KvDtype;
 use crate::load_error::LoadError;
 use crate::ops::{Done, KvLayer, Ops};
 use crate::types::Sampling;

@@ -3,8 +3,8 @@
 use super::device::{Device, Memory};
 use super::step::Step;
 use crate::config::{LayerKind, ModelConfig};
+use crate::dtype::KvDtype;
 use crate::executor::{Capacity, ExecError};
-use crate::load::KvDtype;
 use crate::load_error::LoadError;
 use crate::ops::KvLayer;
 
@@ -29,16 +29,6 @@ const _: () = assert!(
         && std::mem::offset_of!(PoolArgs, element_bytes) == 48
 );
 
-/// Layers of the larger layer group: both groups draw blocks from the one pool.
-fn group_layers(config: &ModelConfig) -> usize {
-    let full = config
-        .layers
-        .iter()
-        .filter(|k| **k == LayerKind::Full)
-        .count();
-    full.max(config.layers.len() - full)
-}
-
 /// Bytes of an element.
 fn element_bytes(kv: KvDtype) -> usize {
     match kv {
@@ -49,7 +39,7 @@ fn element_bytes(kv: KvDtype) -> usize {
 
 /// Bytes of one block.
 pub(super) fn block_bytes(config: &ModelConfig, block_size: usize, kv: KvDtype) -> usize {
-    let elements = group_layers(config) * 2 * config.kv_heads * block_size * config.head_dim;
+    let elements = config.group_layers() * 2 * config.kv_heads * block_size * config.head_dim;
     elements * element_bytes(kv)
 }
 
@@ -75,7 +65,7 @@ impl Pool {
         let bytes = capacity.n_blocks as usize * block_bytes(config, block_size, kv);
         Ok(Self {
             memory: device.memory("keys and values", bytes)?,
-            layers: group_layers(config),
+            layers: config.group_layers(),
             block_size,
             kv_heads: config.kv_heads,
             head_dim: config.head_dim,
