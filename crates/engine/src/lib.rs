@@ -5,6 +5,7 @@ mod engine;
 mod error;
 pub mod executor;
 pub mod fake;
+mod in_flight;
 mod limits;
 mod pipeline;
 mod resolve;

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use crate::error::EngineError;
 use crate::executor::Executor;
-use crate::resolve::{InFlight, resolve};
+use crate::in_flight::InFlight;
+use crate::resolve::resolve;
 use crate::scheduler::{Draft, Scheduler};
 use crate::types::StepOutputs;
 

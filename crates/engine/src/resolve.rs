@@ -1,37 +1,8 @@
 //! From what an executor returned to what happened to each sequence. Pure: checks and splits, changes no state.
 
 use crate::error::EngineError;
-use crate::executor::{StepHandle, StepTokens};
-use crate::sequence::SeqKey;
-use crate::types::{RequestId, TokenId};
-
-/// A submitted step.
-pub(crate) struct InFlight {
-    /// Counted from 1.
-    pub(crate) step: u64,
-    pub(crate) handle: StepHandle,
-    /// In the order of the plan.
-    pub(crate) seqs: Vec<InFlightSeq>,
-}
-
-/// What one sequence of a submitted step waits for.
-pub(crate) struct InFlightSeq {
-    pub(crate) key: SeqKey,
-    pub(crate) id: RequestId,
-    /// A token was asked for.
-    pub(crate) samples: bool,
-    /// Rows of logits that were asked for.
-    pub(crate) rows: u32,
-    /// How many of them an earlier step has already delivered.
-    pub(crate) skip_rows: u32,
-}
-
-/// What one step did for one sequence.
-pub(crate) struct SeqStep {
-    pub(crate) key: SeqKey,
-    pub(crate) token: Option<TokenId>,
-    pub(crate) logits: Vec<f32>,
-}
+use crate::executor::StepTokens;
+use crate::in_flight::{InFlight, SeqStep};
 
 /// Splits a step's results by sequence, or says in what the executor broke its contract.
 pub(crate) fn resolve(
@@ -97,6 +68,9 @@ pub(crate) fn resolve(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executor::StepHandle;
+    use crate::in_flight::{InFlightSeq, SeqKey};
+    use crate::types::{RequestId, TokenId};
 
     fn step(samples: bool, rows: u32, skip_rows: u32) -> InFlight {
         let seq = InFlightSeq {

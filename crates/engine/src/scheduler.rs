@@ -14,9 +14,9 @@ use std::collections::{HashMap, VecDeque};
 use crate::blocks::{BlockPool, Geometry};
 use crate::error::EngineError;
 use crate::executor::{BlockId, Capacity, Slot, StepPlan};
+use crate::in_flight::{InFlightSeq, SeqKey, SeqStep};
 use crate::limits::Limits;
-use crate::resolve::{InFlightSeq, SeqStep};
-use crate::sequence::{SeqKey, Sequence};
+use crate::sequence::Sequence;
 use crate::types::{End, Request, RequestId, SeqOutput, StepOutputs, TokenId};
 
 /// A new sequence is let in only if this share of the pool stays free for those that run to grow into: a preemption costs

@@ -3,13 +3,9 @@
 
 use crate::blocks::SeqBlocks;
 use crate::executor::{InputToken, SampleSpec, Slot, StepSeq};
-use crate::resolve::InFlightSeq;
+use crate::in_flight::{InFlightSeq, SeqKey};
 use crate::rng::RequestRng;
 use crate::types::{Request, TokenId};
-
-/// Order of arrival; never used again, so that a late result cannot reach a stranger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct SeqKey(pub(crate) u64);
 
 /// A request with its progress. It is waiting when it has no slot, else running.
 pub(crate) struct Sequence {

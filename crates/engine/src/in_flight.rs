@@ -1,0 +1,36 @@
+//! What is kept of a step from its submission to its results. Plain data of the engine thread.
+
+use crate::executor::StepHandle;
+use crate::types::{RequestId, TokenId};
+
+/// Order of arrival; never used again, so that a late result cannot reach a stranger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct SeqKey(pub(crate) u64);
+
+/// A submitted step.
+pub(crate) struct InFlight {
+    /// Counted from 1.
+    pub(crate) step: u64,
+    pub(crate) handle: StepHandle,
+    /// In the order of the plan.
+    pub(crate) seqs: Vec<InFlightSeq>,
+}
+
+/// What one sequence of a submitted step waits for.
+pub(crate) struct InFlightSeq {
+    pub(crate) key: SeqKey,
+    pub(crate) id: RequestId,
+    /// A token was asked for.
+    pub(crate) samples: bool,
+    /// Rows of logits that were asked for.
+    pub(crate) rows: u32,
+    /// How many of them an earlier step has already delivered.
+    pub(crate) skip_rows: u32,
+}
+
+/// What one step did for one sequence.
+pub(crate) struct SeqStep {
+    pub(crate) key: SeqKey,
+    pub(crate) token: Option<TokenId>,
+    pub(crate) logits: Vec<f32>,
+}
