@@ -1,10 +1,14 @@
 //! The gpt-oss forward pass, written once over [`Ops`]. Owns weights and scratch; knows no device and no scheduler.
 
+mod compare;
+
+use std::ops::Range;
+
 use crate::batch::StepBatch;
 use crate::config::{LayerKind, ModelConfig};
 use crate::executor::ExecError;
 use crate::load_error::LoadError;
-use crate::ops::{KvLayer, Ops};
+use crate::ops::{Done, KvLayer, Ops};
 use crate::weights::ModelSources;
 
 struct Layer<O: Ops> {
@@ -30,6 +34,52 @@ struct Scratch<O: Ops> {
     head_normed: O::Buf,
     logits: O::Buf,
 }
+
+/// An operation of the pass for which a device may have several kernels, with its weights.
+enum Op<'a, O: Ops> {
+    Qkv(&'a Layer<O>),
+    RopeKv(&'a Layer<O>),
+    Attention(&'a Layer<O>),
+    AttentionOut(&'a Layer<O>),
+    Router(&'a Layer<O>),
+    Experts(&'a Layer<O>),
+    Head(&'a O::Linear),
+}
+
+impl<O: Ops> Op<'_, O> {
+    fn run(&self, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> Done {
+        match self {
+            Self::Qkv(l) => ops.linear(&s.normed, &l.qkv, rows, &mut s.qkv),
+            Self::RopeKv(l) => ops.rope_kv(&mut s.qkv, l.kv),
+            Self::Attention(l) => ops.attention(&s.qkv, l.kv, &l.sinks, &mut s.attended),
+            Self::AttentionOut(l) => ops.linear(&s.attended, &l.out, rows, &mut s.delta),
+            Self::Router(l) => ops.router(
+                &s.normed,
+                &l.router,
+                rows,
+                &mut s.router_logits,
+                &mut s.routing,
+            ),
+            Self::Experts(l) => {
+                ops.experts_up(&s.normed, &l.experts, &mut s.routing)?;
+                ops.experts_down(&mut s.routing, &l.experts, &mut s.delta)
+            }
+            Self::Head(w) => ops.linear(&s.head_normed, w, rows, &mut s.logits),
+        }
+    }
+}
+
+/// Sees each [`Op`] of a pass, and runs it: once, unless it wants to know more.
+trait Observer<O: Ops> {
+    fn op(&mut self, op: &Op<'_, O>, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> Done {
+        op.run(ops, s, rows)
+    }
+}
+
+/// Nobody looks.
+struct Unobserved;
+
+impl<O: Ops> Observer<O> for Unobserved {}
 
 /// Weights on a device, and the buffers of a step.
 pub struct Model<O: Ops> {
@@ -110,41 +160,15 @@ impl<O: Ops> Model<O> {
         batch: &StepBatch,
         mut on_logits: impl FnMut(usize, &[f32]),
     ) -> Result<(), ExecError> {
-        let (s, rows) = (&mut self.scratch, batch.rows());
-        ops.embed(&self.embedding, &mut s.x)?;
-        for (i, l) in self.layers.iter().enumerate() {
-            if i == 0 {
-                ops.rmsnorm(&s.x, &l.attention_norm, rows, &mut s.normed)?;
-            } else {
-                ops.add_rmsnorm(&mut s.x, &s.delta, &l.attention_norm, rows, &mut s.normed)?;
-            }
-            ops.linear(&s.normed, &l.qkv, rows, &mut s.qkv)?;
-            ops.rope_kv(&mut s.qkv, l.kv)?;
-            ops.attention(&s.qkv, l.kv, &l.sinks, &mut s.attended)?;
-            ops.linear(&s.attended, &l.out, rows, &mut s.delta)?;
-            ops.add_rmsnorm(&mut s.x, &s.delta, &l.mlp_norm, rows, &mut s.normed)?;
-            ops.moe(
-                &s.normed,
-                &l.router,
-                &l.experts,
-                rows,
-                &mut s.router_logits,
-                &mut s.routing,
-                &mut s.delta,
-            )?;
-        }
-        if !batch.heads.is_empty() {
-            ops.add(&mut s.x, &s.delta)?;
-        }
+        self.run_layers(ops, batch, self.layers.len(), &mut Unobserved)?;
         // One round unless somebody wants logits of whole prompts.
         for first in (0..batch.heads.len()).step_by(self.max_heads) {
             let heads = first..batch.heads.len().min(first + self.max_heads);
-            ops.gather_rows(&s.x, heads.clone(), &mut s.head_in)?;
-            ops.rmsnorm(&s.head_in, &self.norm, heads.len(), &mut s.head_normed)?;
-            ops.linear(&s.head_normed, &self.head, heads.len(), &mut s.logits)?;
-            ops.sample(&s.logits, heads.clone())?;
+            self.run_head(ops, heads.clone(), &mut Unobserved)?;
+            let logits = &self.scratch.logits;
+            ops.sample(logits, heads.clone())?;
             if batch.heads[heads.clone()].iter().any(|h| h.logits) {
-                let rows = ops.read(&s.logits, heads.len())?;
+                let rows = ops.read(logits, heads.len())?;
                 for (head, row) in heads
                     .clone()
                     .zip(rows.chunks_exact(rows.len() / heads.len()))
@@ -158,118 +182,50 @@ impl<O: Ops> Model<O> {
         Ok(())
     }
 
-    /// Runs the first `layers` layers and the head of a step that [`Ops::begin`] was given, the operations for which a
-    /// device may have several kernels in both ways: `plain(ops, false)` chooses the best, `plain(ops, true)` the plain ones.
-    /// Each gets the same inputs both times, so that differences do not add up. `found` gets the operation and both
-    /// results. The step's `heads` are at most those of one round.
-    ///
-    /// # Errors
-    /// The device is lost.
-    pub(crate) fn compare(
+    /// From the step's tokens to the residual stream behind the first `layers` layers.
+    fn run_layers(
         &mut self,
         ops: &mut O,
         batch: &StepBatch,
         layers: usize,
-        plain: fn(&mut O, bool),
-        mut found: impl FnMut(&'static str, &[f32], &[f32]),
-    ) -> Result<(), ExecError> {
-        macro_rules! both {
-            ($name:literal, $rows:expr, $into:expr, $work:expr) => {
-                // First the best, and nothing right there before.
-                let n = ops.read(&$into, $rows)?.len();
-                ops.write(&mut $into, &vec![f32::NAN; n])?;
-                plain(ops, false);
-                $work?;
-                let best = ops.read(&$into, $rows)?;
-                plain(ops, true);
-                $work?;
-                found($name, &best, &ops.read(&$into, $rows)?);
-            };
-        }
+        observer: &mut impl Observer<O>,
+    ) -> Done {
         let (s, rows) = (&mut self.scratch, batch.rows());
         ops.embed(&self.embedding, &mut s.x)?;
-        for l in self.layers.iter().take(layers) {
-            ops.rmsnorm(&s.x, &l.attention_norm, rows, &mut s.normed)?;
-            both!(
-                "the product for queries, keys and values",
-                rows,
-                s.qkv,
-                ops.linear(&s.normed, &l.qkv, rows, &mut s.qkv)
-            );
-            // In place, and to the pool: seen through attention.
-            let mut through = |ops: &mut O, slow| {
-                plain(ops, true);
-                ops.linear(&s.normed, &l.qkv, rows, &mut s.qkv)?;
-                plain(ops, slow);
-                ops.rope_kv(&mut s.qkv, l.kv)?;
-                plain(ops, true);
-                ops.attention(&s.qkv, l.kv, &l.sinks, &mut s.attended)?;
-                ops.read(&s.attended, rows)
-            };
-            let best = through(ops, false)?;
-            found("the rotation and the pool", &best, &through(ops, true)?);
-            both!(
-                "attention",
-                rows,
-                s.attended,
-                ops.attention(&s.qkv, l.kv, &l.sinks, &mut s.attended)
-            );
-            both!(
-                "attention's last product",
-                rows,
-                s.delta,
-                ops.linear(&s.attended, &l.out, rows, &mut s.delta)
-            );
+        for (i, l) in self.layers.iter().take(layers).enumerate() {
+            if i == 0 {
+                ops.rmsnorm(&s.x, &l.attention_norm, rows, &mut s.normed)?;
+            } else {
+                ops.add_rmsnorm(&mut s.x, &s.delta, &l.attention_norm, rows, &mut s.normed)?;
+            }
+            for op in [
+                Op::Qkv(l),
+                Op::RopeKv(l),
+                Op::Attention(l),
+                Op::AttentionOut(l),
+            ] {
+                observer.op(&op, ops, s, rows)?;
+            }
             ops.add_rmsnorm(&mut s.x, &s.delta, &l.mlp_norm, rows, &mut s.normed)?;
-            both!(
-                "the router",
-                rows,
-                s.router_logits,
-                ops.router(
-                    &s.normed,
-                    &l.router,
-                    rows,
-                    &mut s.router_logits,
-                    &mut s.routing
-                )
-            );
-            both!("the experts", rows, s.delta, {
-                ops.route(&s.router_logits, &mut s.routing)
-                    .and_then(|()| ops.experts_up(&s.normed, &l.experts, &mut s.routing))
-                    .and_then(|()| ops.experts_down(&mut s.routing, &l.experts, &mut s.delta))
-            });
-            // The router's choice, of the same logits: seen through the experts.
-            plain(ops, false);
-            ops.router(
-                &s.normed,
-                &l.router,
-                rows,
-                &mut s.router_logits,
-                &mut s.routing,
-            )?;
-            let mut chosen = |ops: &mut O, again| {
-                plain(ops, true);
-                if again {
-                    ops.route(&s.router_logits, &mut s.routing)?;
-                }
-                ops.experts_up(&s.normed, &l.experts, &mut s.routing)?;
-                ops.experts_down(&mut s.routing, &l.experts, &mut s.delta)?;
-                ops.read(&s.delta, rows)
-            };
-            let best = chosen(ops, false)?;
-            found("the choice of experts", &best, &chosen(ops, true)?);
-            ops.add(&mut s.x, &s.delta)?;
+            observer.op(&Op::Router(l), ops, s, rows)?;
+            observer.op(&Op::Experts(l), ops, s, rows)?;
         }
-        let heads = batch.heads.len().min(self.max_heads);
-        ops.gather_rows(&s.x, 0..heads, &mut s.head_in)?;
-        ops.rmsnorm(&s.head_in, &self.norm, heads, &mut s.head_normed)?;
-        both!(
-            "the head",
-            heads,
-            s.logits,
-            ops.linear(&s.head_normed, &self.head, heads, &mut s.logits)
-        );
-        plain(ops, false);
-        Ok(())
+        if batch.heads.is_empty() {
+            return Ok(());
+        }
+        ops.add(&mut s.x, &s.delta)
+    }
+
+    /// The logits of these heads, at most `max_heads`.
+    fn run_head(
+        &mut self,
+        ops: &mut O,
+        heads: Range<usize>,
+        observer: &mut impl Observer<O>,
+    ) -> Done {
+        let (s, rows) = (&mut self.scratch, heads.len());
+        ops.gather_rows(&s.x, heads, &mut s.head_in)?;
+        ops.rmsnorm(&s.head_in, &self.norm, rows, &mut s.head_normed)?;
+        observer.op(&Op::Head(&self.head), ops, s, rows)
     }
 }

@@ -186,23 +186,6 @@ pub trait Ops: Send {
         out: &mut Self::Buf,
     ) -> Done;
 
-    /// Router, [`Ops::route`], [`Ops::experts_up`] and [`Ops::experts_down`].
-    #[allow(clippy::too_many_arguments)]
-    fn moe(
-        &mut self,
-        x: &Self::Buf,
-        router: &Self::Linear,
-        experts: &Self::Experts,
-        rows: usize,
-        logits: &mut Self::Buf,
-        routing: &mut Self::Routing,
-        out: &mut Self::Buf,
-    ) -> Done {
-        self.router(x, router, rows, logits, routing)?;
-        self.experts_up(x, experts, routing)?;
-        self.experts_down(routing, experts, out)
-    }
-
     /// Copies the rows of the step's heads `heads` to the first rows of `out`. Exact.
     fn gather_rows(&mut self, x: &Self::Buf, heads: Range<usize>, out: &mut Self::Buf) -> Done;
 

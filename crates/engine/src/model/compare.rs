@@ -1,0 +1,112 @@
+//! The pass as a check of a device's kernels: each operation by the best of them and by the plain ones, on the same inputs.
+
+use super::{Model, Observer, Op, Scratch};
+use crate::batch::StepBatch;
+use crate::executor::ExecError;
+use crate::ops::{Done, Ops};
+
+impl<O: Ops> Model<O> {
+    /// Runs the first `layers` layers and the head of a step that [`Ops::begin`] was given, the operations for which a
+    /// device may have several kernels in both ways: `plain(ops, false)` chooses the best, `plain(ops, true)` the plain ones.
+    /// Each gets the same inputs both times, so that differences do not add up. `found` gets the operation and both
+    /// results. The step's `heads` are at most those of one round.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub(crate) fn compare(
+        &mut self,
+        ops: &mut O,
+        batch: &StepBatch,
+        layers: usize,
+        plain: fn(&mut O, bool),
+        found: impl FnMut(&'static str, &[f32], &[f32]),
+    ) -> Result<(), ExecError> {
+        let mut comparison = Comparison { plain, found };
+        self.run_layers(ops, batch, layers, &mut comparison)?;
+        let heads = batch.heads.len().min(self.max_heads);
+        self.run_head(ops, 0..heads, &mut comparison)?;
+        plain(ops, false);
+        Ok(())
+    }
+}
+
+struct Comparison<O, F> {
+    plain: fn(&mut O, bool),
+    found: F,
+}
+
+impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Comparison<O, F> {
+    /// `seen` runs what is compared, with the plain kernels or the best, and reads what came of it.
+    fn compare(
+        &mut self,
+        name: &'static str,
+        mut seen: impl FnMut(bool) -> Result<Vec<f32>, ExecError>,
+    ) -> Done {
+        let best = seen(false)?;
+        (self.found)(name, &best, &seen(true)?);
+        Ok(())
+    }
+
+    /// The same for what `work` leaves in the first rows of the buffer `into`.
+    fn compare_in(
+        &mut self,
+        name: &'static str,
+        (ops, s, rows): (&mut O, &mut Scratch<O>, usize),
+        into: fn(&mut Scratch<O>) -> &mut O::Buf,
+        work: impl Fn(&mut O, &mut Scratch<O>) -> Done,
+    ) -> Done {
+        let choose = self.plain;
+        // First the best, and nothing right there before.
+        let n = ops.read(into(s), rows)?.len();
+        ops.write(into(s), &vec![f32::NAN; n])?;
+        self.compare(name, |plain| {
+            choose(ops, plain);
+            work(ops, s)?;
+            ops.read(into(s), rows)
+        })
+    }
+}
+
+impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Observer<O> for Comparison<O, F> {
+    fn op(&mut self, op: &Op<'_, O>, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> Done {
+        let choose = self.plain;
+        let (name, into): (_, fn(&mut Scratch<O>) -> &mut O::Buf) = match op {
+            Op::Qkv(_) => ("the product for queries, keys and values", |s| &mut s.qkv),
+            Op::Attention(_) => ("attention", |s| &mut s.attended),
+            Op::AttentionOut(_) => ("attention's last product", |s| &mut s.delta),
+            Op::Router(_) => ("the router", |s| &mut s.router_logits),
+            Op::Head(_) => ("the head", |s| &mut s.logits),
+            // In place, and to the pool: seen through attention.
+            Op::RopeKv(l) => {
+                return self.compare("the rotation and the pool", |plain| {
+                    choose(ops, true);
+                    Op::Qkv(l).run(ops, s, rows)?;
+                    choose(ops, plain);
+                    op.run(ops, s, rows)?;
+                    choose(ops, true);
+                    Op::Attention(l).run(ops, s, rows)?;
+                    ops.read(&s.attended, rows)
+                });
+            }
+            Op::Experts(l) => {
+                let routed = |ops: &mut O, s: &mut Scratch<O>| {
+                    ops.route(&s.router_logits, &mut s.routing)?;
+                    op.run(ops, s, rows)
+                };
+                self.compare_in("the experts", (ops, s, rows), |s| &mut s.delta, routed)?;
+                // The router's choice, of the same logits: seen through the experts.
+                choose(ops, false);
+                Op::Router(l).run(ops, s, rows)?;
+                return self.compare("the choice of experts", |plain| {
+                    choose(ops, true);
+                    if plain {
+                        ops.route(&s.router_logits, &mut s.routing)?;
+                    }
+                    op.run(ops, s, rows)?;
+                    ops.read(&s.delta, rows)
+                });
+            }
+        };
+        self.compare_in(name, (ops, s, rows), into, |ops, s| op.run(ops, s, rows))
+    }
+}
