@@ -1,4 +1,4 @@
-// What the experts' kernels share. Mirrored in crates/engine/src/cuda/experts_up.rs.
+// What the experts' kernels share. Mirrored in crates/engine/src/cuda/moe/args.rs.
 #pragma once
 #include "mxfp4.h"
 #include "routing.h"

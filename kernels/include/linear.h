@@ -1,4 +1,4 @@
-// What the dense products share. Mirrored in crates/engine/src/cuda/linear.rs.
+// What the dense products share. Mirrored in crates/engine/src/cuda/dense/args.rs.
 #pragma once
 #include "common.h"
 

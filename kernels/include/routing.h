@@ -1,6 +1,6 @@
 // Which rows go to which expert. A pair is a row and one of its choices, `row * top_k + choice`; a place is a pair's
 // position when pairs are sorted by expert (pairs of one expert keep their order). Mirrored in
-// crates/engine/src/cuda/route.rs.
+// crates/engine/src/cuda/moe/routing.rs.
 #pragma once
 #include "common.h"
 

@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-use super::CudaOps;
 use super::measure::{MOST_ERROR, relative_error};
-use super::regime;
+use super::ops::CudaOps;
+use super::select;
 use crate::config::ModelConfig;
 use crate::executor::{
     BlockTable, Capacity, ExecError, Executor, InputToken, SampleSpec, StepPlan, StepSeq,
@@ -111,7 +111,7 @@ fn lengths(config: &ModelConfig, capacity: &Capacity) -> Option<Vec<u32>> {
     let most = capacity.max_context.saturating_sub(1).max(1);
     let short = SHORT.iter().take(capacity.max_seqs as usize - 1);
     let short: Vec<u32> = short.map(|n| *n.min(&most)).collect();
-    let rows = regime::rows_for_all(config) as u32 + 1;
+    let rows = select::rows_for_all(config) as u32 + 1;
     // Beyond the window, too.
     let long = rows.saturating_sub(short.iter().sum());
     let long = long.max(capacity.window.map_or(1, |w| w + 9)).min(most);
@@ -207,7 +207,7 @@ mod tests {
         let c = crate::weights::gpt_oss_120b();
         let all = lengths(&c, &capacity(1000, 256, 4096, 4096)).unwrap();
         assert_eq!(all.len(), 8);
-        assert!(all.iter().sum::<u32>() as usize > regime::rows_for_all(&c));
+        assert!(all.iter().sum::<u32>() as usize > select::rows_for_all(&c));
         assert!(all[0] > 128);
         for (n, seqs, step, context) in [
             (2, 1, 1, 1),

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::CudaOps;
+use super::attention::pool::block_bytes;
 use super::check;
-use super::graphs;
-use super::pool::block_bytes;
+use super::driver::graphs;
+use super::ops::CudaOps;
 use crate::config::ModelConfig;
 use crate::dtype::KvDtype;
 use crate::executor::Capacity;

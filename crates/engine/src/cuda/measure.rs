@@ -1,12 +1,18 @@
 //! Times of the operations at gpt-oss-120b's shape, on random weights made on the device. An operation is timed only when
 //! its result agrees with the plain kernels'. Measurements only.
 
-use super::{CudaBuf, CudaExperts, CudaLinear, CudaOps};
+use super::buffer::CudaBuf;
+use super::dense::synthetic::{Numbers, synthetic};
+use super::driver::device::load_failed;
+use super::driver::memory::Memory;
+use super::moe::routing::CudaRouting;
+use super::ops::CudaOps;
+use super::weights::{CudaExperts, CudaLinear, CudaVector};
 use crate::batch::StepBatch;
 use crate::config::{LayerKind, ModelConfig};
 use crate::dtype::KvDtype;
 use crate::executor::{
-    BlockTable, Capacity, ExecError, InputToken, SampleSpec, StepHandle, StepPlan, StepSeq,
+    BlockTable, Capacity, InputToken, SampleSpec, StepHandle, StepPlan, StepSeq,
 };
 use crate::load_error::LoadError;
 use crate::ops::{Done, KvLayer, Ops};
@@ -60,7 +66,7 @@ pub struct MeasureSettings {
 
 struct Bench<'a> {
     ops: CudaOps,
-    flush: super::Memory,
+    flush: Memory,
     capacity: Capacity,
     settings: MeasureSettings,
     each: &'a mut dyn FnMut(Timing),
@@ -68,10 +74,6 @@ struct Bench<'a> {
 }
 
 type Work<'a> = &'a mut dyn FnMut(&mut CudaOps, &mut CudaBuf) -> Done;
-
-fn failed(e: ExecError) -> LoadError {
-    LoadError::Cuda(e.0)
-}
 
 /// Measures all operations, and gives each when it is measured: what comes after may fail, or take too long.
 ///
@@ -175,7 +177,10 @@ impl Bench<'_> {
     /// Small numbers instead of whatever was there, which may be NaN.
     fn fill_pool(&self) -> Result<(), LoadError> {
         match &self.ops.planned {
-            Some(planned) => planned.pool.fill(&self.ops.device, 0x3c).map_err(failed),
+            Some(planned) => planned
+                .pool
+                .fill(&self.ops.device, 0x3c)
+                .map_err(load_failed),
             None => Ok(()),
         }
     }
@@ -185,7 +190,7 @@ impl Bench<'_> {
         &mut self,
         n: usize,
         c: &ModelConfig,
-        sinks: &super::CudaVector,
+        sinks: &CudaVector,
         kept: &str,
         prefill: bool,
     ) -> Result<(), LoadError> {
@@ -248,12 +253,12 @@ impl Bench<'_> {
             window: None,
             ..self.capacity
         };
-        let mut batch = StepBatch::new(&plan, &without_window).map_err(failed)?;
+        let mut batch = StepBatch::new(&plan, &without_window).map_err(load_failed)?;
         for s in &mut batch.seqs {
             // The same blocks for both groups, so that the pool need not be twice as large; nothing is written.
             s.window = s.full;
         }
-        self.ops.begin(&batch).map_err(failed)
+        self.ops.begin(&batch).map_err(load_failed)
     }
 
     /// A dense product of `n` rows.
@@ -275,7 +280,7 @@ impl Bench<'_> {
     fn experts(&mut self, w: &CudaExperts, c: &ModelConfig, n: usize) -> Result<(), LoadError> {
         let (x, logits) = (self.filled(n, c.hidden)?, self.filled(n, c.experts)?);
         let mut routing = self.ops.routing(n)?;
-        self.ops.route(&logits, &mut routing).map_err(failed)?;
+        self.ops.route(&logits, &mut routing).map_err(load_failed)?;
         let touched = self.touched(&routing, n)? as f64;
         let expert = 3.0 * (c.intermediate * c.hidden) as f64;
         let biases = 2.0 * (2 * c.intermediate + c.hidden) as f64;
@@ -303,25 +308,25 @@ impl Bench<'_> {
             middle: 0.0,
             spread: 1.0,
         };
-        super::synthetic::synthetic(
+        synthetic(
             &self.ops.device,
-            super::synthetic::Numbers::Bf16,
+            Numbers::Bf16,
             random,
             &buf.memory,
             0,
             rows * cols,
         )
-        .map_err(failed)?;
+        .map_err(load_failed)?;
         Ok(buf)
     }
 
     /// Experts that at least one row goes to.
-    fn touched(&self, routing: &super::CudaRouting, rows: usize) -> Result<usize, LoadError> {
+    fn touched(&self, routing: &CudaRouting, rows: usize) -> Result<usize, LoadError> {
         let mut bytes = vec![0; rows * routing.top_k * 4];
         self.ops
             .device
             .read(&routing.chosen, &mut bytes)
-            .map_err(failed)?;
+            .map_err(load_failed)?;
         let mut chosen: Vec<_> = bytes
             .as_chunks::<4>()
             .0
@@ -346,9 +351,12 @@ impl Bench<'_> {
         let mut results = Vec::new();
         for plain in [true, false] {
             self.ops.plain = plain;
-            self.ops.device.fill(&out.memory, 0xff).map_err(failed)?;
-            work(&mut self.ops, &mut out).map_err(failed)?;
-            results.push(self.ops.read(&out, rows).map_err(failed)?);
+            self.ops
+                .device
+                .fill(&out.memory, 0xff)
+                .map_err(load_failed)?;
+            work(&mut self.ops, &mut out).map_err(load_failed)?;
+            results.push(self.ops.read(&out, rows).map_err(load_failed)?);
         }
         let error = relative_error(&results[1], &results[0]);
         for (kernels, plain) in [("best", false), ("plain", true)] {
@@ -381,9 +389,9 @@ impl Bench<'_> {
     fn median(&mut self, out: &mut CudaBuf, work: Work<'_>) -> Result<f64, LoadError> {
         let mut times = Vec::new();
         for _ in 0..self.settings.runs.max(1) {
-            self.ops.device.fill(&self.flush, 0).map_err(failed)?;
+            self.ops.device.fill(&self.flush, 0).map_err(load_failed)?;
             times.push(f64::from(
-                self.ops.time_ms(|o| work(o, out)).map_err(failed)?,
+                self.ops.time_ms(|o| work(o, out)).map_err(load_failed)?,
             ));
         }
         times.sort_by(f64::total_cmp);
@@ -395,8 +403,8 @@ impl Bench<'_> {
         let logits = self.filled(n, c.vocab_size)?;
         let mut nothing = self.ops.buf(1, 8)?;
         let ms = self.median(&mut nothing, &mut |o, _| o.sample(&logits, 0..n))?;
-        self.ops.end(StepHandle(0)).map_err(failed)?;
-        let tokens = self.ops.tokens(StepHandle(0)).map_err(failed)?;
+        self.ops.end(StepHandle(0)).map_err(load_failed)?;
+        let tokens = self.ops.tokens(StepHandle(0)).map_err(load_failed)?;
         let right = tokens.iter().all(|t| (*t as usize) < c.vocab_size);
         (self.each)(Timing {
             op: "sample".into(),

@@ -1,8 +1,8 @@
 //! A step's metadata on the device: one pinned buffer, one copy, fixed places. Mirrors `kernels/include/step.h`.
 
-use super::attention_packed::place_splits;
-use super::device::Device;
-use super::memory::{Event, Memory, Pinned};
+use super::attention::splits::place_splits;
+use super::driver::device::{Device, load_failed};
+use super::driver::memory::{Event, Memory, Pinned};
 use crate::batch::{StepBatch, TableRef};
 use crate::executor::{Capacity, ExecError, InputToken, StepHandle};
 use crate::load_error::LoadError;
@@ -88,9 +88,7 @@ impl Step {
             })
         };
         let last_token = device.memory("the last tokens", seqs * 4)?;
-        device
-            .fill(&last_token, 0)
-            .map_err(super::weights::load_failed)?;
+        device.fill(&last_token, 0).map_err(load_failed)?;
         Ok(Self {
             device: device.memory("the step's metadata", words * 4)?,
             last_token,

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::device::Device;
-use super::experts_pack::experts_pack;
-use super::memory::{Event, Memory, Pinned};
-use super::synthetic::{Numbers, synthetic};
-use crate::executor::ExecError;
+use super::dense::synthetic::{Numbers, synthetic};
+use super::driver::device::{Device, load_failed};
+use super::driver::memory::{Event, Memory, Pinned};
+use super::moe::experts_pack::experts_pack;
 use crate::load_error::LoadError;
 use crate::load_progress::LoadProgress;
 use crate::weights::{DenseTensor, PackedTensor, Stored};
@@ -56,10 +55,6 @@ pub(super) struct Uploader {
     buffers: [(Pinned, Event); 2],
     next: usize,
     pub(super) progress: Arc<LoadProgress>,
-}
-
-pub(super) fn load_failed(e: ExecError) -> LoadError {
-    LoadError::Cuda(e.0)
 }
 
 impl Uploader {

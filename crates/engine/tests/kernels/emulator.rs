@@ -2,9 +2,27 @@
 //! (`kernels/emulator`), in a child process that loads it in the place of libcuda.so. It shows that indices, barriers and
 //! arithmetic are right, and every line of the host's side; nothing about speed or the hardware.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
+
+/// What `kernels/emulator/kernels.cpp` takes in: every kernel's file, and `TAKE(name)` for every kernel.
+fn all_kernels(kernels: &Path) -> String {
+    let entries = std::fs::read_dir(kernels).unwrap();
+    let mut files: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
+    files.retain(|f| f.extension().is_some_and(|e| e == "cu"));
+    files.sort();
+    let (mut includes, mut names) = (String::new(), String::new());
+    for path in files {
+        writeln!(includes, "#include {path:?}").unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        for name in crate::pairing::kernels_of(&text) {
+            write!(names, " TAKE({name})").unwrap();
+        }
+    }
+    format!("{includes}#define ALL_KERNELS{names}\n")
+}
 
 /// A folder with the emulator under the libraries' names, built once.
 fn folder() -> &'static Path {
@@ -13,6 +31,7 @@ fn folder() -> &'static Path {
         let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels");
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("emulator");
         std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("all_kernels.h"), all_kernels(&kernels)).unwrap();
         let library = folder.join("libcuda.so");
         let sources = [
             "asynchronous.cpp",
@@ -33,6 +52,8 @@ fn folder() -> &'static Path {
                 "-I",
             ])
             .arg(&kernels)
+            .arg("-I")
+            .arg(&folder)
             .args(&sources)
             .arg("-o")
             .arg(&library)

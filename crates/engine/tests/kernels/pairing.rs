@@ -1,4 +1,5 @@
-//! Every kernel has its launch wrapper, its tests and its line in the ledger under one stem, and names its reference.
+//! Every file of kernels has its launch, its tests and its lines in the ledgers under its name, wherever these lie, and names
+//! its reference; every kernel is in the engine's table.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,12 +8,31 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// The names of the kernels in a file's text.
+pub(crate) fn kernels_of(text: &str) -> impl Iterator<Item = &str> {
+    let kernels = text.lines().filter(|l| l.starts_with("KERNEL "));
+    kernels.map(|l| {
+        let (before, _) = l.split_once("(const ").expect("one argument structure");
+        before.rsplit(' ').next().expect("a name")
+    })
+}
+
+/// Whether a file of this name lies in `folder` or below.
+fn has_file(folder: &Path, name: &str) -> bool {
+    std::fs::read_dir(folder).unwrap().any(|entry| {
+        let path = entry.unwrap().path();
+        path.file_name().is_some_and(|f| f == name) || (path.is_dir() && has_file(&path, name))
+    })
+}
+
 #[test]
 fn every_kernel_has_wrapper_tests_reference_and_ledger_line() {
     let root = repository();
     let ledger = std::fs::read_to_string(root.join("kernels/README.md")).unwrap();
     let status = std::fs::read_to_string(root.join("docs/gpu.md")).unwrap();
-    let tests = std::fs::read_to_string(root.join("crates/engine/tests/kernels.rs")).unwrap();
+    let engine = root.join("crates/engine");
+    let tests = std::fs::read_to_string(engine.join("tests/kernels/main.rs")).unwrap();
+    let table = std::fs::read_to_string(engine.join("src/cuda/kernels.rs")).unwrap();
     let mut stems = BTreeSet::new();
     for entry in std::fs::read_dir(root.join("kernels")).unwrap() {
         let path = entry.unwrap().path();
@@ -21,18 +41,21 @@ fn every_kernel_has_wrapper_tests_reference_and_ledger_line() {
         }
         let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let text = std::fs::read_to_string(&path).unwrap();
-        for needed in [
-            format!("crates/engine/src/cuda/{stem}.rs"),
-            format!("crates/engine/tests/kernels/{stem}.rs"),
-        ] {
+        for folder in ["src/cuda", "tests/kernels"] {
             assert!(
-                root.join(&needed).is_file(),
-                "kernels/{stem}.cu has no {needed}"
+                has_file(&engine.join(folder), &format!("{stem}.rs")),
+                "kernels/{stem}.cu has no {stem}.rs in crates/engine/{folder}"
+            );
+        }
+        for name in kernels_of(&text) {
+            assert!(
+                table.contains(&format!("= \"{name}\" in \"{stem}\",")),
+                "crates/engine/src/cuda/kernels.rs has no kernel {name} of {stem}.cu"
             );
         }
         assert!(
             tests.contains(&format!("\nmod {stem};")),
-            "crates/engine/tests/kernels.rs does not run {stem}.rs"
+            "crates/engine/tests/kernels/main.rs does not run {stem}.rs"
         );
         let reference = text.lines().find_map(|l| l.strip_prefix("// Reference: "));
         let reference = reference.unwrap_or_else(|| panic!("kernels/{stem}.cu names no reference"));

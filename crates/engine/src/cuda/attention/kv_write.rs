@@ -1,0 +1,43 @@
+//! Launches `kernels/kv_write.cu`.
+
+use super::pool::{Pool, PoolArgs};
+use crate::config::ModelConfig;
+use crate::cuda::buffer::CudaBuf;
+use crate::cuda::driver::device::Device;
+use crate::cuda::kernels::Kernel;
+use crate::cuda::step::Step;
+use crate::ops::{Done, KvLayer};
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct KvWriteArgs {
+    pool: PoolArgs,
+    qkv: u64,
+    positions: u64,
+    seq_of_row: u64,
+    cols: u32,
+    q_dim: u32,
+}
+const _: () =
+    assert!(size_of::<KvWriteArgs>() == 88 && std::mem::offset_of!(KvWriteArgs, cols) == 80);
+
+pub(crate) fn kv_write(
+    d: &Device,
+    step: &Step,
+    config: &ModelConfig,
+    pool: &Pool,
+    qkv: &CudaBuf,
+    layer: KvLayer,
+) -> Done {
+    qkv.holds("kv_write", step.rows, config.qkv_dim())?;
+    let args = KvWriteArgs {
+        pool: pool.args(step, layer)?,
+        qkv: qkv.memory.at(),
+        positions: step.positions(),
+        seq_of_row: step.seq_of_row(),
+        cols: qkv.cols as u32,
+        q_dim: config.q_dim() as u32,
+    };
+    // SAFETY: a block per row; `StepBatch` checked that each row's position has a block below the pool's number.
+    unsafe { d.launch(Kernel::KvWrite, (step.rows as u32, 1), 256, &args) }
+}

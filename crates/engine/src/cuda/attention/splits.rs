@@ -1,0 +1,36 @@
+//! Splits of a row's positions over blocks: which rows are split, and over how many. Mirrors `kernels/attention_packed.cu`.
+
+const SPLIT: usize = 512;
+const ALONE: u32 = u32::MAX;
+
+/// Splits that there is room for: one sequence of 131,072 positions, or 186 of 5,500.
+pub(crate) const MOST_SPLITS: usize = 2048;
+
+/// Blocks for each multiprocessor from which on a row's splits are left to one block: the device, which has room for two
+/// on each, is full without them.
+const ENOUGH_BLOCKS: usize = 4;
+
+/// Writes where the splits of each row begin among the partial results; rows with a single split, and those for which
+/// there is no room any more, are done by one block each.
+pub(crate) fn place_splits(positions: &[u32], into: &mut [u32]) {
+    let mut next = 0;
+    for (position, at) in positions.iter().zip(into) {
+        let splits = *position as usize / SPLIT + 1;
+        *at = ALONE;
+        if splits > 1 && next + splits <= MOST_SPLITS {
+            *at = next as u32;
+            next += splits;
+        }
+    }
+}
+
+/// Blocks for each of so many pairs of row and kv head. What the step's lengths ask for is in the step's metadata, so that
+/// this depends on the number of rows alone.
+pub(crate) fn workers(pairs: usize, max_context: usize, multiprocessors: u32) -> usize {
+    let enough = ENOUGH_BLOCKS * multiprocessors as usize;
+    if pairs >= enough {
+        return 1;
+    }
+    let most = max_context.div_ceil(SPLIT);
+    enough.div_ceil(pairs.max(1)).min(most).max(1)
+}

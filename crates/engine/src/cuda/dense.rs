@@ -1,0 +1,11 @@
+//! Launches of the kernels that work on rows as they are: embedding, norms, dense products, sampling.
+
+pub(crate) mod args;
+pub(crate) mod embed;
+pub(crate) mod gather_rows;
+pub(crate) mod linear;
+pub(crate) mod linear_thin;
+pub(crate) mod linear_wide;
+pub(crate) mod rmsnorm;
+pub(crate) mod sample;
+pub(crate) mod synthetic;

@@ -1,0 +1,42 @@
+//! Launches `kernels/gather_rows.cu`.
+
+use std::ops::Range;
+
+use crate::cuda::buffer::{CudaBuf, expect};
+use crate::cuda::driver::device::Device;
+use crate::cuda::kernels::Kernel;
+use crate::cuda::step::Step;
+use crate::ops::Done;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct GatherRowsArgs {
+    x: u64,
+    heads: u64,
+    out: u64,
+    cols: u32,
+    unused: u32,
+}
+const _: () =
+    assert!(size_of::<GatherRowsArgs>() == 32 && std::mem::offset_of!(GatherRowsArgs, cols) == 24);
+
+pub(crate) fn gather_rows(
+    d: &Device,
+    step: &Step,
+    x: &CudaBuf,
+    heads: Range<usize>,
+    out: &CudaBuf,
+) -> Done {
+    x.holds("gather_rows", step.rows, out.cols)?;
+    out.holds("gather_rows", heads.len(), x.cols)?;
+    expect("gather_rows", "heads", heads.end.min(step.heads), heads.end)?;
+    let args = GatherRowsArgs {
+        x: x.memory.at(),
+        heads: step.heads_from(heads.start),
+        out: out.memory.at(),
+        cols: x.cols as u32,
+        unused: 0,
+    };
+    // SAFETY: a block per head; heads name rows of the step (`StepBatch`), which `x` holds.
+    unsafe { d.launch(Kernel::GatherRows, (heads.len() as u32, 1), 256, &args) }
+}

@@ -1,0 +1,98 @@
+//! Launches the kernels of `kernels/rmsnorm.cu`.
+
+use crate::cuda::buffer::{CudaBuf, expect};
+use crate::cuda::driver::device::Device;
+use crate::cuda::kernels::Kernel;
+use crate::cuda::weights::CudaVector;
+use crate::ops::Done;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct RmsnormArgs {
+    x: u64,
+    delta: u64,
+    weight: u64,
+    out: u64,
+    cols: u32,
+    eps: f32,
+}
+const _: () =
+    assert!(size_of::<RmsnormArgs>() == 40 && std::mem::offset_of!(RmsnormArgs, cols) == 32);
+
+pub(crate) fn rmsnorm(
+    d: &Device,
+    x: &CudaBuf,
+    weight: &CudaVector,
+    rows: usize,
+    eps: f32,
+    out: &CudaBuf,
+) -> Done {
+    norm(d, Kernel::Rmsnorm, (x, None), weight, rows, eps, out)
+}
+
+pub(crate) fn add_rmsnorm(
+    d: &Device,
+    (x, delta): (&CudaBuf, &CudaBuf),
+    weight: &CudaVector,
+    rows: usize,
+    eps: f32,
+    out: &CudaBuf,
+) -> Done {
+    delta.holds("add_rmsnorm", rows, x.cols)?;
+    norm(
+        d,
+        Kernel::AddRmsnorm,
+        (x, Some(delta)),
+        weight,
+        rows,
+        eps,
+        out,
+    )
+}
+
+/// Columns that a block can keep: groups of eight elements, two of them a thread.
+pub(crate) const MOST_COLS: usize = 1024 * 8 * 2;
+
+/// Threads of a block for this many columns: a group each, where there are enough.
+fn threads(cols: usize) -> u32 {
+    cols.div_ceil(8).next_multiple_of(32).min(1024) as u32
+}
+
+fn norm(
+    d: &Device,
+    kernel: Kernel,
+    (x, delta): (&CudaBuf, Option<&CudaBuf>),
+    weight: &CudaVector,
+    rows: usize,
+    eps: f32,
+    out: &CudaBuf,
+) -> Done {
+    x.holds("rmsnorm", rows, x.cols)?;
+    out.holds("rmsnorm", rows, x.cols)?;
+    expect("rmsnorm", "weights", weight.len, x.cols)?;
+    let args = RmsnormArgs {
+        x: x.memory.at(),
+        delta: delta.map_or(0, |d| d.memory.at()),
+        weight: weight.memory.at(),
+        out: out.memory.at(),
+        cols: x.cols as u32,
+        eps,
+    };
+    // SAFETY: a block per row, large enough for its columns; all operands have these rows and columns.
+    unsafe { d.launch(kernel, (rows as u32, 1), threads(x.cols), &args) }
+}
+
+pub(crate) fn add(d: &Device, x: &CudaBuf, delta: &CudaBuf, rows: usize) -> Done {
+    x.holds("add", rows, x.cols)?;
+    delta.holds("add", rows, x.cols)?;
+    let args = RmsnormArgs {
+        x: x.memory.at(),
+        delta: delta.memory.at(),
+        weight: 0,
+        out: 0,
+        cols: x.cols as u32,
+        eps: 0.0,
+    };
+    // SAFETY: a block per row; both operands have these rows and columns, and `add` reads no other.
+    unsafe { d.launch(Kernel::Add, (rows as u32, 1), 256, &args) }
+}

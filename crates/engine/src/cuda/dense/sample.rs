@@ -1,0 +1,43 @@
+//! Launches `kernels/sample.cu`.
+
+use std::ops::Range;
+
+use crate::cuda::buffer::{CudaBuf, expect};
+use crate::cuda::driver::device::Device;
+use crate::cuda::kernels::Kernel;
+use crate::cuda::step::Step;
+use crate::ops::{BAD_LOGITS, Done, SAMPLE_BLOCK};
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct SampleArgs {
+    logits: u64,
+    heads: u64,
+    last_token: u64,
+    tokens: u64,
+    vocab: u32,
+    unused: u32,
+}
+const _: () =
+    assert!(size_of::<SampleArgs>() == 40 && std::mem::offset_of!(SampleArgs, vocab) == 32);
+// As the kernel has them.
+const _: () = assert!(SAMPLE_BLOCK == 1024 && BAD_LOGITS == u32::MAX);
+
+/// A thread sums a block of ids.
+pub(crate) const MOST_VOCAB: usize = 1024 * SAMPLE_BLOCK;
+
+pub(crate) fn sample(d: &Device, step: &Step, logits: &CudaBuf, heads: Range<usize>) -> Done {
+    logits.holds("sample", heads.len(), logits.cols)?;
+    expect("sample", "heads", heads.end.min(step.heads), heads.end)?;
+    let args = SampleArgs {
+        logits: logits.memory.at(),
+        heads: step.heads_from(heads.start),
+        last_token: step.last_token(),
+        tokens: step.sampled(),
+        vocab: logits.cols as u32,
+        unused: 0,
+    };
+    // SAFETY: a block per head, which `logits` holds; slots and places of tokens are below the number of sequences
+    // (`StepBatch`: a sequence has one head at most that asks for a token).
+    unsafe { d.launch(Kernel::Sample, (heads.len() as u32, 1), 1024, &args) }
+}

@@ -1,0 +1,451 @@
+//! One CUDA device: its context, one stream, the loaded kernels, and memory that frees itself. Owns every call of the
+//! driver; knows nothing of the model. Used by one thread at a time, the engine thread once the model is loaded.
+
+use std::ffi::{CString, c_int, c_void};
+use std::sync::Arc;
+
+use cudarc::driver::{DriverError, result, sys};
+
+use super::images;
+use super::memory::{Context, Event, Memory, Pinned};
+use crate::cuda::kernels::{KERNELS, Kernel};
+use crate::executor::ExecError;
+use crate::load_error::LoadError;
+use crate::ops::Done;
+
+/// The oldest driver that loads what CUDA 13 builds, as `cuDriverGetVersion` counts.
+const OLDEST_DRIVER: c_int = 13_000;
+
+/// What a person wants to know of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// As the driver calls it.
+    pub name: String,
+    /// Compute capability, major and minor.
+    pub capability: (i32, i32),
+    /// Streaming multiprocessors.
+    pub multiprocessors: u32,
+    /// Device memory.
+    pub total_bytes: u64,
+}
+
+/// How many CUDA devices there are.
+///
+/// # Errors
+/// No driver, or one that is too old or does not answer; the message says what to do.
+pub fn cuda_devices() -> Result<u32, LoadError> {
+    // SAFETY: only asks the system's loader for the library.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(LoadError::Cuda(
+            "NVIDIA's driver (libcuda.so) was not found: install driver 580 or later, or use --engine cpu".into(),
+        ));
+    }
+    let mut version = 0;
+    // SAFETY: the library is present, and this call is allowed before cuInit.
+    unsafe { sys::cuDriverGetVersion(&mut version) }
+        .result()
+        .map_err(|e| failed("cuDriverGetVersion", e))?;
+    if version < OLDEST_DRIVER {
+        return Err(LoadError::Cuda(format!(
+            "NVIDIA's driver supports CUDA {}.{}, expected 13.0 or later: install driver 580 or later, or use --engine cpu",
+            version / 1000,
+            version % 1000 / 10
+        )));
+    }
+    result::init().map_err(|e| failed("cuInit", e))?;
+    let count = result::device::get_count().map_err(|e| failed("cuDeviceGetCount", e))?;
+    Ok(count.max(0) as u32)
+}
+
+fn failed(call: &str, e: DriverError) -> LoadError {
+    LoadError::Cuda(format!("{call} failed: {}", describe(e)))
+}
+
+fn describe(e: DriverError) -> String {
+    let name = e.error_name().map(|n| n.to_string_lossy().into_owned());
+    let what = e.error_string().map(|n| n.to_string_lossy().into_owned());
+    match (name, what) {
+        (Ok(name), Ok(what)) => format!("{name}: {what}"),
+        _ => format!("CUDA error {}", e.0 as u32),
+    }
+}
+
+pub(crate) fn lost(call: &str, e: DriverError) -> ExecError {
+    ExecError(format!(
+        "the CUDA device is lost: {call} failed: {}",
+        describe(e)
+    ))
+}
+
+/// What failed while a model was loaded.
+pub(crate) fn load_failed(e: ExecError) -> LoadError {
+    LoadError::Cuda(e.0)
+}
+
+/// A device with its kernels.
+pub(crate) struct Device {
+    pub(crate) context: Arc<Context>,
+    functions: Vec<sys::CUfunction>,
+    modules: Vec<sys::CUmodule>,
+    info: DeviceInfo,
+    most_shared: i32,
+    /// Kernels may be put on the device while the one ahead of them still runs (`next_may_start` in
+    /// `kernels/include/common.h`).
+    overlap: bool,
+}
+
+// SAFETY: modules and functions may be used from any thread.
+unsafe impl Send for Device {}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        let _ = self.context.bind();
+        for module in &self.modules {
+            // SAFETY: loaded in `Device::open`, unloaded once; no launch can follow.
+            let _ = unsafe { result::module::unload(*module) };
+        }
+    }
+}
+
+impl Device {
+    /// Opens device `ordinal` and loads its kernels.
+    pub(crate) fn open(ordinal: u32) -> Result<Self, LoadError> {
+        let count = cuda_devices()?;
+        if ordinal >= count {
+            return Err(LoadError::Cuda(format!(
+                "CUDA device {ordinal} was asked for, and there are {count}: choose one below that, or use --engine cpu"
+            )));
+        }
+        let device = result::device::get(ordinal as c_int).map_err(|e| failed("cuDeviceGet", e))?;
+        use sys::CUdevice_attribute as Attribute;
+        let attribute = |a| {
+            // SAFETY: the device was just given by the driver.
+            unsafe { result::device::get_attribute(device, a) }
+                .map_err(|e| failed("cuDeviceGetAttribute", e))
+        };
+        let capability = (
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+        );
+        let multiprocessors =
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?.max(0) as u32;
+        let most_shared =
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
+        // Before any context: an architecture that no image fits should cost nothing.
+        let images = images::modules()
+            .iter()
+            .map(|m| Ok((m.name, m.image(capability)?)))
+            .collect::<Result<Vec<_>, LoadError>>()?;
+        // SAFETY: released when `Context` is dropped.
+        let context = unsafe { result::primary_ctx::retain(device) }
+            .map_err(|e| failed("cuDevicePrimaryCtxRetain", e))?;
+        // SAFETY: just retained.
+        unsafe { result::ctx::set_current(context) }.map_err(|e| failed("cuCtxSetCurrent", e))?;
+        let stream = result::stream::create(result::stream::StreamKind::NonBlocking)
+            .map_err(|e| failed("cuStreamCreate", e))?;
+        let context = Arc::new(Context {
+            device,
+            context,
+            stream,
+        });
+        let (_, total) = result::mem_get_info().map_err(|e| failed("cuMemGetInfo", e))?;
+        let mut opened = Self {
+            context,
+            functions: Vec::new(),
+            modules: Vec::new(),
+            info: DeviceInfo {
+                name: result::device::get_name(device).map_err(|e| failed("cuDeviceGetName", e))?,
+                capability,
+                multiprocessors,
+                total_bytes: total as u64,
+            },
+            most_shared,
+            overlap: capability.0 >= 9,
+        };
+        let mut loaded = Vec::new();
+        for (name, image) in images {
+            // SAFETY: a cubin as nvcc wrote it, or PTX that ends with a zero.
+            let module = unsafe { result::module::load_data(image.as_ptr().cast()) }
+                .map_err(|e| failed(&format!("loading the kernels of {name}.cu"), e))?;
+            opened.modules.push(module);
+            loaded.push((name, module));
+        }
+        for (_, name, module) in KERNELS {
+            let (_, module) = loaded
+                .iter()
+                .find(|(loaded, _)| loaded == module)
+                .ok_or_else(|| {
+                    LoadError::Cuda(format!(
+                        "the binary carries no {module}.cu, which holds kernel {name}"
+                    ))
+                })?;
+            let symbol = CString::new(*name).expect("names have no zeros");
+            // SAFETY: the module was loaded above and lives as long as `opened`.
+            let function = unsafe { result::module::get_function(*module, symbol) }
+                .map_err(|e| failed(&format!("looking up kernel {name}"), e))?;
+            if name.ends_with("_wide") {
+                let most =
+                    sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+                // SAFETY: just looked up; these kernels have no other shared memory.
+                unsafe { result::function::set_function_attribute(function, most, most_shared) }
+                    .map_err(|e| failed(&format!("shared memory for kernel {name}"), e))?;
+            }
+            opened.functions.push(function);
+        }
+        Ok(opened)
+    }
+
+    pub(crate) fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// Bytes of shared memory that a block of a `_wide` kernel may ask for.
+    pub(crate) fn most_shared(&self) -> usize {
+        self.most_shared.max(0) as usize
+    }
+
+    /// From now on, each kernel is started when the one before it has ended.
+    pub(crate) fn do_not_overlap(&mut self) {
+        self.overlap = false;
+    }
+
+    /// Makes the device the calling thread's; once per step is enough, since a step stays on its thread.
+    pub(crate) fn bind(&self) -> Done {
+        self.context.bind().map_err(|e| lost("cuCtxSetCurrent", e))
+    }
+
+    /// Bytes that can still be allocated.
+    pub(crate) fn free_bytes(&self) -> Result<u64, LoadError> {
+        self.context
+            .bind()
+            .map_err(|e| failed("cuCtxSetCurrent", e))?;
+        let (free, _) = result::mem_get_info().map_err(|e| failed("cuMemGetInfo", e))?;
+        Ok(free as u64)
+    }
+
+    /// Allocates; the content is undefined. `what` is for the message.
+    pub(crate) fn memory(&self, what: &str, bytes: usize) -> Result<Memory, LoadError> {
+        self.context
+            .bind()
+            .map_err(|e| failed("cuCtxSetCurrent", e))?;
+        // The driver refuses empty allocations.
+        let bytes = bytes.max(16);
+        // SAFETY: freed when `Memory` is dropped; nobody reads it before it was written.
+        let at = unsafe { result::malloc_sync(bytes) }.map_err(|e| match e.0 {
+            sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => LoadError::DeviceMemory {
+                what: what.into(),
+                bytes: bytes as u64,
+                free: result::mem_get_info().map_or(0, |(free, _)| free as u64),
+            },
+            _ => failed("cuMemAlloc", e),
+        })?;
+        Ok(Memory {
+            context: Arc::clone(&self.context),
+            at,
+            bytes,
+        })
+    }
+
+    /// Allocates zeroed host memory of this many words that the device can reach.
+    pub(crate) fn pinned(&self, words: usize) -> Result<Pinned, LoadError> {
+        self.context
+            .bind()
+            .map_err(|e| failed("cuCtxSetCurrent", e))?;
+        // SAFETY: freed when `Pinned` is dropped.
+        let at = unsafe { result::malloc_host(words.max(1) * 4, 0) }
+            .map_err(|e| failed("cuMemHostAlloc", e))?;
+        // SAFETY: this many bytes were just allocated.
+        unsafe { std::ptr::write_bytes(at.cast::<u8>(), 0, words.max(1) * 4) };
+        Ok(Pinned {
+            context: Arc::clone(&self.context),
+            at: at.cast(),
+            words: words.max(1),
+        })
+    }
+
+    pub(crate) fn event(&self) -> Result<Event, LoadError> {
+        self.context
+            .bind()
+            .map_err(|e| failed("cuCtxSetCurrent", e))?;
+        let event = result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT)
+            .map_err(|e| failed("cuEventCreate", e))?;
+        Ok(Event {
+            context: Arc::clone(&self.context),
+            event,
+        })
+    }
+
+    /// Marks this point of the stream.
+    pub(crate) fn record(&self, event: &Event) -> Done {
+        // SAFETY: both belong to this context and are alive.
+        unsafe { result::event::record(event.event, self.context.stream) }
+            .map_err(|e| lost("cuEventRecord", e))
+    }
+
+    /// Waits until the device has passed the point.
+    pub(crate) fn wait(&self, event: &Event) -> Done {
+        // SAFETY: as above.
+        unsafe { result::event::synchronize(event.event) }
+            .map_err(|e| lost("cuEventSynchronize", e))
+    }
+
+    /// Milliseconds between two points that the device has passed.
+    pub(crate) fn elapsed_ms(&self, from: &Event, to: &Event) -> Result<f32, ExecError> {
+        // SAFETY: as above.
+        unsafe { result::event::elapsed(from.event, to.event) }
+            .map_err(|e| lost("cuEventElapsedTime", e))
+    }
+
+    /// Waits for all work.
+    pub(crate) fn synchronize(&self) -> Done {
+        // SAFETY: the stream lives as long as the context.
+        unsafe { result::stream::synchronize(self.context.stream) }
+            .map_err(|e| lost("cuStreamSynchronize", e))
+    }
+
+    /// Copies the first `bytes` of `from` to `to` + `offset`, in the stream's order. `from` may not be changed before the
+    /// device has passed a later event.
+    pub(crate) fn upload(
+        &self,
+        from: &mut Pinned,
+        bytes: usize,
+        to: &Memory,
+        offset: usize,
+    ) -> Done {
+        let from = from
+            .bytes()
+            .get(..bytes)
+            .filter(|_| offset + bytes <= to.bytes);
+        let from = from.ok_or_else(|| {
+            ExecError(format!(
+                "upload of {bytes} bytes to {offset} of {}",
+                to.bytes
+            ))
+        })?;
+        // SAFETY: both ranges were checked; pinned memory stays where it is until it is dropped, which waits.
+        unsafe { result::memcpy_htod_async(to.at + offset as u64, from, self.context.stream) }
+            .map_err(|e| lost("cuMemcpyHtoDAsync", e))
+    }
+
+    /// Copies the first `bytes` of `from` to `to`, in the stream's order: there when a later event has passed.
+    pub(crate) fn download(&self, from: &Memory, bytes: usize, to: &mut Pinned) -> Done {
+        let too_long = bytes > from.bytes;
+        let to = to.bytes().get_mut(..bytes).filter(|_| !too_long);
+        let to =
+            to.ok_or_else(|| ExecError(format!("download of {bytes} of {} bytes", from.bytes)))?;
+        // SAFETY: as above.
+        unsafe { result::memcpy_dtoh_async(to, from.at, self.context.stream) }
+            .map_err(|e| lost("cuMemcpyDtoHAsync", e))
+    }
+
+    /// Waits for all work, and copies the first bytes out.
+    pub(crate) fn read(&self, from: &Memory, to: &mut [u8]) -> Done {
+        self.bind()?;
+        self.synchronize()?;
+        if to.len() > from.bytes {
+            return Err(ExecError(format!(
+                "read of {} of {} bytes",
+                to.len(),
+                from.bytes
+            )));
+        }
+        // SAFETY: the range was checked; the call returns when the copy is done.
+        unsafe { result::memcpy_dtoh_sync(to, from.at) }.map_err(|e| lost("cuMemcpyDtoH", e))
+    }
+
+    /// Waits for all work, and copies `from` to the first bytes.
+    pub(crate) fn write(&self, from: &[u8], to: &Memory) -> Done {
+        self.bind()?;
+        self.synchronize()?;
+        if from.len() > to.bytes {
+            return Err(ExecError(format!(
+                "write of {} to {} bytes",
+                from.len(),
+                to.bytes
+            )));
+        }
+        // In the stream's order: the synchronous call may return before the copy is done, and this stream does not wait
+        // for the default one.
+        // SAFETY: the range was checked; `from` outlives the wait below.
+        unsafe { result::memcpy_htod_async(to.at, from, self.context.stream) }
+            .map_err(|e| lost("cuMemcpyHtoDAsync", e))?;
+        self.synchronize()
+    }
+
+    /// Fills all of `to` with a byte, in the stream's order.
+    pub(crate) fn fill(&self, to: &Memory, byte: u8) -> Done {
+        // SAFETY: the whole allocation, which is alive.
+        unsafe { result::memset_d8_async(to.at, byte, to.bytes, self.context.stream) }
+            .map_err(|e| lost("cuMemsetD8Async", e))
+    }
+
+    /// Starts a kernel in the stream's order. Nothing is started when a dimension of the grid is zero.
+    ///
+    /// # Safety
+    /// `A` is the kernel's argument structure, its pointers lead to live memory of this device that is large enough for
+    /// what the kernel does with these arguments and this grid, and everything that it reads was written.
+    pub(crate) unsafe fn launch<A: Copy>(
+        &self,
+        kernel: Kernel,
+        grid: (u32, u32),
+        block: u32,
+        args: &A,
+    ) -> Done {
+        // SAFETY: the caller's promise.
+        unsafe { self.launch_shared(kernel, grid, block, 0, args) }
+    }
+
+    /// The same with `shared` bytes of shared memory besides what the kernel declares.
+    ///
+    /// # Safety
+    /// As for [`Device::launch`]; and it is as much as the kernel uses.
+    pub(crate) unsafe fn launch_shared<A: Copy>(
+        &self,
+        kernel: Kernel,
+        grid: (u32, u32),
+        block: u32,
+        shared: u32,
+        args: &A,
+    ) -> Done {
+        if grid.0 == 0 || grid.1 == 0 {
+            return Ok(());
+        }
+        let mut params = [std::ptr::from_ref(args).cast_mut().cast::<c_void>()];
+        let mut overlap = sys::CUlaunchAttribute {
+            id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+            pad: [0; 4],
+            // All of the union: the driver may look at what the attribute does not use.
+            value: sys::CUlaunchAttributeValue { pad: [0; 64] },
+        };
+        overlap.value.programmaticStreamSerializationAllowed = 1;
+        let config = sys::CUlaunchConfig {
+            gridDimX: grid.0,
+            gridDimY: grid.1,
+            gridDimZ: 1,
+            blockDimX: block,
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: shared,
+            hStream: self.context.stream,
+            attrs: &mut overlap,
+            numAttrs: u32::from(self.overlap),
+        };
+        // SAFETY: the function belongs to this context; the driver copies the arguments and attributes before it returns;
+        // every kernel waits for those before it by itself; the rest is the caller's promise.
+        unsafe {
+            sys::cuLaunchKernelEx(
+                &config,
+                self.functions[kernel as usize],
+                params.as_mut_ptr(),
+                std::ptr::null_mut(),
+            )
+        }
+        .result()
+        .map_err(|e| {
+            lost(
+                &format!("launch of kernel {}", KERNELS[kernel as usize].1),
+                e,
+            )
+        })
+    }
+}

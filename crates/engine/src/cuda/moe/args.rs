@@ -1,0 +1,82 @@
+//! Arguments of the experts' products. Mirrors `kernels/include/experts.h`.
+
+use super::routing::{CudaRouting, RoutingArgs};
+use crate::cuda::buffer::{CudaBuf, expect};
+use crate::cuda::weights::{CudaExperts, CudaMatrices};
+use crate::executor::ExecError;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct ExpertsArgs {
+    routing: RoutingArgs,
+    x: u64,
+    blocks: u64,
+    scales: u64,
+    bias: u64,
+    pub(super) outs: u32,
+    cols: u32,
+    top_k: u32,
+    limit: f32,
+}
+const _: () = assert!(
+    size_of::<ExpertsArgs>() == 104
+        && std::mem::offset_of!(ExpertsArgs, x) == 56
+        && std::mem::offset_of!(ExpertsArgs, outs) == 88
+);
+
+/// The arguments of either product.
+fn args(routing: &CudaRouting, x: u64, m: &CudaMatrices, limit: f32) -> ExpertsArgs {
+    ExpertsArgs {
+        routing: routing.args(),
+        x,
+        blocks: m.blocks.at(),
+        scales: m.scales.at(),
+        bias: m.bias.at(),
+        outs: m.outs as u32,
+        cols: m.cols as u32,
+        top_k: routing.top_k as u32,
+        limit,
+    }
+}
+
+/// The arguments of the first product, once the operands are known to fit.
+pub(crate) fn checked_up(
+    rows: usize,
+    x: &CudaBuf,
+    w: &CudaExperts,
+    limit: f32,
+    routing: &CudaRouting,
+) -> Result<ExpertsArgs, ExecError> {
+    x.holds("experts_up", rows, w.up.cols)?;
+    routing.holds("experts_up", rows)?;
+    expect("experts_up", "experts", w.experts, routing.experts)?;
+    expect(
+        "experts_up",
+        "rows of a matrix",
+        w.up.outs,
+        2 * routing.intermediate,
+    )?;
+    Ok(args(routing, x.memory.at(), &w.up, limit))
+}
+
+/// The arguments of the second product, once the operands are known to fit.
+pub(crate) fn checked_down(
+    rows: usize,
+    w: &CudaExperts,
+    routing: &CudaRouting,
+) -> Result<ExpertsArgs, ExecError> {
+    routing.holds("experts_down", rows)?;
+    expect(
+        "experts_down",
+        "columns of a matrix",
+        w.down.cols,
+        routing.intermediate,
+    )?;
+    expect(
+        "experts_down",
+        "rows of a matrix",
+        w.down.outs,
+        routing.hidden,
+    )?;
+    Ok(args(routing, 0, &w.down, 0.0))
+}
