@@ -4,12 +4,15 @@
 
 mod checkpoint;
 mod names;
+mod random;
 mod synthetic;
 mod tensor;
 
 pub use self::checkpoint::Checkpoint;
 pub use self::names::{AttentionSources, ExpertSources, LayerSources, LinearSource, ModelSources};
-pub use self::synthetic::{Made, Synthetic, block_byte, gpt_oss_120b, scale_byte};
-pub(crate) use self::synthetic::{Random, weight_bytes};
+pub(crate) use self::random::Random;
+pub use self::random::{block_byte, scale_byte};
+pub(crate) use self::synthetic::weight_bytes;
+pub use self::synthetic::{Made, Synthetic, gpt_oss_120b};
 pub(crate) use self::tensor::Stored;
 pub use self::tensor::{DenseTensor, PackedTensor};

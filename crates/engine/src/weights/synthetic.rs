@@ -1,5 +1,4 @@
-//! Random weights of gpt-oss-120b's shape, for measuring speed and memory where the checkpoint is not at hand. Numbers
-//! depend on a seed and an index alone, so that host and device (`kernels/synthetic.cu`) make the same ones.
+//! Random weights of gpt-oss-120b's shape, for measuring speed and memory where the checkpoint is not at hand.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,6 +6,7 @@ use std::sync::Arc;
 use memmap2::{Mmap, MmapMut};
 
 use super::names::{AttentionSources, ExpertSources, LayerSources, LinearSource, ModelSources};
+use super::random::{Random, block_byte, mixed, scale_byte};
 use super::tensor::{DenseTensor, PackedTensor, Stored};
 use crate::config::{LayerKind, ModelConfig};
 use crate::load_error::LoadError;
@@ -31,47 +31,6 @@ impl Synthetic {
             router_skew: 0.0,
         }
     }
-}
-
-/// Numbers of a tensor that exists in no file.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Random {
-    pub(crate) seed: u32,
-    pub(crate) middle: f32,
-    pub(crate) spread: f32,
-}
-
-/// Chris Wellons' lowbias32 (public domain).
-fn mixed(mut x: u32) -> u32 {
-    x ^= x >> 16;
-    x = x.wrapping_mul(0x7feb_352d);
-    x ^= x >> 15;
-    x = x.wrapping_mul(0x846c_a68b);
-    x ^ (x >> 16)
-}
-
-fn word(seed: u32, index: u64) -> u32 {
-    mixed(index as u32 ^ mixed(seed ^ mixed((index >> 32) as u32)))
-}
-
-impl Random {
-    /// Element `index`, a bf16 number.
-    pub(crate) fn value(&self, index: u64) -> f32 {
-        let x = word(self.seed, index) as i32 as f32 * (1.0 / (1_u32 << 31) as f32);
-        half::bf16::from_f32(x.mul_add(self.spread, self.middle)).to_f32()
-    }
-}
-
-/// Byte `index` of MXFP4 blocks.
-#[must_use]
-pub fn block_byte(seed: u32, index: u64) -> u8 {
-    (word(seed, index / 4) >> (index % 4 * 8)) as u8
-}
-
-/// Scale `index`: `least` or one more.
-#[must_use]
-pub fn scale_byte(seed: u32, least: u8, index: u64) -> u8 {
-    least + (word(seed, index) & 1) as u8
 }
 
 /// gpt-oss-120b's configuration (config.json of openai/gpt-oss-120b), without stop tokens: synthetic answers run to their

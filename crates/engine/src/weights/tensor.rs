@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
-use super::synthetic::Random;
+use super::random::Random;
 
 /// How the numbers of a [`DenseTensor`] are stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
