@@ -1,5 +1,5 @@
 // Attention for sequences with many new rows, on the tensor cores: gpt-oss's heads (64 elements, eight query heads a kv head).
-// Sequences with fewer than `from_rows` rows are left to `attention_packed`.
+// Sequences with fewer than `from_rows` rows are left to `attention_decode`.
 // Reference: crates/engine/src/cpu/attention.rs
 // SASS: HMMA.16816.F32.BF16 LDSM.16.M88.4 LDSM.16.MT88.4 LDGSTS.E.BYPASS.128
 //

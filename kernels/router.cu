@@ -1,9 +1,9 @@
-// The router's product for few rows a step, and the top-k and softmax of its logits, in one kernel; `schedule` follows.
+// The router's product for few rows a step, and the top-k and softmax of its logits, in one kernel; `moe_align` follows.
 // Reference: crates/engine/src/cpu/experts.rs
 // SASS: HMMA.16816.F32.BF16 LDG.E.NA.128 MEMBAR
 //
-// Blocks as in linear_thin.cu. The last of those with the same 16 rows to end chooses the rows' experts.
-#include "include/linear_thin.h"
+// Blocks as in linear_mma.cu. The last of those with the same 16 rows to end chooses the rows' experts.
+#include "include/linear_mma.h"
 #include "include/routing.h"
 
 struct RouterArgs {
@@ -40,6 +40,6 @@ KERNEL __launch_bounds__(256, 2) router(const RouterArgs a) {
     if (!is_last) return;
     u32 end = least(blockIdx.y * 16 + 16, *a.n_rows);
     for (u32 row = blockIdx.y * 16 + threadIdx.x / 32; row < end; row += LINEAR_WARPS) {
-        route_row(a.routing, a.linear.out, row, a.linear.outs, a.top_k);
+        topk_softmax_row(a.routing, a.linear.out, row, a.linear.outs, a.top_k);
     }
 }

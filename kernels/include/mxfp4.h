@@ -1,7 +1,7 @@
 // MXFP4: 32 four-bit floats (sign, two bits of exponent, one of mantissa) that share a power of two. The low nibble of a
 // byte is the element with the even index (gpt_oss/torch/weights.py).
 //
-// On the device the nibbles of a group are in another order (`experts_pack`), the same 16 bytes: nibble i of word t is column
+// On the device the nibbles of a group are in another order (`mxfp4_repack`), the same 16 bytes: nibble i of word t is column
 // 8 i + 2 t, nibble i + 4 the column after it. So word t is what lane t of four needs of a row for the tensor cores, and the
 // two columns of a register become bf16 by the same shifts.
 #pragma once

@@ -28,7 +28,7 @@ struct Routing {
 ASSERT_SIZE(Routing, 56);
 
 // A row's experts and their weights, by one warp; at most 1024 experts, 32 choices.
-DEVICE void route_row(const Routing& r, const bf16* all_logits, u32 row, u32 experts, u32 top_k) {
+DEVICE void topk_softmax_row(const Routing& r, const bf16* all_logits, u32 row, u32 experts, u32 top_k) {
     const bf16* logits = all_logits + (u64)row * experts;
     u32 lane = threadIdx.x % 32;
     u32 taken = 0, mine = 0;

@@ -347,7 +347,7 @@ impl Ops for CpuOps {
         Ok(())
     }
 
-    fn experts_up(&mut self, x: &Tiles, w: &ExpertSources, routing: &mut CpuRouting) -> Done {
+    fn moe_gate_up(&mut self, x: &Tiles, w: &ExpertSources, routing: &mut CpuRouting) -> Done {
         routing.gather(x);
         let (rounding, limit, rows) = (
             self.rounding,
@@ -376,12 +376,7 @@ impl Ops for CpuOps {
         Ok(())
     }
 
-    fn experts_down(
-        &mut self,
-        routing: &mut CpuRouting,
-        w: &ExpertSources,
-        out: &mut Tiles,
-    ) -> Done {
+    fn moe_down(&mut self, routing: &mut CpuRouting, w: &ExpertSources, out: &mut Tiles) -> Done {
         let (rounding, vectors, rows) = (self.rounding, self.vectors, self.config.hidden);
         let jobs = routing.down_jobs(self.parts(routing.groups.len()));
         compute(

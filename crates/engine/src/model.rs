@@ -61,8 +61,8 @@ impl<O: Ops> Op<'_, O> {
                 &mut s.routing,
             ),
             Self::Experts(l) => {
-                ops.experts_up(&s.normed, &l.experts, &mut s.routing)?;
-                ops.experts_down(&mut s.routing, &l.experts, &mut s.delta)
+                ops.moe_gate_up(&s.normed, &l.experts, &mut s.routing)?;
+                ops.moe_down(&mut s.routing, &l.experts, &mut s.delta)
             }
             Self::Head(w) => ops.linear(&s.head_normed, w, rows, &mut s.logits),
         }

@@ -174,12 +174,16 @@ pub trait Ops: Send {
 
     /// For each row and each of its experts: `gate, up` = interleaved rows of `x W1^T + b1` (rounded), `gate` at most
     /// `limit`, `up` within `±limit`, `gate * sigmoid(1.702 gate) * (up + 1)` (rounded), kept in `routing`.
-    fn experts_up(&mut self, x: &Self::Buf, w: &Self::Experts, routing: &mut Self::Routing)
-    -> Done;
+    fn moe_gate_up(
+        &mut self,
+        x: &Self::Buf,
+        w: &Self::Experts,
+        routing: &mut Self::Routing,
+    ) -> Done;
 
     /// `out = sum over the row's experts, best first, of weight * (h W2^T + b2)`: each product with its bias rounded,
     /// the weighted sum in f32 and rounded once.
-    fn experts_down(
+    fn moe_down(
         &mut self,
         routing: &mut Self::Routing,
         w: &Self::Experts,

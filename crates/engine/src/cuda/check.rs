@@ -1,5 +1,5 @@
 //! Before the engine answers anything: whether the kernels made for speed give, on this very device and with these weights,
-//! what the plain ones give, and whether recorded steps give what launched ones do. On the thread that loads the model.
+//! what the reference ones give, and whether recorded steps give what launched ones do. On the thread that loads the model.
 
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ const LAYERS: usize = 2;
 pub(super) struct Agreement {
     /// Results that were compared.
     pub(super) results: usize,
-    /// Norm of the difference from the plain kernels' result, over its norm, where it is largest.
+    /// Norm of the difference from the reference kernels' result, over its norm, where it is largest.
     pub(super) error: f64,
 }
 

@@ -3,9 +3,9 @@
 pub(crate) mod args;
 pub(crate) mod embed;
 pub(crate) mod gather_rows;
-pub(crate) mod linear;
-pub(crate) mod linear_thin;
-pub(crate) mod linear_wide;
+pub(crate) mod linear_mma;
+pub(crate) mod linear_reference;
+pub(crate) mod linear_wgmma;
 pub(crate) mod rmsnorm;
 pub(crate) mod sample;
 pub(crate) mod synthetic;

@@ -24,7 +24,7 @@ pub struct CudaSettings {
     pub device: u32,
     /// Bytes for keys and values; `None`: what is left once weights and buffers are there, less a reserve.
     pub memory_budget_bytes: Option<u64>,
-    /// Positions in a KV block. Attention is made for 16; other sizes are left to its plain kernel.
+    /// Positions in a KV block. Attention is made for 16; other sizes are left to its reference kernel.
     pub block_size: u32,
     /// Most input tokens in a step.
     pub max_step_tokens: u32,
@@ -36,9 +36,9 @@ pub struct CudaSettings {
     pub graphs: bool,
     /// Put a kernel on the device while the one before it still runs (programmatic dependent launch).
     pub overlap: bool,
-    /// Compute with the plain kernels alone: slow, and what the others are checked against.
+    /// Compute with the reference kernels alone: slow, and what the others are checked against.
     pub plain_kernels: bool,
-    /// Compare the kernels made for speed with the plain ones before anything is answered, and refuse to load when they
+    /// Compare the kernels made for speed with the reference ones before anything is answered, and refuse to load when they
     /// differ.
     pub check: bool,
     /// Counts the weights' bytes while they are copied to the device; random weights are made there and not counted.

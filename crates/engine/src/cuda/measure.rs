@@ -1,5 +1,5 @@
 //! Times of the operations at gpt-oss-120b's shape, on random weights made on the device. An operation is timed only when
-//! its result agrees with the plain kernels'. Measurements only.
+//! its result agrees with the reference kernels'. Measurements only.
 
 use super::buffer::CudaBuf;
 use super::dense::synthetic::{Numbers, synthetic};
@@ -34,7 +34,7 @@ pub struct Timing {
     pub bytes: f64,
     /// Floating-point operations, a multiply-add counting two.
     pub flops: f64,
-    /// Norm of the difference from the plain kernels, over theirs; 0 for plain ones.
+    /// Norm of the difference from the reference kernels, over theirs; 0 for reference ones.
     pub error: f64,
 }
 
@@ -58,7 +58,7 @@ pub struct MeasureSettings {
     pub context: usize,
     /// Runs for each median.
     pub runs: usize,
-    /// Also time the plain kernels.
+    /// Also time the reference kernels.
     pub plain: bool,
     /// Of weights and inputs.
     pub seed: u32,
@@ -293,8 +293,8 @@ impl Bench<'_> {
             2.0 * (n * c.top_k) as f64 * expert,
             &mut |o, out| {
                 o.route(&logits, &mut routing)?;
-                o.experts_up(&x, w, &mut routing)?;
-                o.experts_down(&mut routing, w, out)
+                o.moe_gate_up(&x, w, &mut routing)?;
+                o.moe_down(&mut routing, w, out)
             },
         )
     }

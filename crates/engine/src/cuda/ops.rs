@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::attention::args::Operands;
 use super::attention::pool::Pool;
-use super::attention::{attention_packed, attention_plain, kv_write, rope, rope_kv};
+use super::attention::{attention_decode, attention_reference, kv_write, rope, rope_kv};
 use super::buffer::CudaBuf;
 use super::dense::{embed, gather_rows, rmsnorm, sample};
 use super::driver::device::{Device, DeviceInfo};
@@ -16,7 +16,7 @@ use super::driver::graphs::Graphs;
 use super::driver::memory::Memory;
 use super::moe::routing::CudaRouting;
 use super::moe::tiles::Regime;
-use super::moe::{route, router};
+use super::moe::{router, topk_softmax};
 use super::select;
 use super::step::Step;
 use super::weights::{CudaExperts, CudaLinear, CudaVector, Uploader};
@@ -40,7 +40,7 @@ pub struct CudaOps {
     partials: Memory,
     config: ModelConfig,
     pub(super) plain: bool,
-    /// Whether all experts' matrices so far are for the thin and wide kernels' decoding.
+    /// Whether all experts' matrices so far are for the thin and wgmma kernels' decoding.
     moderate_scales: bool,
     kv: KvDtype,
     pub(super) device: Device,
@@ -61,9 +61,13 @@ impl CudaOps {
     /// No usable driver or device, or a shape beyond the kernels' limits.
     pub fn open(config: &ModelConfig, ordinal: u32) -> Result<Self, LoadError> {
         for (name, found, most) in [
-            ("head_dim", config.head_dim, attention_plain::MOST_HEAD_DIM),
-            ("experts", config.experts, route::MOST_EXPERTS),
-            ("experts a token", config.top_k, route::MOST_CHOICES),
+            (
+                "head_dim",
+                config.head_dim,
+                attention_reference::MOST_HEAD_DIM,
+            ),
+            ("experts", config.experts, topk_softmax::MOST_EXPERTS),
+            ("experts a token", config.top_k, topk_softmax::MOST_CHOICES),
             ("the vocabulary", config.vocab_size, sample::MOST_VOCAB),
             ("hidden", config.hidden, rmsnorm::MOST_COLS),
             // MXFP4 groups make it a multiple of 32 anyway; 16-byte accesses rely on it.
@@ -81,7 +85,7 @@ impl CudaOps {
             graphs: Graphs::default(),
             planned: None,
             uploader,
-            partials: attention_packed::partials(&device, config)?,
+            partials: attention_decode::partials(&device, config)?,
             config: config.clone(),
             plain: false,
             moderate_scales: true,
@@ -108,7 +112,7 @@ impl CudaOps {
         Ok(())
     }
 
-    /// From now on, computes with the plain kernels alone, the reference on the device, or with the best there are.
+    /// From now on, computes with the reference kernels alone, the reference on the device, or with the best there are.
     pub fn use_plain_kernels(&mut self, plain: bool) {
         self.plain = plain;
     }
@@ -400,7 +404,7 @@ impl Ops for CudaOps {
     fn route(&mut self, logits: &CudaBuf, routing: &mut CudaRouting) -> Done {
         let regime = self.experts_regime(self.rows());
         let (device, planned) = self.parts()?;
-        route::route(device, &planned.step, logits, routing, regime)
+        topk_softmax::topk_softmax(device, &planned.step, logits, routing, regime)
     }
 
     fn router(
@@ -420,18 +424,13 @@ impl Ops for CudaOps {
         router::router(device, &planned.step, x, w, logits, routing, regime)
     }
 
-    fn experts_up(&mut self, x: &CudaBuf, w: &CudaExperts, routing: &mut CudaRouting) -> Done {
+    fn moe_gate_up(&mut self, x: &CudaBuf, w: &CudaExperts, routing: &mut CudaRouting) -> Done {
         let (rows, limit) = (self.rows(), self.config.swiglu_limit);
-        select::experts_up(&self.device, rows, x, w, limit, routing)
+        select::moe_gate_up(&self.device, rows, x, w, limit, routing)
     }
 
-    fn experts_down(
-        &mut self,
-        routing: &mut CudaRouting,
-        w: &CudaExperts,
-        out: &mut CudaBuf,
-    ) -> Done {
-        select::experts_down(&self.device, self.rows(), w, routing, out)
+    fn moe_down(&mut self, routing: &mut CudaRouting, w: &CudaExperts, out: &mut CudaBuf) -> Done {
+        select::moe_down(&self.device, self.rows(), w, routing, out)
     }
 
     fn gather_rows(&mut self, x: &CudaBuf, heads: Range<usize>, out: &mut CudaBuf) -> Done {

@@ -1,6 +1,6 @@
 //! A step's metadata on the device: one pinned buffer, one copy, fixed places. Mirrors `kernels/include/step.h`.
 
-use super::attention::splits::place_splits;
+use super::attention::splits::plan_kv_splits;
 use super::driver::device::{Device, load_failed};
 use super::driver::memory::{Event, Memory, Pinned};
 use crate::batch::{StepBatch, TableRef};
@@ -131,7 +131,7 @@ impl Step {
         }
         words[l.positions..][..batch.rows()].copy_from_slice(&batch.positions);
         words[l.seq_of_row..][..batch.rows()].copy_from_slice(&batch.seq_of_row);
-        place_splits(&batch.positions, &mut words[l.split_at..][..batch.rows()]);
+        plan_kv_splits(&batch.positions, &mut words[l.split_at..][..batch.rows()]);
         for (words, s) in words[l.seqs..].chunks_exact_mut(META).zip(&batch.seqs) {
             let (
                 TableRef {

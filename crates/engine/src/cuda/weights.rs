@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::dense::synthetic::{Numbers, synthetic};
 use super::driver::device::{Device, load_failed};
 use super::driver::memory::{Event, Memory, Pinned};
-use super::moe::experts_pack::experts_pack;
+use super::moe::mxfp4_repack::mxfp4_repack;
 use crate::load_error::LoadError;
 use crate::load_progress::LoadProgress;
 use crate::weights::{DenseTensor, PackedTensor, Stored};
@@ -31,7 +31,7 @@ pub(super) struct CudaMatrices {
     pub(super) blocks: Memory,
     pub(super) scales: Memory,
     pub(super) bias: Memory,
-    /// No scale above 2: what the thin kernels' decoding takes.
+    /// No scale above 2: what the mma kernels' decoding takes.
     pub(super) moderate_scales: bool,
     pub(super) outs: usize,
     pub(super) cols: usize,
@@ -166,7 +166,7 @@ impl Uploader {
             self.copy(d, packed.blocks(), &m.blocks, 0)?;
             self.copy(d, packed.scales(), &m.scales, 0)?;
         }
-        experts_pack(d, &m.blocks, groups).map_err(load_failed)?;
+        mxfp4_repack(d, &m.blocks, groups).map_err(load_failed)?;
         self.bf16(d, bias, &m.bias, 0)?;
         Ok(m)
     }

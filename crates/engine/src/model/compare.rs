@@ -1,4 +1,4 @@
-//! The pass as a check of a device's kernels: each operation by the best of them and by the plain ones, on the same inputs.
+//! The pass as a check of a device's kernels: each operation by the best of them and by the reference ones, on the same inputs.
 
 use super::{Model, Observer, Op, Scratch};
 use crate::batch::StepBatch;
@@ -7,7 +7,7 @@ use crate::ops::{Done, Ops};
 
 impl<O: Ops> Model<O> {
     /// Runs the first `layers` layers and the head of a step that [`Ops::begin`] was given, the operations for which a
-    /// device may have several kernels in both ways: `plain(ops, false)` chooses the best, `plain(ops, true)` the plain ones.
+    /// device may have several kernels in both ways: `plain(ops, false)` chooses the best, `plain(ops, true)` the reference ones.
     /// Each gets the same inputs both times, so that differences do not add up. `found` gets the operation and both
     /// results. The step's `heads` are at most those of one round.
     ///
@@ -36,7 +36,7 @@ struct Comparison<O, F> {
 }
 
 impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Comparison<O, F> {
-    /// `seen` runs what is compared, with the plain kernels or the best, and reads what came of it.
+    /// `seen` runs what is compared, with the reference kernels or the best, and reads what came of it.
     fn compare(
         &mut self,
         name: &'static str,

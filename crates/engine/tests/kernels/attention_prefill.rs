@@ -1,7 +1,7 @@
 //! `kernels/attention_prefill.cu`: rows around tiles of 16, positions around buffers of 64, windows that begin anywhere,
 //! tiles with rows of several sequences, and sequences that go to different kernels.
 
-use crate::attention::grow;
+use crate::attention_reference::grow;
 use crate::bench::{Bench, Device, and_fp8, on_each_device};
 use crate::tiny::Tiny;
 

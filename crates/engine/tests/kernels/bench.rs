@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::tiny::{Random, Tiny};
 
 thread_local! {
-    /// Whether this test's CUDA device computes with the plain kernels alone.
+    /// Whether this test's CUDA device computes with the reference kernels alone.
     pub(crate) static PLAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     /// How this test's device keeps keys and values.
     pub(crate) static KV: std::cell::Cell<KvDtype> = const { std::cell::Cell::new(KvDtype::AsActivations) };
@@ -90,7 +90,7 @@ macro_rules! on_each_device {
 }
 pub(crate) use on_each_device;
 
-/// Makes a test of each case for CUDA's plain kernels, where CUDA has special ones too.
+/// Makes a test of each case for CUDA's reference kernels, where CUDA has special ones too.
 macro_rules! and_plain {
     ($($case:ident),* $(,)?) => {
         mod plain {
@@ -106,7 +106,7 @@ macro_rules! and_plain {
 }
 pub(crate) use and_plain;
 
-/// Makes a test of each case with keys and values in fp8, for the CPU, for CUDA and for CUDA's plain kernels.
+/// Makes a test of each case with keys and values in fp8, for the CPU, for CUDA and for CUDA's reference kernels.
 macro_rules! and_fp8 {
     ($($case:ident),* $(,)?) => {
         mod fp8 {

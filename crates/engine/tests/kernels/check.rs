@@ -1,4 +1,4 @@
-//! The comparison of the kernels made for speed with the plain ones that every loading ends with.
+//! The comparison of the kernels made for speed with the reference ones that every loading ends with.
 
 use ossmark_engine::{CudaSettings, KvDtype, LoadError, LoadedModel, load_cuda};
 

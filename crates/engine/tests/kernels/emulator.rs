@@ -201,16 +201,16 @@ fn a_kernel_that_does_nothing_is_noticed_before_the_start() {
         return;
     }
     for kernel in [
-        "linear_thin",
-        "linear_wide",
+        "linear_mma",
+        "linear_wgmma",
         "rope_kv",
         "router",
-        "attention_packed",
+        "attention_decode",
         "attention_prefill",
-        "experts_up_thin",
-        "experts_up_wide",
-        "experts_down_thin",
-        "experts_down_wide",
+        "moe_gate_up_mma",
+        "moe_gate_up_wgmma",
+        "moe_down_mma",
+        "moe_down_wgmma",
     ] {
         let output = child(
             &["--ignored", "--exact", "check::child", "--nocapture"],

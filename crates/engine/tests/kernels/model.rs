@@ -101,7 +101,7 @@ fn golden_b() {
     golden("b");
 }
 
-/// Alone in one go, alone in chunks, and batched, with tokens fed back on the device: the plain kernels sum in an order
+/// Alone in one go, alone in chunks, and batched, with tokens fed back on the device: the reference kernels sum in an order
 /// that depends on widths and positions alone, so that all of them give the same bits.
 #[test]
 fn the_same_bits_alone_batched_and_in_chunks() {

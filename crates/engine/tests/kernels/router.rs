@@ -29,10 +29,8 @@ fn done(b: &mut Bench<CudaOps>, rows: usize, x: &[f32], fused: bool) -> [Vec<f32
             b.ops.route(&logits, &mut routing).unwrap();
         }
     }
-    b.ops.experts_up(&x, &experts, &mut routing).unwrap();
-    b.ops
-        .experts_down(&mut routing, &experts, &mut out)
-        .unwrap();
+    b.ops.moe_gate_up(&x, &experts, &mut routing).unwrap();
+    b.ops.moe_down(&mut routing, &experts, &mut out).unwrap();
     [b.read(&logits, rows), b.read(&out, rows)]
 }
 
@@ -72,7 +70,7 @@ mod cuda {
                 hidden: 96,
                 ..Tiny::default()
             };
-            // The last is left to the wide kernel, or to the thin one, and `route`.
+            // The last is left to the wgmma kernel, or to the mma one, and `route`.
             the_same_bits(&m, &[2, 33, 63, 65]);
         }
     }

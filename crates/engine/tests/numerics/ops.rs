@@ -326,8 +326,8 @@ fn experts(choice: impl Fn(usize) -> usize, rows: usize) {
         b.ops.write(&mut xb, &x).unwrap();
         b.ops.write(&mut logits_buf, &logits).unwrap();
         b.ops.route(&logits_buf, &mut routing).unwrap();
-        b.ops.experts_up(&xb, &w, &mut routing).unwrap();
-        b.ops.experts_down(&mut routing, &w, &mut out).unwrap();
+        b.ops.moe_gate_up(&xb, &w, &mut routing).unwrap();
+        b.ops.moe_down(&mut routing, &w, &mut out).unwrap();
         let got = b.ops.read(&out, rows).unwrap();
         let tensors = m.tensors();
         let mut expected = Vec::new();

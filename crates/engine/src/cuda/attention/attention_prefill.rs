@@ -21,7 +21,7 @@ const ROWS: usize = 16;
 /// Bytes of shared memory: two buffers of 64 keys and values.
 const SHARED: u32 = 4 * 64 * 64 * 2;
 
-/// For sequences with at least `from_rows` rows in this step; `attention_packed::takes` is the condition here too.
+/// For sequences with at least `from_rows` rows in this step; `attention_decode::takes` is the condition here too.
 pub(crate) fn attention_prefill(d: &Device, operands: &Operands<'_>, from_rows: usize) -> Done {
     let rows = operands.step.rows;
     let args = PrefillArgs {

@@ -1,4 +1,4 @@
-//! Splits of a row's positions over blocks: which rows are split, and over how many. Mirrors `kernels/attention_packed.cu`.
+//! Splits of a row's positions over blocks: which rows are split, and over how many. Mirrors `kernels/attention_decode.cu`.
 
 const SPLIT: usize = 512;
 const ALONE: u32 = u32::MAX;
@@ -12,7 +12,7 @@ const ENOUGH_BLOCKS: usize = 4;
 
 /// Writes where the splits of each row begin among the partial results; rows with a single split, and those for which
 /// there is no room any more, are done by one block each.
-pub(crate) fn place_splits(positions: &[u32], into: &mut [u32]) {
+pub(crate) fn plan_kv_splits(positions: &[u32], into: &mut [u32]) {
     let mut next = 0;
     for (position, at) in positions.iter().zip(into) {
         let splits = *position as usize / SPLIT + 1;

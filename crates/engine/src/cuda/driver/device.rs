@@ -183,7 +183,7 @@ impl Device {
             // SAFETY: the module was loaded above and lives as long as `opened`.
             let function = unsafe { result::module::get_function(*module, symbol) }
                 .map_err(|e| failed(&format!("looking up kernel {name}"), e))?;
-            if name.ends_with("_wide") {
+            if name.ends_with("_wgmma") {
                 let most =
                     sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
                 // SAFETY: just looked up; these kernels have no other shared memory.
@@ -199,7 +199,7 @@ impl Device {
         &self.info
     }
 
-    /// Bytes of shared memory that a block of a `_wide` kernel may ask for.
+    /// Bytes of shared memory that a block of a `_wgmma` kernel may ask for.
     pub(crate) fn most_shared(&self) -> usize {
         self.most_shared.max(0) as usize
     }

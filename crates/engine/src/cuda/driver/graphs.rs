@@ -13,7 +13,7 @@ use super::memory::Graph;
 use crate::executor::ExecError;
 use crate::ops::Done;
 
-/// Up to here, every power of two; from here on, multiples of it: what `linear_thin` does in one round.
+/// Up to here, every power of two; from here on, multiples of it: what `linear_mma` does in one round.
 const ROUND: usize = 16;
 
 /// Sizes of decode steps that are recorded, for at most `rows` rows.

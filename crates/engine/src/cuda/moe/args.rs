@@ -1,4 +1,4 @@
-//! Arguments of the experts' products. Mirrors `kernels/include/experts.h`.
+//! Arguments of the experts' products. Mirrors `kernels/include/moe.h`.
 
 use super::routing::{CudaRouting, RoutingArgs};
 use crate::cuda::buffer::{CudaBuf, expect};
@@ -7,7 +7,7 @@ use crate::executor::ExecError;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub(crate) struct ExpertsArgs {
+pub(crate) struct MoeArgs {
     routing: RoutingArgs,
     x: u64,
     blocks: u64,
@@ -19,14 +19,14 @@ pub(crate) struct ExpertsArgs {
     limit: f32,
 }
 const _: () = assert!(
-    size_of::<ExpertsArgs>() == 104
-        && std::mem::offset_of!(ExpertsArgs, x) == 56
-        && std::mem::offset_of!(ExpertsArgs, outs) == 88
+    size_of::<MoeArgs>() == 104
+        && std::mem::offset_of!(MoeArgs, x) == 56
+        && std::mem::offset_of!(MoeArgs, outs) == 88
 );
 
 /// The arguments of either product.
-fn args(routing: &CudaRouting, x: u64, m: &CudaMatrices, limit: f32) -> ExpertsArgs {
-    ExpertsArgs {
+fn args(routing: &CudaRouting, x: u64, m: &CudaMatrices, limit: f32) -> MoeArgs {
+    MoeArgs {
         routing: routing.args(),
         x,
         blocks: m.blocks.at(),
@@ -40,18 +40,18 @@ fn args(routing: &CudaRouting, x: u64, m: &CudaMatrices, limit: f32) -> ExpertsA
 }
 
 /// The arguments of the first product, once the operands are known to fit.
-pub(crate) fn checked_up(
+pub(crate) fn checked_gate_up(
     rows: usize,
     x: &CudaBuf,
     w: &CudaExperts,
     limit: f32,
     routing: &CudaRouting,
-) -> Result<ExpertsArgs, ExecError> {
-    x.holds("experts_up", rows, w.up.cols)?;
-    routing.holds("experts_up", rows)?;
-    expect("experts_up", "experts", w.experts, routing.experts)?;
+) -> Result<MoeArgs, ExecError> {
+    x.holds("moe_gate_up", rows, w.up.cols)?;
+    routing.holds("moe_gate_up", rows)?;
+    expect("moe_gate_up", "experts", w.experts, routing.experts)?;
     expect(
-        "experts_up",
+        "moe_gate_up",
         "rows of a matrix",
         w.up.outs,
         2 * routing.intermediate,
@@ -64,19 +64,14 @@ pub(crate) fn checked_down(
     rows: usize,
     w: &CudaExperts,
     routing: &CudaRouting,
-) -> Result<ExpertsArgs, ExecError> {
-    routing.holds("experts_down", rows)?;
+) -> Result<MoeArgs, ExecError> {
+    routing.holds("moe_down", rows)?;
     expect(
-        "experts_down",
+        "moe_down",
         "columns of a matrix",
         w.down.cols,
         routing.intermediate,
     )?;
-    expect(
-        "experts_down",
-        "rows of a matrix",
-        w.down.outs,
-        routing.hidden,
-    )?;
+    expect("moe_down", "rows of a matrix", w.down.outs, routing.hidden)?;
     Ok(args(routing, 0, &w.down, 0.0))
 }

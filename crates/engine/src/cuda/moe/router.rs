@@ -1,8 +1,8 @@
 //! Launches `kernels/router.cu`.
 
-use super::route::schedule;
 use super::routing::{CudaRouting, RoutingArgs};
 use super::tiles::Regime;
+use super::topk_softmax::moe_align;
 use crate::cuda::buffer::{CudaBuf, expect};
 use crate::cuda::dense::args::{LinearArgs, checked};
 use crate::cuda::driver::device::Device;
@@ -24,7 +24,7 @@ struct RouterArgs {
 const _: () =
     assert!(size_of::<RouterArgs>() == 128 && std::mem::offset_of!(RouterArgs, n_rows) == 104);
 
-/// [`super::route::route`] with the product before it, where `linear_thin::takes` the matrix.
+/// [`super::topk_softmax::topk_softmax`] with the product before it, where `linear_mma::takes` the matrix.
 pub(crate) fn router(
     d: &Device,
     step: &Step,
@@ -46,7 +46,7 @@ pub(crate) fn router(
         unused: 0,
     };
     let grid = ((w.outs as u32).div_ceil(32), (rows as u32).div_ceil(16));
-    // SAFETY: as for `linear_thin` and `route`; there is a counter for each 16 rows, and every launch leaves it at 0.
+    // SAFETY: as for `linear_mma` and `topk_softmax`; there is a counter for each 16 rows, and every launch leaves it at 0.
     unsafe { d.launch(Kernel::Router, grid, 256, &args) }?;
-    schedule(d, step, logits, routing, regime)
+    moe_align(d, step, logits, routing, regime)
 }

@@ -14,44 +14,44 @@ pub(crate) enum Regime {
     Wide,
 }
 
-/// Most places of a tile, but for the wide kernels'.
+/// Most places of a tile, but for the wgmma kernels'.
 pub(crate) const TILE: usize = 16;
 
 impl Regime {
     /// Most places of a tile, and what all but an expert's last are a multiple of.
     pub(crate) fn tile(self) -> (usize, usize) {
         match self {
-            Self::Wide => (WIDE_PLACES, WIDE_UNIT),
+            Self::Wide => (WGMMA_ROWS, WGMMA_UNIT),
             Self::Thin | Self::Plain => (TILE, TILE),
         }
     }
 }
 
-/// Rows of a matrix that a block of the thin kernels takes.
-pub(crate) const THIN_ROWS: usize = 64;
+/// Rows of a matrix that a block of the mma kernels takes.
+pub(crate) const MMA_OUTS: usize = 64;
 
-/// Whether the thin kernels take these matrices.
-pub(crate) fn thin_takes(m: &CudaMatrices) -> bool {
-    m.outs.is_multiple_of(THIN_ROWS) && m.moderate_scales
+/// Whether the mma kernels take these matrices.
+pub(crate) fn mma_takes(m: &CudaMatrices) -> bool {
+    m.outs.is_multiple_of(MMA_OUTS) && m.moderate_scales
 }
 
-/// Rows of a matrix that a block of the wide kernels takes (`WIDE_ROWS`).
-const WIDE_ROWS: usize = 192;
-/// Places of a tile (`WIDE_PLACES`), and widths of wgmma that are built.
-const WIDE_PLACES: usize = 128;
-const WIDE_UNIT: usize = 32;
-/// Bytes of shared memory for the stages (`WIDE_STAGES` of `WIDE_STAGE`).
-const WIDE_STAGES: usize = 8 * (WIDE_PLACES * 128 + 2 * WIDE_ROWS * 16);
+/// Rows of a matrix that a block of the wgmma kernels takes (`MOE_WGMMA_OUTS`).
+const WGMMA_OUTS: usize = 192;
+/// Places of a tile (`MOE_WGMMA_ROWS`), and widths of wgmma that are built.
+const WGMMA_ROWS: usize = 128;
+const WGMMA_UNIT: usize = 32;
+/// Bytes of shared memory for the stages (`MOE_WGMMA_STAGES` of `MOE_WGMMA_STAGE`).
+const WGMMA_STAGES: usize = 8 * (WGMMA_ROWS * 128 + 2 * WGMMA_OUTS * 16);
 
-/// Bytes of shared memory that a block of the wide kernels needs.
-pub(crate) fn wide_shared(cols: usize) -> usize {
-    WIDE_STAGES + WIDE_ROWS * (cols / 32)
+/// Bytes of shared memory that a block of the wgmma kernels needs.
+pub(crate) fn wgmma_shared(cols: usize) -> usize {
+    WGMMA_STAGES + WGMMA_OUTS * (cols / 32)
 }
 
-/// Whether the wide kernels take matrices of this shape on this device.
-pub(crate) fn wide_takes(d: &Device, outs: usize, cols: usize) -> bool {
+/// Whether the wgmma kernels take matrices of this shape on this device.
+pub(crate) fn wgmma_takes(d: &Device, outs: usize, cols: usize) -> bool {
     d.info().capability == (9, 0)
         && outs.is_multiple_of(64)
         && cols.is_multiple_of(64)
-        && wide_shared(cols) <= d.most_shared()
+        && wgmma_shared(cols) <= d.most_shared()
 }

@@ -1,0 +1,35 @@
+//! Launches `kernels/linear_wgmma.cu`.
+
+use super::args::checked;
+use crate::cuda::buffer::CudaBuf;
+use crate::cuda::driver::device::Device;
+use crate::cuda::kernels::Kernel;
+use crate::cuda::weights::CudaLinear;
+use crate::ops::Done;
+
+/// Rows and outputs of a block (`DENSE_ROWS`, `DENSE_OUTS`).
+const ROWS: u32 = 256;
+const OUTS: u32 = 160;
+/// Bytes of shared memory: four stages of 64 columns of both.
+const SHARED: u32 = 4 * (ROWS + OUTS) * 128;
+
+/// Whether the kernel takes this matrix on this device.
+pub(crate) fn takes(d: &Device, w: &CudaLinear) -> bool {
+    d.info().capability == (9, 0)
+        && w.cols.is_multiple_of(64)
+        && w.outs.is_multiple_of(8)
+        && SHARED as usize <= d.most_shared()
+}
+
+pub(crate) fn linear_wgmma(
+    d: &Device,
+    x: &CudaBuf,
+    w: &CudaLinear,
+    rows: usize,
+    out: &CudaBuf,
+) -> Done {
+    let args = checked(x, w, rows, out)?;
+    let grid = ((w.outs as u32).div_ceil(OUTS), (rows as u32).div_ceil(ROWS));
+    // SAFETY: `checked` has seen all operands; `takes` is the caller's condition; the kernel stays below rows and outputs.
+    unsafe { d.launch_shared(Kernel::LinearWgmma, grid, 256, SHARED, &args) }
+}

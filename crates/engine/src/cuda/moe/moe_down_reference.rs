@@ -1,0 +1,50 @@
+//! Launches the kernels of `kernels/moe_down_reference.cu`.
+
+use super::args::checked_down;
+use super::routing::CudaRouting;
+use crate::cuda::buffer::CudaBuf;
+use crate::cuda::driver::device::Device;
+use crate::cuda::kernels::Kernel;
+use crate::cuda::weights::CudaExperts;
+use crate::ops::Done;
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct MoeCombineArgs {
+    y: u64,
+    weights: u64,
+    out: u64,
+    cols: u32,
+    top_k: u32,
+}
+const _: () =
+    assert!(size_of::<MoeCombineArgs>() == 32 && std::mem::offset_of!(MoeCombineArgs, cols) == 24);
+
+pub(crate) fn moe_down_reference(
+    d: &Device,
+    rows: usize,
+    w: &CudaExperts,
+    routing: &CudaRouting,
+) -> Done {
+    let args = checked_down(rows, w, routing)?;
+    let grid = (
+        (w.down.outs as u32).div_ceil(32),
+        routing.most_tiles(rows) as u32,
+    );
+    // SAFETY: as in `moe_gate_up`; it reads the places that that kernel wrote.
+    unsafe { d.launch(Kernel::MoeDownReference, grid, 256, &args) }
+}
+
+/// The weighted sum over a row's experts.
+pub(crate) fn moe_combine(d: &Device, rows: usize, routing: &CudaRouting, out: &CudaBuf) -> Done {
+    out.holds("moe_down", rows, routing.hidden)?;
+    let args = MoeCombineArgs {
+        y: routing.y.at(),
+        weights: routing.weights.at(),
+        out: out.memory.at(),
+        cols: routing.hidden as u32,
+        top_k: routing.top_k as u32,
+    };
+    // SAFETY: a block per row; all pairs of the step's rows were written by the product.
+    unsafe { d.launch(Kernel::MoeCombine, (rows as u32, 1), 256, &args) }
+}

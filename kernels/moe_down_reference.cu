@@ -1,0 +1,48 @@
+// The experts' second product with bias, the reference, and the weighted sum over a row's experts.
+// Reference: crates/engine/src/cpu/experts.rs
+#include "include/moe_reference.h"
+
+KERNEL moe_down_reference(const MoeArgs a) {
+    kernel_begins();
+    __shared__ MoeReferenceShared shared;
+    if (blockIdx.y >= *a.routing.n_tiles) return;
+    Tile tile = a.routing.tiles[blockIdx.y];
+    u32 first_out = blockIdx.x * 32, lane = threadIdx.x % 32, group = threadIdx.x / 32;
+    float sum[2];
+    moe_reference_product(
+        a, tile, first_out, [&](u32 place) { return a.routing.h + (u64)(tile.first_place + place) * a.cols; }, shared, sum);
+    u32 out = first_out + lane;
+    if (out >= a.outs) return;
+    float bias = f32_of(a.bias[(u64)tile.expert * a.outs + out]);
+    for (u32 i = 0; i < 2; ++i) {
+        u32 place = group + 8 * i;
+        if (place < tile.places) {
+            u32 pair = a.routing.pair_at[tile.first_place + place];
+            a.routing.y[(u64)pair * a.outs + out] = bf16_of(sum[i] + bias);
+        }
+    }
+}
+
+struct MoeCombineArgs {
+    const bf16* y;
+    const float* weights;
+    bf16* out;
+    u32 cols;
+    u32 top_k;
+};
+ASSERT_SIZE(MoeCombineArgs, 32);
+ASSERT_OFFSET(MoeCombineArgs, cols, 24);
+
+// One block per row; the experts in the order of their weights.
+KERNEL moe_combine(const MoeCombineArgs a) {
+    kernel_begins();
+    u32 row = blockIdx.x;
+    for (u32 c = threadIdx.x; c < a.cols; c += blockDim.x) {
+        float sum = 0.0f;
+        for (u32 i = 0; i < a.top_k; ++i) {
+            u64 pair = (u64)row * a.top_k + i;
+            sum = fmaf(a.weights[pair], f32_of(a.y[pair * a.cols + c]), sum);
+        }
+        a.out[(u64)row * a.cols + c] = bf16_of(sum);
+    }
+}

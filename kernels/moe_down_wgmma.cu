@@ -1,0 +1,33 @@
+// The experts' second product with bias for many rows a step (prefill), on Hopper's tensor cores; `moe_combine` follows.
+// Reference: crates/engine/src/cpu/experts.rs
+// SASS: HGMMA.64x128x16.F32.BF16 LDGSTS.E.BYPASS.128
+#include "include/moe_wgmma.h"
+
+// `outs` and `cols` are multiples of 64.
+KERNEL __launch_bounds__(384, 1) moe_down_wgmma(const MoeArgs a) {
+    kernel_begins();
+    DYNAMIC_SHARED(shared);
+    u32 lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    moe_wgmma_all(
+        a, [](u32 i) { return i; },
+        [&](const Tile& tile, u32 place) { return a.routing.h + (u64)(tile.first_place + place) * a.cols; },
+        [&](const MoeWgmmaWork& work, const float (&sums)[MOE_WGMMA_ROWS / 2]) {
+            u32 row = work.first_row + threadIdx.x / 32 * 16 + g, places = work.tile.places;
+            if (row >= a.outs) return;
+            const bf16* bias = a.bias + (u64)work.tile.expert * a.outs + row;
+            float low_bias = f32_of(bias[0]), high_bias = f32_of(bias[8]);
+            const u32* pair_at = a.routing.pair_at + work.tile.first_place;
+#pragma unroll
+            for (u32 j = 0; j < MOE_WGMMA_ROWS / 8; ++j) {
+#pragma unroll
+                for (u32 e = 0; e < 2; ++e) {
+                    u32 place = 8 * j + 2 * t + e;
+                    if (place >= places) continue;
+                    bf16* out = a.routing.y + (u64)pair_at[place] * a.outs + row;
+                    out[0] = bf16_of(sums[4 * j + e] + low_bias);
+                    out[8] = bf16_of(sums[4 * j + 2 + e] + high_bias);
+                }
+            }
+        },
+        shared);
+}
