@@ -4,27 +4,27 @@
 // SASS: HMMA.16816.F32.BF16 LDG.E.128 LDG.E.NA.128
 #include "include/moe_mma.h"
 
-template <int PLACES8>
+template <int ROWS8>
 DEVICE void down_tile(const MoeArgs& a, Tile tile, float* shared) {
     u32 lane = threadIdx.x % 32, g = lane / 4, first = blockIdx.x * MOE_MMA_OUTS;
-    MoeMmaSums<PLACES8> sums;
-    moe_mma_product<PLACES8>(
+    MoeMmaSums<ROWS8> sums;
+    moe_mma_product<ROWS8>(
         a, tile.expert, [&](u32 strip, u32 half) { return first + strip * 16 + half * 8 + g; },
         [&](u32 p) {
-            u32 place = 8 * p + g;
-            return place < tile.places ? a.routing.h + (u64)(tile.first_place + place) * a.cols : (const bf16*)0;
+            u32 tile_row = 8 * p + g;
+            return tile_row < tile.rows ? a.routing.h + (u64)(tile.first_sorted_row + tile_row) * a.cols : (const bf16*)0;
         },
         sums);
-    moe_mma_share<PLACES8>(sums, shared);
+    moe_mma_share<ROWS8>(sums, shared);
     u32 strip = threadIdx.x / 64, half = threadIdx.x % 2, at = threadIdx.x % 64 / 2;
-    for (u32 p = 0; p < PLACES8; ++p) {
-        u32 place = 8 * p + 2 * (at % 4) + half;
-        if (place >= tile.places) continue;
-        u32 pair = a.routing.pair_at[tile.first_place + place];
+    for (u32 p = 0; p < ROWS8; ++p) {
+        u32 tile_row = 8 * p + 2 * (at % 4) + half;
+        if (tile_row >= tile.rows) continue;
+        u32 assignment = a.routing.assignment_at[tile.first_sorted_row + tile_row];
         for (u32 upper = 0; upper < 2; ++upper) {
             u32 row = first + strip * 16 + upper * 8 + at / 4;
             float bias = f32_of(a.bias[(u64)tile.expert * a.outs + row]);
-            a.routing.y[(u64)pair * a.outs + row] = bf16_of(moe_mma_total<PLACES8>(shared, strip, p, 2 * upper + half, at) + bias);
+            a.routing.y[(u64)assignment * a.outs + row] = bf16_of(moe_mma_total<ROWS8>(shared, strip, p, 2 * upper + half, at) + bias);
         }
     }
 }
@@ -35,7 +35,7 @@ KERNEL __launch_bounds__(256, 2) moe_down_mma(const MoeArgs a) {
     __shared__ float shared[MOE_MMA_WARPS * 32 * 32];
     if (blockIdx.y >= *a.routing.n_tiles) return;
     Tile tile = a.routing.tiles[blockIdx.y];
-    if (tile.places <= 8) {
+    if (tile.rows <= 8) {
         down_tile<1>(a, tile, shared);
     } else {
         down_tile<2>(a, tile, shared);

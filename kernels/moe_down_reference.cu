@@ -10,15 +10,15 @@ KERNEL moe_down_reference(const MoeArgs a) {
     u32 first_out = blockIdx.x * 32, lane = threadIdx.x % 32, group = threadIdx.x / 32;
     float sum[2];
     moe_reference_product(
-        a, tile, first_out, [&](u32 place) { return a.routing.h + (u64)(tile.first_place + place) * a.cols; }, shared, sum);
+        a, tile, first_out, [&](u32 tile_row) { return a.routing.h + (u64)(tile.first_sorted_row + tile_row) * a.cols; }, shared, sum);
     u32 out = first_out + lane;
     if (out >= a.outs) return;
     float bias = f32_of(a.bias[(u64)tile.expert * a.outs + out]);
     for (u32 i = 0; i < 2; ++i) {
-        u32 place = group + 8 * i;
-        if (place < tile.places) {
-            u32 pair = a.routing.pair_at[tile.first_place + place];
-            a.routing.y[(u64)pair * a.outs + out] = bf16_of(sum[i] + bias);
+        u32 tile_row = group + 8 * i;
+        if (tile_row < tile.rows) {
+            u32 assignment = a.routing.assignment_at[tile.first_sorted_row + tile_row];
+            a.routing.y[(u64)assignment * a.outs + out] = bf16_of(sum[i] + bias);
         }
     }
 }
@@ -40,8 +40,8 @@ KERNEL moe_combine(const MoeCombineArgs a) {
     for (u32 c = threadIdx.x; c < a.cols; c += blockDim.x) {
         float sum = 0.0f;
         for (u32 i = 0; i < a.top_k; ++i) {
-            u64 pair = (u64)row * a.top_k + i;
-            sum = fmaf(a.weights[pair], f32_of(a.y[pair * a.cols + c]), sum);
+            u64 assignment = (u64)row * a.top_k + i;
+            sum = fmaf(a.weights[assignment], f32_of(a.y[assignment * a.cols + c]), sum);
         }
         a.out[(u64)row * a.cols + c] = bf16_of(sum);
     }

@@ -21,21 +21,21 @@ KERNEL __launch_bounds__(384, 1) moe_gate_up_wgmma(const MoeArgs a) {
         // Even rows of the matrix are gates and become rows g, odd ones are ups and become rows g + 8: both of a pair end in
         // one lane.
         a, [](u32 i) { return i / 2 + i % 2 * 8; },
-        [&](const Tile& tile, u32 place) { return a.x + (u64)(a.routing.pair_at[tile.first_place + place] / a.top_k) * a.cols; },
+        [&](const Tile& tile, u32 tile_row) { return a.x + (u64)(a.routing.assignment_at[tile.first_sorted_row + tile_row] / a.top_k) * a.cols; },
         [&](const MoeWgmmaWork& work, const float (&sums)[MOE_WGMMA_ROWS / 2]) {
-            u32 h = work.first_row / 2 + threadIdx.x / 32 * 8 + g, places = work.tile.places;
+            u32 h = work.first_row / 2 + threadIdx.x / 32 * 8 + g, tile_rows = work.tile.rows;
             if (h >= width) return;
             const bf16* bias = a.bias + (u64)work.tile.expert * a.outs + 2 * h;
             float gate_bias = f32_of(bias[0]), up_bias = f32_of(bias[1]);
-            bf16* out = a.routing.h + (u64)work.tile.first_place * width + h;
+            bf16* out = a.routing.h + (u64)work.tile.first_sorted_row * width + h;
 #pragma unroll
             for (u32 j = 0; j < MOE_WGMMA_ROWS / 8; ++j) {
 #pragma unroll
                 for (u32 e = 0; e < 2; ++e) {
-                    u32 place = 8 * j + 2 * t + e;
-                    if (place >= places) continue;
+                    u32 tile_row = 8 * j + 2 * t + e;
+                    if (tile_row >= tile_rows) continue;
                     float gate = f32_of(bf16_of(sums[4 * j + e] + gate_bias)), up = f32_of(bf16_of(sums[4 * j + 2 + e] + up_bias));
-                    out[(u64)place * width] = bf16_of(fast_swiglu(gate, up, a.limit));
+                    out[(u64)tile_row * width] = bf16_of(fast_swiglu(gate, up, a.limit));
                 }
             }
         },

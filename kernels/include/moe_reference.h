@@ -1,4 +1,4 @@
-// The reference product of a tile of places with 32 rows of an expert's matrix.
+// The reference product of a tile of sorted rows with 32 rows of an expert's matrix.
 #pragma once
 #include "moe.h"
 
@@ -7,8 +7,8 @@ struct MoeReferenceShared {
     float w[32][33];
 };
 
-// A block of 256 threads: thread `32 group + lane` gets the sums of places `group` and `group + 8` with matrix row
-// `first_out + lane`. `x_of(place)` is a place's activations; tiles have at most 16 places.
+// A block of 256 threads: thread `32 group + lane` gets the sums of rows `group` and `group + 8` with matrix row
+// `first_out + lane`. `x_of(tile_row)` is a row's activations; tiles have at most 16 rows.
 template <typename X>
 DEVICE void moe_reference_product(const MoeArgs& a, Tile tile, u32 first_out, X x_of, MoeReferenceShared& s, float sum[2]) {
     u32 lane = threadIdx.x % 32, group = threadIdx.x / 32, groups = a.cols / 32;
@@ -16,7 +16,7 @@ DEVICE void moe_reference_product(const MoeArgs& a, Tile tile, u32 first_out, X 
     for (u32 g = 0; g < groups; ++g) {
         for (u32 i = group; i < 48; i += 8) {
             if (i < 16) {
-                s.x[i][lane] = i < tile.places ? f32_of(x_of(i)[g * 32 + lane]) : 0.0f;
+                s.x[i][lane] = i < tile.rows ? f32_of(x_of(i)[g * 32 + lane]) : 0.0f;
             } else {
                 u32 out = first_out + i - 16;
                 float v = 0.0f;

@@ -1,7 +1,7 @@
-// The experts' product for many places: bound by the tensor cores. The matrix is wgmma's A, decoded in registers; the
-// places are its columns.
+// The experts' product for many rows: bound by the tensor cores. The matrix is wgmma's A, decoded in registers; the
+// rows are its columns.
 //
-// A block of three times four warps takes 192 rows of an expert's matrix (64 each) and a tile of at most 128 places, 64
+// A block of three times four warps takes 192 rows of an expert's matrix (64 each) and a tile of at most 128 sorted rows, 64
 // columns at a step. Activations and packed weights come through a ring of stages in shared memory, each thread copying its
 // share MOE_WGMMA_AHEAD steps ahead. While the products of one step run, the next step's weights are decoded: into other
 // registers, since the tensor cores still read the ones before. A step's buffer is filled again two steps later, when all
@@ -16,7 +16,7 @@ const u32 MOE_WGMMA_THREADS = 384;
 const u32 MOE_WGMMA_ROWS = 128;
 const u32 MOE_WGMMA_STAGES = 8;
 const u32 MOE_WGMMA_AHEAD = MOE_WGMMA_STAGES - 2;
-// A stage: the places' 64 columns, and of each row the words of its first group, then of its second.
+// A stage: the rows' 64 columns, and of each row the words of its first group, then of its second.
 const u32 MOE_WGMMA_X = MOE_WGMMA_ROWS * WGMMA_ROW;
 const u32 MOE_WGMMA_STAGE = MOE_WGMMA_X + 2 * MOE_WGMMA_OUTS * 16;
 
@@ -54,7 +54,7 @@ DEVICE void moe_wgmma_decode(const unsigned char* stage, const unsigned char* sc
     }
 }
 
-// One step's products with `N` places.
+// One step's products with `N` rows.
 template <int N>
 DEVICE void moe_wgmma_multiply(float* sums, const MoeWgmmaWeights& w, u64 x) {
     wgmma_fence();
@@ -63,7 +63,7 @@ DEVICE void moe_wgmma_multiply(float* sums, const MoeWgmmaWeights& w, u64 x) {
     wgmma_commit();
 }
 
-// A piece of work: a tile of places and 192 rows of its expert's matrix.
+// A piece of work: a tile of sorted rows and 192 rows of its expert's matrix.
 struct MoeWgmmaWork {
     Tile tile;
     u32 first_row;
@@ -79,13 +79,13 @@ struct MoeWgmmaShare {
     u32 rows;
 };
 
-// This thread's share of one step's copies: a chunk of eight columns of every 48th place, and a group of one row.
+// This thread's share of one step's copies: a chunk of eight columns of every 48th row, and a group of one row.
 DEVICE void moe_wgmma_copy(const MoeWgmmaShare& s, const MoeWgmmaThread& me, u32 k, u32 steps) {
     if (k < steps) {
         u32 stage = k % MOE_WGMMA_STAGES * MOE_WGMMA_STAGE;
 #pragma unroll
         for (int i = 0; i < MOE_WGMMA_ROUNDS; ++i) {
-            // The last round goes beyond the places that there can be.
+            // The last round goes beyond the rows that there can be.
             if ((i + 1) * MOE_WGMMA_ROUND <= MOE_WGMMA_ROWS || threadIdx.x / 8 + i * MOE_WGMMA_ROUND < MOE_WGMMA_ROWS) {
                 copy16(me.x_to + stage + i * (MOE_WGMMA_ROUND * WGMMA_ROW), s.x[i] + k * WGMMA_COLS, s.x_bytes[i]);
             }
@@ -96,7 +96,7 @@ DEVICE void moe_wgmma_copy(const MoeWgmmaShare& s, const MoeWgmmaThread& me, u32
 }
 
 // Starts the copies of a piece of work: all its scales, and the first steps. Nobody may still use the stages.
-// `row_of(i)`: where in its 16 rows of A the i-th of 16 consecutive rows of the matrix goes. `x_of(tile, place)`: a place's
+// `row_of(i)`: where in its 16 rows of A the i-th of 16 consecutive rows of the matrix goes. `x_of(tile, tile_row)`: a row's
 // activations.
 template <typename Row, typename X>
 DEVICE MoeWgmmaShare moe_wgmma_begin(const MoeArgs& a, const MoeWgmmaWork& work, const MoeWgmmaThread& me, Row row_of, X x_of, u32 at) {
@@ -106,9 +106,9 @@ DEVICE MoeWgmmaShare moe_wgmma_begin(const MoeArgs& a, const MoeWgmmaWork& work,
     // Places beyond the last are zero where a product reads them.
 #pragma unroll
     for (int i = 0; i < MOE_WGMMA_ROUNDS; ++i) {
-        u32 place = thread / 8 + i * MOE_WGMMA_ROUND;
-        s.x[i] = x_of(work.tile, least(place, work.tile.places - 1)) + thread % 8 * 8;
-        s.x_bytes[i] = place < work.tile.places ? 16 : 0;
+        u32 tile_row = thread / 8 + i * MOE_WGMMA_ROUND;
+        s.x[i] = x_of(work.tile, least(tile_row, work.tile.rows - 1)) + thread % 8 * 8;
+        s.x_bytes[i] = tile_row < work.tile.rows ? 16 : 0;
     }
     u64 first_group = ((u64)work.tile.expert * a.outs + work.first_row) * groups;
     u32 w_row = thread / 2;
@@ -134,7 +134,7 @@ DEVICE MoeWgmmaShare moe_wgmma_begin(const MoeArgs& a, const MoeWgmmaWork& work,
 // The sums of a piece of work that was begun, as wgmma leaves them; a group of four warps beyond the last row gets nothing.
 DEVICE void moe_wgmma_product(const MoeArgs& a, const MoeWgmmaWork& work, const MoeWgmmaShare& share, const MoeWgmmaThread& me,
                          unsigned char* shared, float (&sums)[MOE_WGMMA_ROWS / 2]) {
-    u32 steps = a.cols / WGMMA_COLS, at = shared_address(shared), places32 = parts(work.tile.places, 32);
+    u32 steps = a.cols / WGMMA_COLS, at = shared_address(shared), rows32 = parts(work.tile.rows, 32);
     bool has_rows = threadIdx.x / 128 * 64 < share.rows;
     const unsigned char* scales = shared + MOE_WGMMA_STAGES * MOE_WGMMA_STAGE;
 #pragma unroll
@@ -150,11 +150,11 @@ DEVICE void moe_wgmma_product(const MoeArgs& a, const MoeWgmmaWork& work, const 
         moe_wgmma_decode(shared + stage, scales, me, share.scale_low, share.scale_high, k, weights);
         u64 b = wgmma_descriptor(at + stage);
         // One loop for all widths: with a loop for each, the compiler runs out of registers.
-        if (places32 == 1) {
+        if (rows32 == 1) {
             moe_wgmma_multiply<32>(sums, weights, b);
-        } else if (places32 == 2) {
+        } else if (rows32 == 2) {
             moe_wgmma_multiply<64>(sums, weights, b);
-        } else if (places32 == 3) {
+        } else if (rows32 == 3) {
             moe_wgmma_multiply<96>(sums, weights, b);
         } else {
             moe_wgmma_multiply<128>(sums, weights, b);

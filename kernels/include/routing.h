@@ -1,5 +1,5 @@
-// Which rows go to which expert. A pair is a row and one of its choices, `row * top_k + choice`; a place is a pair's
-// position when pairs are sorted by expert (pairs of one expert keep their order). Mirrored in
+// Which rows go to which expert. An assignment is a row and one of its choices, `row * top_k + choice`; a sorted row is an assignment's
+// position when assignments are sorted by expert (those of one expert keep their order). Mirrored in
 // crates/engine/src/cuda/moe/routing.rs.
 #pragma once
 #include "common.h"
@@ -7,21 +7,21 @@
 // Places of one expert that a block computes together.
 struct Tile {
     u32 expert;
-    u32 first_place;
-    u32 places;
+    u32 first_sorted_row;
+    u32 rows;
     u32 unused;
 };
 ASSERT_SIZE(Tile, 16);
 
 struct Routing {
-    // Per pair.
+    // Per assignment.
     u32* chosen;
     float* weights;
-    // Pair at each place.
-    u32* pair_at;
+    // Assignment at each sorted row.
+    u32* assignment_at;
     Tile* tiles;
     u32* n_tiles;
-    // Per place, `intermediate` wide; and per pair, `hidden` wide.
+    // Per sorted row, `intermediate` wide; and per assignment, `hidden` wide.
     bf16* h;
     bf16* y;
 };

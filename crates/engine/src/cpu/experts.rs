@@ -6,16 +6,16 @@ use super::tiles::Tiles;
 
 const NOBODY: u32 = u32::MAX;
 
-/// Where the rows of a step went, and the experts' intermediate values. Places are rows of tiles; a tile belongs to one
+/// Where the rows of a step went, and the experts' intermediate values. Sorted rows are rows of tiles; a tile belongs to one
 /// expert.
 pub struct CpuRouting {
     pub(super) top_k: usize,
     experts: usize,
-    /// Weight and place of each row's choices, best first, `top_k` a row.
+    /// Weight and sorted row of each row's choices, best first, `top_k` a row.
     pub(super) weights: Vec<f32>,
-    pub(super) places: Vec<u32>,
+    pub(super) sorted_rows: Vec<u32>,
     chosen: Vec<u32>,
-    /// Row at each place, or `NOBODY`.
+    /// The step's row at each sorted row, or `NOBODY`.
     pub(super) row_at: Vec<u32>,
     /// Expert, first tile and number of tiles, in the order of experts.
     pub(super) groups: Vec<(usize, usize, usize)>,
@@ -32,24 +32,24 @@ impl CpuRouting {
         hidden: usize,
         intermediate: usize,
     ) -> Self {
-        let pairs = rows * top_k;
+        let assignments = rows * top_k;
         // Each expert that is used at all leaves at most one tile partly empty.
-        let places = pairs + pairs.min(experts) * (LANES - 1);
+        let sorted_rows = assignments + assignments.min(experts) * (LANES - 1);
         Self {
             top_k,
             experts,
-            weights: Vec::with_capacity(pairs),
-            places: Vec::with_capacity(pairs),
-            chosen: Vec::with_capacity(pairs),
-            row_at: Vec::with_capacity(places),
+            weights: Vec::with_capacity(assignments),
+            sorted_rows: Vec::with_capacity(assignments),
+            chosen: Vec::with_capacity(assignments),
+            row_at: Vec::with_capacity(sorted_rows),
             groups: Vec::with_capacity(experts),
-            x: Tiles::new(places, hidden),
-            h: Tiles::new(places, intermediate),
-            y: Tiles::new(places, hidden),
+            x: Tiles::new(sorted_rows, hidden),
+            h: Tiles::new(sorted_rows, intermediate),
+            y: Tiles::new(sorted_rows, hidden),
         }
     }
 
-    /// Chooses experts for the first `rows` rows and lays out their places.
+    /// Chooses experts for the first `rows` rows and lays out their sorted rows.
     #[inline(always)]
     pub(super) fn route(&mut self, logits: &Tiles, rows: usize) {
         self.weights.clear();
@@ -94,23 +94,27 @@ impl CpuRouting {
         }
         self.row_at.clear();
         self.row_at.resize(tiles * LANES, NOBODY);
-        self.places.clear();
-        for (pair, e) in self.chosen.iter().enumerate() {
-            let place = &mut next[*e as usize];
-            self.row_at[*place] = (pair / self.top_k) as u32;
-            self.places.push(*place as u32);
-            *place += 1;
+        self.sorted_rows.clear();
+        for (assignment, e) in self.chosen.iter().enumerate() {
+            let sorted_row = &mut next[*e as usize];
+            self.row_at[*sorted_row] = (assignment / self.top_k) as u32;
+            self.sorted_rows.push(*sorted_row as u32);
+            *sorted_row += 1;
         }
     }
 
-    /// Copies each place's row of `x`.
+    /// Copies each sorted row's row of `x`.
     pub(super) fn gather(&mut self, x: &Tiles) {
-        for (places, tile) in self
+        for (sorted_rows, tile) in self
             .row_at
             .chunks_exact(LANES)
             .zip(self.x.data.chunks_exact_mut(x.cols))
         {
-            for (lane, row) in places.iter().enumerate().filter(|(_, row)| **row != NOBODY) {
+            for (lane, row) in sorted_rows
+                .iter()
+                .enumerate()
+                .filter(|(_, row)| **row != NOBODY)
+            {
                 for (to, from) in tile.iter_mut().zip(x.row(*row as usize)) {
                     to.0[lane] = from;
                 }
@@ -134,9 +138,13 @@ impl CpuRouting {
         let rows = (self.weights.len() / self.top_k - tile * LANES).min(LANES);
         out.fill(Lanes::ZERO);
         for lane in 0..rows {
-            let pairs = (tile * LANES + lane) * self.top_k..(tile * LANES + lane + 1) * self.top_k;
-            for (w, place) in self.weights[pairs.clone()].iter().zip(&self.places[pairs]) {
-                for (o, y) in out.iter_mut().zip(self.y.row(*place as usize)) {
+            let assignments =
+                (tile * LANES + lane) * self.top_k..(tile * LANES + lane + 1) * self.top_k;
+            for (w, sorted_row) in self.weights[assignments.clone()]
+                .iter()
+                .zip(&self.sorted_rows[assignments])
+            {
+                for (o, y) in out.iter_mut().zip(self.y.row(*sorted_row as usize)) {
                     o.0[lane] = w.mul_add(y, o.0[lane]);
                 }
             }

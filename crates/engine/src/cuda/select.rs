@@ -14,8 +14,8 @@ use super::weights::{CudaExperts, CudaLinear};
 use crate::config::ModelConfig;
 use crate::ops::Done;
 
-/// Places an expert has on average from which on the wgmma kernels take them. The mma ones read an expert's weights anew for
-/// each 16 places, the wgmma ones once for 128; at 16 places on average half of the experts need a second reading. Below
+/// Rows an expert has on average from which on the wgmma kernels take them. The mma ones read an expert's weights anew for
+/// each 16 rows, the wgmma ones once for 128; at 16 rows on average half of the experts need a second reading. Below
 /// that the mma ones have more loads in flight. To be measured.
 const MIN_WGMMA_ROWS_OF_EXPERT: usize = 16;
 

@@ -1,11 +1,11 @@
-//! `kernels/moe_gate_up_mma.cu`: tiles of 8 and 16 places, groups that do not divide among the warps.
+//! `kernels/moe_gate_up_mma.cu`: tiles of 8 and 16 rows, groups that do not divide among the warps.
 
 use crate::bench::{Bench, Device, on_each_device};
 use crate::tiny::Tiny;
 use crate::topk_softmax::through;
 
 on_each_device!(
-    places_around_8_and_16,
+    sorted_rows_around_8_and_16,
     groups_around_quads_and_warps,
     more_than_a_tile_of_one_expert
 );
@@ -20,7 +20,7 @@ fn all_to_one<D: Device>(m: Tiny, rows: &[usize]) {
     }
 }
 
-fn places_around_8_and_16<D: Device>() {
+fn sorted_rows_around_8_and_16<D: Device>() {
     let m = Tiny {
         experts: 3,
         top_k: 2,

@@ -1,5 +1,5 @@
 //! `kernels/moe_gate_up_wgmma.cu`: tiles of each width and their edges, rows of a matrix that are not whole blocks, fewer
-//! steps than stages, experts without places. The regime needs 16 places an expert on average.
+//! steps than stages, experts without rows. The regime needs 16 rows an expert on average.
 
 use crate::bench::{Bench, Device, on_each_device};
 use crate::moe_gate_up_reference::prefer;
@@ -7,7 +7,7 @@ use crate::tiny::Tiny;
 use crate::topk_softmax::through;
 
 on_each_device!(
-    places_around_each_width,
+    sorted_rows_around_each_width,
     steps_around_the_stages,
     all_tokens_one_expert,
     empty_expert,
@@ -26,7 +26,7 @@ fn one_expert(hidden: usize, inter: usize) -> Tiny {
     }
 }
 
-fn places_around_each_width<D: Device>() {
+fn sorted_rows_around_each_width<D: Device>() {
     let mut b = Bench::<D>::new(&one_expert(64, 64));
     for rows in [
         16, 17, 31, 32, 33, 63, 64, 65, 95, 96, 97, 127, 128, 129, 160, 257,

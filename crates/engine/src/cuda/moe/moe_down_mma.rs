@@ -19,6 +19,6 @@ pub(crate) fn moe_down_mma(
         (w.down.outs / MMA_OUTS) as u32,
         routing.most_tiles(rows) as u32,
     );
-    // SAFETY: as for `moe_down`; `tiles::mma_takes` is the caller's condition; tiles have at most 16 places.
+    // SAFETY: as for `moe_down`; `tiles::mma_takes` is the caller's condition; tiles have at most 16 rows.
     unsafe { d.launch(Kernel::MoeDownMma, grid, 256, &args) }
 }

@@ -31,7 +31,7 @@ pub(crate) fn moe_down_reference(
         (w.down.outs as u32).div_ceil(32),
         routing.most_tiles(rows) as u32,
     );
-    // SAFETY: as in `moe_gate_up`; it reads the places that that kernel wrote.
+    // SAFETY: as in `moe_gate_up`; it reads the sorted rows that that kernel wrote.
     unsafe { d.launch(Kernel::MoeDownReference, grid, 256, &args) }
 }
 
@@ -45,6 +45,6 @@ pub(crate) fn moe_combine(d: &Device, rows: usize, routing: &CudaRouting, out: &
         cols: routing.hidden as u32,
         top_k: routing.top_k as u32,
     };
-    // SAFETY: a block per row; all pairs of the step's rows were written by the product.
+    // SAFETY: a block per row; all assignments of the step's rows were written by the product.
     unsafe { d.launch(Kernel::MoeCombine, (rows as u32, 1), 256, &args) }
 }

@@ -22,6 +22,6 @@ pub(crate) fn moe_gate_up_mma(
         (w.up.outs / MMA_OUTS) as u32,
         routing.most_tiles(rows) as u32,
     );
-    // SAFETY: as for `moe_gate_up`; `tiles::mma_takes` is the caller's condition; tiles have at most 16 places.
+    // SAFETY: as for `moe_gate_up`; `tiles::mma_takes` is the caller's condition; tiles have at most 16 rows.
     unsafe { d.launch(Kernel::MoeGateUpMma, grid, 256, &args) }
 }

@@ -17,7 +17,7 @@ pub(crate) fn moe_gate_up_reference(
     routing: &CudaRouting,
 ) -> Done {
     let args = checked_gate_up(rows, x, w, limit, routing)?;
-    // SAFETY: `checked_gate_up` has seen all operands; tiles name experts and places that `moe_align` wrote in this step, and
+    // SAFETY: `checked_gate_up` has seen all operands; tiles name experts and sorted rows that `moe_align` wrote in this step, and
     // blocks beyond the last tile do nothing.
     unsafe {
         d.launch(

@@ -22,7 +22,7 @@ pub(crate) fn moe_gate_up_wgmma(
         (d.info().multiprocessors, 1),
         wgmma_shared(w.up.cols) as u32,
     );
-    // SAFETY: `checked_gate_up` has seen all operands; `tiles::wgmma_takes` is the caller's condition; tiles name experts and places
+    // SAFETY: `checked_gate_up` has seen all operands; `tiles::wgmma_takes` is the caller's condition; tiles name experts and sorted rows
     // that `moe_align` wrote in this step, at most as many as the wgmma kernels take; a block for each multiprocessor goes from
     // tile to tile.
     unsafe { d.launch_shared(Kernel::MoeGateUpWgmma, grid, 384, shared, &args) }

@@ -13,7 +13,7 @@ use crate::ops::Done;
 pub(crate) struct RoutingArgs {
     chosen: u64,
     weights: u64,
-    pair_at: u64,
+    assignment_at: u64,
     tiles: u64,
     n_tiles: u64,
     h: u64,
@@ -25,7 +25,7 @@ const _: () = assert!(size_of::<RoutingArgs>() == 56);
 pub struct CudaRouting {
     pub(crate) chosen: Memory,
     pub(crate) weights: Memory,
-    pair_at: Memory,
+    assignment_at: Memory,
     tiles: Memory,
     n_tiles: Memory,
     /// Of `router`: blocks that have ended, for each 16 rows.
@@ -43,17 +43,20 @@ pub struct CudaRouting {
 
 impl CudaRouting {
     pub(crate) fn new(d: &Device, c: &ModelConfig, rows: usize) -> Result<Self, LoadError> {
-        let pairs = rows * c.top_k;
-        let words = |what: &str| d.memory(what, pairs * 4);
+        let assignments = rows * c.top_k;
+        let words = |what: &str| d.memory(what, assignments * 4);
         let mut routing = Self {
             chosen: words("the experts chosen")?,
             weights: words("the experts' weights")?,
-            pair_at: words("the experts' schedule")?,
+            assignment_at: words("the experts' schedule")?,
             tiles: d.memory("the experts' tiles", 16)?,
             n_tiles: d.memory("the number of tiles", 4)?,
             ended: d.memory("the router's counters", rows.div_ceil(16) * 4)?,
-            h: d.memory("the experts' inner values", pairs * c.intermediate * 2)?,
-            y: d.memory("the experts' results", pairs * c.hidden * 2)?,
+            h: d.memory(
+                "the experts' inner values",
+                assignments * c.intermediate * 2,
+            )?,
+            y: d.memory("the experts' results", assignments * c.hidden * 2)?,
             rows,
             top_k: c.top_k,
             experts: c.experts,
@@ -68,8 +71,8 @@ impl CudaRouting {
 
     /// Tiles that this many rows may need: each expert that is used at all leaves at most one partly empty.
     pub(crate) fn most_tiles(&self, rows: usize) -> usize {
-        let pairs = rows * self.top_k;
-        (pairs / TILE + pairs.min(self.experts)).min(pairs)
+        let assignments = rows * self.top_k;
+        (assignments / TILE + assignments.min(self.experts)).min(assignments)
     }
 
     pub(crate) fn holds(&self, what: &str, rows: usize) -> Done {
@@ -86,7 +89,7 @@ impl CudaRouting {
         RoutingArgs {
             chosen: self.chosen.at(),
             weights: self.weights.at(),
-            pair_at: self.pair_at.at(),
+            assignment_at: self.assignment_at.at(),
             tiles: self.tiles.at(),
             n_tiles: self.n_tiles.at(),
             h: self.h.at(),

@@ -14,11 +14,11 @@ pub(crate) enum Regime {
     Wide,
 }
 
-/// Most places of a tile, but for the wgmma kernels'.
+/// Most rows of a tile, but for the wgmma kernels'.
 pub(crate) const TILE: usize = 16;
 
 impl Regime {
-    /// Most places of a tile, and what all but an expert's last are a multiple of.
+    /// Most rows of a tile, and what all but an expert's last are a multiple of.
     pub(crate) fn tile(self) -> (usize, usize) {
         match self {
             Self::Wide => (WGMMA_ROWS, WGMMA_UNIT),
@@ -37,7 +37,7 @@ pub(crate) fn mma_takes(m: &CudaMatrices) -> bool {
 
 /// Rows of a matrix that a block of the wgmma kernels takes (`MOE_WGMMA_OUTS`).
 const WGMMA_OUTS: usize = 192;
-/// Places of a tile (`MOE_WGMMA_ROWS`), and widths of wgmma that are built.
+/// Rows of a tile (`MOE_WGMMA_ROWS`), and widths of wgmma that are built.
 const WGMMA_ROWS: usize = 128;
 const WGMMA_UNIT: usize = 32;
 /// Bytes of shared memory for the stages (`MOE_WGMMA_STAGES` of `MOE_WGMMA_STAGE`).
