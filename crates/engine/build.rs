@@ -26,21 +26,21 @@ fn main() {
         .collect();
     let mut table = String::from("static MODULES: &[Module] = &[\n");
     for file in sources(&kernels) {
-        let stem = file
+        let name = file
             .file_stem()
             .expect("has one")
             .to_string_lossy()
             .into_owned();
-        let flat = out.join(format!("{stem}.flat.cu"));
+        let flat = out.join(format!("{name}.flat.cu"));
         let mut text = String::new();
         flatten(&file, &kernels, &mut BTreeSet::new(), &mut text);
         fs::write(&flat, text).expect("OUT_DIR can be written");
         let _ = write!(
             table,
-            "    Module {{ name: {stem:?}, source: include_str!({flat:?}), images: &["
+            "    Module {{ name: {name:?}, source: include_str!({flat:?}), images: &["
         );
         for arch in nvcc.iter().flat_map(|_| &archs) {
-            let image = out.join(format!("{stem}.sm_{arch}.cubin"));
+            let image = out.join(format!("{name}.sm_{arch}.cubin"));
             compile(
                 nvcc.as_deref().expect("found"),
                 &kernels,

@@ -60,7 +60,7 @@ pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
         prefills: args.prefill.clone(),
         context: args.context,
         runs: args.runs,
-        plain: args.plain,
+        reference: args.plain,
         seed: args.seed,
     };
     // Shown and written one by one: what is measured is not lost with what fails after it, or is stopped.

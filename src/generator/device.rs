@@ -82,7 +82,7 @@ impl Device {
             kv: options.kv,
             graphs: !options.cuda.no_graphs,
             overlap: !options.cuda.no_overlap,
-            plain_kernels: options.cuda.plain_kernels,
+            reference_kernels: options.cuda.plain_kernels,
             check: !options.cuda.no_kernel_check,
             memory_budget_bytes: options.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
             max_seqs: options.max_batch.unwrap_or(defaults.max_seqs),

@@ -42,13 +42,13 @@ impl<O: Ops> ModelRunner<O> {
         &mut self,
         plan: &StepPlan,
         layers: usize,
-        plain: fn(&mut O, bool),
+        reference: fn(&mut O, bool),
         found: impl FnMut(&'static str, &[f32], &[f32]),
     ) -> Result<(), ExecError> {
         let batch = StepBatch::new(plan, &self.capacity)?;
         self.ops.begin(&batch)?;
         self.model
-            .compare(&mut self.ops, &batch, layers, plain, found)
+            .compare(&mut self.ops, &batch, layers, reference, found)
     }
 
     /// A step from beginning to end; no other may be in flight.

@@ -56,9 +56,9 @@ pub(super) fn agree(
         let result = runner.compare(
             step,
             LAYERS,
-            CudaOps::use_plain_kernels,
-            |op, best, plain| {
-                let error = relative_error(best, plain);
+            CudaOps::use_reference_kernels,
+            |op, best, reference| {
+                let error = relative_error(best, reference);
                 found.results += 1;
                 found.error = found.error.max(error);
                 if error.is_nan() || error > MOST_ERROR {

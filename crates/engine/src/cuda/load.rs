@@ -37,7 +37,7 @@ pub struct CudaSettings {
     /// Put a kernel on the device while the one before it still runs (programmatic dependent launch).
     pub overlap: bool,
     /// Compute with the reference kernels alone: slow, and what the others are checked against.
-    pub plain_kernels: bool,
+    pub reference_kernels: bool,
     /// Compare the kernels made for speed with the reference ones before anything is answered, and refuse to load when they
     /// differ.
     pub check: bool,
@@ -56,7 +56,7 @@ impl Default for CudaSettings {
             kv: KvDtype::AsActivations,
             graphs: true,
             overlap: true,
-            plain_kernels: false,
+            reference_kernels: false,
             check: true,
             progress: Arc::default(),
         }
@@ -129,7 +129,7 @@ fn load(
     let mut ops = CudaOps::open(config, settings.device)?;
     ops.keep_kv(settings.kv);
     ops.report_to(&settings.progress);
-    ops.use_plain_kernels(settings.plain_kernels);
+    ops.use_reference_kernels(settings.reference_kernels);
     if !settings.overlap {
         ops.do_not_overlap();
     }
@@ -167,7 +167,7 @@ fn load(
             "decode steps are launched kernel by kernel, which is slower: they could not be recorded ({e})"
         ));
     }
-    let kernels = if settings.plain_kernels {
+    let kernels = if settings.reference_kernels {
         "plain kernels alone".to_owned()
     } else if !settings.check {
         "kernels not checked".to_owned()

@@ -26,7 +26,7 @@ pub struct Timing {
     pub op: String,
     /// What it worked on.
     pub shape: String,
-    /// `best` as the engine launches it, or `plain`.
+    /// `best` as the engine launches it, or `reference`.
     pub kernels: &'static str,
     /// Median; `None` when the result was wrong and so was not timed.
     pub ms: Option<f64>,
@@ -59,7 +59,7 @@ pub struct MeasureSettings {
     /// Runs for each median.
     pub runs: usize,
     /// Also time the reference kernels.
-    pub plain: bool,
+    pub reference: bool,
     /// Of weights and inputs.
     pub seed: u32,
 }
@@ -349,8 +349,8 @@ impl Bench<'_> {
     ) -> Result<(), LoadError> {
         let mut out = self.ops.buf(rows, cols)?;
         let mut results = Vec::new();
-        for plain in [true, false] {
-            self.ops.plain = plain;
+        for reference in [true, false] {
+            self.ops.reference = reference;
             self.ops
                 .device
                 .fill(&out.memory, 0xff)
@@ -359,11 +359,11 @@ impl Bench<'_> {
             results.push(self.ops.read(&out, rows).map_err(load_failed)?);
         }
         let error = relative_error(&results[1], &results[0]);
-        for (kernels, plain) in [("best", false), ("plain", true)] {
-            if plain && !self.settings.plain {
+        for (kernels, reference) in [("best", false), ("plain", true)] {
+            if reference && !self.settings.reference {
                 continue;
             }
-            self.ops.plain = plain;
+            self.ops.reference = reference;
             // NaN is no agreement.
             let right = error <= MOST_ERROR;
             let ms = if right {
@@ -379,10 +379,10 @@ impl Bench<'_> {
                 ms,
                 bytes,
                 flops,
-                error: if plain { 0.0 } else { error },
+                error: if reference { 0.0 } else { error },
             });
         }
-        self.ops.plain = false;
+        self.ops.reference = false;
         Ok(())
     }
 

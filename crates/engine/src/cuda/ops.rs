@@ -15,7 +15,7 @@ use super::driver::device::{Device, DeviceInfo};
 use super::driver::graphs::Graphs;
 use super::driver::memory::Memory;
 use super::moe::routing::CudaRouting;
-use super::moe::tiles::Regime;
+use super::moe::tiles::KernelVariant;
 use super::moe::{router, topk_softmax};
 use super::select;
 use super::step::Step;
@@ -39,7 +39,7 @@ pub struct CudaOps {
     uploader: Uploader,
     partials: Memory,
     config: ModelConfig,
-    pub(super) plain: bool,
+    pub(super) reference: bool,
     /// Whether all experts' matrices so far are for the thin and wgmma kernels' decoding.
     moderate_scales: bool,
     kv: KvDtype,
@@ -87,7 +87,7 @@ impl CudaOps {
             uploader,
             partials: attention_decode::partials(&device, config)?,
             config: config.clone(),
-            plain: false,
+            reference: false,
             moderate_scales: true,
             kv: KvDtype::AsActivations,
             device,
@@ -113,8 +113,8 @@ impl CudaOps {
     }
 
     /// From now on, computes with the reference kernels alone, the reference on the device, or with the best there are.
-    pub fn use_plain_kernels(&mut self, plain: bool) {
-        self.plain = plain;
+    pub fn use_reference_kernels(&mut self, reference: bool) {
+        self.reference = reference;
     }
 
     /// From now on, starts each kernel when the one before it has ended, and not while it ends.
@@ -164,9 +164,9 @@ impl CudaOps {
         self.planned.as_ref().map_or(0, |p| p.step.rows)
     }
 
-    fn experts_regime(&self, rows: usize) -> Regime {
+    fn experts_variant(&self, rows: usize) -> KernelVariant {
         let (d, c) = (&self.device, &self.config);
-        select::experts(d, c, self.plain, self.moderate_scales, rows)
+        select::experts(d, c, self.reference, self.moderate_scales, rows)
     }
 }
 
@@ -251,7 +251,9 @@ impl Ops for CudaOps {
 
     fn recorded(&self, rows: usize) -> Option<usize> {
         // What is recorded launches the best kernels.
-        (!self.plain).then(|| self.graphs.size_for(rows)).flatten()
+        (!self.reference)
+            .then(|| self.graphs.size_for(rows))
+            .flatten()
     }
 
     fn replay(&mut self, rows: usize) -> Done {
@@ -329,7 +331,7 @@ impl Ops for CudaOps {
     }
 
     fn linear(&mut self, x: &CudaBuf, w: &CudaLinear, rows: usize, out: &mut CudaBuf) -> Done {
-        select::linear(&self.device, self.plain, x, w, rows, out)
+        select::linear(&self.device, self.reference, x, w, rows, out)
     }
 
     fn rope(&mut self, qkv: &mut CudaBuf) -> Done {
@@ -360,7 +362,7 @@ impl Ops for CudaOps {
     }
 
     fn rope_kv(&mut self, qkv: &mut CudaBuf, layer: KvLayer) -> Done {
-        if self.plain || !rope_kv::takes(&self.config) {
+        if self.reference || !rope_kv::takes(&self.config) {
             self.rope(qkv)?;
             return self.kv_write(qkv, layer);
         }
@@ -398,13 +400,13 @@ impl Ops for CudaOps {
             sinks,
             out,
         };
-        select::attention(&self.device, self.plain, &operands, &self.partials)
+        select::attention(&self.device, self.reference, &operands, &self.partials)
     }
 
     fn route(&mut self, logits: &CudaBuf, routing: &mut CudaRouting) -> Done {
-        let regime = self.experts_regime(self.rows());
+        let variant = self.experts_variant(self.rows());
         let (device, planned) = self.parts()?;
-        topk_softmax::topk_softmax(device, &planned.step, logits, routing, regime)
+        topk_softmax::topk_softmax(device, &planned.step, logits, routing, variant)
     }
 
     fn router(
@@ -415,13 +417,13 @@ impl Ops for CudaOps {
         logits: &mut CudaBuf,
         routing: &mut CudaRouting,
     ) -> Done {
-        if self.plain || !select::router_takes(rows, w) {
+        if self.reference || !select::router_takes(rows, w) {
             self.linear(x, w, rows, logits)?;
             return self.route(logits, routing);
         }
-        let regime = self.experts_regime(rows);
+        let variant = self.experts_variant(rows);
         let (device, planned) = self.parts()?;
-        router::router(device, &planned.step, x, w, logits, routing, regime)
+        router::router(device, &planned.step, x, w, logits, routing, variant)
     }
 
     fn moe_gate_up(&mut self, x: &CudaBuf, w: &CudaExperts, routing: &mut CudaRouting) -> Done {

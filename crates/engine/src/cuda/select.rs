@@ -7,7 +7,7 @@ use super::dense::{linear_mma, linear_reference, linear_wgmma};
 use super::driver::device::Device;
 use super::driver::memory::Memory;
 use super::moe::routing::CudaRouting;
-use super::moe::tiles::{Regime, mma_takes, wgmma_takes};
+use super::moe::tiles::{KernelVariant, mma_takes, wgmma_takes};
 use super::moe::{moe_down_mma, moe_down_reference, moe_down_wgmma};
 use super::moe::{moe_gate_up_mma, moe_gate_up_reference, moe_gate_up_wgmma};
 use super::weights::{CudaExperts, CudaLinear};
@@ -28,19 +28,19 @@ pub(super) fn rows_for_all(c: &ModelConfig) -> usize {
 pub(super) fn experts(
     d: &Device,
     c: &ModelConfig,
-    plain: bool,
+    reference: bool,
     moderate_scales: bool,
     rows: usize,
-) -> Regime {
-    let wide = moderate_scales
+) -> KernelVariant {
+    let wgmma = moderate_scales
         && wgmma_takes(d, 2 * c.intermediate, c.hidden)
         && wgmma_takes(d, c.hidden, c.intermediate);
-    if plain {
-        Regime::Plain
-    } else if wide && rows * c.top_k >= MIN_WGMMA_ROWS_OF_EXPERT * c.experts {
-        Regime::Wide
+    if reference {
+        KernelVariant::Reference
+    } else if wgmma && rows * c.top_k >= MIN_WGMMA_ROWS_OF_EXPERT * c.experts {
+        KernelVariant::Wgmma
     } else {
-        Regime::Thin
+        KernelVariant::Mma
     }
 }
 
@@ -53,10 +53,12 @@ pub(super) fn moe_gate_up(
     limit: f32,
     routing: &CudaRouting,
 ) -> Done {
-    let up = match routing.regime {
-        Regime::Wide => moe_gate_up_wgmma::moe_gate_up_wgmma,
-        Regime::Thin if mma_takes(&w.up) => moe_gate_up_mma::moe_gate_up_mma,
-        Regime::Thin | Regime::Plain => moe_gate_up_reference::moe_gate_up_reference,
+    let up = match routing.variant {
+        KernelVariant::Wgmma => moe_gate_up_wgmma::moe_gate_up_wgmma,
+        KernelVariant::Mma if mma_takes(&w.up) => moe_gate_up_mma::moe_gate_up_mma,
+        KernelVariant::Mma | KernelVariant::Reference => {
+            moe_gate_up_reference::moe_gate_up_reference
+        }
     };
     up(d, rows, x, w, limit, routing)
 }
@@ -69,10 +71,10 @@ pub(super) fn moe_down(
     routing: &CudaRouting,
     out: &CudaBuf,
 ) -> Done {
-    let down = match routing.regime {
-        Regime::Wide => moe_down_wgmma::moe_down_wgmma,
-        Regime::Thin if mma_takes(&w.down) => moe_down_mma::moe_down_mma,
-        Regime::Thin | Regime::Plain => moe_down_reference::moe_down_reference,
+    let down = match routing.variant {
+        KernelVariant::Wgmma => moe_down_wgmma::moe_down_wgmma,
+        KernelVariant::Mma if mma_takes(&w.down) => moe_down_mma::moe_down_mma,
+        KernelVariant::Mma | KernelVariant::Reference => moe_down_reference::moe_down_reference,
     };
     down(d, rows, w, routing)?;
     moe_down_reference::moe_combine(d, rows, routing, out)
@@ -91,13 +93,13 @@ pub(super) fn router_takes(rows: usize, w: &CudaLinear) -> bool {
 /// Launches a dense product.
 pub(super) fn linear(
     d: &Device,
-    plain: bool,
+    reference: bool,
     x: &CudaBuf,
     w: &CudaLinear,
     rows: usize,
     out: &CudaBuf,
 ) -> Done {
-    if plain {
+    if reference {
         linear_reference::linear_reference(d, x, w, rows, out)
     } else if rows >= MIN_WGMMA_ROWS && linear_wgmma::takes(d, w) {
         linear_wgmma::linear_wgmma(d, x, w, rows, out)
@@ -115,11 +117,11 @@ const MIN_PREFILL_ROWS: usize = 16;
 /// Launches attention: the sequences of a step may go to different kernels.
 pub(super) fn attention(
     d: &Device,
-    plain: bool,
+    reference: bool,
     operands: &Operands<'_>,
     partials: &Memory,
 ) -> Done {
-    if plain || !attention_decode::takes(operands.config, operands.pool) {
+    if reference || !attention_decode::takes(operands.config, operands.pool) {
         return attention_reference::attention_reference(d, operands);
     }
     let (fewest, most) = operands.step.rows_of_seqs;

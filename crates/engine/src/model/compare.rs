@@ -7,7 +7,7 @@ use crate::ops::{Done, Ops};
 
 impl<O: Ops> Model<O> {
     /// Runs the first `layers` layers and the head of a step that [`Ops::begin`] was given, the operations for which a
-    /// device may have several kernels in both ways: `plain(ops, false)` chooses the best, `plain(ops, true)` the reference ones.
+    /// device may have several kernels in both ways: `reference(ops, false)` chooses the best, `reference(ops, true)` the reference ones.
     /// Each gets the same inputs both times, so that differences do not add up. `found` gets the operation and both
     /// results. The step's `heads` are at most those of one round.
     ///
@@ -18,20 +18,20 @@ impl<O: Ops> Model<O> {
         ops: &mut O,
         batch: &StepBatch,
         layers: usize,
-        plain: fn(&mut O, bool),
+        reference: fn(&mut O, bool),
         found: impl FnMut(&'static str, &[f32], &[f32]),
     ) -> Result<(), ExecError> {
-        let mut comparison = Comparison { plain, found };
+        let mut comparison = Comparison { reference, found };
         self.run_layers(ops, batch, layers, &mut comparison)?;
         let heads = batch.heads.len().min(self.max_heads);
         self.run_head(ops, 0..heads, &mut comparison)?;
-        plain(ops, false);
+        reference(ops, false);
         Ok(())
     }
 }
 
 struct Comparison<O, F> {
-    plain: fn(&mut O, bool),
+    reference: fn(&mut O, bool),
     found: F,
 }
 
@@ -55,12 +55,12 @@ impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Comparison<O, F> {
         into: fn(&mut Scratch<O>) -> &mut O::Buf,
         work: impl Fn(&mut O, &mut Scratch<O>) -> Done,
     ) -> Done {
-        let choose = self.plain;
+        let choose = self.reference;
         // First the best, and nothing right there before.
         let n = ops.read(into(s), rows)?.len();
         ops.write(into(s), &vec![f32::NAN; n])?;
-        self.compare(name, |plain| {
-            choose(ops, plain);
+        self.compare(name, |reference| {
+            choose(ops, reference);
             work(ops, s)?;
             ops.read(into(s), rows)
         })
@@ -69,7 +69,7 @@ impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Comparison<O, F> {
 
 impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Observer<O> for Comparison<O, F> {
     fn op(&mut self, op: &Op<'_, O>, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> Done {
-        let choose = self.plain;
+        let choose = self.reference;
         let (name, into): (_, fn(&mut Scratch<O>) -> &mut O::Buf) = match op {
             Op::Qkv(_) => ("the product for queries, keys and values", |s| &mut s.qkv),
             Op::Attention(_) => ("attention", |s| &mut s.attended),
@@ -78,10 +78,10 @@ impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Observer<O> for Comparison<
             Op::Head(_) => ("the head", |s| &mut s.logits),
             // In place, and to the pool: seen through attention.
             Op::RopeKv(l) => {
-                return self.compare("the rotation and the pool", |plain| {
+                return self.compare("the rotation and the pool", |reference| {
                     choose(ops, true);
                     Op::Qkv(l).run(ops, s, rows)?;
-                    choose(ops, plain);
+                    choose(ops, reference);
                     op.run(ops, s, rows)?;
                     choose(ops, true);
                     Op::Attention(l).run(ops, s, rows)?;
@@ -97,9 +97,9 @@ impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Observer<O> for Comparison<
                 // The router's choice, of the same logits: seen through the experts.
                 choose(ops, false);
                 Op::Router(l).run(ops, s, rows)?;
-                return self.compare("the choice of experts", |plain| {
+                return self.compare("the choice of experts", |reference| {
                     choose(ops, true);
-                    if plain {
+                    if reference {
                         ops.route(&s.router_logits, &mut s.routing)?;
                     }
                     op.run(ops, s, rows)?;

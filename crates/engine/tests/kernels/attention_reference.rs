@@ -5,7 +5,7 @@ use ossmark_engine::config::LayerKind;
 use ossmark_engine::ops::KvLayer;
 
 use crate::bench::{
-    BLOCK, Bench, Device, KV, PLAIN, and_fp8, and_plain, check, f64s, kept, on_each_device,
+    BLOCK, Bench, Device, KV, REFERENCE, and_fp8, and_reference, check, f64s, kept, on_each_device,
     real_widths,
 };
 use crate::tiny::Tiny;
@@ -18,7 +18,7 @@ on_each_device!(
     several_sequences,
     other_block_sizes,
 );
-and_plain!(
+and_reference!(
     window_edge_127_128_129,
     real_heads,
     odd_heads_and_head_dim,
@@ -73,7 +73,7 @@ pub(crate) fn exact(m: &Tiny, sinks: &[f64], x: &[f64], kind: LayerKind, t: usiz
 /// rows, weights are f16, whose step is an eighth of that.
 fn slack<D: Device>(m: &Tiny, rows: usize) -> f64 {
     let packed = m.head_dim == 64 && m.heads == 8 * m.kv_heads;
-    if !D::HAS_TENSOR_CORES || PLAIN.get() || !packed {
+    if !D::HAS_TENSOR_CORES || REFERENCE.get() || !packed {
         4e-6
     } else if rows < 16 && KV.get() == KvDtype::Fp8 {
         2.0 / 4096.0

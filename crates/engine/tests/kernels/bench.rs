@@ -18,7 +18,7 @@ use crate::tiny::{Random, Tiny};
 
 thread_local! {
     /// Whether this test's CUDA device computes with the reference kernels alone.
-    pub(crate) static PLAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    pub(crate) static REFERENCE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     /// How this test's device keeps keys and values.
     pub(crate) static KV: std::cell::Cell<KvDtype> = const { std::cell::Cell::new(KvDtype::AsActivations) };
     /// Positions of a block of this test's devices.
@@ -44,8 +44,8 @@ impl Device for CudaOps {
     const HAS_TENSOR_CORES: bool = true;
     fn open(config: &ModelConfig, capacity: &Capacity) -> Self {
         let mut ops = CudaOps::open(config, 0).unwrap_or_else(|e| panic!("{e}"));
-        if PLAIN.get() {
-            ops.use_plain_kernels(true);
+        if REFERENCE.get() {
+            ops.use_reference_kernels(true);
         }
         ops.keep_kv(KV.get());
         ops.plan(capacity).unwrap_or_else(|e| panic!("{e}"));
@@ -91,20 +91,20 @@ macro_rules! on_each_device {
 pub(crate) use on_each_device;
 
 /// Makes a test of each case for CUDA's reference kernels, where CUDA has special ones too.
-macro_rules! and_plain {
+macro_rules! and_reference {
     ($($case:ident),* $(,)?) => {
-        mod plain {
+        mod cuda_reference {
             $(#[test]
             fn $case() {
                 if crate::bench::has_cuda(concat!(module_path!(), "::", stringify!($case))) {
-                    crate::bench::PLAIN.set(true);
+                    crate::bench::REFERENCE.set(true);
                     super::$case::<ossmark_engine::cuda::CudaOps>();
                 }
             })*
         }
     };
 }
-pub(crate) use and_plain;
+pub(crate) use and_reference;
 
 /// Makes a test of each case with keys and values in fp8, for the CPU, for CUDA and for CUDA's reference kernels.
 macro_rules! and_fp8 {
@@ -127,12 +127,12 @@ macro_rules! and_fp8 {
                     }
                 })*
             }
-            mod plain {
+            mod cuda_reference {
                 $(#[test]
                 fn $case() {
                     if crate::bench::has_cuda(concat!(module_path!(), "::", stringify!($case))) {
                         crate::bench::KV.set(super::Fp8);
-                        crate::bench::PLAIN.set(true);
+                        crate::bench::REFERENCE.set(true);
                         super::super::$case::<ossmark_engine::cuda::CudaOps>();
                     }
                 })*

@@ -91,7 +91,7 @@ fn all_tests_on_the_emulator() {
     }
     let seed = crate::bench::seed().to_string();
     let output = child(
-        &["cuda::", "plain::", "model::", "--nocapture"],
+        &["cuda::", "cuda_reference::", "model::", "--nocapture"],
         &[("OSSMARK_TEST_SEED", &seed)],
     );
     let text = String::from_utf8_lossy(&output.stdout);

@@ -91,10 +91,10 @@ mod cuda {
         }
         let dir = model().folder();
         for kv in [KvDtype::AsActivations, KvDtype::Fp8] {
-            let mut plain = load(dir.path(), false, kv);
+            let mut launched = load(dir.path(), false, kv);
             let mut recorded = load(dir.path(), true, kv);
             assert_eq!(recorded.info.warnings, Vec::<String>::new());
-            let expected = tokens(&mut *plain.executor, false);
+            let expected = tokens(&mut *launched.executor, false);
             for previous in [false, true]
                 .into_iter()
                 .skip(usize::from(kv == KvDtype::Fp8))

@@ -2,11 +2,11 @@
 
 use ossmark_engine::weights::{DenseTensor, LinearSource};
 
-use crate::bench::{Bench, Device, and_plain, check, f64s, on_each_device};
+use crate::bench::{Bench, Device, and_reference, check, f64s, on_each_device};
 use crate::tiny::Tiny;
 
 on_each_device!(one_tile_to_tile_plus_tail, real_qkv_and_out);
-and_plain!(one_tile_to_tile_plus_tail, real_qkv_and_out);
+and_reference!(one_tile_to_tile_plus_tail, real_qkv_and_out);
 
 /// `rows` random rows through a matrix, with some of the outputs checked.
 pub(crate) fn product<D: Device>(

@@ -1,5 +1,5 @@
 //! `kernels/linear_wgmma.cu`: rows around the halves of a block and its end, outputs that are not whole blocks, fewer steps
-//! than stages, the real columns. The regime needs 64 rows.
+//! than stages, the real columns. The variant needs 64 rows.
 
 use crate::bench::{Bench, Device, on_each_device};
 use crate::linear_reference::product;

@@ -1,6 +1,6 @@
 //! `kernels/moe_down_reference.cu`: widths of the second product that differ from the first's.
 
-use crate::bench::{Bench, Device, and_plain, on_each_device};
+use crate::bench::{Bench, Device, and_reference, on_each_device};
 use crate::tiny::Tiny;
 use crate::topk_softmax::through;
 
@@ -9,7 +9,7 @@ on_each_device!(
     more_columns_than_rows,
     order_of_the_sum
 );
-and_plain!(
+and_reference!(
     one_group_of_columns,
     more_columns_than_rows,
     order_of_the_sum

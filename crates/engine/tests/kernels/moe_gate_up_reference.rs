@@ -1,7 +1,7 @@
 //! `kernels/moe_gate_up_reference.cu`: the shapes of the first product. With it runs the second, since nothing in between can be
 //! read out.
 
-use crate::bench::{Bench, Device, and_plain, on_each_device};
+use crate::bench::{Bench, Device, and_reference, on_each_device};
 use crate::tiny::Tiny;
 use crate::topk_softmax::through;
 
@@ -12,7 +12,7 @@ on_each_device!(
     tile_plus_tail,
     real_width
 );
-and_plain!(
+and_reference!(
     all_tokens_one_expert,
     empty_expert,
     one_tile,

@@ -1,5 +1,5 @@
 //! `kernels/moe_gate_up_wgmma.cu`: tiles of each width and their edges, rows of a matrix that are not whole blocks, fewer
-//! steps than stages, experts without rows. The regime needs 16 rows an expert on average.
+//! steps than stages, experts without rows. The variant needs 16 rows an expert on average.
 
 use crate::bench::{Bench, Device, on_each_device};
 use crate::moe_gate_up_reference::prefer;

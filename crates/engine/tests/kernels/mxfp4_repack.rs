@@ -1,11 +1,11 @@
 //! `kernels/mxfp4_repack.cu`: every column of a group comes out where the kernels look for it.
 
-use crate::bench::{Bench, Device, and_plain, on_each_device};
+use crate::bench::{Bench, Device, and_reference, on_each_device};
 use crate::tiny::Tiny;
 use crate::topk_softmax::through;
 
 on_each_device!(one_group, many_groups);
-and_plain!(one_group, many_groups);
+and_reference!(one_group, many_groups);
 
 fn random<D: Device>(m: Tiny) {
     let mut b = Bench::<D>::new(&m);

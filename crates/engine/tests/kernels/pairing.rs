@@ -33,48 +33,48 @@ fn every_kernel_has_wrapper_tests_reference_and_ledger_line() {
     let engine = root.join("crates/engine");
     let tests = std::fs::read_to_string(engine.join("tests/kernels/main.rs")).unwrap();
     let table = std::fs::read_to_string(engine.join("src/cuda/kernels.rs")).unwrap();
-    let mut stems = BTreeSet::new();
+    let mut files = BTreeSet::new();
     for entry in std::fs::read_dir(root.join("kernels")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|e| e != "cu") {
             continue;
         }
-        let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
         let text = std::fs::read_to_string(&path).unwrap();
         for folder in ["src/cuda", "tests/kernels"] {
             assert!(
-                has_file(&engine.join(folder), &format!("{stem}.rs")),
-                "kernels/{stem}.cu has no {stem}.rs in crates/engine/{folder}"
+                has_file(&engine.join(folder), &format!("{name}.rs")),
+                "kernels/{name}.cu has no {name}.rs in crates/engine/{folder}"
             );
         }
-        for name in kernels_of(&text) {
+        for kernel in kernels_of(&text) {
             assert!(
-                table.contains(&format!("= \"{name}\" in \"{stem}\",")),
-                "crates/engine/src/cuda/kernels.rs has no kernel {name} of {stem}.cu"
+                table.contains(&format!("= \"{kernel}\" in \"{name}\",")),
+                "crates/engine/src/cuda/kernels.rs has no kernel {kernel} of {name}.cu"
             );
         }
         assert!(
-            tests.contains(&format!("\nmod {stem};")),
-            "crates/engine/tests/kernels/main.rs does not run {stem}.rs"
+            tests.contains(&format!("\nmod {name};")),
+            "crates/engine/tests/kernels/main.rs does not run {name}.rs"
         );
         let reference = text.lines().find_map(|l| l.strip_prefix("// Reference: "));
-        let reference = reference.unwrap_or_else(|| panic!("kernels/{stem}.cu names no reference"));
+        let reference = reference.unwrap_or_else(|| panic!("kernels/{name}.cu names no reference"));
         assert!(
             root.join(reference).is_file(),
-            "kernels/{stem}.cu: its reference {reference} does not exist"
+            "kernels/{name}.cu: its reference {reference} does not exist"
         );
         for (file, text) in [("kernels/README.md", &ledger), ("docs/gpu.md", &status)] {
             assert!(
-                text.contains(&format!("| `{stem}` |")),
-                "{file} has no line for {stem}"
+                text.contains(&format!("| `{name}` |")),
+                "{file} has no line for {name}"
             );
         }
         // Plain C symbols only, and no CUDA header, so that NVRTC and the emulator take the same text.
         assert!(
             !text.contains("#include <"),
-            "kernels/{stem}.cu includes a system header"
+            "kernels/{name}.cu includes a system header"
         );
-        stems.insert(stem);
+        files.insert(name);
     }
-    assert!(stems.len() >= 11, "{stems:?}");
+    assert!(files.len() >= 11, "{files:?}");
 }

@@ -1,6 +1,6 @@
 //! `kernels/topk_softmax.cu`: the choice of experts, and the schedule, seen through what the experts make of it.
 
-use crate::bench::{Bench, Device, and_plain, check, f64s, on_each_device, round};
+use crate::bench::{Bench, Device, and_reference, check, f64s, on_each_device, round};
 use crate::reference;
 use crate::tiny::Tiny;
 
@@ -9,7 +9,7 @@ on_each_device!(
     equal_logits_take_the_lower_expert,
     five_experts_random
 );
-and_plain!(
+and_reference!(
     experts_128_top_4,
     equal_logits_take_the_lower_expert,
     five_experts_random

@@ -1,7 +1,7 @@
 //! Launches `kernels/router.cu`.
 
 use super::routing::{CudaRouting, RoutingArgs};
-use super::tiles::Regime;
+use super::tiles::KernelVariant;
 use super::topk_softmax::moe_align;
 use crate::cuda::buffer::{CudaBuf, expect};
 use crate::cuda::dense::args::{LinearArgs, checked};
@@ -32,7 +32,7 @@ pub(crate) fn router(
     w: &CudaLinear,
     logits: &CudaBuf,
     routing: &mut CudaRouting,
-    regime: Regime,
+    variant: KernelVariant,
 ) -> Done {
     let rows = step.rows;
     expect("router", "outputs", w.outs, routing.experts)?;
@@ -48,5 +48,5 @@ pub(crate) fn router(
     let grid = ((w.outs as u32).div_ceil(32), (rows as u32).div_ceil(16));
     // SAFETY: as for `linear_mma` and `topk_softmax`; there is a counter for each 16 rows, and every launch leaves it at 0.
     unsafe { d.launch(Kernel::Router, grid, 256, &args) }?;
-    moe_align(d, step, logits, routing, regime)
+    moe_align(d, step, logits, routing, variant)
 }

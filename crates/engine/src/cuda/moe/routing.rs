@@ -1,6 +1,6 @@
 //! Which rows go to which expert, and the experts' intermediate values. Mirrors `kernels/include/routing.h`.
 
-use super::tiles::{Regime, TILE};
+use super::tiles::{KernelVariant, TILE};
 use crate::config::ModelConfig;
 use crate::cuda::driver::device::{Device, load_failed};
 use crate::cuda::driver::memory::Memory;
@@ -38,7 +38,7 @@ pub struct CudaRouting {
     pub(crate) hidden: usize,
     pub(crate) intermediate: usize,
     /// The kernels that this step's schedule is for.
-    pub(crate) regime: Regime,
+    pub(crate) variant: KernelVariant,
 }
 
 impl CudaRouting {
@@ -62,7 +62,7 @@ impl CudaRouting {
             experts: c.experts,
             hidden: c.hidden,
             intermediate: c.intermediate,
-            regime: Regime::Plain,
+            variant: KernelVariant::Reference,
         };
         d.fill(&routing.ended, 0).map_err(load_failed)?;
         routing.tiles = d.memory("the experts' tiles", routing.most_tiles(rows) * 16)?;

@@ -1,28 +1,28 @@
-//! The families of the experts' kernels: the tiles that they work on, and the matrices that they take.
+//! The variants of the experts' kernels: the tiles that they work on, and the matrices that they take.
 
 use crate::cuda::driver::device::Device;
 use crate::cuda::weights::CudaMatrices;
 
-/// A family of kernels.
+/// Kernels for one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Regime {
+pub(crate) enum KernelVariant {
     /// Takes everything.
-    Plain,
+    Reference,
     /// Few rows: reads weights as fast as memory gives them, once for 16 rows.
-    Thin,
+    Mma,
     /// Many rows: Hopper's tensor cores.
-    Wide,
+    Wgmma,
 }
 
 /// Most rows of a tile, but for the wgmma kernels'.
 pub(crate) const TILE: usize = 16;
 
-impl Regime {
+impl KernelVariant {
     /// Most rows of a tile, and what all but an expert's last are a multiple of.
     pub(crate) fn tile(self) -> (usize, usize) {
         match self {
-            Self::Wide => (WGMMA_ROWS, WGMMA_UNIT),
-            Self::Thin | Self::Plain => (TILE, TILE),
+            Self::Wgmma => (WGMMA_ROWS, WGMMA_UNIT),
+            Self::Mma | Self::Reference => (TILE, TILE),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Launches the kernels of `kernels/topk_softmax.cu`.
 
 use super::routing::{CudaRouting, RoutingArgs};
-use super::tiles::Regime;
+use super::tiles::KernelVariant;
 use crate::cuda::buffer::CudaBuf;
 use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
@@ -33,13 +33,13 @@ fn checked(
     step: &Step,
     logits: &CudaBuf,
     routing: &mut CudaRouting,
-    regime: Regime,
+    variant: KernelVariant,
 ) -> Result<TopkArgs, ExecError> {
     let rows = step.rows;
     logits.holds("route", rows, routing.experts)?;
     routing.holds("route", rows)?;
-    routing.regime = regime;
-    let (tile, unit) = regime.tile();
+    routing.variant = variant;
+    let (tile, unit) = variant.tile();
     Ok(TopkArgs {
         routing: routing.args(),
         logits: logits.memory.at(),
@@ -58,13 +58,13 @@ pub(crate) fn topk_softmax(
     step: &Step,
     logits: &CudaBuf,
     routing: &mut CudaRouting,
-    regime: Regime,
+    variant: KernelVariant,
 ) -> Done {
-    let args = checked(step, logits, routing, regime)?;
+    let args = checked(step, logits, routing, variant)?;
     // SAFETY: a warp per row of `logits`; the routing has room for these rows; experts and choices are within the kernels'
     // limits (checked when the model was loaded).
     unsafe { d.launch(Kernel::TopkSoftmax, (args.rows.div_ceil(4), 1), 128, &args) }?;
-    moe_align(d, step, logits, routing, regime)
+    moe_align(d, step, logits, routing, variant)
 }
 
 /// Once the step's experts are chosen.
@@ -73,9 +73,9 @@ pub(crate) fn moe_align(
     step: &Step,
     logits: &CudaBuf,
     routing: &mut CudaRouting,
-    regime: Regime,
+    variant: KernelVariant,
 ) -> Done {
-    let args = checked(step, logits, routing, regime)?;
+    let args = checked(step, logits, routing, variant)?;
     // SAFETY: as for `topk_softmax`; the schedule reads what it or `router` wrote, and writes at most `most_tiles` tiles, whose number
     // only falls with their size.
     unsafe { d.launch(Kernel::MoeAlign, (1, 1), 1024, &args) }
