@@ -4,7 +4,7 @@
 //! bounds is refused here.
 
 use crate::executor::{
-    BlockId, BlockTable, Capacity, ExecError, InputToken, SampleSpec, Slot, StepPlan,
+    BlockId, BlockTable, Capacity, ExecError, InputToken, SampleSpec, SeqSlot, StepPlan,
 };
 
 /// Where a sequence's blocks of one layer group are in [`StepBatch::blocks`].
@@ -41,7 +41,7 @@ pub struct HeadRow {
     /// Index of its sequence in the plan.
     pub seq: u32,
     /// Choose a token from it, and keep it for this slot.
-    pub sample: Option<(Slot, SampleSpec)>,
+    pub sample: Option<(SeqSlot, SampleSpec)>,
     /// Give the logits to the host.
     pub logits: bool,
 }
@@ -119,9 +119,9 @@ impl StepBatch {
             let n = seq.inputs.len();
             let end = u64::from(seq.start) + n as u64;
             if n == 0 || end > u64::from(cap.max_context) {
-                let most = cap.max_context;
+                let max = cap.max_context;
                 return refuse(format!(
-                    "positions {}..{end} of sequence {i}, expected some below {most}",
+                    "positions {}..{end} of sequence {i}, expected some below {max}",
                     seq.start
                 ));
             }

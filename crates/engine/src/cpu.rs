@@ -19,7 +19,7 @@ use self::attention::{Attention, KvPool};
 pub use self::experts::CpuRouting;
 use self::experts::swiglu;
 use self::lanes::{LANES, Lanes, Rounding, Vectors};
-use self::pointwise::Turn;
+use self::pointwise::Rotation;
 use self::product::{compute, run, split};
 pub use self::tiles::Tiles;
 use crate::batch::StepBatch;
@@ -28,7 +28,7 @@ use crate::dtype::KvDtype;
 use crate::executor::{Capacity, ExecError, InputToken, StepHandle};
 use crate::load_error::LoadError;
 use crate::mxfp4;
-use crate::ops::{Done, KvLayer, Ops};
+use crate::ops::{KvLayer, OpResult, Ops};
 use crate::rope::Rope;
 use crate::types::TokenId;
 use crate::weights::{DenseTensor, ExpertSources, LinearSource};
@@ -54,7 +54,7 @@ pub struct CpuOps {
     kv: KvPool,
     batch: StepBatch,
     /// Of the step's tiles, `head_dim / 2` each.
-    turns: Vec<Turn>,
+    rotations: Vec<Rotation>,
     last_token: Vec<TokenId>,
     sampled: Vec<TokenId>,
     ended: VecDeque<(StepHandle, Vec<TokenId>)>,
@@ -101,7 +101,7 @@ impl CpuOps {
             ),
             config: config.clone(),
             batch: StepBatch::default(),
-            turns: Vec::new(),
+            rotations: Vec::new(),
             last_token: vec![0; capacity.max_seqs as usize],
             sampled: Vec::new(),
             ended: VecDeque::new(),
@@ -109,7 +109,7 @@ impl CpuOps {
     }
 
     /// How keys and values are kept from here on.
-    pub fn keep_kv(&mut self, kv: KvDtype) {
+    pub fn set_kv_dtype(&mut self, kv: KvDtype) {
         self.kv.fp8 = kv == KvDtype::Fp8;
     }
 
@@ -162,29 +162,29 @@ impl Ops for CpuOps {
         ))
     }
 
-    fn begin(&mut self, batch: &StepBatch) -> Done {
+    fn begin(&mut self, batch: &StepBatch) -> OpResult {
         self.batch.clone_from(batch);
         self.sampled.clear();
-        self.turns.clear();
+        self.rotations.clear();
         for positions in batch.positions.chunks(LANES) {
             for f in &self.rope.inv_freq {
-                let mut turn = Turn {
+                let mut rotation = Rotation {
                     cos: Lanes::ZERO,
                     sin: Lanes::ZERO,
                 };
                 for (l, p) in positions.iter().enumerate() {
                     // The angle is rounded to f32 before it is used, as in Hugging Face's code.
                     let (sin, cos) = (*p as f32 * f).sin_cos();
-                    turn.cos.0[l] = cos * self.rope.concentration;
-                    turn.sin.0[l] = sin * self.rope.concentration;
+                    rotation.cos.0[l] = cos * self.rope.concentration;
+                    rotation.sin.0[l] = sin * self.rope.concentration;
                 }
-                self.turns.push(turn);
+                self.rotations.push(rotation);
             }
         }
         Ok(())
     }
 
-    fn end(&mut self, step: StepHandle) -> Done {
+    fn end(&mut self, step: StepHandle) -> OpResult {
         self.ended
             .push_back((step, std::mem::take(&mut self.sampled)));
         Ok(())
@@ -204,14 +204,14 @@ impl Ops for CpuOps {
         Ok((0..rows).flat_map(|r| buf.row(r)).collect())
     }
 
-    fn write(&mut self, buf: &mut Tiles, values: &[f32]) -> Done {
+    fn write(&mut self, buf: &mut Tiles, values: &[f32]) -> OpResult {
         for (r, row) in values.chunks_exact(buf.cols).enumerate() {
             buf.row_mut(r).zip(row).for_each(|(to, from)| *to = *from);
         }
         Ok(())
     }
 
-    fn embed(&mut self, table: &CpuLinear, out: &mut Tiles) -> Done {
+    fn embed(&mut self, table: &CpuLinear, out: &mut Tiles) -> OpResult {
         let mut row = vec![0.0; table.cols];
         for (r, input) in self.batch.tokens.iter().enumerate() {
             let token = match *input {
@@ -224,7 +224,7 @@ impl Ops for CpuOps {
         Ok(())
     }
 
-    fn rmsnorm(&mut self, x: &Tiles, weight: &Vec<f32>, rows: usize, out: &mut Tiles) -> Done {
+    fn rmsnorm(&mut self, x: &Tiles, weight: &Vec<f32>, rows: usize, out: &mut Tiles) -> OpResult {
         let (cols, eps, rounding, vectors) =
             (x.cols, self.config.norm_eps, self.rounding, self.vectors);
         let jobs = x
@@ -241,7 +241,7 @@ impl Ops for CpuOps {
         Ok(())
     }
 
-    fn add(&mut self, x: &mut Tiles, delta: &Tiles) -> Done {
+    fn add(&mut self, x: &mut Tiles, delta: &Tiles) -> OpResult {
         let (cols, rows, rounding, vectors) =
             (x.cols, self.batch.rows(), self.rounding, self.vectors);
         let jobs = x
@@ -258,7 +258,7 @@ impl Ops for CpuOps {
         Ok(())
     }
 
-    fn linear(&mut self, x: &Tiles, w: &CpuLinear, rows: usize, out: &mut Tiles) -> Done {
+    fn linear(&mut self, x: &Tiles, w: &CpuLinear, rows: usize, out: &mut Tiles) -> OpResult {
         let rounding = self.rounding;
         let mut jobs = Vec::new();
         split(
@@ -285,26 +285,26 @@ impl Ops for CpuOps {
         Ok(())
     }
 
-    fn rope(&mut self, qkv: &mut Tiles) -> Done {
+    fn rope(&mut self, qkv: &mut Tiles) -> OpResult {
         let c = &self.config;
         let (cols, rows, rounding, vectors) =
             (qkv.cols, self.batch.rows(), self.rounding, self.vectors);
-        let (turning, half) = ((c.heads + c.kv_heads) * c.head_dim, c.head_dim / 2);
+        let (rotated, half) = ((c.heads + c.kv_heads) * c.head_dim, c.head_dim / 2);
         let jobs = qkv
             .first_mut(rows)
             .chunks_exact_mut(cols)
-            .zip(self.turns.chunks_exact(half))
+            .zip(self.rotations.chunks_exact(half))
             .collect();
-        run(jobs, rows * cols, |(tile, turns)| {
+        run(jobs, rows * cols, |(tile, rotations)| {
             vectors.run(
                 #[inline(always)]
-                || pointwise::rope(&mut tile[..turning], turns, rounding),
+                || pointwise::rope(&mut tile[..rotated], rotations, rounding),
             );
         });
         Ok(())
     }
 
-    fn kv_write(&mut self, qkv: &Tiles, layer: KvLayer) -> Done {
+    fn kv_write(&mut self, qkv: &Tiles, layer: KvLayer) -> OpResult {
         self.kv.write(qkv, layer, &self.batch);
         Ok(())
     }
@@ -315,7 +315,7 @@ impl Ops for CpuOps {
         layer: KvLayer,
         sinks: &Vec<f32>,
         out: &mut Tiles,
-    ) -> Done {
+    ) -> OpResult {
         let (kv_heads, vectors) = (self.config.kv_heads, self.vectors);
         let attention = Attention {
             pool: &self.kv,
@@ -338,7 +338,7 @@ impl Ops for CpuOps {
         Ok(())
     }
 
-    fn route(&mut self, logits: &Tiles, routing: &mut CpuRouting) -> Done {
+    fn route(&mut self, logits: &Tiles, routing: &mut CpuRouting) -> OpResult {
         let rows = self.batch.rows();
         self.vectors.run(
             #[inline(always)]
@@ -347,7 +347,7 @@ impl Ops for CpuOps {
         Ok(())
     }
 
-    fn moe_gate_up(&mut self, x: &Tiles, w: &ExpertSources, routing: &mut CpuRouting) -> Done {
+    fn moe_gate_up(&mut self, x: &Tiles, w: &ExpertSources, routing: &mut CpuRouting) -> OpResult {
         routing.gather(x);
         let (rounding, limit, rows) = (
             self.rounding,
@@ -376,7 +376,12 @@ impl Ops for CpuOps {
         Ok(())
     }
 
-    fn moe_down(&mut self, routing: &mut CpuRouting, w: &ExpertSources, out: &mut Tiles) -> Done {
+    fn moe_down(
+        &mut self,
+        routing: &mut CpuRouting,
+        w: &ExpertSources,
+        out: &mut Tiles,
+    ) -> OpResult {
         let (rounding, vectors, rows) = (self.rounding, self.vectors, self.config.hidden);
         let jobs = routing.down_jobs(self.parts(routing.groups.len()));
         compute(
@@ -410,7 +415,7 @@ impl Ops for CpuOps {
         Ok(())
     }
 
-    fn gather_rows(&mut self, x: &Tiles, heads: Range<usize>, out: &mut Tiles) -> Done {
+    fn gather_rows(&mut self, x: &Tiles, heads: Range<usize>, out: &mut Tiles) -> OpResult {
         for (to, head) in self.batch.heads[heads].iter().enumerate() {
             out.row_mut(to)
                 .zip(x.row(head.row as usize))
@@ -419,7 +424,7 @@ impl Ops for CpuOps {
         Ok(())
     }
 
-    fn sample(&mut self, logits: &Tiles, heads: Range<usize>) -> Done {
+    fn sample(&mut self, logits: &Tiles, heads: Range<usize>) -> OpResult {
         let wanted = self.batch.heads[heads]
             .iter()
             .enumerate()

@@ -207,7 +207,7 @@ fn check_capacity(capacity: &Capacity) -> Result<(), EngineError> {
         ("max_context", max_context, 2),
         ("vocab_size", vocab_size, 1),
     ];
-    if let Some(&(name, found, _)) = at_least.iter().find(|(_, found, least)| found < least) {
+    if let Some(&(name, found, _)) = at_least.iter().find(|(_, found, min)| found < min) {
         return Err(EngineError::Capacity {
             name,
             found,
@@ -278,14 +278,14 @@ fn serve(
             take(pipeline, command)?;
         }
         if shared.stop.load(SeqCst) {
-            pipeline.settle();
+            pipeline.drain();
             return Ok(());
         }
         if !ended.outputs.is_empty() && !sink(Event::Step(ended)) {
-            pipeline.settle();
+            pipeline.drain();
             return Ok(());
         }
-        let Some(outputs) = pipeline.turn()? else {
+        let Some(outputs) = pipeline.step()? else {
             // A cancellation may have emptied the engine without a step.
             shared.stats.publish(&pipeline.scheduler);
             continue;
@@ -293,7 +293,7 @@ fn serve(
         shared.stats.count(&outputs);
         shared.stats.publish(&pipeline.scheduler);
         if shared.stop.load(SeqCst) || !sink(Event::Step(outputs)) {
-            pipeline.settle();
+            pipeline.drain();
             return Ok(());
         }
     }

@@ -7,7 +7,7 @@
 use crate::types::{Sampling, TokenId};
 
 /// One of the fixed places for running sequences; the device keeps the last sampled token of each.
-pub type Slot = u32;
+pub type SeqSlot = u32;
 /// One block of the KV pool. A block holds `block_size` positions of all layers of one layer group.
 pub type BlockId = u32;
 
@@ -17,7 +17,7 @@ pub enum InputToken {
     /// The host knows it.
     Known(TokenId),
     /// What the previous step sampled for this slot.
-    FromPrevious(Slot),
+    FromPrevious(SeqSlot),
 }
 
 /// The blocks of one layer group of one sequence. Position `p` is in `blocks[p / block_size - first_block]`.
@@ -42,7 +42,7 @@ pub struct SampleSpec {
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepSeq {
     /// Where its sampled token is kept for `FromPrevious`.
-    pub slot: Slot,
+    pub slot: SeqSlot,
     /// Position of the first input token.
     pub start: u32,
     /// At least one.

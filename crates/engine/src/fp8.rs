@@ -4,7 +4,7 @@
 /// The largest number.
 const MOST: f32 = 448.0;
 /// Exponent of the smallest normal number; below it, steps stay as they are.
-const LEAST_EXPONENT: i32 = -6;
+const MIN_EXPONENT: i32 = -6;
 
 /// The nearest e4m3 number, the even one of two; what is larger than all becomes the largest, and a NaN stays one.
 #[inline(always)]
@@ -16,7 +16,7 @@ pub fn round_e4m3(x: f32) -> f32 {
     }
     let exponent = (size.to_bits() >> 23) as i32 - 127;
     // Three bits behind the first; both scalings are by powers of two, and exact.
-    let step = exponent.max(LEAST_EXPONENT) - 3;
+    let step = exponent.max(MIN_EXPONENT) - 3;
     let power = |e: i32| f32::from_bits(((e + 127) as u32) << 23);
     ((size * power(-step)).round_ties_even() * power(step)).copysign(x)
 }

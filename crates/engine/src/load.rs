@@ -43,14 +43,14 @@ pub(crate) fn check_limits(
     max_step_tokens: u32,
     max_seqs: u32,
 ) -> Result<(), LoadError> {
-    for (name, value, most) in [
+    for (name, value, max) in [
         ("block_size", block_size, 1024),
         ("max_step_tokens", max_step_tokens, 1 << 16),
         ("max_seqs", max_seqs, 1 << 16),
     ] {
-        if !(1..=most).contains(&value) {
+        if !(1..=max).contains(&value) {
             return Err(LoadError::Settings(format!(
-                "{name} is {value}, expected 1 to {most}"
+                "{name} is {value}, expected 1 to {max}"
             )));
         }
     }

@@ -8,7 +8,7 @@ use crate::batch::StepBatch;
 use crate::config::{LayerKind, ModelConfig};
 use crate::executor::ExecError;
 use crate::load_error::LoadError;
-use crate::ops::{Done, KvLayer, Ops};
+use crate::ops::{KvLayer, OpResult, Ops};
 use crate::weights::ModelSources;
 
 struct Layer<O: Ops> {
@@ -47,7 +47,7 @@ enum Op<'a, O: Ops> {
 }
 
 impl<O: Ops> Op<'_, O> {
-    fn run(&self, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> Done {
+    fn run(&self, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> OpResult {
         match self {
             Self::Qkv(l) => ops.linear(&s.normed, &l.qkv, rows, &mut s.qkv),
             Self::RopeKv(l) => ops.rope_kv(&mut s.qkv, l.kv),
@@ -71,7 +71,7 @@ impl<O: Ops> Op<'_, O> {
 
 /// Sees each [`Op`] of a pass, and runs it: once, unless it wants to know more.
 trait Observer<O: Ops> {
-    fn op(&mut self, op: &Op<'_, O>, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> Done {
+    fn op(&mut self, op: &Op<'_, O>, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> OpResult {
         op.run(ops, s, rows)
     }
 }
@@ -189,7 +189,7 @@ impl<O: Ops> Model<O> {
         batch: &StepBatch,
         layers: usize,
         observer: &mut impl Observer<O>,
-    ) -> Done {
+    ) -> OpResult {
         let (s, rows) = (&mut self.scratch, batch.rows());
         ops.embed(&self.embedding, &mut s.x)?;
         for (i, l) in self.layers.iter().take(layers).enumerate() {
@@ -222,7 +222,7 @@ impl<O: Ops> Model<O> {
         ops: &mut O,
         heads: Range<usize>,
         observer: &mut impl Observer<O>,
-    ) -> Done {
+    ) -> OpResult {
         let (s, rows) = (&mut self.scratch, heads.len());
         ops.gather_rows(&s.x, heads, &mut s.head_in)?;
         ops.rmsnorm(&s.head_in, &self.norm, rows, &mut s.head_normed)?;

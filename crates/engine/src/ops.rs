@@ -39,7 +39,7 @@ pub struct KvLayer {
 }
 
 /// What a step operation gives back.
-pub type Done = Result<(), ExecError>;
+pub type OpResult = Result<(), ExecError>;
 
 /// A device that holds weights, activations, the KV pool, the step's metadata and the last token of each slot.
 pub trait Ops: Send {
@@ -70,11 +70,11 @@ pub trait Ops: Send {
     // A step's ends.
 
     /// Takes the step's metadata into fixed buffers. Two steps may be open: this one and the one before.
-    fn begin(&mut self, batch: &StepBatch) -> Done;
+    fn begin(&mut self, batch: &StepBatch) -> OpResult;
     /// Takes note of what `work` launches for a decode step of `rows` rows, the one that was begun, so that
     /// [`Ops::replay`] can do it again. `work` depends on nothing but the number of rows. Devices without such a thing
     /// do nothing.
-    fn record(&mut self, _rows: usize, _work: &mut dyn FnMut(&mut Self) -> Done) -> Done {
+    fn record(&mut self, _rows: usize, _work: &mut dyn FnMut(&mut Self) -> OpResult) -> OpResult {
         Ok(())
     }
     /// Forgets what was recorded.
@@ -84,22 +84,22 @@ pub trait Ops: Send {
         None
     }
     /// Does what was recorded for `rows` rows, for the step that was begun.
-    fn replay(&mut self, rows: usize) -> Done {
+    fn replay(&mut self, rows: usize) -> OpResult {
         Err(ExecError(format!("no step of {rows} rows was recorded")))
     }
     /// Closes the step: its tokens can then be had by [`Ops::tokens`].
-    fn end(&mut self, step: StepHandle) -> Done;
+    fn end(&mut self, step: StepHandle) -> OpResult;
     /// Waits for a closed step, in order, and gives what [`Ops::sample`] chose, in the order of the step's heads.
     fn tokens(&mut self, step: StepHandle) -> Result<Vec<TokenId>, ExecError>;
     /// Waits, and copies the first `rows` rows out as f32, row after row. For debugging and tests.
     fn read(&mut self, buf: &Self::Buf, rows: usize) -> Result<Vec<f32>, ExecError>;
     /// Waits, and fills the first rows from row-major values. For tests of single operations.
-    fn write(&mut self, buf: &mut Self::Buf, values: &[f32]) -> Done;
+    fn write(&mut self, buf: &mut Self::Buf, values: &[f32]) -> OpResult;
 
     // Step operations.
 
     /// `out[r] = table[token of row r]`. A token that is not in the table (after [`BAD_LOGITS`]) reads row 0.
-    fn embed(&mut self, table: &Self::Linear, out: &mut Self::Buf) -> Done;
+    fn embed(&mut self, table: &Self::Linear, out: &mut Self::Buf) -> OpResult;
 
     /// `out = x / sqrt(mean(x^2) + eps) * weight`, all in f32, rounded once at the end. Works on the first `rows` rows.
     fn rmsnorm(
@@ -108,10 +108,10 @@ pub trait Ops: Send {
         weight: &Self::Vector,
         rows: usize,
         out: &mut Self::Buf,
-    ) -> Done;
+    ) -> OpResult;
 
     /// `x += delta`: the residual stream, rounded.
-    fn add(&mut self, x: &mut Self::Buf, delta: &Self::Buf) -> Done;
+    fn add(&mut self, x: &mut Self::Buf, delta: &Self::Buf) -> OpResult;
 
     /// [`Ops::add`], then [`Ops::rmsnorm`] of the rounded sum, for all rows of the step.
     fn add_rmsnorm(
@@ -121,25 +121,30 @@ pub trait Ops: Send {
         weight: &Self::Vector,
         rows: usize,
         out: &mut Self::Buf,
-    ) -> Done {
+    ) -> OpResult {
         self.add(x, delta)?;
         self.rmsnorm(x, weight, rows, out)
     }
 
     /// `out = x W^T + b` on the first `rows` rows, rounded once after the bias.
-    fn linear(&mut self, x: &Self::Buf, w: &Self::Linear, rows: usize, out: &mut Self::Buf)
-    -> Done;
+    fn linear(
+        &mut self,
+        x: &Self::Buf,
+        w: &Self::Linear,
+        rows: usize,
+        out: &mut Self::Buf,
+    ) -> OpResult;
 
     /// Rotates the q and k heads of `qkv` in place (NeoX halves, YaRN, see [`crate::rope::Rope`]). Angle, cosine and
     /// sine in f32; rounded once.
-    fn rope(&mut self, qkv: &mut Self::Buf) -> Done;
+    fn rope(&mut self, qkv: &mut Self::Buf) -> OpResult;
 
     /// Copies the k and v heads of `qkv` to their positions in the KV pool. Exact, unless the pool keeps e4m3: then
     /// rounded to nearest even, and held within ±448.
-    fn kv_write(&mut self, qkv: &Self::Buf, layer: KvLayer) -> Done;
+    fn kv_write(&mut self, qkv: &Self::Buf, layer: KvLayer) -> OpResult;
 
     /// [`Ops::rope`] and [`Ops::kv_write`]; afterwards the k heads of `qkv` are not defined.
-    fn rope_kv(&mut self, qkv: &mut Self::Buf, layer: KvLayer) -> Done {
+    fn rope_kv(&mut self, qkv: &mut Self::Buf, layer: KvLayer) -> OpResult {
         self.rope(qkv)?;
         self.kv_write(qkv, layer)
     }
@@ -153,11 +158,11 @@ pub trait Ops: Send {
         layer: KvLayer,
         sinks: &Self::Vector,
         out: &mut Self::Buf,
-    ) -> Done;
+    ) -> OpResult;
 
     /// Picks the `top_k` largest of each row's router logits (the lower expert of equals) and their softmax, which
     /// stays f32, and groups the rows by expert.
-    fn route(&mut self, logits: &Self::Buf, routing: &mut Self::Routing) -> Done;
+    fn route(&mut self, logits: &Self::Buf, routing: &mut Self::Routing) -> OpResult;
 
     /// [`Ops::linear`] and [`Ops::route`].
     fn router(
@@ -167,7 +172,7 @@ pub trait Ops: Send {
         rows: usize,
         logits: &mut Self::Buf,
         routing: &mut Self::Routing,
-    ) -> Done {
+    ) -> OpResult {
         self.linear(x, w, rows, logits)?;
         self.route(logits, routing)
     }
@@ -179,7 +184,7 @@ pub trait Ops: Send {
         x: &Self::Buf,
         w: &Self::Experts,
         routing: &mut Self::Routing,
-    ) -> Done;
+    ) -> OpResult;
 
     /// `out = sum over the row's experts, best first, of weight * (h W2^T + b2)`: each product with its bias rounded,
     /// the weighted sum in f32 and rounded once.
@@ -188,17 +193,17 @@ pub trait Ops: Send {
         routing: &mut Self::Routing,
         w: &Self::Experts,
         out: &mut Self::Buf,
-    ) -> Done;
+    ) -> OpResult;
 
     /// Copies the rows of the step's heads `heads` to the first rows of `out`. Exact.
-    fn gather_rows(&mut self, x: &Self::Buf, heads: Range<usize>, out: &mut Self::Buf) -> Done;
+    fn gather_rows(&mut self, x: &Self::Buf, heads: Range<usize>, out: &mut Self::Buf) -> OpResult;
 
     /// Chooses a token for those of the step's heads `heads` that ask for one, from the first rows of `logits`, and
     /// keeps it for its slot. Greedy: the largest logit, the lowest id of equals. Otherwise the weights are
     /// `exp((logit - max) / temperature)`; top-k keeps the k largest, then top-p the smallest set of the largest whose
     /// share of what top-k kept reaches p (lower ids first among equals); the token is where the running sum of the
     /// kept weights, in vocabulary order over fixed blocks of [`SAMPLE_BLOCK`] ids, passes `uniform * total`.
-    fn sample(&mut self, logits: &Self::Buf, heads: Range<usize>) -> Done;
+    fn sample(&mut self, logits: &Self::Buf, heads: Range<usize>) -> OpResult;
 }
 
 /// Ids in a block of [`Ops::sample`]'s running sums.

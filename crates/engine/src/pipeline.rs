@@ -1,4 +1,4 @@
-//! One turn of the engine: plan, execute, resolve, commit. Owns the scheduler, the executor and the steps in flight;
+//! One step of the engine: plan, execute, resolve, commit. Owns the scheduler, the executor and the steps in flight;
 //! sends nothing. Used on the engine thread.
 
 use std::collections::VecDeque;
@@ -7,7 +7,7 @@ use crate::error::EngineError;
 use crate::executor::Executor;
 use crate::in_flight::InFlight;
 use crate::resolve::resolve;
-use crate::scheduler::{Draft, Scheduler};
+use crate::scheduler::{PlannedStep, Scheduler};
 use crate::types::StepOutputs;
 
 /// The scheduler with its executor.
@@ -34,11 +34,11 @@ impl Pipeline {
     }
 
     /// Fills the pipeline, then waits for the oldest step and publishes it. None: there was nothing to do.
-    pub(crate) fn turn(&mut self) -> Result<Option<StepOutputs>, EngineError> {
+    pub(crate) fn step(&mut self) -> Result<Option<StepOutputs>, EngineError> {
         while self.in_flight.len() < self.depth
-            && let Some(draft) = self.scheduler.plan()?
+            && let Some(planned) = self.scheduler.plan()?
         {
-            self.execute(draft)?;
+            self.execute(planned)?;
         }
         let Some(oldest) = self.in_flight.pop_front() else {
             return Ok(None);
@@ -52,10 +52,10 @@ impl Pipeline {
         self.scheduler.commit(results).map(Some)
     }
 
-    fn execute(&mut self, draft: Draft) -> Result<(), EngineError> {
-        let Draft {
+    fn execute(&mut self, planned: PlannedStep) -> Result<(), EngineError> {
+        let PlannedStep {
             step, plan, seqs, ..
-        } = draft;
+        } = planned;
         let handle = self
             .executor
             .submit(plan)
@@ -65,7 +65,7 @@ impl Pipeline {
     }
 
     /// Lets the steps in flight end, whatever comes of them: the device must be at rest before its memory goes.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn drain(&mut self) {
         for step in self.in_flight.drain(..) {
             if self.executor.wait(step.handle).is_err() {
                 return;

@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::blocks::{BlockPool, Geometry};
 use crate::error::EngineError;
-use crate::executor::{BlockId, Capacity, Slot, StepPlan};
+use crate::executor::{BlockId, Capacity, SeqSlot, StepPlan};
 use crate::in_flight::{InFlightSeq, SeqKey, SeqStep};
 use crate::limits::Limits;
 use crate::sequence::Sequence;
@@ -24,7 +24,7 @@ use crate::types::{End, Request, RequestId, SeqOutput, StepOutputs, TokenId};
 const WATERMARK_SHARE: u32 = 100;
 
 /// A step as decided, before it has a handle.
-pub(crate) struct Draft {
+pub(crate) struct PlannedStep {
     pub(crate) step: u64,
     pub(crate) plan: StepPlan,
     /// In the order of the plan.
@@ -46,7 +46,7 @@ pub(crate) struct Scheduler {
     waiting: VecDeque<SeqKey>,
     /// Sorted by key.
     running: Vec<SeqKey>,
-    slots: Vec<Slot>,
+    slots: Vec<SeqSlot>,
     pool: BlockPool,
     /// Blocks that wait for the end of the last step that reads them.
     deferred: VecDeque<(u64, Vec<BlockId>)>,
@@ -127,10 +127,10 @@ impl Scheduler {
     }
 
     /// The next step, or none when nothing can move until a step in flight is committed, or nothing is left to do.
-    pub(crate) fn plan(&mut self) -> Result<Option<Draft>, EngineError> {
+    pub(crate) fn plan(&mut self) -> Result<Option<PlannedStep>, EngineError> {
         let step = self.planned + 1;
         let budget = self.limits.0.max_step_tokens;
-        let mut draft = Draft {
+        let mut planned = PlannedStep {
             step,
             plan: StepPlan::default(),
             seqs: Vec::new(),
@@ -139,17 +139,18 @@ impl Scheduler {
         for decodes in [true, false] {
             // By index: a preemption shortens the list from its end.
             let mut i = 0;
-            while i < self.running.len() && draft.budget > 0 {
+            while i < self.running.len() && planned.budget > 0 {
                 let key = self.running[i];
                 i += 1;
-                let todo = self.seqs[&key].todo();
-                if todo > 0 && (todo == 1) == decodes && self.seqs[&key].last_step < step {
-                    self.schedule(key, &mut draft)?;
+                let remaining = self.seqs[&key].remaining_tokens();
+                if remaining > 0 && (remaining == 1) == decodes && self.seqs[&key].last_step < step
+                {
+                    self.schedule(key, &mut planned)?;
                 }
             }
         }
-        self.admit(&mut draft);
-        if draft.seqs.is_empty() {
+        self.admit(&mut planned);
+        if planned.seqs.is_empty() {
             let Self {
                 running,
                 waiting,
@@ -168,21 +169,21 @@ impl Scheduler {
             return Ok(None);
         }
         self.planned = step;
-        Ok(Some(draft))
+        Ok(Some(planned))
     }
 
     /// Puts a running sequence into the step, if need be at the cost of younger ones, or leaves it for a later step.
-    fn schedule(&mut self, key: SeqKey, draft: &mut Draft) -> Result<(), EngineError> {
+    fn schedule(&mut self, key: SeqKey, planned: &mut PlannedStep) -> Result<(), EngineError> {
         let seq = self.seqs.get_mut(&key).expect("running sequences exist");
         let behind = seq.blocks.trim(&self.geometry, seq.computed);
         let last_step = seq.last_step;
         self.release(behind, last_step)?;
-        while !self.try_chunk(key, draft) {
+        while !self.try_chunk(key, planned) {
             // Blocks that come back with a step in flight are worth waiting for; a preemption is dear.
             let Some(&victim) = self.running.last().filter(|_| self.deferred.is_empty()) else {
                 return Ok(());
             };
-            if self.seqs[&victim].last_step == draft.step {
+            if self.seqs[&victim].last_step == planned.step {
                 return Ok(());
             }
             self.preempt(victim)?;
@@ -194,9 +195,12 @@ impl Scheduler {
     }
 
     /// Adds the longest chunk of a sequence that budget and blocks allow. False: not a single token.
-    fn try_chunk(&mut self, key: SeqKey, draft: &mut Draft) -> bool {
+    fn try_chunk(&mut self, key: SeqKey, planned: &mut PlannedStep) -> bool {
         let seq = self.seqs.get_mut(&key).expect("scheduled sequences exist");
-        let want = seq.todo().min(draft.budget).min(self.max_chunk);
+        let want = seq
+            .remaining_tokens()
+            .min(planned.budget)
+            .min(self.max_chunk);
         let n = seq
             .blocks
             .longest_chunk(&self.geometry, seq.computed, want, self.pool.n_free());
@@ -208,21 +212,21 @@ impl Scheduler {
             return false;
         }
         let slot = seq.slot.expect("scheduled sequences have a slot");
-        let (step_seq, in_flight) = seq.advance(key, slot, n, draft.step);
-        draft.plan.seqs.push(step_seq);
-        draft.seqs.push(in_flight);
-        draft.budget -= n;
+        let (step_seq, in_flight) = seq.advance(key, slot, n, planned.step);
+        planned.plan.seqs.push(step_seq);
+        planned.seqs.push(in_flight);
+        planned.budget -= n;
         true
     }
 
     /// Lets waiting sequences in, in their order, while there are slots, budget and blocks.
-    fn admit(&mut self, draft: &mut Draft) {
-        if draft.budget == 0 || self.slots.is_empty() || self.waiting.is_empty() {
+    fn admit(&mut self, planned: &mut PlannedStep) {
+        if planned.budget == 0 || self.slots.is_empty() || self.waiting.is_empty() {
             return;
         }
         let watermark = self.pool.n_blocks().div_ceil(WATERMARK_SHARE);
         // Those that are still computing their prompts will take more blocks than they hold now.
-        let missing = |seq: &Sequence| match seq.todo() {
+        let missing = |seq: &Sequence| match seq.remaining_tokens() {
             0 | 1 => 0,
             _ => self
                 .geometry
@@ -234,7 +238,7 @@ impl Scheduler {
             .iter()
             .map(|key| missing(&self.seqs[key]))
             .sum();
-        while draft.budget > 0
+        while planned.budget > 0
             && let Some(&key) = self.waiting.front()
             && let Some(&slot) = self.slots.last()
         {
@@ -250,7 +254,7 @@ impl Scheduler {
                 return;
             }
             seq.slot = Some(slot);
-            if !self.try_chunk(key, draft) {
+            if !self.try_chunk(key, planned) {
                 self.seqs
                     .get_mut(&key)
                     .expect("waiting sequences exist")

@@ -2,7 +2,7 @@
 //! Used on the engine thread.
 
 use crate::blocks::SeqBlocks;
-use crate::executor::{InputToken, SampleSpec, Slot, StepSeq};
+use crate::executor::{InputToken, SampleSpec, SeqSlot, StepSeq};
 use crate::in_flight::{InFlightSeq, SeqKey};
 use crate::rng::RequestRng;
 use crate::types::{Request, TokenId};
@@ -19,7 +19,7 @@ pub(crate) struct Sequence {
     /// Positions whose keys and values are written, those of steps in flight included.
     pub(crate) computed: u32,
     pub(crate) blocks: SeqBlocks,
-    pub(crate) slot: Option<Slot>,
+    pub(crate) slot: Option<SeqSlot>,
     /// The last step that had this sequence in it; 0 for none.
     pub(crate) last_step: u64,
     /// First position whose logits no step was asked for yet; recomputation does not ask again.
@@ -54,7 +54,7 @@ impl Sequence {
     }
 
     /// How many tokens could be put into the next step; 0 when its last token is already on its way.
-    pub(crate) fn todo(&self) -> u32 {
+    pub(crate) fn remaining_tokens(&self) -> u32 {
         if self.len() >= self.max_len {
             0
         } else {
@@ -75,7 +75,7 @@ impl Sequence {
     pub(crate) fn advance(
         &mut self,
         key: SeqKey,
-        slot: Slot,
+        slot: SeqSlot,
         n: u32,
         step: u64,
     ) -> (StepSeq, InFlightSeq) {

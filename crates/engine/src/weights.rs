@@ -13,6 +13,6 @@ pub use self::names::{AttentionSources, ExpertSources, LayerSources, LinearSourc
 pub(crate) use self::random::Random;
 pub use self::random::{block_byte, scale_byte};
 pub(crate) use self::synthetic::weight_bytes;
-pub use self::synthetic::{Made, Synthetic, gpt_oss_120b};
+pub use self::synthetic::{Placement, Synthetic, gpt_oss_120b};
 pub(crate) use self::tensor::Stored;
 pub use self::tensor::{DenseTensor, PackedTensor};

@@ -261,8 +261,8 @@ impl Check<'_> {
         })
     }
 
-    fn whole(&self, field: &'static str, n: u64, most: u64) -> Result<usize, LoadError> {
-        self.that((1..=most).contains(&n), field, n, format!("1 to {most}"))?;
+    fn whole(&self, field: &'static str, n: u64, max: u64) -> Result<usize, LoadError> {
+        self.that((1..=max).contains(&n), field, n, format!("1 to {max}"))?;
         Ok(n as usize)
     }
 
@@ -270,12 +270,12 @@ impl Check<'_> {
         self.whole(field, n, MAX_WIDTH)
     }
 
-    fn real(&self, field: &'static str, x: f64, least: f64, most: f64) -> Result<f64, LoadError> {
+    fn real(&self, field: &'static str, x: f64, min: f64, max: f64) -> Result<f64, LoadError> {
         self.that(
-            (least..=most).contains(&x),
+            (min..=max).contains(&x),
             field,
             x,
-            format!("{least} to {most}"),
+            format!("{min} to {max}"),
         )?;
         Ok(x)
     }

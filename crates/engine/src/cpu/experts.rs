@@ -4,7 +4,7 @@ use super::lanes::{LANES, Lanes, Rounding, exp};
 use super::product::{Job, split};
 use super::tiles::Tiles;
 
-const NOBODY: u32 = u32::MAX;
+const NO_ROW: u32 = u32::MAX;
 
 /// Where the rows of a step went, and the experts' intermediate values. Sorted rows are rows of tiles; a tile belongs to one
 /// expert.
@@ -15,7 +15,7 @@ pub struct CpuRouting {
     pub(super) weights: Vec<f32>,
     pub(super) sorted_rows: Vec<u32>,
     chosen: Vec<u32>,
-    /// The step's row at each sorted row, or `NOBODY`.
+    /// The step's row at each sorted row, or `NO_ROW`.
     pub(super) row_at: Vec<u32>,
     /// Expert, first tile and number of tiles, in the order of experts.
     pub(super) groups: Vec<(usize, usize, usize)>,
@@ -93,7 +93,7 @@ impl CpuRouting {
             tiles += n.div_ceil(LANES);
         }
         self.row_at.clear();
-        self.row_at.resize(tiles * LANES, NOBODY);
+        self.row_at.resize(tiles * LANES, NO_ROW);
         self.sorted_rows.clear();
         for (assignment, e) in self.chosen.iter().enumerate() {
             let sorted_row = &mut next[*e as usize];
@@ -113,7 +113,7 @@ impl CpuRouting {
             for (lane, row) in sorted_rows
                 .iter()
                 .enumerate()
-                .filter(|(_, row)| **row != NOBODY)
+                .filter(|(_, row)| **row != NO_ROW)
             {
                 for (to, from) in tile.iter_mut().zip(x.row(*row as usize)) {
                     to.0[lane] = from;

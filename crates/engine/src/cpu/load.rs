@@ -10,7 +10,7 @@ use crate::load::{LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, useful_b
 use crate::load_error::LoadError;
 use crate::model::Model;
 use crate::runner::ModelRunner;
-use crate::weights::{Checkpoint, Made, ModelSources, Synthetic, weight_bytes};
+use crate::weights::{Checkpoint, ModelSources, Placement, Synthetic, weight_bytes};
 
 /// What the CPU engine may use.
 #[derive(Clone, Debug)]
@@ -83,7 +83,7 @@ pub fn load_cpu_synthetic(
              them on a GPU (--engine cuda), or take a smaller shape"
         )));
     }
-    let sources = ModelSources::synthetic(config, which, Made::InMemory)?;
+    let sources = ModelSources::synthetic(config, which, Placement::InMemory)?;
     load(config, &sources, bytes, SYNTHETIC_NAME, settings)
 }
 
@@ -106,7 +106,7 @@ fn load(
         .map_err(|e| LoadError::Settings(format!("cannot start {threads} threads: {e}")))?;
     let bf16 = settings.dtype == Dtype::Bf16;
     let mut ops = CpuOps::new(config, &capacity, bf16, threads.max(1));
-    ops.keep_kv(settings.kv);
+    ops.set_kv_dtype(settings.kv);
     let (rows, heads) = (
         settings.max_step_tokens as usize,
         settings.max_seqs as usize,
@@ -140,7 +140,7 @@ fn load(
     };
     let runner = ModelRunner::new(ops, model, capacity);
     Ok(LoadedModel {
-        executor: Box::new(InPool { pool, runner }),
+        executor: Box::new(PooledExecutor { pool, runner }),
         info,
     })
 }
@@ -160,12 +160,12 @@ fn capacity(
     let n_blocks = (budget / bytes_per_block)
         .min(useful)
         .min(u64::from(u32::MAX - 1));
-    let least = u64::from(has_full) + u64::from(config.window.is_some());
-    if n_blocks < least {
+    let min = u64::from(has_full) + u64::from(config.window.is_some());
+    if n_blocks < min {
         return Err(LoadError::Settings(format!(
-            "the memory budget for keys and values is {budget} bytes, expected at least {} ({least} blocks of {block} \
+            "the memory budget for keys and values is {budget} bytes, expected at least {} ({min} blocks of {block} \
              positions): raise it or choose a smaller block",
-            least * bytes_per_block
+            min * bytes_per_block
         )));
     }
     let needed = (n_blocks * bytes_per_block).saturating_add(scratch_bytes(config, s));
@@ -209,12 +209,12 @@ fn available_memory() -> u64 {
 }
 
 /// Computes each step inside a pool of threads, so that the operations need not enter it one by one.
-struct InPool<E> {
+struct PooledExecutor<E> {
     pool: rayon::ThreadPool,
     runner: E,
 }
 
-impl<E: Executor> Executor for InPool<E> {
+impl<E: Executor> Executor for PooledExecutor<E> {
     fn capacity(&self) -> Capacity {
         self.runner.capacity()
     }

@@ -41,17 +41,17 @@ pub(super) fn add(x: &mut [Lanes], delta: &[Lanes], rounding: Rounding) {
 }
 
 /// Cosine and sine of one tile, for each pair of a head.
-pub(super) struct Turn {
+pub(super) struct Rotation {
     pub(super) cos: Lanes,
     pub(super) sin: Lanes,
 }
 
-/// Rotates whole heads: `heads` is a multiple of `2 * turns.len()` long.
+/// Rotates whole heads: `heads` is a multiple of `2 * rotations.len()` long.
 #[inline(always)]
-pub(super) fn rope(heads: &mut [Lanes], turns: &[Turn], rounding: Rounding) {
-    for head in heads.chunks_exact_mut(2 * turns.len()) {
-        let (first, second) = head.split_at_mut(turns.len());
-        for ((a, b), t) in first.iter_mut().zip(second).zip(turns) {
+pub(super) fn rope(heads: &mut [Lanes], rotations: &[Rotation], rounding: Rounding) {
+    for head in heads.chunks_exact_mut(2 * rotations.len()) {
+        let (first, second) = head.split_at_mut(rotations.len());
+        for ((a, b), t) in first.iter_mut().zip(second).zip(rotations) {
             let (x, y) = (*a, *b);
             for l in 0..LANES {
                 a.0[l] = x.0[l] * t.cos.0[l] - y.0[l] * t.sin.0[l];

@@ -63,7 +63,7 @@ pub(super) fn split<'a>(
 }
 
 /// Computes all jobs over matrices of `cols` columns. `decode(matrix, row, into)` gives the weights; `finish(matrix, first
-/// row, sums, outputs)` turns eight rows of sums into at most `8 / shrink` of output. Both have to be `inline(always)`.
+/// row, sums, outputs)` rotations eight rows of sums into at max `8 / shrink` of output. Both have to be `inline(always)`.
 pub(super) fn compute<D, F>(
     vectors: Vectors,
     jobs: Vec<Job<'_>>,

@@ -2,7 +2,7 @@
 
 use super::driver::memory::Memory;
 use crate::executor::ExecError;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 /// A buffer of activations.
 pub struct CudaBuf {
@@ -13,8 +13,8 @@ pub struct CudaBuf {
 
 impl CudaBuf {
     /// Whether the first `rows` rows of `cols` elements are there.
-    pub(super) fn holds(&self, what: &str, rows: usize, cols: usize) -> Done {
-        expect(what, "columns of a buffer", self.cols, cols)?;
+    pub(super) fn check_shape(&self, what: &str, rows: usize, cols: usize) -> OpResult {
+        check_count(what, "columns of a buffer", self.cols, cols)?;
         if rows > self.rows {
             return Err(ExecError(format!(
                 "{what}: a buffer of {} rows, expected at least {rows}",
@@ -26,7 +26,7 @@ impl CudaBuf {
 }
 
 /// Refuses operands that do not belong together.
-pub(super) fn expect(what: &str, of: &str, found: usize, expected: usize) -> Done {
+pub(super) fn check_count(what: &str, of: &str, found: usize, expected: usize) -> OpResult {
     if found == expected {
         return Ok(());
     }

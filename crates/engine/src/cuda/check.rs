@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::measure::{MOST_ERROR, relative_error};
+use super::measure::{MAX_ERROR, relative_error};
 use super::ops::CudaOps;
 use super::select;
 use crate::config::ModelConfig;
@@ -21,7 +21,7 @@ const SHORT: [u32; 7] = [1, 2, 5, 9, 15, 16, 33];
 const LAYERS: usize = 2;
 
 /// What was found.
-pub(super) struct Agreement {
+pub(super) struct KernelCheck {
     /// Results that were compared.
     pub(super) results: usize,
     /// Norm of the difference from the reference kernels' result, over its norm, where it is largest.
@@ -29,15 +29,15 @@ pub(super) struct Agreement {
 }
 
 /// Compares; `None` when the pool is too small for a single token.
-pub(super) fn agree(
+pub(super) fn check_kernels(
     runner: &mut ModelRunner<CudaOps>,
     config: &ModelConfig,
-) -> Result<Option<Agreement>, LoadError> {
+) -> Result<Option<KernelCheck>, LoadError> {
     let capacity = runner.capacity();
     let Some(lengths) = lengths(config, &capacity) else {
         return Ok(None);
     };
-    let mut found = Agreement {
+    let mut found = KernelCheck {
         results: 0,
         error: 0.0,
     };
@@ -61,7 +61,7 @@ pub(super) fn agree(
                 let error = relative_error(best, reference);
                 found.results += 1;
                 found.error = found.error.max(error);
-                if error.is_nan() || error > MOST_ERROR {
+                if error.is_nan() || error > MAX_ERROR {
                     first_wrong.get_or_insert((op, rows, error));
                 }
             },
@@ -71,7 +71,7 @@ pub(super) fn agree(
     if let Some((op, rows, error)) = first_wrong {
         return Err(LoadError::Cuda(format!(
             "the kernels made for speed do not give what the plain ones do: {op} of a step of {rows} rows differs by {error:.4} of \
-             its size, expected at most {MOST_ERROR}; this is a fault of ossmark or of the device. `ossmark bench kernels` \
+             its size, expected at most {MAX_ERROR}; this is a fault of ossmark or of the device. `ossmark bench kernels` \
              looks closer, --plain-kernels computes without them, slowly"
         )));
     }
@@ -108,13 +108,13 @@ fn tokens(runner: &mut ModelRunner<CudaOps>, lengths: &[u32]) -> Result<Tokens, 
 
 /// Prompts, the longest first: enough rows in one step for every kind of kernel, as far as the limits allow.
 fn lengths(config: &ModelConfig, capacity: &Capacity) -> Option<Vec<u32>> {
-    let most = capacity.max_context.saturating_sub(1).max(1);
+    let max = capacity.max_context.saturating_sub(1).max(1);
     let short = SHORT.iter().take(capacity.max_seqs as usize - 1);
-    let short: Vec<u32> = short.map(|n| *n.min(&most)).collect();
+    let short: Vec<u32> = short.map(|n| *n.min(&max)).collect();
     let rows = select::rows_for_all(config) as u32 + 1;
     // Beyond the window, too.
     let long = rows.saturating_sub(short.iter().sum());
-    let long = long.max(capacity.window.map_or(1, |w| w + 9)).min(most);
+    let long = long.max(capacity.window.map_or(1, |w| w + 9)).min(max);
     let mut lengths = vec![long];
     lengths.extend(short);
     loop {

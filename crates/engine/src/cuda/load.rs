@@ -15,7 +15,7 @@ use crate::load_error::LoadError;
 use crate::load_progress::LoadProgress;
 use crate::model::Model;
 use crate::runner::ModelRunner;
-use crate::weights::{Checkpoint, Made, ModelSources, Synthetic, weight_bytes};
+use crate::weights::{Checkpoint, ModelSources, Placement, Synthetic, weight_bytes};
 
 /// What the CUDA engine may use.
 #[derive(Clone, Debug)]
@@ -97,7 +97,7 @@ pub fn load_cuda_synthetic(
     which: Synthetic,
     settings: &CudaSettings,
 ) -> Result<LoadedModel, LoadError> {
-    let sources = ModelSources::synthetic(config, which, Made::OnDevice)?;
+    let sources = ModelSources::synthetic(config, which, Placement::OnDevice)?;
     load(
         config,
         &sources,
@@ -127,11 +127,11 @@ fn load(
         )));
     }
     let mut ops = CudaOps::open(config, settings.device)?;
-    ops.keep_kv(settings.kv);
-    ops.report_to(&settings.progress);
+    ops.set_kv_dtype(settings.kv);
+    ops.set_progress(&settings.progress);
     ops.use_reference_kernels(settings.reference_kernels);
     if !settings.overlap {
-        ops.do_not_overlap();
+        ops.disable_overlap();
     }
     let at_first = ops.device.free_bytes()?;
     if weight_bytes > at_first {
@@ -147,7 +147,7 @@ fn load(
     );
     let model = Model::new(&mut ops, config, sources, rows, heads)?;
     // What follows are no weights.
-    ops.report_to(&Arc::default());
+    ops.set_progress(&Arc::default());
     let left = ops.device.free_bytes()?;
     let block = block_bytes(config, settings.block_size as usize, settings.kv) as u64;
     let capacity = capacity(config, settings, block, left)?;
@@ -171,7 +171,7 @@ fn load(
         "plain kernels alone".to_owned()
     } else if !settings.check {
         "kernels not checked".to_owned()
-    } else if let Some(found) = check::agree(&mut runner, config)? {
+    } else if let Some(found) = check::check_kernels(&mut runner, config)? {
         format!(
             "kernels checked against the plain ones: {} results differ by at most {:.4} of their size",
             found.results, found.error
@@ -227,15 +227,15 @@ fn capacity(
     let useful = useful_blocks(config, s.block_size, s.max_step_tokens, s.max_seqs);
     let n_blocks = (budget / block).min(useful).min(u64::from(u32::MAX - 1));
     let has_full = config.layers.contains(&crate::config::LayerKind::Full);
-    let least = u64::from(has_full) + u64::from(config.window.is_some());
-    if n_blocks < least || n_blocks * block > room {
+    let min = u64::from(has_full) + u64::from(config.window.is_some());
+    if n_blocks < min || n_blocks * block > room {
         return Err(LoadError::DeviceMemory {
             what: format!(
                 "{} KV blocks of {} positions",
-                n_blocks.max(least),
+                n_blocks.max(min),
                 s.block_size
             ),
-            bytes: n_blocks.max(least) * block,
+            bytes: n_blocks.max(min) * block,
             free: room,
         });
     }

@@ -15,9 +15,9 @@ use crate::executor::{
     BlockTable, Capacity, InputToken, SampleSpec, StepHandle, StepPlan, StepSeq,
 };
 use crate::load_error::LoadError;
-use crate::ops::{Done, KvLayer, Ops};
+use crate::ops::{KvLayer, OpResult, Ops};
 use crate::types::Sampling;
-use crate::weights::{Made, ModelSources, Synthetic};
+use crate::weights::{ModelSources, Placement, Synthetic};
 
 /// One measured operation.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +39,7 @@ pub struct Timing {
 }
 
 /// A relative error that rounding to bf16 can explain: between 1e-3 and 1e-2.
-pub(super) const MOST_ERROR: f64 = 1e-2;
+pub(super) const MAX_ERROR: f64 = 1e-2;
 /// Written before each run: five times an H100's second-level cache.
 const FLUSH_BYTES: usize = 256 << 20;
 
@@ -73,7 +73,7 @@ struct Bench<'a> {
     random: u32,
 }
 
-type Work<'a> = &'a mut dyn FnMut(&mut CudaOps, &mut CudaBuf) -> Done;
+type Work<'a> = &'a mut dyn FnMut(&mut CudaOps, &mut CudaBuf) -> OpResult;
 
 /// Measures all operations, and gives each when it is measured: what comes after may fail, or take too long.
 ///
@@ -83,24 +83,27 @@ pub fn measure(settings: MeasureSettings, each: &mut dyn FnMut(Timing)) -> Resul
     let mut config = settings.config.clone();
     config.layers = vec![LayerKind::Window, LayerKind::Full];
     config.max_context = settings.context + 16;
-    let most = settings.batches.iter().copied().max().unwrap_or(1);
-    let most_rows = settings.prefills.iter().copied().max().unwrap_or(1);
-    config.max_context = config.max_context.max(most_rows);
+    let max = settings.batches.iter().copied().max().unwrap_or(1);
+    let max_rows = settings.prefills.iter().copied().max().unwrap_or(1);
+    config.max_context = config.max_context.max(max_rows);
     let per_seq = (settings.context + 1).div_ceil(16);
     let capacity = Capacity {
-        n_blocks: (most * per_seq).max(most_rows.div_ceil(16)) as u32,
+        n_blocks: (max * per_seq).max(max_rows.div_ceil(16)) as u32,
         block_size: 16,
         window: config.window.map(|w| w as u32),
         has_full: true,
-        max_step_tokens: most.max(most_rows) as u32,
-        max_seqs: most as u32,
+        max_step_tokens: max.max(max_rows) as u32,
+        max_seqs: max as u32,
         max_context: config.max_context as u32,
         vocab_size: config.vocab_size as u32,
     };
     let mut ops = CudaOps::open(&config, settings.device)?;
     ops.plan(&capacity)?;
-    let sources =
-        ModelSources::synthetic(&config, Synthetic::seeded(settings.seed), Made::OnDevice)?;
+    let sources = ModelSources::synthetic(
+        &config,
+        Synthetic::seeded(settings.seed),
+        Placement::OnDevice,
+    )?;
     let flush = ops.device.memory("the cache's eviction", FLUSH_BYTES)?;
     let mut b = Bench {
         ops,
@@ -159,7 +162,7 @@ pub fn measure(settings: MeasureSettings, each: &mut dyn FnMut(Timing)) -> Resul
         b.experts(&experts, &config, n)?;
         b.attention(n, &config, &sinks, "", true)?;
     }
-    b.ops.keep_kv(KvDtype::Fp8);
+    b.ops.set_kv_dtype(KvDtype::Fp8);
     b.ops.plan(&b.capacity)?;
     b.fill_pool()?;
     for n in b.settings.batches.clone() {
@@ -198,17 +201,17 @@ impl Bench<'_> {
         let q = self.filled(n, c.qkv_dim())?;
         let element = if kept.is_empty() { 2.0 } else { 1.0 };
         let window = c.window.unwrap_or(usize::MAX);
-        for (name, kind, most) in [
+        for (name, kind, max) in [
             ("attention full", LayerKind::Full, usize::MAX),
             ("attention window", LayerKind::Window, window),
         ] {
             // Positions that rows see, all together, and that have to be read.
             let context = self.settings.context + 1;
             let (seen, read, shape) = if prefill {
-                let seen: usize = (1..=n).map(|at| at.min(most)).sum();
+                let seen: usize = (1..=n).map(|at| at.min(max)).sum();
                 (seen as f64, rows, format!("{n} rows of prefill"))
             } else {
-                let seen = context.min(most);
+                let seen = context.min(max);
                 (
                     rows * seen as f64,
                     rows * seen as f64,
@@ -365,7 +368,7 @@ impl Bench<'_> {
             }
             self.ops.reference = reference;
             // NaN is no agreement.
-            let right = error <= MOST_ERROR;
+            let right = error <= MAX_ERROR;
             let ms = if right {
                 Some(self.median(&mut out, work)?)
             } else {

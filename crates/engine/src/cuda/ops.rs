@@ -26,7 +26,7 @@ use crate::dtype::KvDtype;
 use crate::executor::{Capacity, ExecError, StepHandle};
 use crate::load_error::LoadError;
 use crate::load_progress::LoadProgress;
-use crate::ops::{Done, KvLayer, Ops};
+use crate::ops::{KvLayer, OpResult, Ops};
 use crate::rope::Rope;
 use crate::types::TokenId;
 use crate::weights::{DenseTensor, ExpertSources, LinearSource};
@@ -60,22 +60,22 @@ impl CudaOps {
     /// # Errors
     /// No usable driver or device, or a shape beyond the kernels' limits.
     pub fn open(config: &ModelConfig, ordinal: u32) -> Result<Self, LoadError> {
-        for (name, found, most) in [
+        for (name, found, max) in [
             (
                 "head_dim",
                 config.head_dim,
-                attention_reference::MOST_HEAD_DIM,
+                attention_reference::MAX_HEAD_DIM,
             ),
-            ("experts", config.experts, topk_softmax::MOST_EXPERTS),
-            ("experts a token", config.top_k, topk_softmax::MOST_CHOICES),
-            ("the vocabulary", config.vocab_size, sample::MOST_VOCAB),
-            ("hidden", config.hidden, rmsnorm::MOST_COLS),
+            ("experts", config.experts, topk_softmax::MAX_EXPERTS),
+            ("experts a token", config.top_k, topk_softmax::MAX_CHOICES),
+            ("the vocabulary", config.vocab_size, sample::MAX_VOCAB),
+            ("hidden", config.hidden, rmsnorm::MAX_COLS),
             // MXFP4 groups make it a multiple of 32 anyway; 16-byte accesses rely on it.
             ("hidden beyond groups of 8", config.hidden % 8, 0),
         ] {
-            if found > most {
+            if found > max {
                 return Err(LoadError::Cuda(format!(
-                    "{name} is {found}, and the CUDA kernels take at most {most}: use --engine cpu"
+                    "{name} is {found}, and the CUDA kernels take at most {max}: use --engine cpu"
                 )));
             }
         }
@@ -118,17 +118,17 @@ impl CudaOps {
     }
 
     /// From now on, starts each kernel when the one before it has ended, and not while it ends.
-    pub fn do_not_overlap(&mut self) {
-        self.device.do_not_overlap();
+    pub fn disable_overlap(&mut self) {
+        self.device.disable_overlap();
     }
 
     /// Where the bytes of weights are counted that are copied from now on.
-    pub(crate) fn report_to(&mut self, progress: &Arc<LoadProgress>) {
+    pub(crate) fn set_progress(&mut self, progress: &Arc<LoadProgress>) {
         self.uploader.progress = Arc::clone(progress);
     }
 
     /// How the next [`CudaOps::plan`] keeps keys and values.
-    pub fn keep_kv(&mut self, kv: KvDtype) {
+    pub fn set_kv_dtype(&mut self, kv: KvDtype) {
         self.kv = kv;
     }
 
@@ -142,7 +142,7 @@ impl CudaOps {
     ///
     /// # Errors
     /// The device is lost.
-    pub fn time_ms(&mut self, work: impl FnOnce(&mut Self) -> Done) -> Result<f32, ExecError> {
+    pub fn time_ms(&mut self, work: impl FnOnce(&mut Self) -> OpResult) -> Result<f32, ExecError> {
         self.device.bind()?;
         let event = |d: &Device| d.event().map_err(|e| ExecError(e.to_string()));
         let (from, to) = (event(&self.device)?, event(&self.device)?);
@@ -226,14 +226,14 @@ impl Ops for CudaOps {
         CudaRouting::new(&self.device, &self.config, rows)
     }
 
-    fn begin(&mut self, batch: &StepBatch) -> Done {
+    fn begin(&mut self, batch: &StepBatch) -> OpResult {
         // The engine thread is not the one that loaded the model.
         self.device.bind()?;
         let (device, planned) = self.parts()?;
         planned.step.begin(device, batch)
     }
 
-    fn record(&mut self, rows: usize, work: &mut dyn FnMut(&mut Self) -> Done) -> Done {
+    fn record(&mut self, rows: usize, work: &mut dyn FnMut(&mut Self) -> OpResult) -> OpResult {
         // The upload of the step's metadata has to be over before the next step is begun, for nobody ends this one.
         self.device.synchronize()?;
         self.device.begin_recording()?;
@@ -256,7 +256,7 @@ impl Ops for CudaOps {
             .flatten()
     }
 
-    fn replay(&mut self, rows: usize) -> Done {
+    fn replay(&mut self, rows: usize) -> OpResult {
         let Some(graph) = self.graphs.get(rows) else {
             return Err(ExecError(format!("no step of {rows} rows was recorded")));
         };
@@ -265,7 +265,7 @@ impl Ops for CudaOps {
         unsafe { self.device.launch_graph(graph) }
     }
 
-    fn end(&mut self, step: StepHandle) -> Done {
+    fn end(&mut self, step: StepHandle) -> OpResult {
         let (device, planned) = self.parts()?;
         planned.step.end(device, step)
     }
@@ -277,15 +277,15 @@ impl Ops for CudaOps {
     }
 
     fn read(&mut self, buf: &CudaBuf, rows: usize) -> Result<Vec<f32>, ExecError> {
-        buf.holds("read", rows, buf.cols)?;
+        buf.check_shape("read", rows, buf.cols)?;
         let mut bytes = vec![0; rows * buf.cols * 2];
         self.device.read(&buf.memory, &mut bytes)?;
         let value = |b: &[u8; 2]| half::bf16::from_le_bytes(*b).to_f32();
         Ok(bytes.as_chunks::<2>().0.iter().map(value).collect())
     }
 
-    fn write(&mut self, buf: &mut CudaBuf, values: &[f32]) -> Done {
-        buf.holds("write", values.len() / buf.cols, buf.cols)?;
+    fn write(&mut self, buf: &mut CudaBuf, values: &[f32]) -> OpResult {
+        buf.check_shape("write", values.len() / buf.cols, buf.cols)?;
         let bytes: Vec<u8> = values
             .iter()
             .flat_map(|v| half::bf16::from_f32(*v).to_le_bytes())
@@ -293,7 +293,7 @@ impl Ops for CudaOps {
         self.device.write(&bytes, &buf.memory)
     }
 
-    fn embed(&mut self, table: &CudaLinear, out: &mut CudaBuf) -> Done {
+    fn embed(&mut self, table: &CudaLinear, out: &mut CudaBuf) -> OpResult {
         let (device, planned) = self.parts()?;
         embed::embed(device, &planned.step, table, out)
     }
@@ -304,11 +304,11 @@ impl Ops for CudaOps {
         weight: &CudaVector,
         rows: usize,
         out: &mut CudaBuf,
-    ) -> Done {
+    ) -> OpResult {
         rmsnorm::rmsnorm(&self.device, x, weight, rows, self.config.norm_eps, out)
     }
 
-    fn add(&mut self, x: &mut CudaBuf, delta: &CudaBuf) -> Done {
+    fn add(&mut self, x: &mut CudaBuf, delta: &CudaBuf) -> OpResult {
         rmsnorm::add(&self.device, x, delta, self.rows())
     }
 
@@ -319,7 +319,7 @@ impl Ops for CudaOps {
         weight: &CudaVector,
         rows: usize,
         out: &mut CudaBuf,
-    ) -> Done {
+    ) -> OpResult {
         rmsnorm::add_rmsnorm(
             &self.device,
             (x, delta),
@@ -330,11 +330,11 @@ impl Ops for CudaOps {
         )
     }
 
-    fn linear(&mut self, x: &CudaBuf, w: &CudaLinear, rows: usize, out: &mut CudaBuf) -> Done {
+    fn linear(&mut self, x: &CudaBuf, w: &CudaLinear, rows: usize, out: &mut CudaBuf) -> OpResult {
         select::linear(&self.device, self.reference, x, w, rows, out)
     }
 
-    fn rope(&mut self, qkv: &mut CudaBuf) -> Done {
+    fn rope(&mut self, qkv: &mut CudaBuf) -> OpResult {
         let Some(planned) = &self.planned else {
             return Err(ExecError("a step before CudaOps::plan".into()));
         };
@@ -347,7 +347,7 @@ impl Ops for CudaOps {
         )
     }
 
-    fn kv_write(&mut self, qkv: &CudaBuf, layer: KvLayer) -> Done {
+    fn kv_write(&mut self, qkv: &CudaBuf, layer: KvLayer) -> OpResult {
         let Some(planned) = &self.planned else {
             return Err(ExecError("a step before CudaOps::plan".into()));
         };
@@ -361,7 +361,7 @@ impl Ops for CudaOps {
         )
     }
 
-    fn rope_kv(&mut self, qkv: &mut CudaBuf, layer: KvLayer) -> Done {
+    fn rope_kv(&mut self, qkv: &mut CudaBuf, layer: KvLayer) -> OpResult {
         if self.reference || !rope_kv::takes(&self.config) {
             self.rope(qkv)?;
             return self.kv_write(qkv, layer);
@@ -386,7 +386,7 @@ impl Ops for CudaOps {
         layer: KvLayer,
         sinks: &CudaVector,
         out: &mut CudaBuf,
-    ) -> Done {
+    ) -> OpResult {
         let Some(Planned { pool, step, .. }) = &self.planned else {
             return Err(ExecError("a step before CudaOps::plan".into()));
         };
@@ -403,7 +403,7 @@ impl Ops for CudaOps {
         select::attention(&self.device, self.reference, &operands, &self.partials)
     }
 
-    fn route(&mut self, logits: &CudaBuf, routing: &mut CudaRouting) -> Done {
+    fn route(&mut self, logits: &CudaBuf, routing: &mut CudaRouting) -> OpResult {
         let variant = self.experts_variant(self.rows());
         let (device, planned) = self.parts()?;
         topk_softmax::topk_softmax(device, &planned.step, logits, routing, variant)
@@ -416,7 +416,7 @@ impl Ops for CudaOps {
         rows: usize,
         logits: &mut CudaBuf,
         routing: &mut CudaRouting,
-    ) -> Done {
+    ) -> OpResult {
         if self.reference || !select::router_takes(rows, w) {
             self.linear(x, w, rows, logits)?;
             return self.route(logits, routing);
@@ -426,21 +426,26 @@ impl Ops for CudaOps {
         router::router(device, &planned.step, x, w, logits, routing, variant)
     }
 
-    fn moe_gate_up(&mut self, x: &CudaBuf, w: &CudaExperts, routing: &mut CudaRouting) -> Done {
+    fn moe_gate_up(&mut self, x: &CudaBuf, w: &CudaExperts, routing: &mut CudaRouting) -> OpResult {
         let (rows, limit) = (self.rows(), self.config.swiglu_limit);
         select::moe_gate_up(&self.device, rows, x, w, limit, routing)
     }
 
-    fn moe_down(&mut self, routing: &mut CudaRouting, w: &CudaExperts, out: &mut CudaBuf) -> Done {
+    fn moe_down(
+        &mut self,
+        routing: &mut CudaRouting,
+        w: &CudaExperts,
+        out: &mut CudaBuf,
+    ) -> OpResult {
         select::moe_down(&self.device, self.rows(), w, routing, out)
     }
 
-    fn gather_rows(&mut self, x: &CudaBuf, heads: Range<usize>, out: &mut CudaBuf) -> Done {
+    fn gather_rows(&mut self, x: &CudaBuf, heads: Range<usize>, out: &mut CudaBuf) -> OpResult {
         let (device, planned) = self.parts()?;
         gather_rows::gather_rows(device, &planned.step, x, heads, out)
     }
 
-    fn sample(&mut self, logits: &CudaBuf, heads: Range<usize>) -> Done {
+    fn sample(&mut self, logits: &CudaBuf, heads: Range<usize>) -> OpResult {
         let (device, planned) = self.parts()?;
         sample::sample(device, &planned.step, logits, heads)
     }

@@ -12,7 +12,7 @@ use super::moe::{moe_down_mma, moe_down_reference, moe_down_wgmma};
 use super::moe::{moe_gate_up_mma, moe_gate_up_reference, moe_gate_up_wgmma};
 use super::weights::{CudaExperts, CudaLinear};
 use crate::config::ModelConfig;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 /// Rows an expert has on average from which on the wgmma kernels take them. The mma ones read an expert's weights anew for
 /// each 16 rows, the wgmma ones once for 128; at 16 rows on average half of the experts need a second reading. Below
@@ -52,7 +52,7 @@ pub(super) fn moe_gate_up(
     w: &CudaExperts,
     limit: f32,
     routing: &CudaRouting,
-) -> Done {
+) -> OpResult {
     let up = match routing.variant {
         KernelVariant::Wgmma => moe_gate_up_wgmma::moe_gate_up_wgmma,
         KernelVariant::Mma if mma_takes(&w.up) => moe_gate_up_mma::moe_gate_up_mma,
@@ -70,7 +70,7 @@ pub(super) fn moe_down(
     w: &CudaExperts,
     routing: &CudaRouting,
     out: &CudaBuf,
-) -> Done {
+) -> OpResult {
     let down = match routing.variant {
         KernelVariant::Wgmma => moe_down_wgmma::moe_down_wgmma,
         KernelVariant::Mma if mma_takes(&w.down) => moe_down_mma::moe_down_mma,
@@ -98,7 +98,7 @@ pub(super) fn linear(
     w: &CudaLinear,
     rows: usize,
     out: &CudaBuf,
-) -> Done {
+) -> OpResult {
     if reference {
         linear_reference::linear_reference(d, x, w, rows, out)
     } else if rows >= MIN_WGMMA_ROWS && linear_wgmma::takes(d, w) {
@@ -120,15 +120,15 @@ pub(super) fn attention(
     reference: bool,
     operands: &Operands<'_>,
     partials: &Memory,
-) -> Done {
+) -> OpResult {
     if reference || !attention_decode::takes(operands.config, operands.pool) {
         return attention_reference::attention_reference(d, operands);
     }
-    let (fewest, most) = operands.step.rows_of_seqs;
-    if most >= MIN_PREFILL_ROWS {
+    let (min, max) = operands.step.rows_of_seqs;
+    if max >= MIN_PREFILL_ROWS {
         attention_prefill::attention_prefill(d, operands, MIN_PREFILL_ROWS)?;
     }
-    if fewest < MIN_PREFILL_ROWS {
+    if min < MIN_PREFILL_ROWS {
         attention_decode::attention_decode(d, operands, partials, MIN_PREFILL_ROWS)?;
     }
     Ok(())

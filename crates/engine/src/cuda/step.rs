@@ -6,7 +6,7 @@ use super::driver::memory::{Event, Memory, Pinned};
 use crate::batch::{StepBatch, TableRef};
 use crate::executor::{Capacity, ExecError, InputToken, StepHandle};
 use crate::load_error::LoadError;
-use crate::ops::Done;
+use crate::ops::OpResult;
 use crate::types::TokenId;
 
 /// An input token with this bit is the last sampled one of the slot in the other bits.
@@ -30,10 +30,10 @@ struct Layout {
     words: usize,
 }
 
-struct Slot {
-    staging: Pinned,
-    results: Pinned,
-    /// When the results are there and the staging may be filled again.
+struct StagingBuffer {
+    metadata: Pinned,
+    tokens: Pinned,
+    /// When the tokens are there and the metadata may be filled in again.
     done: Event,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Step {
     last_token: Memory,
     sampled: Memory,
     layout: Layout,
-    slots: [Slot; 2],
+    buffers: [StagingBuffer; 2],
     current: usize,
     n_sampled: usize,
     ended: std::collections::VecDeque<(StepHandle, usize, usize)>,
@@ -80,10 +80,10 @@ impl Step {
             blocks,
             words,
         };
-        let slot = || {
-            Ok::<_, LoadError>(Slot {
-                staging: device.pinned(words)?,
-                results: device.pinned(seqs)?,
+        let buffer = || {
+            Ok::<_, LoadError>(StagingBuffer {
+                metadata: device.pinned(words)?,
+                tokens: device.pinned(seqs)?,
                 done: device.event()?,
             })
         };
@@ -94,7 +94,7 @@ impl Step {
             last_token,
             sampled: device.memory("the step's tokens", seqs * 4)?,
             layout,
-            slots: [slot()?, slot()?],
+            buffers: [buffer()?, buffer()?],
             current: 0,
             n_sampled: 0,
             ended: std::collections::VecDeque::new(),
@@ -106,7 +106,7 @@ impl Step {
     }
 
     /// Takes a step's metadata.
-    pub(super) fn begin(&mut self, device: &Device, batch: &StepBatch) -> Done {
+    pub(super) fn begin(&mut self, device: &Device, batch: &StepBatch) -> OpResult {
         let l = self.layout;
         if l.blocks + batch.blocks.len() > l.words
             || batch.heads.len() > (l.blocks - l.heads) / META
@@ -118,10 +118,10 @@ impl Step {
             )));
         }
         self.current = 1 - self.current;
-        let slot = &mut self.slots[self.current];
+        let buffer = &mut self.buffers[self.current];
         // The step before last. The engine has waited for it already, unless a step failed half way.
-        device.wait(&slot.done)?;
-        let words = slot.staging.words();
+        device.wait(&buffer.done)?;
+        let words = buffer.metadata.words();
         words[0] = (batch.rows() - batch.padding) as u32;
         for (w, input) in words[TOKENS..].iter_mut().zip(&batch.tokens) {
             *w = match *input {
@@ -174,7 +174,7 @@ impl Step {
         let rows = batch.seqs.iter().map(|s| s.rows as usize);
         self.rows_of_seqs = (rows.clone().min().unwrap_or(0), rows.max().unwrap_or(0));
         device.upload(
-            &mut slot.staging,
+            &mut buffer.metadata,
             (l.blocks + batch.blocks.len()) * 4,
             &self.device,
             0,
@@ -182,10 +182,10 @@ impl Step {
     }
 
     /// Starts the copy of the step's tokens to the host.
-    pub(super) fn end(&mut self, device: &Device, step: StepHandle) -> Done {
-        let slot = &mut self.slots[self.current];
-        device.download(&self.sampled, self.n_sampled * 4, &mut slot.results)?;
-        device.record(&slot.done)?;
+    pub(super) fn end(&mut self, device: &Device, step: StepHandle) -> OpResult {
+        let buffer = &mut self.buffers[self.current];
+        device.download(&self.sampled, self.n_sampled * 4, &mut buffer.tokens)?;
+        device.record(&buffer.done)?;
         self.ended.push_back((step, self.current, self.n_sampled));
         Ok(())
     }
@@ -196,15 +196,16 @@ impl Step {
         device: &Device,
         step: StepHandle,
     ) -> Result<Vec<TokenId>, ExecError> {
-        let Some((_, slot, n)) = self.ended.pop_front().filter(|(ended, ..)| *ended == step) else {
+        let Some((_, index, n)) = self.ended.pop_front().filter(|(ended, ..)| *ended == step)
+        else {
             return Err(ExecError(format!(
                 "step {} was waited for out of order",
                 step.0
             )));
         };
-        let slot = &mut self.slots[slot];
-        device.wait(&slot.done)?;
-        Ok(slot.results.words()[..n].to_vec())
+        let buffer = &mut self.buffers[index];
+        device.wait(&buffer.done)?;
+        Ok(buffer.tokens.words()[..n].to_vec())
     }
 
     fn word(&self, at: usize) -> u64 {

@@ -3,7 +3,7 @@
 use super::{Model, Observer, Op, Scratch};
 use crate::batch::StepBatch;
 use crate::executor::ExecError;
-use crate::ops::{Done, Ops};
+use crate::ops::{OpResult, Ops};
 
 impl<O: Ops> Model<O> {
     /// Runs the first `layers` layers and the head of a step that [`Ops::begin`] was given, the operations for which a
@@ -41,7 +41,7 @@ impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Comparison<O, F> {
         &mut self,
         name: &'static str,
         mut seen: impl FnMut(bool) -> Result<Vec<f32>, ExecError>,
-    ) -> Done {
+    ) -> OpResult {
         let best = seen(false)?;
         (self.found)(name, &best, &seen(true)?);
         Ok(())
@@ -53,8 +53,8 @@ impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Comparison<O, F> {
         name: &'static str,
         (ops, s, rows): (&mut O, &mut Scratch<O>, usize),
         into: fn(&mut Scratch<O>) -> &mut O::Buf,
-        work: impl Fn(&mut O, &mut Scratch<O>) -> Done,
-    ) -> Done {
+        work: impl Fn(&mut O, &mut Scratch<O>) -> OpResult,
+    ) -> OpResult {
         let choose = self.reference;
         // First the best, and nothing right there before.
         let n = ops.read(into(s), rows)?.len();
@@ -68,7 +68,7 @@ impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Comparison<O, F> {
 }
 
 impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Observer<O> for Comparison<O, F> {
-    fn op(&mut self, op: &Op<'_, O>, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> Done {
+    fn op(&mut self, op: &Op<'_, O>, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> OpResult {
         let choose = self.reference;
         let (name, into): (_, fn(&mut Scratch<O>) -> &mut O::Buf) = match op {
             Op::Qkv(_) => ("the product for queries, keys and values", |s| &mut s.qkv),

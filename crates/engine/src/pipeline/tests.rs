@@ -21,7 +21,7 @@ struct Case {
     max_chunk: u32,
     depth: usize,
     stop_tokens: Vec<TokenId>,
-    /// Each with the turn at which it comes.
+    /// Each with the step at which it comes.
     requests: Vec<(usize, Request)>,
 }
 
@@ -35,7 +35,7 @@ struct Answer {
 #[derive(Debug, Default)]
 struct Answers {
     by_id: HashMap<RequestId, Answer>,
-    turns: usize,
+    steps: usize,
     preemptions: u64,
 }
 
@@ -65,7 +65,7 @@ fn run(case: &Case) -> Answers {
     run_cancelling(case, &[])
 }
 
-/// Runs a case in which requests are cancelled, each with the turn before which that happens.
+/// Runs a case in which requests are cancelled, each with the step before which that happens.
 fn run_cancelling(case: &Case, cancels: &[(usize, RequestId)]) -> Answers {
     let scheduler = Scheduler::new(
         case.capacity,
@@ -76,7 +76,7 @@ fn run_cancelling(case: &Case, cancels: &[(usize, RequestId)]) -> Answers {
     let executor = Box::new(FakeExecutor::new(case.capacity, None));
     let mut pipeline = Pipeline::new(scheduler, executor, case.depth);
     let mut coming = case.requests.clone();
-    coming.sort_by_key(|&(turn, _)| turn);
+    coming.sort_by_key(|&(step, _)| step);
     let mut coming = coming.into_iter().peekable();
     let mut answers = Answers::default();
     // Each sequence may be recomputed for every block that an older one takes, one chunk at a time.
@@ -87,7 +87,7 @@ fn run_cancelling(case: &Case, cancels: &[(usize, RequestId)]) -> Answers {
         .sum();
     let bound = 20 * work + 200;
     loop {
-        while let Some((_, request)) = coming.next_if(|&(turn, _)| turn <= answers.turns) {
+        while let Some((_, request)) = coming.next_if(|&(step, _)| step <= answers.steps) {
             if let Some(refusal) = pipeline.scheduler.add(request) {
                 answers.take(StepOutputs {
                     tokens: Vec::new(),
@@ -95,8 +95,8 @@ fn run_cancelling(case: &Case, cancels: &[(usize, RequestId)]) -> Answers {
                 });
             }
         }
-        let turn = answers.turns;
-        for &(_, id) in cancels.iter().filter(|&&(at, _)| at == turn) {
+        let step = answers.steps;
+        for &(_, id) in cancels.iter().filter(|&&(at, _)| at == step) {
             let outputs = pipeline.scheduler.cancel(id).unwrap().into_iter().collect();
             answers.take(StepOutputs {
                 tokens: Vec::new(),
@@ -104,14 +104,14 @@ fn run_cancelling(case: &Case, cancels: &[(usize, RequestId)]) -> Answers {
             });
             pipeline.scheduler.audit(case.depth as u64);
         }
-        answers.turns += 1;
+        answers.steps += 1;
         assert!(
-            answers.turns < bound,
+            answers.steps < bound,
             "no end after {bound} steps for {work} tokens"
         );
         let step = pipeline
-            .turn()
-            .unwrap_or_else(|error| panic!("turn {}: {error}", answers.turns));
+            .step()
+            .unwrap_or_else(|error| panic!("step {}: {error}", answers.steps));
         pipeline.scheduler.audit(case.depth as u64);
         match step {
             Some(step) => answers.take(step),
@@ -225,9 +225,9 @@ fn cases() -> impl Strategy<Value = Case> {
     (capacities(), chunk, 1usize..3, stops, requests).prop_map(
         |(capacity, max_chunk, depth, stop_tokens, requests)| {
             let requests = requests.into_iter().zip(0..);
-            let requests = requests.map(|((prompt, max_new, sampled, logits, turn), id)| {
+            let requests = requests.map(|((prompt, max_new, sampled, logits, step), id)| {
                 (
-                    turn,
+                    step,
                     request(id, prompt, max_new, if sampled { 1.0 } else { 0.0 }, logits),
                 )
             });
@@ -324,7 +324,7 @@ fn five_hundred_and_twelve_run_at_once_with_ample_blocks() {
     };
     assert_eq!(check(&case), 0);
     // The longest answer has 41 tokens, and the prompts fill ten steps.
-    assert!(run(&case).turns < 60);
+    assert!(run(&case).steps < 60);
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn a_second_step_in_flight_costs_no_extra_steps() {
         stop_tokens: vec![],
         requests: many(64),
     };
-    assert_eq!(run(&case(1)).turns, run(&case(2)).turns);
+    assert_eq!(run(&case(1)).steps, run(&case(2)).steps);
 }
 
 #[test]
@@ -359,7 +359,7 @@ fn prompts_and_decodes_share_steps() {
         stop_tokens: vec![],
         requests,
     });
-    assert!(answers.turns <= 22, "{} steps", answers.turns);
+    assert!(answers.steps <= 22, "{} steps", answers.steps);
 }
 
 #[test]

@@ -50,10 +50,10 @@ impl Scheduler {
             assert!(u64::from(seq.pending) <= depth && seq.len() <= seq.max_len);
             if let Some(window) = self.limits.0.window {
                 let n = seq.blocks.window.blocks.len() as u32;
-                let most = (window + self.max_chunk).div_ceil(self.limits.0.block_size) + 1;
+                let max = (window + self.max_chunk).div_ceil(self.limits.0.block_size) + 1;
                 assert!(
-                    n <= most,
-                    "{n} blocks for a window of {window}, at most {most}"
+                    n <= max,
+                    "{n} blocks for a window of {window}, at most {max}"
                 );
             }
         }

@@ -35,8 +35,8 @@ pub fn block_byte(seed: u32, index: u64) -> u8 {
     (word(seed, index / 4) >> (index % 4 * 8)) as u8
 }
 
-/// Scale `index`: `least` or one more.
+/// Scale `index`: `min` or one more.
 #[must_use]
-pub fn scale_byte(seed: u32, least: u8, index: u64) -> u8 {
-    least + (word(seed, index) & 1) as u8
+pub fn scale_byte(seed: u32, min: u8, index: u64) -> u8 {
+    min + (word(seed, index) & 1) as u8
 }

@@ -83,7 +83,7 @@ pub(crate) fn weight_bytes(c: &ModelConfig) -> u64 {
 
 /// Where the numbers are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Made {
+pub enum Placement {
     /// Nowhere: the device makes them.
     OnDevice,
     /// In host memory, in a checkpoint's formats.
@@ -93,7 +93,7 @@ pub enum Made {
 /// Makes the tensors of one model, each with a seed of its own.
 struct Maker {
     nothing: Arc<Mmap>,
-    made: Made,
+    made: Placement,
     seed: u32,
     tensors: u32,
 }
@@ -125,8 +125,8 @@ impl Maker {
     ) -> Result<DenseTensor, LoadError> {
         let random = self.random(middle, spread);
         let (map, stored) = match self.made {
-            Made::OnDevice => (Arc::clone(&self.nothing), Stored::Random(random)),
-            Made::InMemory => {
+            Placement::OnDevice => (Arc::clone(&self.nothing), Stored::Random(random)),
+            Placement::InMemory => {
                 let fill = |bytes: &mut [u8]| {
                     for (i, b) in bytes.as_chunks_mut::<2>().0.iter_mut().enumerate() {
                         *b = half::bf16::from_f32(random.value(i as u64)).to_le_bytes();
@@ -168,8 +168,8 @@ impl Maker {
         let random = self.random(119.0, 0.0);
         let groups = rows * cols / 32;
         let (blocks_map, scales_map, n) = match self.made {
-            Made::OnDevice => (Arc::clone(&self.nothing), Arc::clone(&self.nothing), 0),
-            Made::InMemory => {
+            Placement::OnDevice => (Arc::clone(&self.nothing), Arc::clone(&self.nothing), 0),
+            Placement::InMemory => {
                 let blocks = |bytes: &mut [u8]| {
                     for (i, b) in bytes.iter_mut().enumerate() {
                         *b = block_byte(random.seed, i as u64);
@@ -194,7 +194,7 @@ impl Maker {
             scales: 0..n,
             rows,
             cols,
-            random: (self.made == Made::OnDevice).then_some(random),
+            random: (self.made == Placement::OnDevice).then_some(random),
         })
     }
 }
@@ -206,7 +206,11 @@ impl ModelSources {
     ///
     /// # Errors
     /// The system gives no memory.
-    pub fn synthetic(c: &ModelConfig, which: Synthetic, made: Made) -> Result<Self, LoadError> {
+    pub fn synthetic(
+        c: &ModelConfig,
+        which: Synthetic,
+        made: Placement,
+    ) -> Result<Self, LoadError> {
         let mut m = Maker {
             nothing: memory(0, |_| ())?,
             made,

@@ -54,9 +54,9 @@ pub(crate) fn exact(m: &Tiny, sinks: &[f64], x: &[f64], kind: LayerKind, t: usiz
                 / (d as f64).sqrt()
         };
         let scores: Vec<f64> = (first..=t).map(dot).collect();
-        let most = scores.iter().copied().fold(*sink, f64::max);
-        let p: Vec<f64> = scores.iter().map(|s| (s - most).exp()).collect();
-        let total = (sink - most).exp() + p.iter().sum::<f64>();
+        let max = scores.iter().copied().fold(*sink, f64::max);
+        let p: Vec<f64> = scores.iter().map(|s| (s - max).exp()).collect();
+        let total = (sink - max).exp() + p.iter().sum::<f64>();
         let value = |e: usize| {
             (first..=t)
                 .zip(&p)

@@ -35,7 +35,7 @@ impl Device for CpuOps {
     const HAS_TENSOR_CORES: bool = false;
     fn open(config: &ModelConfig, capacity: &Capacity) -> Self {
         let mut ops = CpuOps::new(config, capacity, true, 2);
-        ops.keep_kv(KV.get());
+        ops.set_kv_dtype(KV.get());
         ops
     }
 }
@@ -47,7 +47,7 @@ impl Device for CudaOps {
         if REFERENCE.get() {
             ops.use_reference_kernels(true);
         }
-        ops.keep_kv(KV.get());
+        ops.set_kv_dtype(KV.get());
         ops.plan(capacity).unwrap_or_else(|e| panic!("{e}"));
         ops
     }

@@ -50,8 +50,8 @@ fn spec(temperature: f32, top_p: f32, top_k: u32, uniform: f32) -> SampleSpec {
 
 /// The tokens that are kept, in the order of ids, with their weights.
 fn kept(row: &[f32], s: &Sampling) -> Vec<(usize, f64)> {
-    let most = row.iter().fold(f32::NEG_INFINITY, |m, l| m.max(*l));
-    let weight = |l: &f32| ((f64::from(*l) - f64::from(most)) / f64::from(s.temperature)).exp();
+    let max = row.iter().fold(f32::NEG_INFINITY, |m, l| m.max(*l));
+    let weight = |l: &f32| ((f64::from(*l) - f64::from(max)) / f64::from(s.temperature)).exp();
     let mut order: Vec<(usize, f64)> = row.iter().map(weight).enumerate().collect();
     order.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     if s.top_k > 0 {

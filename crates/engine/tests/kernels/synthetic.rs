@@ -6,7 +6,7 @@ use ossmark_engine::cuda::CudaOps;
 use ossmark_engine::executor::{BlockTable, Capacity, InputToken, StepPlan, StepSeq};
 use ossmark_engine::ops::Ops;
 use ossmark_engine::weights::{
-    Made, ModelSources, Synthetic, block_byte, gpt_oss_120b, scale_byte,
+    ModelSources, Placement, Synthetic, block_byte, gpt_oss_120b, scale_byte,
 };
 use ossmark_engine::{CpuSettings, load_cpu_synthetic, load_cuda_synthetic};
 
@@ -48,7 +48,8 @@ mod cuda {
             max_context: 1024,
             vocab_size: 300,
         };
-        let sources = ModelSources::synthetic(&c, Synthetic::seeded(7), Made::OnDevice).unwrap();
+        let sources =
+            ModelSources::synthetic(&c, Synthetic::seeded(7), Placement::OnDevice).unwrap();
         let mut ops = CudaOps::open(&c, 0).unwrap();
         ops.plan(&capacity).unwrap();
         let table = ops.linear_weights(&sources.embedding).unwrap();
@@ -137,8 +138,8 @@ fn in_memory_as_on_the_device() {
     let c = small();
     let made = |which, made| ModelSources::synthetic(&c, which, made).unwrap();
     let (a, b) = (
-        made(Synthetic::seeded(5), Made::OnDevice),
-        made(Synthetic::seeded(5), Made::InMemory),
+        made(Synthetic::seeded(5), Placement::OnDevice),
+        made(Synthetic::seeded(5), Placement::InMemory),
     );
     for (a, b) in [
         (&a.norm, &b.norm),
@@ -157,7 +158,7 @@ fn in_memory_as_on_the_device() {
         (8 * 128 * 48, 8 * 128 * 3)
     );
     assert!(up.scales().iter().all(|s| [119, 120].contains(s)));
-    let other = made(Synthetic::seeded(6), Made::InMemory);
+    let other = made(Synthetic::seeded(6), Placement::InMemory);
     assert_ne!(other.layers[0].experts.up.blocks(), up.blocks());
     let bias = |s: &ModelSources| s.layers[0].router.bias[0].to_vec();
     assert!(bias(&b).iter().all(|x| *x == 0.0));
@@ -165,6 +166,6 @@ fn in_memory_as_on_the_device() {
         router_skew: 2.0,
         ..Synthetic::seeded(5)
     };
-    let skewed = bias(&made(skewed, Made::InMemory));
+    let skewed = bias(&made(skewed, Placement::InMemory));
     assert!(skewed.iter().all(|x| x.abs() <= 2.0) && skewed.iter().any(|x| x.abs() > 0.5));
 }

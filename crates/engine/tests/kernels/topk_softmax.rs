@@ -54,12 +54,12 @@ pub(crate) fn through<D: Device>(b: &mut Bench<D>, rows: usize, logits: &[f32]) 
         .flat_map(|r| got[r * m.hidden..][..m.hidden].to_vec())
         .collect();
     // A rounding of a value inside may fall to the other side: a step of bf16 of the largest product.
-    let most = expected.iter().fold(1.0_f64, |m, e| m.max(e.abs()));
+    let max = expected.iter().fold(1.0_f64, |m, e| m.max(e.abs()));
     check(
         &format!("{rows} rows, {} experts top-{}", m.experts, m.top_k),
         &got,
         &expected,
-        most / 128.0,
+        max / 128.0,
     );
 }
 

@@ -2,7 +2,7 @@
 
 use super::pool::{Pool, PoolArgs};
 use crate::config::ModelConfig;
-use crate::cuda::buffer::{CudaBuf, expect};
+use crate::cuda::buffer::{CudaBuf, check_count};
 use crate::cuda::step::Step;
 use crate::cuda::weights::CudaVector;
 use crate::executor::ExecError;
@@ -40,9 +40,9 @@ impl Operands<'_> {
     /// The arguments, once the operands are known to fit.
     pub(crate) fn checked(&self) -> Result<AttentionArgs, ExecError> {
         let (c, rows) = (self.config, self.step.rows);
-        self.qkv.holds("attention", rows, c.qkv_dim())?;
-        self.out.holds("attention", rows, c.q_dim())?;
-        expect("attention", "sinks", self.sinks.len, c.heads)?;
+        self.qkv.check_shape("attention", rows, c.qkv_dim())?;
+        self.out.check_shape("attention", rows, c.q_dim())?;
+        check_count("attention", "sinks", self.sinks.len, c.heads)?;
         Ok(AttentionArgs {
             pool: self.pool.args(self.step, self.layer)?,
             qkv: self.qkv.memory.at(),

@@ -2,14 +2,14 @@
 
 use super::args::{AttentionArgs, Operands};
 use super::pool::{Pool, PoolArgs};
-use super::splits::{MOST_SPLITS, workers};
+use super::splits::{MAX_SPLITS, workers};
 use crate::config::{LayerKind, ModelConfig};
 use crate::cuda::driver::device::Device;
 use crate::cuda::driver::memory::Memory;
 use crate::cuda::kernels::Kernel;
 use crate::dtype::KvDtype;
 use crate::load_error::LoadError;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -79,7 +79,7 @@ pub(crate) fn takes(c: &ModelConfig, pool: &Pool) -> bool {
 /// Results of single splits.
 pub(crate) fn partials(d: &Device, c: &ModelConfig) -> Result<Memory, LoadError> {
     let bytes = if takes_heads(c) {
-        MOST_SPLITS * c.kv_heads * PARTIAL_BYTES
+        MAX_SPLITS * c.kv_heads * PARTIAL_BYTES
     } else {
         0
     };
@@ -92,7 +92,7 @@ pub(crate) fn attention_decode(
     operands: &Operands<'_>,
     partials: &Memory,
     below_rows: usize,
-) -> Done {
+) -> OpResult {
     let (rows, kv_heads) = (operands.step.rows, operands.pool.kv_heads);
     let kernel = match operands.pool.kv {
         KvDtype::AsActivations => Kernel::AttentionDecode,
@@ -115,7 +115,7 @@ pub(crate) fn attention_decode(
     }
     let grid = ((kv_heads * workers) as u32, rows as u32);
     // SAFETY: as for `attention`; the heads and blocks are those that `takes` names, which is the caller's condition; `plan_kv_splits`
-    // gave each row that is split its own places below `MOST_SPLITS`, for which `partials` has room.
+    // gave each row that is split its own places below `MAX_SPLITS`, for which `partials` has room.
     unsafe { d.launch(kernel, grid, THREADS, &args) }?;
     if workers == 1 {
         return Ok(());

@@ -4,7 +4,7 @@ use super::args::{AttentionArgs, Operands};
 use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
 use crate::dtype::KvDtype;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -22,7 +22,7 @@ const ROWS: usize = 16;
 const SHARED: u32 = 4 * 64 * 64 * 2;
 
 /// For sequences with at least `from_rows` rows in this step; `attention_decode::takes` is the condition here too.
-pub(crate) fn attention_prefill(d: &Device, operands: &Operands<'_>, from_rows: usize) -> Done {
+pub(crate) fn attention_prefill(d: &Device, operands: &Operands<'_>, from_rows: usize) -> OpResult {
     let rows = operands.step.rows;
     let args = PrefillArgs {
         attention: operands.checked()?,

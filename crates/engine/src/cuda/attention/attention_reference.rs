@@ -3,15 +3,15 @@
 use super::args::Operands;
 use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 /// Elements of a head that a block's shared memory has room for.
-pub(crate) const MOST_HEAD_DIM: usize = 256;
+pub(crate) const MAX_HEAD_DIM: usize = 256;
 
-pub(crate) fn attention_reference(d: &Device, operands: &Operands<'_>) -> Done {
+pub(crate) fn attention_reference(d: &Device, operands: &Operands<'_>) -> OpResult {
     let args = operands.checked()?;
     // SAFETY: a block per head and row; `StepBatch` checked that each row's visible positions have blocks; head_dim is at
-    // most `MOST_HEAD_DIM` (checked when the model was loaded).
+    // most `MAX_HEAD_DIM` (checked when the model was loaded).
     unsafe {
         d.launch(
             Kernel::AttentionReference,

@@ -6,7 +6,7 @@ use crate::cuda::buffer::CudaBuf;
 use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::step::Step;
-use crate::ops::{Done, KvLayer};
+use crate::ops::{KvLayer, OpResult};
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -28,8 +28,8 @@ pub(crate) fn kv_write(
     pool: &Pool,
     qkv: &CudaBuf,
     layer: KvLayer,
-) -> Done {
-    qkv.holds("kv_write", step.rows, config.qkv_dim())?;
+) -> OpResult {
+    qkv.check_shape("kv_write", step.rows, config.qkv_dim())?;
     let args = KvWriteArgs {
         pool: pool.args(step, layer)?,
         qkv: qkv.memory.at(),

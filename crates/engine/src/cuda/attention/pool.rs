@@ -76,7 +76,7 @@ impl Pool {
     }
 
     /// Fills all of it with a byte. For measurements.
-    pub(crate) fn fill(&self, device: &Device, byte: u8) -> crate::ops::Done {
+    pub(crate) fn fill(&self, device: &Device, byte: u8) -> crate::ops::OpResult {
         device.fill(&self.memory, byte)
     }
 

@@ -6,7 +6,7 @@ use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::step::Step;
 use crate::cuda::weights::CudaVector;
-use crate::ops::Done;
+use crate::ops::OpResult;
 use crate::rope::Rope;
 
 #[repr(C)]
@@ -40,8 +40,8 @@ pub(crate) fn rope(
     config: &ModelConfig,
     table: &CudaVector,
     qkv: &CudaBuf,
-) -> Done {
-    qkv.holds("rope", step.rows, config.qkv_dim())?;
+) -> OpResult {
+    qkv.check_shape("rope", step.rows, config.qkv_dim())?;
     let args = RopeArgs {
         qkv: qkv.memory.at(),
         positions: step.positions(),

@@ -7,7 +7,7 @@ use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::step::Step;
 use crate::cuda::weights::CudaVector;
-use crate::ops::{Done, KvLayer};
+use crate::ops::{KvLayer, OpResult};
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -39,8 +39,8 @@ pub(crate) fn rope_kv(
     table: &CudaVector,
     qkv: &CudaBuf,
     layer: KvLayer,
-) -> Done {
-    qkv.holds("rope_kv", step.rows, config.qkv_dim())?;
+) -> OpResult {
+    qkv.check_shape("rope_kv", step.rows, config.qkv_dim())?;
     let args = RopeKvArgs {
         pool: pool.args(step, layer)?,
         qkv: qkv.memory.at(),

@@ -4,7 +4,7 @@ const SPLIT: usize = 512;
 const ALONE: u32 = u32::MAX;
 
 /// Splits that there is room for: one sequence of 131,072 positions, or 186 of 5,500.
-pub(crate) const MOST_SPLITS: usize = 2048;
+pub(crate) const MAX_SPLITS: usize = 2048;
 
 /// Blocks for each multiprocessor from which on a row's splits are left to one block: the device, which has room for two
 /// on each, is full without them.
@@ -17,7 +17,7 @@ pub(crate) fn plan_kv_splits(positions: &[u32], into: &mut [u32]) {
     for (position, at) in positions.iter().zip(into) {
         let splits = *position as usize / SPLIT + 1;
         *at = ALONE;
-        if splits > 1 && next + splits <= MOST_SPLITS {
+        if splits > 1 && next + splits <= MAX_SPLITS {
             *at = next as u32;
             next += splits;
         }
@@ -31,6 +31,6 @@ pub(crate) fn workers(pairs: usize, max_context: usize, multiprocessors: u32) ->
     if pairs >= enough {
         return 1;
     }
-    let most = max_context.div_ceil(SPLIT);
-    enough.div_ceil(pairs.max(1)).min(most).max(1)
+    let max = max_context.div_ceil(SPLIT);
+    enough.div_ceil(pairs.max(1)).min(max).max(1)
 }

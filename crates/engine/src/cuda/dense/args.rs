@@ -1,6 +1,6 @@
 //! Arguments of the dense products. Mirrors `kernels/include/linear.h`.
 
-use crate::cuda::buffer::{CudaBuf, expect};
+use crate::cuda::buffer::{CudaBuf, check_count};
 use crate::cuda::weights::CudaLinear;
 use crate::executor::ExecError;
 
@@ -26,10 +26,10 @@ pub(crate) fn checked(
     rows: usize,
     out: &CudaBuf,
 ) -> Result<LinearArgs, ExecError> {
-    x.holds("linear", rows, w.cols)?;
-    out.holds("linear", rows, w.outs)?;
+    x.check_shape("linear", rows, w.cols)?;
+    out.check_shape("linear", rows, w.outs)?;
     if let Some(bias) = &w.bias {
-        expect("linear", "elements of a bias", bias.len, w.outs)?;
+        check_count("linear", "elements of a bias", bias.len, w.outs)?;
     }
     Ok(LinearArgs {
         x: x.memory.at(),

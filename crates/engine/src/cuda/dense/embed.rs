@@ -5,7 +5,7 @@ use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::step::Step;
 use crate::cuda::weights::CudaLinear;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -19,8 +19,8 @@ struct EmbedArgs {
 }
 const _: () = assert!(size_of::<EmbedArgs>() == 40 && std::mem::offset_of!(EmbedArgs, vocab) == 32);
 
-pub(crate) fn embed(d: &Device, step: &Step, table: &CudaLinear, out: &CudaBuf) -> Done {
-    out.holds("embed", step.rows, table.cols)?;
+pub(crate) fn embed(d: &Device, step: &Step, table: &CudaLinear, out: &CudaBuf) -> OpResult {
+    out.check_shape("embed", step.rows, table.cols)?;
     let args = EmbedArgs {
         tokens: step.tokens_at(),
         last_token: step.last_token(),

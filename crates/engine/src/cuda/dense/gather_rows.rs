@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use crate::cuda::buffer::{CudaBuf, expect};
+use crate::cuda::buffer::{CudaBuf, check_count};
 use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::step::Step;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -26,10 +26,10 @@ pub(crate) fn gather_rows(
     x: &CudaBuf,
     heads: Range<usize>,
     out: &CudaBuf,
-) -> Done {
-    x.holds("gather_rows", step.rows, out.cols)?;
-    out.holds("gather_rows", heads.len(), x.cols)?;
-    expect("gather_rows", "heads", heads.end.min(step.heads), heads.end)?;
+) -> OpResult {
+    x.check_shape("gather_rows", step.rows, out.cols)?;
+    out.check_shape("gather_rows", heads.len(), x.cols)?;
+    check_count("gather_rows", "heads", heads.end.min(step.heads), heads.end)?;
     let args = GatherRowsArgs {
         x: x.memory.at(),
         heads: step.heads_from(heads.start),

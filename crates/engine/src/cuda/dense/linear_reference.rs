@@ -5,7 +5,7 @@ use crate::cuda::buffer::CudaBuf;
 use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::weights::CudaLinear;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 pub(crate) fn linear_reference(
     d: &Device,
@@ -13,7 +13,7 @@ pub(crate) fn linear_reference(
     w: &CudaLinear,
     rows: usize,
     out: &CudaBuf,
-) -> Done {
+) -> OpResult {
     let args = checked(x, w, rows, out)?;
     // SAFETY: `checked` has seen all operands; the kernel stays below `rows`, `cols` and `outs`.
     unsafe {

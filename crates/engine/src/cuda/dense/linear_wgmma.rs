@@ -5,7 +5,7 @@ use crate::cuda::buffer::CudaBuf;
 use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::weights::CudaLinear;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 /// Rows and outputs of a block (`DENSE_ROWS`, `DENSE_OUTS`).
 const ROWS: u32 = 256;
@@ -18,7 +18,7 @@ pub(crate) fn takes(d: &Device, w: &CudaLinear) -> bool {
     d.info().capability == (9, 0)
         && w.cols.is_multiple_of(64)
         && w.outs.is_multiple_of(8)
-        && SHARED as usize <= d.most_shared()
+        && SHARED as usize <= d.max_shared()
 }
 
 pub(crate) fn linear_wgmma(
@@ -27,7 +27,7 @@ pub(crate) fn linear_wgmma(
     w: &CudaLinear,
     rows: usize,
     out: &CudaBuf,
-) -> Done {
+) -> OpResult {
     let args = checked(x, w, rows, out)?;
     let grid = ((w.outs as u32).div_ceil(OUTS), (rows as u32).div_ceil(ROWS));
     // SAFETY: `checked` has seen all operands; `takes` is the caller's condition; the kernel stays below rows and outputs.

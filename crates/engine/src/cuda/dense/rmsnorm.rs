@@ -1,10 +1,10 @@
 //! Launches the kernels of `kernels/rmsnorm.cu`.
 
-use crate::cuda::buffer::{CudaBuf, expect};
+use crate::cuda::buffer::{CudaBuf, check_count};
 use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::weights::CudaVector;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ pub(crate) fn rmsnorm(
     rows: usize,
     eps: f32,
     out: &CudaBuf,
-) -> Done {
+) -> OpResult {
     norm(d, Kernel::Rmsnorm, (x, None), weight, rows, eps, out)
 }
 
@@ -37,8 +37,8 @@ pub(crate) fn add_rmsnorm(
     rows: usize,
     eps: f32,
     out: &CudaBuf,
-) -> Done {
-    delta.holds("add_rmsnorm", rows, x.cols)?;
+) -> OpResult {
+    delta.check_shape("add_rmsnorm", rows, x.cols)?;
     norm(
         d,
         Kernel::AddRmsnorm,
@@ -51,7 +51,7 @@ pub(crate) fn add_rmsnorm(
 }
 
 /// Columns that a block can keep: groups of eight elements, two of them a thread.
-pub(crate) const MOST_COLS: usize = 1024 * 8 * 2;
+pub(crate) const MAX_COLS: usize = 1024 * 8 * 2;
 
 /// Threads of a block for this many columns: a group each, where there are enough.
 fn threads(cols: usize) -> u32 {
@@ -66,10 +66,10 @@ fn norm(
     rows: usize,
     eps: f32,
     out: &CudaBuf,
-) -> Done {
-    x.holds("rmsnorm", rows, x.cols)?;
-    out.holds("rmsnorm", rows, x.cols)?;
-    expect("rmsnorm", "weights", weight.len, x.cols)?;
+) -> OpResult {
+    x.check_shape("rmsnorm", rows, x.cols)?;
+    out.check_shape("rmsnorm", rows, x.cols)?;
+    check_count("rmsnorm", "weights", weight.len, x.cols)?;
     let args = RmsnormArgs {
         x: x.memory.at(),
         delta: delta.map_or(0, |d| d.memory.at()),
@@ -82,9 +82,9 @@ fn norm(
     unsafe { d.launch(kernel, (rows as u32, 1), threads(x.cols), &args) }
 }
 
-pub(crate) fn add(d: &Device, x: &CudaBuf, delta: &CudaBuf, rows: usize) -> Done {
-    x.holds("add", rows, x.cols)?;
-    delta.holds("add", rows, x.cols)?;
+pub(crate) fn add(d: &Device, x: &CudaBuf, delta: &CudaBuf, rows: usize) -> OpResult {
+    x.check_shape("add", rows, x.cols)?;
+    delta.check_shape("add", rows, x.cols)?;
     let args = RmsnormArgs {
         x: x.memory.at(),
         delta: delta.memory.at(),

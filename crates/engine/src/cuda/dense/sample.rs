@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use crate::cuda::buffer::{CudaBuf, expect};
+use crate::cuda::buffer::{CudaBuf, check_count};
 use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::step::Step;
-use crate::ops::{BAD_LOGITS, Done, SAMPLE_BLOCK};
+use crate::ops::{BAD_LOGITS, OpResult, SAMPLE_BLOCK};
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -24,11 +24,11 @@ const _: () =
 const _: () = assert!(SAMPLE_BLOCK == 1024 && BAD_LOGITS == u32::MAX);
 
 /// A thread sums a block of ids.
-pub(crate) const MOST_VOCAB: usize = 1024 * SAMPLE_BLOCK;
+pub(crate) const MAX_VOCAB: usize = 1024 * SAMPLE_BLOCK;
 
-pub(crate) fn sample(d: &Device, step: &Step, logits: &CudaBuf, heads: Range<usize>) -> Done {
-    logits.holds("sample", heads.len(), logits.cols)?;
-    expect("sample", "heads", heads.end.min(step.heads), heads.end)?;
+pub(crate) fn sample(d: &Device, step: &Step, logits: &CudaBuf, heads: Range<usize>) -> OpResult {
+    logits.check_shape("sample", heads.len(), logits.cols)?;
+    check_count("sample", "heads", heads.end.min(step.heads), heads.end)?;
     let args = SampleArgs {
         logits: logits.memory.at(),
         heads: step.heads_from(heads.start),

@@ -3,7 +3,7 @@
 use crate::cuda::driver::device::Device;
 use crate::cuda::driver::memory::Memory;
 use crate::cuda::kernels::Kernel;
-use crate::ops::Done;
+use crate::ops::OpResult;
 use crate::weights::Random;
 
 #[repr(C)]
@@ -35,13 +35,13 @@ pub(crate) fn synthetic(
     to: &Memory,
     offset: usize,
     n: usize,
-) -> Done {
+) -> OpResult {
     let (kernel, width) = match numbers {
         Numbers::Bf16 => (Kernel::SyntheticBf16, 2),
         Numbers::Bytes => (Kernel::SyntheticBytes, 1),
         Numbers::Scales => (Kernel::SyntheticScales, 1),
     };
-    crate::cuda::buffer::expect(
+    crate::cuda::buffer::check_count(
         "synthetic",
         "bytes",
         (offset + n * width).min(to.bytes()),

@@ -11,7 +11,7 @@ use super::memory::{Context, Event, Memory, Pinned};
 use crate::cuda::kernels::{KERNELS, Kernel};
 use crate::executor::ExecError;
 use crate::load_error::LoadError;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 /// The oldest driver that loads what CUDA 13 builds, as `cuDriverGetVersion` counts.
 const OLDEST_DRIVER: c_int = 13_000;
@@ -88,7 +88,7 @@ pub(crate) struct Device {
     functions: Vec<sys::CUfunction>,
     modules: Vec<sys::CUmodule>,
     info: DeviceInfo,
-    most_shared: i32,
+    max_shared: i32,
     /// Kernels may be put on the device while the one ahead of them still runs (`next_may_start` in
     /// `kernels/include/common.h`).
     overlap: bool,
@@ -129,7 +129,7 @@ impl Device {
         );
         let multiprocessors =
             attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?.max(0) as u32;
-        let most_shared =
+        let max_shared =
             attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
         // Before any context: an architecture that no image fits should cost nothing.
         let images = images::modules()
@@ -159,7 +159,7 @@ impl Device {
                 multiprocessors,
                 total_bytes: total as u64,
             },
-            most_shared,
+            max_shared,
             overlap: capability.0 >= 9,
         };
         let mut loaded = Vec::new();
@@ -184,10 +184,10 @@ impl Device {
             let function = unsafe { result::module::get_function(*module, symbol) }
                 .map_err(|e| failed(&format!("looking up kernel {name}"), e))?;
             if name.ends_with("_wgmma") {
-                let most =
+                let max =
                     sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
                 // SAFETY: just looked up; these kernels have no other shared memory.
-                unsafe { result::function::set_function_attribute(function, most, most_shared) }
+                unsafe { result::function::set_function_attribute(function, max, max_shared) }
                     .map_err(|e| failed(&format!("shared memory for kernel {name}"), e))?;
             }
             opened.functions.push(function);
@@ -200,17 +200,17 @@ impl Device {
     }
 
     /// Bytes of shared memory that a block of a `_wgmma` kernel may ask for.
-    pub(crate) fn most_shared(&self) -> usize {
-        self.most_shared.max(0) as usize
+    pub(crate) fn max_shared(&self) -> usize {
+        self.max_shared.max(0) as usize
     }
 
     /// From now on, each kernel is started when the one before it has ended.
-    pub(crate) fn do_not_overlap(&mut self) {
+    pub(crate) fn disable_overlap(&mut self) {
         self.overlap = false;
     }
 
     /// Makes the device the calling thread's; once per step is enough, since a step stays on its thread.
-    pub(crate) fn bind(&self) -> Done {
+    pub(crate) fn bind(&self) -> OpResult {
         self.context.bind().map_err(|e| lost("cuCtxSetCurrent", e))
     }
 
@@ -276,14 +276,14 @@ impl Device {
     }
 
     /// Marks this point of the stream.
-    pub(crate) fn record(&self, event: &Event) -> Done {
+    pub(crate) fn record(&self, event: &Event) -> OpResult {
         // SAFETY: both belong to this context and are alive.
         unsafe { result::event::record(event.event, self.context.stream) }
             .map_err(|e| lost("cuEventRecord", e))
     }
 
     /// Waits until the device has passed the point.
-    pub(crate) fn wait(&self, event: &Event) -> Done {
+    pub(crate) fn wait(&self, event: &Event) -> OpResult {
         // SAFETY: as above.
         unsafe { result::event::synchronize(event.event) }
             .map_err(|e| lost("cuEventSynchronize", e))
@@ -297,7 +297,7 @@ impl Device {
     }
 
     /// Waits for all work.
-    pub(crate) fn synchronize(&self) -> Done {
+    pub(crate) fn synchronize(&self) -> OpResult {
         // SAFETY: the stream lives as long as the context.
         unsafe { result::stream::synchronize(self.context.stream) }
             .map_err(|e| lost("cuStreamSynchronize", e))
@@ -311,7 +311,7 @@ impl Device {
         bytes: usize,
         to: &Memory,
         offset: usize,
-    ) -> Done {
+    ) -> OpResult {
         let from = from
             .bytes()
             .get(..bytes)
@@ -328,7 +328,7 @@ impl Device {
     }
 
     /// Copies the first `bytes` of `from` to `to`, in the stream's order: there when a later event has passed.
-    pub(crate) fn download(&self, from: &Memory, bytes: usize, to: &mut Pinned) -> Done {
+    pub(crate) fn download(&self, from: &Memory, bytes: usize, to: &mut Pinned) -> OpResult {
         let too_long = bytes > from.bytes;
         let to = to.bytes().get_mut(..bytes).filter(|_| !too_long);
         let to =
@@ -339,7 +339,7 @@ impl Device {
     }
 
     /// Waits for all work, and copies the first bytes out.
-    pub(crate) fn read(&self, from: &Memory, to: &mut [u8]) -> Done {
+    pub(crate) fn read(&self, from: &Memory, to: &mut [u8]) -> OpResult {
         self.bind()?;
         self.synchronize()?;
         if to.len() > from.bytes {
@@ -354,7 +354,7 @@ impl Device {
     }
 
     /// Waits for all work, and copies `from` to the first bytes.
-    pub(crate) fn write(&self, from: &[u8], to: &Memory) -> Done {
+    pub(crate) fn write(&self, from: &[u8], to: &Memory) -> OpResult {
         self.bind()?;
         self.synchronize()?;
         if from.len() > to.bytes {
@@ -373,7 +373,7 @@ impl Device {
     }
 
     /// Fills all of `to` with a byte, in the stream's order.
-    pub(crate) fn fill(&self, to: &Memory, byte: u8) -> Done {
+    pub(crate) fn fill(&self, to: &Memory, byte: u8) -> OpResult {
         // SAFETY: the whole allocation, which is alive.
         unsafe { result::memset_d8_async(to.at, byte, to.bytes, self.context.stream) }
             .map_err(|e| lost("cuMemsetD8Async", e))
@@ -390,7 +390,7 @@ impl Device {
         grid: (u32, u32),
         block: u32,
         args: &A,
-    ) -> Done {
+    ) -> OpResult {
         // SAFETY: the caller's promise.
         unsafe { self.launch_shared(kernel, grid, block, 0, args) }
     }
@@ -406,7 +406,7 @@ impl Device {
         block: u32,
         shared: u32,
         args: &A,
-    ) -> Done {
+    ) -> OpResult {
         if grid.0 == 0 || grid.1 == 0 {
             return Ok(());
         }

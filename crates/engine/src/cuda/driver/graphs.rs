@@ -11,7 +11,7 @@ use cudarc::driver::{result, sys};
 use super::device::{Device, lost};
 use super::memory::Graph;
 use crate::executor::ExecError;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 /// Up to here, every power of two; from here on, multiples of it: what `linear_mma` does in one round.
 const ROUND: usize = 16;
@@ -52,7 +52,7 @@ impl Graphs {
 
 impl Device {
     /// From here on, launches are recorded and not done, until [`Device::end_recording`].
-    pub(crate) fn begin_recording(&self) -> Done {
+    pub(crate) fn begin_recording(&self) -> OpResult {
         // Other engines' threads may go on allocating: only this thread's calls are watched.
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         // SAFETY: the stream lives as long as the context, and is not recording: nobody else uses it.
@@ -85,7 +85,7 @@ impl Device {
     ///
     /// # Safety
     /// All memory that the recorded launches were given is still alive, and what they read was written.
-    pub(crate) unsafe fn launch_graph(&self, graph: &Graph) -> Done {
+    pub(crate) unsafe fn launch_graph(&self, graph: &Graph) -> OpResult {
         // SAFETY: instantiated in `end_recording`, destroyed when dropped; the rest is the caller's promise.
         unsafe { result::graph::launch(graph.exec, self.context.stream) }
             .map_err(|e| lost("cuGraphLaunch", e))

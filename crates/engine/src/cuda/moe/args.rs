@@ -1,7 +1,7 @@
 //! Arguments of the experts' products. Mirrors `kernels/include/moe.h`.
 
 use super::routing::{CudaRouting, RoutingArgs};
-use crate::cuda::buffer::{CudaBuf, expect};
+use crate::cuda::buffer::{CudaBuf, check_count};
 use crate::cuda::weights::{CudaExperts, CudaMatrices};
 use crate::executor::ExecError;
 
@@ -47,10 +47,10 @@ pub(crate) fn checked_gate_up(
     limit: f32,
     routing: &CudaRouting,
 ) -> Result<MoeArgs, ExecError> {
-    x.holds("moe_gate_up", rows, w.up.cols)?;
-    routing.holds("moe_gate_up", rows)?;
-    expect("moe_gate_up", "experts", w.experts, routing.experts)?;
-    expect(
+    x.check_shape("moe_gate_up", rows, w.up.cols)?;
+    routing.check_shape("moe_gate_up", rows)?;
+    check_count("moe_gate_up", "experts", w.experts, routing.experts)?;
+    check_count(
         "moe_gate_up",
         "rows of a matrix",
         w.up.outs,
@@ -65,13 +65,13 @@ pub(crate) fn checked_down(
     w: &CudaExperts,
     routing: &CudaRouting,
 ) -> Result<MoeArgs, ExecError> {
-    routing.holds("moe_down", rows)?;
-    expect(
+    routing.check_shape("moe_down", rows)?;
+    check_count(
         "moe_down",
         "columns of a matrix",
         w.down.cols,
         routing.intermediate,
     )?;
-    expect("moe_down", "rows of a matrix", w.down.outs, routing.hidden)?;
+    check_count("moe_down", "rows of a matrix", w.down.outs, routing.hidden)?;
     Ok(args(routing, 0, &w.down, 0.0))
 }

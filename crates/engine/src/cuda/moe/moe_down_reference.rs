@@ -6,7 +6,7 @@ use crate::cuda::buffer::CudaBuf;
 use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::weights::CudaExperts;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -25,19 +25,24 @@ pub(crate) fn moe_down_reference(
     rows: usize,
     w: &CudaExperts,
     routing: &CudaRouting,
-) -> Done {
+) -> OpResult {
     let args = checked_down(rows, w, routing)?;
     let grid = (
         (w.down.outs as u32).div_ceil(32),
-        routing.most_tiles(rows) as u32,
+        routing.max_tiles(rows) as u32,
     );
     // SAFETY: as in `moe_gate_up`; it reads the sorted rows that that kernel wrote.
     unsafe { d.launch(Kernel::MoeDownReference, grid, 256, &args) }
 }
 
 /// The weighted sum over a row's experts.
-pub(crate) fn moe_combine(d: &Device, rows: usize, routing: &CudaRouting, out: &CudaBuf) -> Done {
-    out.holds("moe_down", rows, routing.hidden)?;
+pub(crate) fn moe_combine(
+    d: &Device,
+    rows: usize,
+    routing: &CudaRouting,
+    out: &CudaBuf,
+) -> OpResult {
+    out.check_shape("moe_down", rows, routing.hidden)?;
     let args = MoeCombineArgs {
         y: routing.y.at(),
         weights: routing.weights.at(),

@@ -6,14 +6,14 @@ use super::tiles::wgmma_shared;
 use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::weights::CudaExperts;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 pub(crate) fn moe_down_wgmma(
     d: &Device,
     rows: usize,
     w: &CudaExperts,
     routing: &CudaRouting,
-) -> Done {
+) -> OpResult {
     let args = checked_down(rows, w, routing)?;
     let (grid, shared) = (
         (d.info().multiprocessors, 1),

@@ -7,7 +7,7 @@ use crate::cuda::buffer::CudaBuf;
 use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::weights::CudaExperts;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 pub(crate) fn moe_gate_up_wgmma(
     d: &Device,
@@ -16,7 +16,7 @@ pub(crate) fn moe_gate_up_wgmma(
     w: &CudaExperts,
     limit: f32,
     routing: &CudaRouting,
-) -> Done {
+) -> OpResult {
     let args = checked_gate_up(rows, x, w, limit, routing)?;
     let (grid, shared) = (
         (d.info().multiprocessors, 1),

@@ -3,7 +3,7 @@
 use crate::cuda::driver::device::Device;
 use crate::cuda::driver::memory::Memory;
 use crate::cuda::kernels::Kernel;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -14,8 +14,8 @@ struct RepackArgs {
 const _: () = assert!(size_of::<RepackArgs>() == 16);
 
 /// Puts the nibbles of all MXFP4 groups of `blocks` into the experts' kernels' order.
-pub(crate) fn mxfp4_repack(d: &Device, blocks: &Memory, groups: usize) -> Done {
-    crate::cuda::buffer::expect("mxfp4_repack", "bytes", blocks.bytes(), groups * 16)?;
+pub(crate) fn mxfp4_repack(d: &Device, blocks: &Memory, groups: usize) -> OpResult {
+    crate::cuda::buffer::check_count("mxfp4_repack", "bytes", blocks.bytes(), groups * 16)?;
     let args = RepackArgs {
         groups: blocks.at(),
         n: groups as u64,

@@ -3,13 +3,13 @@
 use super::routing::{CudaRouting, RoutingArgs};
 use super::tiles::KernelVariant;
 use super::topk_softmax::moe_align;
-use crate::cuda::buffer::{CudaBuf, expect};
+use crate::cuda::buffer::{CudaBuf, check_count};
 use crate::cuda::dense::args::{LinearArgs, checked};
 use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::step::Step;
 use crate::cuda::weights::CudaLinear;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -33,10 +33,10 @@ pub(crate) fn router(
     logits: &CudaBuf,
     routing: &mut CudaRouting,
     variant: KernelVariant,
-) -> Done {
+) -> OpResult {
     let rows = step.rows;
-    expect("router", "outputs", w.outs, routing.experts)?;
-    routing.holds("router", rows)?;
+    check_count("router", "outputs", w.outs, routing.experts)?;
+    routing.check_shape("router", rows)?;
     let args = RouterArgs {
         linear: checked(x, w, rows, logits)?,
         routing: routing.args(),

@@ -6,7 +6,7 @@ use crate::cuda::driver::device::{Device, load_failed};
 use crate::cuda::driver::memory::Memory;
 use crate::executor::ExecError;
 use crate::load_error::LoadError;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -65,17 +65,17 @@ impl CudaRouting {
             variant: KernelVariant::Reference,
         };
         d.fill(&routing.ended, 0).map_err(load_failed)?;
-        routing.tiles = d.memory("the experts' tiles", routing.most_tiles(rows) * 16)?;
+        routing.tiles = d.memory("the experts' tiles", routing.max_tiles(rows) * 16)?;
         Ok(routing)
     }
 
     /// Tiles that this many rows may need: each expert that is used at all leaves at most one partly empty.
-    pub(crate) fn most_tiles(&self, rows: usize) -> usize {
+    pub(crate) fn max_tiles(&self, rows: usize) -> usize {
         let assignments = rows * self.top_k;
         (assignments / TILE + assignments.min(self.experts)).min(assignments)
     }
 
-    pub(crate) fn holds(&self, what: &str, rows: usize) -> Done {
+    pub(crate) fn check_shape(&self, what: &str, rows: usize) -> OpResult {
         if rows > self.rows {
             return Err(ExecError(format!(
                 "{what}: {rows} rows, expected at most the {} planned",

@@ -53,5 +53,5 @@ pub(crate) fn wgmma_takes(d: &Device, outs: usize, cols: usize) -> bool {
     d.info().capability == (9, 0)
         && outs.is_multiple_of(64)
         && cols.is_multiple_of(64)
-        && wgmma_shared(cols) <= d.most_shared()
+        && wgmma_shared(cols) <= d.max_shared()
 }

@@ -7,7 +7,7 @@ use crate::cuda::driver::device::Device;
 use crate::cuda::kernels::Kernel;
 use crate::cuda::step::Step;
 use crate::executor::ExecError;
-use crate::ops::Done;
+use crate::ops::OpResult;
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -25,8 +25,8 @@ struct TopkArgs {
 const _: () = assert!(size_of::<TopkArgs>() == 96 && std::mem::offset_of!(TopkArgs, rows) == 72);
 
 /// Limits of the kernels: a thread for each expert, a lane for each choice.
-pub(crate) const MOST_EXPERTS: usize = 1024;
-pub(crate) const MOST_CHOICES: usize = 32;
+pub(crate) const MAX_EXPERTS: usize = 1024;
+pub(crate) const MAX_CHOICES: usize = 32;
 
 /// What both kernels take.
 fn checked(
@@ -36,8 +36,8 @@ fn checked(
     variant: KernelVariant,
 ) -> Result<TopkArgs, ExecError> {
     let rows = step.rows;
-    logits.holds("route", rows, routing.experts)?;
-    routing.holds("route", rows)?;
+    logits.check_shape("route", rows, routing.experts)?;
+    routing.check_shape("route", rows)?;
     routing.variant = variant;
     let (tile, unit) = variant.tile();
     Ok(TopkArgs {
@@ -59,7 +59,7 @@ pub(crate) fn topk_softmax(
     logits: &CudaBuf,
     routing: &mut CudaRouting,
     variant: KernelVariant,
-) -> Done {
+) -> OpResult {
     let args = checked(step, logits, routing, variant)?;
     // SAFETY: a warp per row of `logits`; the routing has room for these rows; experts and choices are within the kernels'
     // limits (checked when the model was loaded).
@@ -74,9 +74,9 @@ pub(crate) fn moe_align(
     logits: &CudaBuf,
     routing: &mut CudaRouting,
     variant: KernelVariant,
-) -> Done {
+) -> OpResult {
     let args = checked(step, logits, routing, variant)?;
-    // SAFETY: as for `topk_softmax`; the schedule reads what it or `router` wrote, and writes at most `most_tiles` tiles, whose number
+    // SAFETY: as for `topk_softmax`; the schedule reads what it or `router` wrote, and writes at most `max_tiles` tiles, whose number
     // only falls with their size.
     unsafe { d.launch(Kernel::MoeAlign, (1, 1), 1024, &args) }
 }

@@ -47,7 +47,7 @@ proptest! {
         case in cases(),
         cancels in proptest::collection::vec((0usize..40, 0u64..16), 0..12),
     ) {
-        let cancels: Vec<_> = cancels.into_iter().map(|(turn, id)| (turn, RequestId(id))).collect();
+        let cancels: Vec<_> = cancels.into_iter().map(|(step, id)| (step, RequestId(id))).collect();
         check_cancelling(&case, &cancels);
     }
 }
@@ -89,7 +89,7 @@ fn blocks_in_flight_are_freed_only_after_their_step() {
     pipeline
         .scheduler
         .add(request(0, vec![1; 10], 20, 0.0, false));
-    pipeline.turn().unwrap();
+    pipeline.step().unwrap();
     let before = free(&pipeline);
     assert!(before < 16);
     let end = pipeline.scheduler.cancel(RequestId(0)).unwrap().unwrap();
@@ -97,7 +97,7 @@ fn blocks_in_flight_are_freed_only_after_their_step() {
     assert_eq!(free(&pipeline), before, "a step in flight still reads them");
     assert_eq!(pipeline.scheduler.cancel(RequestId(0)).unwrap(), None);
     // The step in flight ends and says nothing of the request.
-    assert_eq!(pipeline.turn().unwrap(), Some(StepOutputs::default()));
+    assert_eq!(pipeline.step().unwrap(), Some(StepOutputs::default()));
     assert_eq!(free(&pipeline), 16);
     assert!(pipeline.is_idle());
 }
