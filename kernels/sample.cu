@@ -4,8 +4,8 @@
 
 struct SampleArgs {
     const bf16* logits;
-    // From the first head of these rows on.
-    const HeadMeta* heads;
+    // From the first of these rows on.
+    const LogitRowMeta* logit_rows;
     u32* last_token;
     u32* tokens;
     u32 vocab;
@@ -83,15 +83,15 @@ DEVICE float largest(Enough enough) {
     return __uint_as_float(bits);
 }
 
-DEVICE Kept keep(const Row& r, const HeadMeta& head, double* weights, u32* counts) {
+DEVICE Kept keep(const Row& r, const LogitRowMeta& logit_row, double* weights, u32* counts) {
     Kept kept = {0.0f, 0xffffffffu};
-    bool limited = head.top_k > 0 && head.top_k < r.vocab;
+    bool limited = logit_row.top_k > 0 && logit_row.top_k < r.vocab;
     if (limited) {
-        kept.least = largest([&](float bound) { return mass_from(r, bound, weights, counts).count >= head.top_k; });
+        kept.least = largest([&](float bound) { return mass_from(r, bound, weights, counts).count >= logit_row.top_k; });
         Mass above = mass_from(r, __uint_as_float(__float_as_uint(kept.least) + 1), weights, counts);
-        kept.equals = head.top_k - above.count;
+        kept.equals = logit_row.top_k - above.count;
     }
-    if (head.top_p < 1.0f) {
+    if (logit_row.top_p < 1.0f) {
         // Of what top-k left: everything above `least`, and `equals` times `least`.
         Kept k = kept;
         auto left = [&](float bound) {
@@ -102,7 +102,7 @@ DEVICE Kept keep(const Row& r, const HeadMeta& head, double* weights, u32* count
             }
             return m;
         };
-        double wanted = (double)head.top_p * left(0.0f).weight;
+        double wanted = (double)logit_row.top_p * left(0.0f).weight;
         kept.least = largest([&](float bound) { return left(bound).weight >= wanted; });
         Mass above = left(__uint_as_float(__float_as_uint(kept.least) + 1)), all = left(kept.least);
         u32 n = 0;
@@ -181,9 +181,9 @@ KERNEL sample(const SampleArgs a) {
     __shared__ u32 counts[MOST_BLOCKS];
     __shared__ float scratch[32];
     __shared__ u32 answer;
-    HeadMeta head = a.heads[blockIdx.x];
-    if (head.sample == NO_SAMPLE) return;
-    Row row = {a.logits + (u64)blockIdx.x * a.vocab, a.vocab, 0.0f, head.temperature};
+    LogitRowMeta logit_row = a.logit_rows[blockIdx.x];
+    if (logit_row.sample == NO_SAMPLE) return;
+    Row row = {a.logits + (u64)blockIdx.x * a.vocab, a.vocab, 0.0f, logit_row.temperature};
     float most = -3.4e38f, bad = 0.0f;
 #pragma unroll 8
     for (u32 id = threadIdx.x; id < a.vocab; id += 1024) {
@@ -195,14 +195,14 @@ KERNEL sample(const SampleArgs a) {
     row.most = block_max(most, scratch);
     if (threadIdx.x == 0) answer = BAD_LOGITS;
     __syncthreads();
-    if (bad == 0.0f && head.temperature <= 0.0f) {
+    if (bad == 0.0f && logit_row.temperature <= 0.0f) {
         u32 lowest = 0xffffffffu;
         for (u32 id = threadIdx.x; id < a.vocab && lowest == 0xffffffffu; id += 1024) {
             if (f32_of(row.logits[id]) == row.most) lowest = id;
         }
         if (lowest != 0xffffffffu) atomicMin(&answer, lowest);
     } else if (bad == 0.0f) {
-        Kept kept = keep(row, head, weights, counts);
+        Kept kept = keep(row, logit_row, weights, counts);
         __syncthreads();
         // Each block of ids by one warp.
         u32 blocks = parts(a.vocab, SAMPLE_BLOCK), warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -234,7 +234,7 @@ KERNEL sample(const SampleArgs a) {
                 total += weights[b];
                 if (weights[b] > 0.0) last_block = b;
             }
-            double target = (double)head.uniform * total, running = 0.0;
+            double target = (double)logit_row.uniform * total, running = 0.0;
             u32 block = 0;
             // Rounding can leave the sum just short of the target: then it is the last one kept.
             while (block < last_block && !(running + weights[block] > target)) running += weights[block++];
@@ -245,7 +245,7 @@ KERNEL sample(const SampleArgs a) {
     }
     __syncthreads();
     if (threadIdx.x == 0) {
-        a.tokens[head.sample] = answer;
-        a.last_token[head.slot] = answer;
+        a.tokens[logit_row.sample] = answer;
+        a.last_token[logit_row.slot] = answer;
     }
 }

@@ -18,7 +18,7 @@ struct SeqMeta {
 };
 ASSERT_SIZE(SeqMeta, 32);
 
-struct HeadMeta {
+struct LogitRowMeta {
     u32 row;
     // Place of its token among the step's, or NO_SAMPLE.
     u32 sample;
@@ -29,7 +29,7 @@ struct HeadMeta {
     float uniform;
     u32 unused;
 };
-ASSERT_SIZE(HeadMeta, 32);
+ASSERT_SIZE(LogitRowMeta, 32);
 
 const u32 NO_SAMPLE = 0xffffffffu;
 

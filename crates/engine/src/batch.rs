@@ -35,7 +35,7 @@ pub struct SeqRows {
 
 /// A row whose logits are wanted.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct HeadRow {
+pub struct LogitRow {
     /// Row of the step.
     pub row: u32,
     /// Index of its sequence in the plan.
@@ -63,8 +63,8 @@ pub struct StepBatch {
     /// All block tables, one after the other.
     pub blocks: Vec<BlockId>,
     /// In the plan's order.
-    pub heads: Vec<HeadRow>,
-    /// How many of the last rows, and of the last heads, only fill the step up.
+    pub logit_rows: Vec<LogitRow>,
+    /// How many of the last rows, and of the last logit rows, only fill the step up.
     pub padding: usize,
 }
 
@@ -78,10 +78,10 @@ impl StepBatch {
     /// Whether each sequence has one row, and a token is chosen from each of them and nothing else.
     #[must_use]
     pub fn is_decode(&self) -> bool {
-        let chosen = |h: &HeadRow| h.sample.is_some() && !h.logits;
+        let chosen = |h: &LogitRow| h.sample.is_some() && !h.logits;
         self.rows() == self.seqs.len()
-            && self.heads.len() == self.rows()
-            && self.heads.iter().all(chosen)
+            && self.logit_rows.len() == self.rows()
+            && self.logit_rows.iter().all(chosen)
     }
 
     /// Fills a decode step up with rows for which nothing happens.
@@ -91,7 +91,7 @@ impl StepBatch {
             self.tokens.push(InputToken::Known(0));
             self.positions.push(0);
             self.seq_of_row.push(NO_SEQ);
-            self.heads.push(HeadRow {
+            self.logit_rows.push(LogitRow {
                 row: row as u32,
                 seq: NO_SEQ,
                 sample: None,
@@ -166,7 +166,7 @@ impl StepBatch {
                     .map(|spec| (seq.slot, spec));
                 if sample.is_some() || seq.want_logits {
                     let row = first_row + j;
-                    batch.heads.push(HeadRow {
+                    batch.logit_rows.push(LogitRow {
                         row,
                         seq: i as u32,
                         sample,

@@ -415,17 +415,17 @@ impl Ops for CpuOps {
         Ok(())
     }
 
-    fn gather_rows(&mut self, x: &Tiles, heads: Range<usize>, out: &mut Tiles) -> OpResult {
-        for (to, head) in self.batch.heads[heads].iter().enumerate() {
+    fn gather_rows(&mut self, x: &Tiles, logit_rows: Range<usize>, out: &mut Tiles) -> OpResult {
+        for (to, from) in self.batch.logit_rows[logit_rows].iter().enumerate() {
             out.row_mut(to)
-                .zip(x.row(head.row as usize))
+                .zip(x.row(from.row as usize))
                 .for_each(|(to, from)| *to = from);
         }
         Ok(())
     }
 
-    fn sample(&mut self, logits: &Tiles, heads: Range<usize>) -> OpResult {
-        let wanted = self.batch.heads[heads]
+    fn sample(&mut self, logits: &Tiles, logit_rows: Range<usize>) -> OpResult {
+        let wanted = self.batch.logit_rows[logit_rows]
             .iter()
             .enumerate()
             .filter_map(|(i, h)| Some((i, h.sample?)));

@@ -30,8 +30,8 @@ struct Scratch<O: Ops> {
     delta: O::Buf,
     router_logits: O::Buf,
     routing: O::Routing,
-    head_in: O::Buf,
-    head_normed: O::Buf,
+    lm_head_in: O::Buf,
+    lm_head_normed: O::Buf,
     logits: O::Buf,
 }
 
@@ -43,7 +43,7 @@ enum Op<'a, O: Ops> {
     AttentionOut(&'a Layer<O>),
     Router(&'a Layer<O>),
     Experts(&'a Layer<O>),
-    Head(&'a O::Linear),
+    LmHead(&'a O::Linear),
 }
 
 impl<O: Ops> Op<'_, O> {
@@ -64,7 +64,7 @@ impl<O: Ops> Op<'_, O> {
                 ops.moe_gate_up(&s.normed, &l.experts, &mut s.routing)?;
                 ops.moe_down(&mut s.routing, &l.experts, &mut s.delta)
             }
-            Self::Head(w) => ops.linear(&s.head_normed, w, rows, &mut s.logits),
+            Self::LmHead(w) => ops.linear(&s.lm_head_normed, w, rows, &mut s.logits),
         }
     }
 }
@@ -86,13 +86,13 @@ pub struct Model<O: Ops> {
     embedding: O::Linear,
     layers: Vec<Layer<O>>,
     norm: O::Vector,
-    head: O::Linear,
+    lm_head: O::Linear,
     scratch: Scratch<O>,
-    max_heads: usize,
+    max_logit_rows: usize,
 }
 
 impl<O: Ops> Model<O> {
-    /// Takes the weights to the device, and plans the buffers for steps of `max_rows` rows, `max_heads` of them with
+    /// Takes the weights to the device, and plans the buffers for steps of `max_rows` rows, `max_logit_rows` of them with
     /// logits at a time.
     ///
     /// # Errors
@@ -102,7 +102,7 @@ impl<O: Ops> Model<O> {
         config: &ModelConfig,
         sources: &ModelSources,
         max_rows: usize,
-        max_heads: usize,
+        max_logit_rows: usize,
     ) -> Result<Self, LoadError> {
         let (mut full, mut window) = (0, 0);
         let layers = config.layers.iter().zip(&sources.layers).map(|(kind, s)| {
@@ -135,22 +135,22 @@ impl<O: Ops> Model<O> {
             delta: ops.buf(max_rows, config.hidden)?,
             router_logits: ops.buf(max_rows, config.experts)?,
             routing: ops.routing(max_rows)?,
-            head_in: ops.buf(max_heads, config.hidden)?,
-            head_normed: ops.buf(max_heads, config.hidden)?,
-            logits: ops.buf(max_heads, config.vocab_size)?,
+            lm_head_in: ops.buf(max_logit_rows, config.hidden)?,
+            lm_head_normed: ops.buf(max_logit_rows, config.hidden)?,
+            logits: ops.buf(max_logit_rows, config.vocab_size)?,
         };
         Ok(Self {
             embedding: ops.linear_weights(&sources.embedding)?,
             layers,
             norm: ops.vector(&sources.norm)?,
-            head: ops.linear_weights(&sources.head)?,
+            lm_head: ops.linear_weights(&sources.lm_head)?,
             scratch,
-            max_heads,
+            max_logit_rows,
         })
     }
 
-    /// Runs a step that [`Ops::begin`] was given, down to sampled tokens. `on_logits` gets f32 rows of the heads that
-    /// want their logits, with the head's index.
+    /// Runs a step that [`Ops::begin`] was given, down to sampled tokens. `on_logits` gets f32 rows that
+    /// want their logits, with their index among the step's.
     ///
     /// # Errors
     /// The device is lost.
@@ -162,19 +162,22 @@ impl<O: Ops> Model<O> {
     ) -> Result<(), ExecError> {
         self.run_layers(ops, batch, self.layers.len(), &mut Unobserved)?;
         // One round unless somebody wants logits of whole prompts.
-        for first in (0..batch.heads.len()).step_by(self.max_heads) {
-            let heads = first..batch.heads.len().min(first + self.max_heads);
-            self.run_head(ops, heads.clone(), &mut Unobserved)?;
+        for first in (0..batch.logit_rows.len()).step_by(self.max_logit_rows) {
+            let logit_rows = first..batch.logit_rows.len().min(first + self.max_logit_rows);
+            self.run_lm_head(ops, logit_rows.clone(), &mut Unobserved)?;
             let logits = &self.scratch.logits;
-            ops.sample(logits, heads.clone())?;
-            if batch.heads[heads.clone()].iter().any(|h| h.logits) {
-                let rows = ops.read(logits, heads.len())?;
-                for (head, row) in heads
+            ops.sample(logits, logit_rows.clone())?;
+            if batch.logit_rows[logit_rows.clone()]
+                .iter()
+                .any(|h| h.logits)
+            {
+                let rows = ops.read(logits, logit_rows.len())?;
+                for (i, row) in logit_rows
                     .clone()
-                    .zip(rows.chunks_exact(rows.len() / heads.len()))
+                    .zip(rows.chunks_exact(rows.len() / logit_rows.len()))
                 {
-                    if batch.heads[head].logits {
-                        on_logits(head, row);
+                    if batch.logit_rows[i].logits {
+                        on_logits(i, row);
                     }
                 }
             }
@@ -210,22 +213,22 @@ impl<O: Ops> Model<O> {
             observer.op(&Op::Router(l), ops, s, rows)?;
             observer.op(&Op::Experts(l), ops, s, rows)?;
         }
-        if batch.heads.is_empty() {
+        if batch.logit_rows.is_empty() {
             return Ok(());
         }
         ops.add(&mut s.x, &s.delta)
     }
 
-    /// The logits of these heads, at most `max_heads`.
-    fn run_head(
+    /// The logits of these rows, at most `max_logit_rows`.
+    fn run_lm_head(
         &mut self,
         ops: &mut O,
-        heads: Range<usize>,
+        logit_rows: Range<usize>,
         observer: &mut impl Observer<O>,
     ) -> OpResult {
-        let (s, rows) = (&mut self.scratch, heads.len());
-        ops.gather_rows(&s.x, heads, &mut s.head_in)?;
-        ops.rmsnorm(&s.head_in, &self.norm, rows, &mut s.head_normed)?;
-        observer.op(&Op::Head(&self.head), ops, s, rows)
+        let (s, rows) = (&mut self.scratch, logit_rows.len());
+        ops.gather_rows(&s.x, logit_rows, &mut s.lm_head_in)?;
+        ops.rmsnorm(&s.lm_head_in, &self.norm, rows, &mut s.lm_head_normed)?;
+        observer.op(&Op::LmHead(&self.lm_head), ops, s, rows)
     }
 }

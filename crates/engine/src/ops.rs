@@ -89,7 +89,7 @@ pub trait Ops: Send {
     }
     /// Closes the step: its tokens can then be had by [`Ops::tokens`].
     fn end(&mut self, step: StepHandle) -> OpResult;
-    /// Waits for a closed step, in order, and gives what [`Ops::sample`] chose, in the order of the step's heads.
+    /// Waits for a closed step, in order, and gives what [`Ops::sample`] chose, in the order of the step's logit rows.
     fn tokens(&mut self, step: StepHandle) -> Result<Vec<TokenId>, ExecError>;
     /// Waits, and copies the first `rows` rows out as f32, row after row. For debugging and tests.
     fn read(&mut self, buf: &Self::Buf, rows: usize) -> Result<Vec<f32>, ExecError>;
@@ -195,15 +195,20 @@ pub trait Ops: Send {
         out: &mut Self::Buf,
     ) -> OpResult;
 
-    /// Copies the rows of the step's heads `heads` to the first rows of `out`. Exact.
-    fn gather_rows(&mut self, x: &Self::Buf, heads: Range<usize>, out: &mut Self::Buf) -> OpResult;
+    /// Copies the step's logit rows `logit_rows` to the first rows of `out`. Exact.
+    fn gather_rows(
+        &mut self,
+        x: &Self::Buf,
+        logit_rows: Range<usize>,
+        out: &mut Self::Buf,
+    ) -> OpResult;
 
-    /// Chooses a token for those of the step's heads `heads` that ask for one, from the first rows of `logits`, and
+    /// Chooses a token for those of the step's logit rows `logit_rows` that ask for one, from the first rows of `logits`, and
     /// keeps it for its slot. Greedy: the largest logit, the lowest id of equals. Otherwise the weights are
     /// `exp((logit - max) / temperature)`; top-k keeps the k largest, then top-p the smallest set of the largest whose
     /// share of what top-k kept reaches p (lower ids first among equals); the token is where the running sum of the
     /// kept weights, in vocabulary order over fixed blocks of [`SAMPLE_BLOCK`] ids, passes `uniform * total`.
-    fn sample(&mut self, logits: &Self::Buf, heads: Range<usize>) -> OpResult;
+    fn sample(&mut self, logits: &Self::Buf, logit_rows: Range<usize>) -> OpResult;
 }
 
 /// Ids in a block of [`Ops::sample`]'s running sums.

@@ -108,9 +108,9 @@ impl<O: Ops> Executor for ModelRunner<O> {
             self.ops.replay(size)?;
         } else {
             let mut finite = true;
-            self.model.forward(&mut self.ops, &batch, |head, row| {
+            self.model.forward(&mut self.ops, &batch, |i, row| {
                 finite &= row.iter().all(|x| x.is_finite());
-                logits[batch.heads[head].seq as usize].extend_from_slice(row);
+                logits[batch.logit_rows[i].seq as usize].extend_from_slice(row);
             })?;
             if !finite {
                 return Err(not_finite(step));
@@ -118,7 +118,7 @@ impl<O: Ops> Executor for ModelRunner<O> {
         }
         self.ops.end(step)?;
         let sampled = batch
-            .heads
+            .logit_rows
             .iter()
             .filter(|h| h.sample.is_some())
             .map(|h| h.seq as usize)

@@ -107,11 +107,11 @@ fn load(
     let bf16 = settings.dtype == Dtype::Bf16;
     let mut ops = CpuOps::new(config, &capacity, bf16, threads.max(1));
     ops.set_kv_dtype(settings.kv);
-    let (rows, heads) = (
+    let (rows, logit_rows) = (
         settings.max_step_tokens as usize,
         settings.max_seqs as usize,
     );
-    let model = Model::new(&mut ops, config, sources, rows, heads)?;
+    let model = Model::new(&mut ops, config, sources, rows, logit_rows)?;
     let info = ModelInfo {
         vocab_size: capacity.vocab_size,
         max_context: capacity.max_context,
@@ -191,10 +191,12 @@ fn capacity(
 
 /// Bytes of a step's largest buffers, see `Model::new`.
 fn scratch_bytes(config: &ModelConfig, s: &CpuSettings) -> u64 {
-    let (rows, heads) = (u64::from(s.max_step_tokens), u64::from(s.max_seqs));
+    let (rows, logit_rows) = (u64::from(s.max_step_tokens), u64::from(s.max_seqs));
     let row = 3 * config.hidden + config.qkv_dim() + config.q_dim() + config.experts;
     let pair = 2 * config.hidden + config.intermediate;
-    4 * (rows * row as u64 + rows * (config.top_k * pair) as u64 + heads * config.vocab_size as u64)
+    4 * (rows * row as u64
+        + rows * (config.top_k * pair) as u64
+        + logit_rows * config.vocab_size as u64)
 }
 
 /// What Linux says it could give to a program without swapping; 4 GiB where it does not say.

@@ -141,11 +141,11 @@ fn load(
             free: at_first,
         });
     }
-    let (rows, heads) = (
+    let (rows, logit_rows) = (
         settings.max_step_tokens as usize,
         settings.max_seqs as usize,
     );
-    let model = Model::new(&mut ops, config, sources, rows, heads)?;
+    let model = Model::new(&mut ops, config, sources, rows, logit_rows)?;
     // What follows are no weights.
     ops.set_progress(&Arc::default());
     let left = ops.device.free_bytes()?;
@@ -158,7 +158,7 @@ fn load(
     let mut runner = ModelRunner::new(ops, model, capacity);
     let mut warnings = Vec::new();
     let sizes = if settings.graphs {
-        graphs::sizes(rows.min(heads))
+        graphs::sizes(rows.min(logit_rows))
     } else {
         Vec::new()
     };

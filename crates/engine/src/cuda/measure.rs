@@ -121,7 +121,7 @@ pub fn measure(settings: MeasureSettings, each: &mut dyn FnMut(Timing)) -> Resul
     );
     let (router, head) = (
         b.ops.linear_weights(&layer.router)?,
-        b.ops.linear_weights(&sources.head)?,
+        b.ops.linear_weights(&sources.lm_head)?,
     );
     let experts = b.ops.expert_weights(&layer.experts)?;
     let (norm, sinks) = (

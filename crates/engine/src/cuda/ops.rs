@@ -440,13 +440,18 @@ impl Ops for CudaOps {
         select::moe_down(&self.device, self.rows(), w, routing, out)
     }
 
-    fn gather_rows(&mut self, x: &CudaBuf, heads: Range<usize>, out: &mut CudaBuf) -> OpResult {
+    fn gather_rows(
+        &mut self,
+        x: &CudaBuf,
+        logit_rows: Range<usize>,
+        out: &mut CudaBuf,
+    ) -> OpResult {
         let (device, planned) = self.parts()?;
-        gather_rows::gather_rows(device, &planned.step, x, heads, out)
+        gather_rows::gather_rows(device, &planned.step, x, logit_rows, out)
     }
 
-    fn sample(&mut self, logits: &CudaBuf, heads: Range<usize>) -> OpResult {
+    fn sample(&mut self, logits: &CudaBuf, logit_rows: Range<usize>) -> OpResult {
         let (device, planned) = self.parts()?;
-        sample::sample(device, &planned.step, logits, heads)
+        sample::sample(device, &planned.step, logits, logit_rows)
     }
 }

@@ -12,7 +12,7 @@ use crate::types::TokenId;
 /// An input token with this bit is the last sampled one of the slot in the other bits.
 const FROM_SLOT: u32 = 1 << 31;
 const NO_SAMPLE: u32 = u32::MAX;
-/// Words of `SeqMeta` and `HeadMeta`.
+/// Words of `SeqMeta` and `LogitRowMeta`.
 const META: usize = 8;
 
 /// The number of rows that are there for themselves, padded to 16 bytes; then the input tokens.
@@ -25,7 +25,7 @@ struct Layout {
     seq_of_row: usize,
     split_at: usize,
     seqs: usize,
-    heads: usize,
+    logit_rows: usize,
     blocks: usize,
     words: usize,
 }
@@ -49,7 +49,7 @@ pub(super) struct Step {
     ended: std::collections::VecDeque<(StepHandle, usize, usize)>,
     /// Of the current step.
     pub(super) rows: usize,
-    pub(super) heads: usize,
+    pub(super) logit_rows: usize,
     pub(super) max_context: usize,
     /// Fewest and most rows of a sequence of the current step.
     pub(super) rows_of_seqs: (usize, usize),
@@ -67,8 +67,8 @@ impl Step {
         let seq_of_row = positions + padded(rows);
         let split_at = seq_of_row + padded(rows);
         let seqs_at = split_at + padded(rows);
-        let heads = seqs_at + seqs * META;
-        let blocks = heads + rows * META;
+        let logit_rows = seqs_at + seqs * META;
+        let blocks = logit_rows + rows * META;
         // A block belongs to one sequence.
         let words = blocks + capacity.n_blocks as usize;
         let layout = Layout {
@@ -76,7 +76,7 @@ impl Step {
             seq_of_row,
             split_at,
             seqs: seqs_at,
-            heads,
+            logit_rows,
             blocks,
             words,
         };
@@ -99,7 +99,7 @@ impl Step {
             n_sampled: 0,
             ended: std::collections::VecDeque::new(),
             rows: 0,
-            heads: 0,
+            logit_rows: 0,
             max_context: capacity.max_context as usize,
             rows_of_seqs: (0, 0),
         })
@@ -109,12 +109,12 @@ impl Step {
     pub(super) fn begin(&mut self, device: &Device, batch: &StepBatch) -> OpResult {
         let l = self.layout;
         if l.blocks + batch.blocks.len() > l.words
-            || batch.heads.len() > (l.blocks - l.heads) / META
+            || batch.logit_rows.len() > (l.blocks - l.logit_rows) / META
         {
             return Err(ExecError(format!(
-                "impossible step: {} blocks and {} heads, more than there are",
+                "impossible step: {} blocks and {} logit rows, more than there are",
                 batch.blocks.len(),
-                batch.heads.len()
+                batch.logit_rows.len()
             )));
         }
         self.current = 1 - self.current;
@@ -153,7 +153,10 @@ impl Step {
             ]);
         }
         self.n_sampled = 0;
-        for (words, h) in words[l.heads..].chunks_exact_mut(META).zip(&batch.heads) {
+        for (words, h) in words[l.logit_rows..]
+            .chunks_exact_mut(META)
+            .zip(&batch.logit_rows)
+        {
             let mut meta = [h.row, NO_SAMPLE, 0, 0, 0, 0, 0, 0];
             if let Some((slot, spec)) = h.sample {
                 let s = spec.sampling;
@@ -170,7 +173,7 @@ impl Step {
             words.copy_from_slice(&meta);
         }
         words[l.blocks..][..batch.blocks.len()].copy_from_slice(&batch.blocks);
-        (self.rows, self.heads) = (batch.rows(), batch.heads.len());
+        (self.rows, self.logit_rows) = (batch.rows(), batch.logit_rows.len());
         let rows = batch.seqs.iter().map(|s| s.rows as usize);
         self.rows_of_seqs = (rows.clone().min().unwrap_or(0), rows.max().unwrap_or(0));
         device.upload(
@@ -230,9 +233,9 @@ impl Step {
     pub(super) fn seqs(&self) -> u64 {
         self.word(self.layout.seqs)
     }
-    /// From head `first` on.
-    pub(super) fn heads_from(&self, first: usize) -> u64 {
-        self.word(self.layout.heads + first * META)
+    /// From logit row `first` on.
+    pub(super) fn logit_rows_from(&self, first: usize) -> u64 {
+        self.word(self.layout.logit_rows + first * META)
     }
     pub(super) fn blocks(&self) -> u64 {
         self.word(self.layout.blocks)

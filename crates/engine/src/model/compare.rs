@@ -6,10 +6,10 @@ use crate::executor::ExecError;
 use crate::ops::{OpResult, Ops};
 
 impl<O: Ops> Model<O> {
-    /// Runs the first `layers` layers and the head of a step that [`Ops::begin`] was given, the operations for which a
+    /// Runs the first `layers` layers and the lm_head of a step that [`Ops::begin`] was given, the operations for which a
     /// device may have several kernels in both ways: `reference(ops, false)` chooses the best, `reference(ops, true)` the reference ones.
     /// Each gets the same inputs both times, so that differences do not add up. `found` gets the operation and both
-    /// results. The step's `heads` are at most those of one round.
+    /// results. The step's `logit_rows` are at most those of one round.
     ///
     /// # Errors
     /// The device is lost.
@@ -23,8 +23,8 @@ impl<O: Ops> Model<O> {
     ) -> Result<(), ExecError> {
         let mut comparison = Comparison { reference, found };
         self.run_layers(ops, batch, layers, &mut comparison)?;
-        let heads = batch.heads.len().min(self.max_heads);
-        self.run_head(ops, 0..heads, &mut comparison)?;
+        let logit_rows = batch.logit_rows.len().min(self.max_logit_rows);
+        self.run_lm_head(ops, 0..logit_rows, &mut comparison)?;
         reference(ops, false);
         Ok(())
     }
@@ -75,7 +75,7 @@ impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Observer<O> for Comparison<
             Op::Attention(_) => ("attention", |s| &mut s.attended),
             Op::AttentionOut(_) => ("attention's last product", |s| &mut s.delta),
             Op::Router(_) => ("the router", |s| &mut s.router_logits),
-            Op::Head(_) => ("the head", |s| &mut s.logits),
+            Op::LmHead(_) => ("the head", |s| &mut s.logits),
             // In place, and to the pool: seen through attention.
             Op::RopeKv(l) => {
                 return self.compare("the rotation and the pool", |reference| {

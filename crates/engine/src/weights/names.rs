@@ -60,7 +60,7 @@ pub struct ModelSources {
     /// Norm before the head, `[hidden]`.
     pub norm: DenseTensor,
     /// `[vocab, hidden]`
-    pub head: LinearSource,
+    pub lm_head: LinearSource,
 }
 
 impl ModelSources {
@@ -97,7 +97,7 @@ impl ModelSources {
                 .map(layer)
                 .collect::<Result<_, _>>()?,
             norm: ckpt.dense(norm, &[config.hidden])?,
-            head: LinearSource {
+            lm_head: LinearSource {
                 weight: vec![ckpt.dense(head, &vocab)?],
                 bias: Vec::new(),
             },

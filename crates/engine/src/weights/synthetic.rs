@@ -244,7 +244,7 @@ impl ModelSources {
             embedding,
             layers,
             norm: m.dense(1, c.hidden, 1.0, 0.3)?,
-            head: m.linear(c.vocab_size, c.hidden, None)?,
+            lm_head: m.linear(c.vocab_size, c.hidden, None)?,
         })
     }
 }

@@ -22,19 +22,21 @@ fn heads_of_a_mixed_step<D: Device>() {
     b.begin_plan(plan);
     let x = b.random(8 * 64);
     let xb = b.filled(&x, 64);
-    for (heads, rows) in [
+    for (logit_rows, rows) in [
         (0..4, vec![2, 3, 6, 7]),
         (1..3, vec![3, 6]),
         (3..4, vec![7]),
     ] {
         let mut out = b.poisoned(4, 64);
-        b.ops.gather_rows(&xb, heads.clone(), &mut out).unwrap();
+        b.ops
+            .gather_rows(&xb, logit_rows.clone(), &mut out)
+            .unwrap();
         let got = b.read(&out, rows.len());
         for (i, row) in rows.iter().enumerate() {
             assert_eq!(
                 got[i * 64..][..64],
                 x[row * 64..][..64],
-                "head {i} of {heads:?}"
+                "row {i} of {logit_rows:?}"
             );
         }
     }

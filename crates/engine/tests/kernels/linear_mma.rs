@@ -28,7 +28,7 @@ fn rows_around_8_and_16<D: Device>() {
         vocab: 31,
         ..Tiny::default()
     });
-    let head = b.sources.head.clone();
+    let head = b.sources.lm_head.clone();
     for rows in [1, 2, 8, 9, 15, 16, 17, 24, 25, 40] {
         product(&mut b, "head", &head, rows, 512);
     }
@@ -36,7 +36,10 @@ fn rows_around_8_and_16<D: Device>() {
 
 fn real_head_slice<D: Device>() {
     let mut b = Bench::<D>::real();
-    let (head, router) = (b.sources.head.clone(), b.sources.layers[0].router.clone());
+    let (head, router) = (
+        b.sources.lm_head.clone(),
+        b.sources.layers[0].router.clone(),
+    );
     for rows in [1, 9] {
         product(&mut b, "head", &head, rows, 512);
         product(&mut b, "router", &router, rows, 512);

@@ -64,7 +64,7 @@ fn one_tile_to_tile_plus_tail<D: Device>() {
         b.sources.layers[0].router.clone(),
         b.sources.layers[0].attention.qkv.clone(),
     );
-    let head = b.sources.head.clone();
+    let head = b.sources.lm_head.clone();
     for rows in [1, 7, 8, 9, 16, 17, 33, 65] {
         product(&mut b, "router", &router, rows, 512);
         product(&mut b, "head", &head, rows, 512);

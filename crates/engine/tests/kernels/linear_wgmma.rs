@@ -34,7 +34,7 @@ fn outputs_around_blocks<D: Device>() {
             vocab,
             ..Tiny::default()
         });
-        let head = b.sources.head.clone();
+        let head = b.sources.lm_head.clone();
         product(&mut b, "head", &head, 70, 512);
     }
     let mut b = Bench::<D>::new(&Tiny::default());
@@ -57,7 +57,7 @@ fn steps_around_the_stages<D: Device>() {
 fn real_columns<D: Device>() {
     let mut b = Bench::<D>::real();
     let (head, out) = (
-        b.sources.head.clone(),
+        b.sources.lm_head.clone(),
         b.sources.layers[0].attention.out.clone(),
     );
     product(&mut b, "head", &head, 130, 512);

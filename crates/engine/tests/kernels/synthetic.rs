@@ -143,7 +143,7 @@ fn in_memory_as_on_the_device() {
     );
     for (a, b) in [
         (&a.norm, &b.norm),
-        (&a.head.weight[0], &b.head.weight[0]),
+        (&a.lm_head.weight[0], &b.lm_head.weight[0]),
         (
             &a.layers[1].attention.qkv.weight[0],
             &b.layers[1].attention.qkv.weight[0],

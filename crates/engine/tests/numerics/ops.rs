@@ -125,7 +125,7 @@ fn linear_one_row_to_tile_plus_tail_with_odd_outputs() {
         let layer = &b.sources.layers[0];
         for source in [
             layer.router.clone(),
-            b.sources.head.clone(),
+            b.sources.lm_head.clone(),
             layer.attention.qkv.clone(),
         ] {
             let w = b.ops.linear_weights(&source).unwrap();

@@ -12,7 +12,7 @@ use crate::ops::OpResult;
 #[derive(Clone, Copy)]
 struct GatherRowsArgs {
     x: u64,
-    heads: u64,
+    logit_rows: u64,
     out: u64,
     cols: u32,
     unused: u32,
@@ -24,19 +24,24 @@ pub(crate) fn gather_rows(
     d: &Device,
     step: &Step,
     x: &CudaBuf,
-    heads: Range<usize>,
+    logit_rows: Range<usize>,
     out: &CudaBuf,
 ) -> OpResult {
     x.check_shape("gather_rows", step.rows, out.cols)?;
-    out.check_shape("gather_rows", heads.len(), x.cols)?;
-    check_count("gather_rows", "heads", heads.end.min(step.heads), heads.end)?;
+    out.check_shape("gather_rows", logit_rows.len(), x.cols)?;
+    check_count(
+        "gather_rows",
+        "logit rows",
+        logit_rows.end.min(step.logit_rows),
+        logit_rows.end,
+    )?;
     let args = GatherRowsArgs {
         x: x.memory.at(),
-        heads: step.heads_from(heads.start),
+        logit_rows: step.logit_rows_from(logit_rows.start),
         out: out.memory.at(),
         cols: x.cols as u32,
         unused: 0,
     };
-    // SAFETY: a block per head; heads name rows of the step (`StepBatch`), which `x` holds.
-    unsafe { d.launch(Kernel::GatherRows, (heads.len() as u32, 1), 256, &args) }
+    // SAFETY: a block per logit row; they name rows of the step (`StepBatch`), which `x` holds.
+    unsafe { d.launch(Kernel::GatherRows, (logit_rows.len() as u32, 1), 256, &args) }
 }

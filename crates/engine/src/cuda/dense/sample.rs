@@ -12,7 +12,7 @@ use crate::ops::{BAD_LOGITS, OpResult, SAMPLE_BLOCK};
 #[derive(Clone, Copy)]
 struct SampleArgs {
     logits: u64,
-    heads: u64,
+    logit_rows: u64,
     last_token: u64,
     tokens: u64,
     vocab: u32,
@@ -26,18 +26,28 @@ const _: () = assert!(SAMPLE_BLOCK == 1024 && BAD_LOGITS == u32::MAX);
 /// A thread sums a block of ids.
 pub(crate) const MAX_VOCAB: usize = 1024 * SAMPLE_BLOCK;
 
-pub(crate) fn sample(d: &Device, step: &Step, logits: &CudaBuf, heads: Range<usize>) -> OpResult {
-    logits.check_shape("sample", heads.len(), logits.cols)?;
-    check_count("sample", "heads", heads.end.min(step.heads), heads.end)?;
+pub(crate) fn sample(
+    d: &Device,
+    step: &Step,
+    logits: &CudaBuf,
+    logit_rows: Range<usize>,
+) -> OpResult {
+    logits.check_shape("sample", logit_rows.len(), logits.cols)?;
+    check_count(
+        "sample",
+        "logit rows",
+        logit_rows.end.min(step.logit_rows),
+        logit_rows.end,
+    )?;
     let args = SampleArgs {
         logits: logits.memory.at(),
-        heads: step.heads_from(heads.start),
+        logit_rows: step.logit_rows_from(logit_rows.start),
         last_token: step.last_token(),
         tokens: step.sampled(),
         vocab: logits.cols as u32,
         unused: 0,
     };
-    // SAFETY: a block per head, which `logits` holds; slots and places of tokens are below the number of sequences
-    // (`StepBatch`: a sequence has one head at most that asks for a token).
-    unsafe { d.launch(Kernel::Sample, (heads.len() as u32, 1), 1024, &args) }
+    // SAFETY: a block per logit row, which `logits` holds; slots and places of tokens are below the number of sequences
+    // (`StepBatch`: a sequence has one logit row at most that asks for a token).
+    unsafe { d.launch(Kernel::Sample, (logit_rows.len() as u32, 1), 1024, &args) }
 }
