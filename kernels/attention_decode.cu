@@ -40,7 +40,7 @@ ASSERT_SIZE(DecodeArgs, 136);
 ASSERT_OFFSET(DecodeArgs, partials, 96);
 ASSERT_OFFSET(DecodeArgs, cols, 112);
 
-const u32 ALONE = 0xffffffffu;
+const u32 UNSPLIT = 0xffffffffu;
 
 const u32 SPLIT = 512;
 const u32 GROUP = 8;
@@ -60,39 +60,39 @@ DEVICE float not_seen() { return __uint_as_float(0xff800000u); }
 // Scores are powers of two, not of e, once they are scaled.
 const float LOG2_E = 1.4426950408889634f;
 
-// A thread's share of a result: four elements of one head.
-struct Share {
-    float most;
+// A thread's part of the running softmax: four elements of one head.
+struct SoftmaxState {
+    float max;
     float total;
     float sums[4];
 };
-DEVICE Share nothing_yet() { return Share{NEVER, 0.0f, {0.0f, 0.0f, 0.0f, 0.0f}}; }
+DEVICE SoftmaxState empty_state() { return SoftmaxState{NEVER, 0.0f, {0.0f, 0.0f, 0.0f, 0.0f}}; }
 
 struct DecodeShared {
     // Each thread its own, as operands. Registers are for what is on its way.
     Vec16 queries[2][DECODE_WARPS * 32];
-    float most[DECODE_WARPS][GROUP];
+    float max[DECODE_WARPS][GROUP];
     float total[DECODE_WARPS][GROUP];
     float sinks[GROUP];
     float sums[DECODE_WARPS][GROUP][DIM];
     // Of the splits so far, each thread its own.
-    Share share[MERGERS];
+    SoftmaxState state[MERGERS];
 };
 
 // Each rounding as it stands here, so that a row has the same bits in every kernel that merges.
-DEVICE void merge(Share& into, const Share& next) {
-    float most = fmaxf(into.most, next.most);
-    float a = fast_exp2(into.most - most), b = fast_exp2(next.most - most);
-    into.most = most;
+DEVICE void merge(SoftmaxState& into, const SoftmaxState& next) {
+    float max = fmaxf(into.max, next.max);
+    float a = fast_exp2(into.max - max), b = fast_exp2(next.max - max);
+    into.max = max;
     into.total = fmaf(into.total, a, next.total * b);
 #pragma unroll
     for (int i = 0; i < 4; ++i) into.sums[i] = fmaf(into.sums[i], a, next.sums[i] * b);
 }
 
-DEVICE void finish(const DecodeArgs& a, u32 row, u32 head, float sink, const Share& s) {
+DEVICE void finish(const DecodeArgs& a, u32 row, u32 head, float sink, const SoftmaxState& s) {
     sink *= LOG2_E;
-    float most = fmaxf(s.most, sink), shrink = fast_exp2(s.most - most);
-    float by = shrink / fmaf(s.total, shrink, fast_exp2(sink - most));
+    float max = fmaxf(s.max, sink), shrink = fast_exp2(s.max - max);
+    float by = shrink / fmaf(s.total, shrink, fast_exp2(sink - max));
     Vec8 out = {{pair_of(s.sums[0] * by, s.sums[1] * by), pair_of(s.sums[2] * by, s.sums[3] * by)}};
     *(Vec8*)(a.out + ((u64)row * a.heads + head) * DIM + threadIdx.x % 16 * 4) = out;
 }
@@ -108,7 +108,7 @@ struct RowWork {
     u32 table;
 };
 
-DEVICE u32 end_of_split(const RowWork& k, u32 turn) { return least((turn / SPLIT_TILES + 1) * SPLIT_TILES, k.last / TILE + 1); }
+DEVICE u32 end_of_split(const RowWork& k, u32 turn) { return min_u32((turn / SPLIT_TILES + 1) * SPLIT_TILES, k.last / TILE + 1); }
 
 DEVICE u32 tile_of(u32 turn, u32 u) { return turn + threadIdx.x / 32 + DECODE_WARPS * u; }
 
@@ -236,7 +236,7 @@ DEVICE void scores(float out[4], const KvTile<FP8>& tile, const Vec16 q[2]) {
 // What a warp has of a split so far: the most of head g, the lane's part of its total, and elements
 // 8g .. 8g + 7 of the sums: sums[i] has elements 8g + 2i of heads 2t and 2t + 1, then 8g + 2i + 1.
 struct HeadSums {
-    float most;
+    float max;
     float total;
     float sums[4][4];
 };
@@ -271,9 +271,9 @@ DEVICE void take_turn(HeadSums& w, KvTile<FP8> tiles[TURN], const DecodeShared& 
     for (u32 e = 1; e < 4 * TURN; ++e) now = fmaxf(now, score[e / 4][e % 4]);
     // Lanes with other positions of the same head.
     now = fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 1));
-    now = fmaxf(w.most, scale * fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 2)));
-    float shrink = fast_exp2(w.most - now);
-    w.most = now;
+    now = fmaxf(w.max, scale * fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 2)));
+    float shrink = fast_exp2(w.max - now);
+    w.max = now;
     w.total *= shrink;
 #pragma unroll
     for (u32 e = 0; e < 4 * TURN; ++e) {
@@ -304,7 +304,7 @@ DEVICE u32 thread_anew() {
 }
 
 // Merges the results of a split's warps, and adds them to the row's, or puts them where `attention_combine` finds them.
-DEVICE void end_split(const DecodeArgs& a, const HeadSums& w, DecodeShared& shared, u32 place, u32 split, u32 kv_head) {
+DEVICE void end_split(const DecodeArgs& a, const HeadSums& w, DecodeShared& shared, u32 first_split, u32 split, u32 kv_head) {
     u32 thread = thread_anew(), lane = thread % 32, warp = thread / 32, g = lane / 4, t = lane % 4;
     float total = w.total;
     total += __shfl_xor_sync(ALL_LANES, total, 1);
@@ -312,33 +312,33 @@ DEVICE void end_split(const DecodeArgs& a, const HeadSums& w, DecodeShared& shar
     // Until here the results of the split before are read.
     __syncthreads();
     if (t == 0) {
-        shared.most[warp][g] = w.most;
+        shared.max[warp][g] = w.max;
         shared.total[warp][g] = total;
     }
 #pragma unroll
     for (u32 e = 0; e < 16; ++e) shared.sums[warp][2 * t + e / 8][8 * g + e % 8] = w.sums[e % 8 / 2][e % 2 * 2 + e / 8];
     __syncthreads();
     if (thread >= MERGERS) return;
-    Share share = nothing_yet();
+    SoftmaxState state = empty_state();
     u32 h = thread / 16, d = thread % 16 * 4;
 #pragma unroll 2
     for (u32 other = 0; other < DECODE_WARPS; ++other) {
-        Share next = {shared.most[other][h], shared.total[other][h], {}};
+        SoftmaxState next = {shared.max[other][h], shared.total[other][h], {}};
 #pragma unroll
         for (int i = 0; i < 4; ++i) next.sums[i] = shared.sums[other][h][d + i];
-        merge(share, next);
+        merge(state, next);
     }
-    if (place == ALONE) {
-        merge(shared.share[thread], share);
+    if (first_split == UNSPLIT) {
+        merge(shared.state[thread], state);
         return;
     }
-    float* to = a.partials + ((u64)(place + split) * a.pool.kv_heads + kv_head) * PARTIAL;
+    float* to = a.partials + ((u64)(first_split + split) * a.pool.kv_heads + kv_head) * PARTIAL;
     if (d == 0) {
-        to[2 * h] = share.most;
-        to[2 * h + 1] = share.total;
+        to[2 * h] = state.max;
+        to[2 * h + 1] = state.total;
     }
 #pragma unroll
-    for (int i = 0; i < 4; ++i) to[2 * GROUP + thread * 4 + i] = share.sums[i];
+    for (int i = 0; i < 4; ++i) to[2 * GROUP + thread * 4 + i] = state.sums[i];
 }
 
 template <bool FP8>
@@ -346,14 +346,14 @@ DEVICE void attend(const DecodeArgs& a) {
     __shared__ DecodeShared shared;
     u32 row = blockIdx.y, g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     u32 kv_head = blockIdx.x / a.workers, worker = blockIdx.x % a.workers;
-    u32 number = a.seq_of_row[row], place = a.partials ? a.split_at[row] : ALONE;
+    u32 number = a.seq_of_row[row], first_split = a.partials ? a.split_at[row] : UNSPLIT;
     RowWork k;
     k.last = a.positions[row];
     k.seen = first_seen(a.pool, k.last);
-    k.step = place == ALONE ? 1 : a.workers;
+    k.step = first_split == UNSPLIT ? 1 : a.workers;
     u32 turn = k.seen / TILE;
-    if (place != ALONE && worker > 0) turn = (turn / SPLIT_TILES + worker) * SPLIT_TILES;
-    if (number == NO_SEQ || turn > k.last / TILE || (place == ALONE && worker > 0)) return;
+    if (first_split != UNSPLIT && worker > 0) turn = (turn / SPLIT_TILES + worker) * SPLIT_TILES;
+    if (number == NO_SEQ || turn > k.last / TILE || (first_split == UNSPLIT && worker > 0)) return;
     const SeqMeta& seq = a.pool.seqs[number];
     if (seq.rows >= a.below_rows) return;
     k.table = a.pool.window ? seq.window_offset - seq.window_first : seq.full_offset - seq.full_first;
@@ -379,7 +379,7 @@ DEVICE void attend(const DecodeArgs& a) {
 #pragma unroll
     for (u32 e = 0; e < 2 * TURN; ++e) load(blocks, turn, e % TURN, e >= TURN);
     blocks = blocks_of(a.pool, k, next_turn(k, turn));
-    if (threadIdx.x < MERGERS) shared.share[threadIdx.x] = nothing_yet();
+    if (threadIdx.x < MERGERS) shared.state[threadIdx.x] = empty_state();
     if (threadIdx.x < GROUP) shared.sinks[threadIdx.x] = a.sinks[kv_head * GROUP + threadIdx.x];
     shared.queries[0][threadIdx.x] = q[0];
     shared.queries[1][threadIdx.x] = q[1];
@@ -393,12 +393,12 @@ DEVICE void attend(const DecodeArgs& a) {
         turn = next;
         if (next / SPLIT_TILES == split) continue;
         // The next split's first turn is on its way meanwhile.
-        end_split(a, w, shared, place, split, kv_head);
+        end_split(a, w, shared, first_split, split, kv_head);
         w = none;
     }
-    if (place != ALONE || threadIdx.x >= MERGERS) return;
+    if (first_split != UNSPLIT || threadIdx.x >= MERGERS) return;
     u32 h = threadIdx.x / 16;
-    finish(a, row, kv_head * GROUP + h, shared.sinks[h], shared.share[threadIdx.x]);
+    finish(a, row, kv_head * GROUP + h, shared.sinks[h], shared.state[threadIdx.x]);
 }
 
 // 256 threads; blockIdx.x is the kv head times the workers plus the worker, blockIdx.y the row.
@@ -417,10 +417,10 @@ KERNEL __launch_bounds__(256, 2) attention_decode_fp8(const DecodeArgs a) {
 KERNEL attention_combine(const DecodeArgs a) {
     kernel_begins();
     u32 row = blockIdx.y, kv_head = blockIdx.x, h = threadIdx.x / 16;
-    u32 number = a.seq_of_row[row], place = a.split_at[row], last = a.positions[row];
+    u32 number = a.seq_of_row[row], first_split = a.split_at[row], last = a.positions[row];
     float sink = a.sinks[kv_head * GROUP + h];
-    if (number == NO_SEQ || place == ALONE || a.pool.seqs[number].rows >= a.below_rows) return;
-    Share share = nothing_yet();
+    if (number == NO_SEQ || first_split == UNSPLIT || a.pool.seqs[number].rows >= a.below_rows) return;
+    SoftmaxState state = empty_state();
     u32 splits = last / SPLIT + 1;
     for (u32 first = first_seen(a.pool, last) / SPLIT; first < splits; first += 4) {
         // Four results in one trip to memory; merging nothing changes nothing.
@@ -428,7 +428,7 @@ KERNEL attention_combine(const DecodeArgs a) {
         Vec16 sums[4];
 #pragma unroll
         for (u32 i = 0; i < 4; ++i) {
-            const float* from = a.partials + ((u64)(place + first + i) * a.pool.kv_heads + kv_head) * PARTIAL;
+            const float* from = a.partials + ((u64)(first_split + first + i) * a.pool.kv_heads + kv_head) * PARTIAL;
             head[i] = Vec8{{__float_as_uint(NEVER), 0}};
             sums[i] = Vec16{{0, 0, 0, 0}};
             load8_if(head[i], from + 2 * h, first + i < splits);
@@ -436,11 +436,11 @@ KERNEL attention_combine(const DecodeArgs a) {
         }
 #pragma unroll
         for (u32 i = 0; i < 4; ++i) {
-            Share next = {__uint_as_float(head[i].w[0]), __uint_as_float(head[i].w[1]), {}};
+            SoftmaxState next = {__uint_as_float(head[i].w[0]), __uint_as_float(head[i].w[1]), {}};
 #pragma unroll
             for (u32 e = 0; e < 4; ++e) next.sums[e] = __uint_as_float(sums[i].w[e]);
-            merge(share, next);
+            merge(state, next);
         }
     }
-    finish(a, row, kv_head * GROUP + h, sink, share);
+    finish(a, row, kv_head * GROUP + h, sink, state);
 }

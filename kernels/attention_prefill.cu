@@ -93,7 +93,7 @@ DEVICE void prefill_rows(const PrefillArgs& a, const SeqMeta& seq, u32 first, u3
     for (int m = 0; m < 2; ++m) {
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
-            row[m][half] = least(first + 4 * warp + 2 * m + half, last);
+            row[m][half] = min_u32(first + 4 * warp + 2 * m + half, last);
             position[m][half] = a.positions[row[m][half]];
             const bf16* from = a.qkv + (u64)row[m][half] * a.cols + (kv_head * PREFILL_GROUP + g) * PREFILL_DIM + 2 * t;
 #pragma unroll
@@ -106,12 +106,12 @@ DEVICE void prefill_rows(const PrefillArgs& a, const SeqMeta& seq, u32 first, u3
     u32 begin = first_seen(a.pool, a.positions[first]), end = a.positions[last] + 1;
     // Positions that all rows see.
     u32 all_from = first_seen(a.pool, end - 1), all_to = a.positions[first];
-    float most[2][2], total[2][2], sums[2][8][4];
+    float max[2][2], total[2][2], sums[2][8][4];
 #pragma unroll
     for (int m = 0; m < 2; ++m) {
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-            most[m][i] = PREFILL_NEVER;
+            max[m][i] = PREFILL_NEVER;
             total[m][i] = 0.0f;
         }
 #pragma unroll
@@ -168,7 +168,7 @@ DEVICE void prefill_rows(const PrefillArgs& a, const SeqMeta& seq, u32 first, u3
             for (int m = 0; m < 2; ++m) {
 #pragma unroll
                 for (int half = 0; half < 2; ++half) {
-                    float now = most[m][half];
+                    float now = max[m][half];
 #pragma unroll
                     for (int n = 0; n < 4; ++n) {
 #pragma unroll
@@ -176,8 +176,8 @@ DEVICE void prefill_rows(const PrefillArgs& a, const SeqMeta& seq, u32 first, u3
                     }
                     now = fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 1));
                     now = fmaxf(now, __shfl_xor_sync(ALL_LANES, now, 2));
-                    float shrink = fast_exp2((most[m][half] - now) * scale), sum = 0.0f, less = -now * scale;
-                    most[m][half] = now;
+                    float shrink = fast_exp2((max[m][half] - now) * scale), sum = 0.0f, less = -now * scale;
+                    max[m][half] = now;
 #pragma unroll
                     for (int n = 0; n < 4; ++n) {
                         float low = fast_exp2(fmaf(score[m][n][2 * half], scale, less));
@@ -221,7 +221,7 @@ DEVICE void prefill_rows(const PrefillArgs& a, const SeqMeta& seq, u32 first, u3
             float all = total[m][half];
             all += __shfl_xor_sync(ALL_LANES, all, 1);
             all += __shfl_xor_sync(ALL_LANES, all, 2);
-            float top = fmaxf(most[m][half] * scale, sink), shrink = fast_exp2(most[m][half] * scale - top);
+            float top = fmaxf(max[m][half] * scale, sink), shrink = fast_exp2(max[m][half] * scale - top);
             float by = shrink / (all * shrink + fast_exp2(sink - top));
             if (first + 4 * warp + 2 * m + half > last) continue;
             bf16* out = a.out + ((u64)row[m][half] * a.heads + head) * PREFILL_DIM + 2 * t;
@@ -234,12 +234,12 @@ DEVICE void prefill_rows(const PrefillArgs& a, const SeqMeta& seq, u32 first, u3
 template <bool FP8>
 DEVICE void prefill(const PrefillArgs& a) {
     DYNAMIC_SHARED(shared);
-    u32 begin = blockIdx.y * PREFILL_ROWS, end = least(begin + PREFILL_ROWS, a.rows);
+    u32 begin = blockIdx.y * PREFILL_ROWS, end = min_u32(begin + PREFILL_ROWS, a.rows);
     while (begin < end) {
         u32 number = a.seq_of_row[begin];
         if (number == NO_SEQ) return;
         SeqMeta seq = a.pool.seqs[number];
-        u32 last = least(seq.first_row + seq.rows, end) - 1;
+        u32 last = min_u32(seq.first_row + seq.rows, end) - 1;
         if (seq.rows >= a.from_rows) prefill_rows<FP8>(a, seq, begin, last, shared);
         begin = last + 1;
     }

@@ -32,11 +32,11 @@ KERNEL attention_reference(const AttentionArgs a) {
     u32 last = a.positions[row];
     for (u32 i = threadIdx.x; i < dim; i += 128) q[i] = f32_of(a.qkv[(u64)row * a.cols + head * dim + i]);
     // The sink is a position without a value.
-    float most = a.sinks[head], total = 1.0f;
+    float max = a.sinks[head], total = 1.0f;
     float sum[2] = {0.0f, 0.0f};
     __syncthreads();
     for (u32 first = first_seen(a.pool, last); first <= last; first += 128) {
-        u32 n = least(128, last + 1 - first);
+        u32 n = min_u32(128, last + 1 - first);
         float score = -3.0e38f;
         if (threadIdx.x < n) {
             u64 k = kv_at(a.pool, seq, 0, kv_head, first + threadIdx.x);
@@ -44,12 +44,12 @@ KERNEL attention_reference(const AttentionArgs a) {
             for (u32 i = 0; i < dim; ++i) dot = fmaf(q[i], kv_value(a.pool, k + i), dot);
             score = dot * a.scale;
         }
-        float now = fmaxf(most, block_max(score, scratch));
-        float shrink = expf(most - now), weight = threadIdx.x < n ? expf(score - now) : 0.0f;
+        float now = fmaxf(max, block_max(score, scratch));
+        float shrink = expf(max - now), weight = threadIdx.x < n ? expf(score - now) : 0.0f;
         // A NaN must not be lost in the comparisons of the maximum.
         total = total * shrink + block_sum(weight, scratch);
         p[threadIdx.x] = weight;
-        most = now;
+        max = now;
         __syncthreads();
         for (u32 j = 0; j < 2; ++j) {
             u32 d = threadIdx.x + 128 * j;

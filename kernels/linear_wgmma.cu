@@ -38,7 +38,7 @@ KERNEL __launch_bounds__(256, 1) linear_wgmma(const LinearArgs a) {
     DYNAMIC_SHARED(shared);
     u32 thread = threadIdx.x, lane = thread % 32, g = lane / 4, t = lane % 4, group = thread / 128, steps = a.cols / WGMMA_COLS;
     u32 first_out = blockIdx.x * DENSE_OUTS, first_row = blockIdx.y * DENSE_ROWS;
-    u32 rows = least(DENSE_ROWS, a.rows - first_row), outs = least(DENSE_OUTS, a.outs - first_out);
+    u32 rows = min_u32(DENSE_ROWS, a.rows - first_row), outs = min_u32(DENSE_OUTS, a.outs - first_out);
     u32 at = shared_address(shared), mine = thread / 8;
     const bf16* x = a.x + (u64)(first_row + mine) * a.cols + thread % 8 * 8;
     const bf16* w = a.weight + (u64)(first_out + mine) * a.cols + thread % 8 * 8;

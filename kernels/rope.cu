@@ -20,13 +20,13 @@ ASSERT_OFFSET(RopeArgs, cols, 24);
 KERNEL rope(const RopeArgs a) {
     kernel_begins();
     u32 row = blockIdx.x;
-    const float* turns = a.table + (u64)a.positions[row] * a.half * 2;
+    const float* cos_sins = a.table + (u64)a.positions[row] * a.half * 2;
     for (u32 i = threadIdx.x; i < a.heads * a.half; i += blockDim.x) {
         u32 pair = i % a.half;
         bf16* first = a.qkv + (u64)row * a.cols + i / a.half * a.half * 2 + pair;
         float x = f32_of(first[0]), y = f32_of(first[a.half]);
-        float cos = turns[2 * pair], sin = turns[2 * pair + 1];
-        first[0] = bf16_of(turned_first(x, y, cos, sin));
-        first[a.half] = bf16_of(turned_second(x, y, cos, sin));
+        float cos = cos_sins[2 * pair], sin = cos_sins[2 * pair + 1];
+        first[0] = bf16_of(rotated_first(x, y, cos, sin));
+        first[a.half] = bf16_of(rotated_second(x, y, cos, sin));
     }
 }

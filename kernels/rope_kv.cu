@@ -26,18 +26,18 @@ KERNEL rope_kv(const RopeKvArgs a) {
     if (a.seq_of_row[row] == NO_SEQ) return;
     SeqMeta seq = a.pool.seqs[a.seq_of_row[row]];
     u32 position = a.positions[row];
-    const float* turns = a.table + (u64)position * half * 2;
+    const float* cos_sins = a.table + (u64)position * half * 2;
     bf16* x = a.qkv + (u64)row * a.cols;
     // Two neighbouring pairs at a time: the query heads, then the key.
     for (u32 i = threadIdx.x; i < (group + 1) * (half / 2); i += blockDim.x) {
         u32 head = i / (half / 2), pair = i % (half / 2) * 2;
         bf16* first = x + (head < group ? kv_head * group + head : a.heads + kv_head) * dim + pair;
-        Vec16 turn = load16(turns + 2 * pair);
+        Vec16 cos_sin = load16(cos_sins + 2 * pair);
         u32 xs = *(const u32*)first, ys = *(const u32*)(first + half), out[2];
-        float cos[2] = {__uint_as_float(turn.w[0]), __uint_as_float(turn.w[2])};
-        float sin[2] = {__uint_as_float(turn.w[1]), __uint_as_float(turn.w[3])};
-        out[0] = pair_of(turned_first(low_of(xs), low_of(ys), cos[0], sin[0]), turned_first(high_of(xs), high_of(ys), cos[1], sin[1]));
-        out[1] = pair_of(turned_second(low_of(xs), low_of(ys), cos[0], sin[0]), turned_second(high_of(xs), high_of(ys), cos[1], sin[1]));
+        float cos[2] = {__uint_as_float(cos_sin.w[0]), __uint_as_float(cos_sin.w[2])};
+        float sin[2] = {__uint_as_float(cos_sin.w[1]), __uint_as_float(cos_sin.w[3])};
+        out[0] = pair_of(rotated_first(low_of(xs), low_of(ys), cos[0], sin[0]), rotated_first(high_of(xs), high_of(ys), cos[1], sin[1]));
+        out[1] = pair_of(rotated_second(low_of(xs), low_of(ys), cos[0], sin[0]), rotated_second(high_of(xs), high_of(ys), cos[1], sin[1]));
         if (head < group) {
             *(u32*)first = out[0];
             *(u32*)(first + half) = out[1];

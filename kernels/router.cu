@@ -38,7 +38,7 @@ KERNEL __launch_bounds__(256, 2) router(const RouterArgs a) {
     }
     __syncthreads();
     if (!is_last) return;
-    u32 end = least(blockIdx.y * 16 + 16, *a.n_rows);
+    u32 end = min_u32(blockIdx.y * 16 + 16, *a.n_rows);
     for (u32 row = blockIdx.y * 16 + threadIdx.x / 32; row < end; row += LINEAR_WARPS) {
         topk_softmax_row(a.routing, a.linear.out, row, a.linear.outs, a.top_k);
     }

@@ -18,22 +18,22 @@ const u32 BAD_LOGITS = 0xffffffffu;
 // Ids whose weights are summed in their order; see `SAMPLE_BLOCK` in crates/engine/src/ops.rs.
 const u32 SAMPLE_BLOCK = 1024;
 // Most such blocks: a vocabulary of a million.
-const u32 MOST_BLOCKS = 1024;
+const u32 MAX_BLOCKS = 1024;
 
-// What top-k and top-p leave: weights above `least`, and of those equal to it the first `equals` ids.
+// What top-k and top-p leave: weights above `threshold`, and of those equal to it the first `equals` ids.
 struct Kept {
-    float least;
+    float threshold;
     u32 equals;
 };
 
 struct Row {
     const bf16* logits;
     u32 vocab;
-    float most;
+    float max_logit;
     float temperature;
 };
 
-DEVICE float weight_of(const Row& r, u32 id) { return expf((f32_of(r.logits[id]) - r.most) / r.temperature); }
+DEVICE float weight_of(const Row& r, u32 id) { return expf((f32_of(r.logits[id]) - r.max_logit) / r.temperature); }
 
 // Weight and number of all ids with a weight of at least `bound`, known to all threads.
 struct Mass {
@@ -87,31 +87,31 @@ DEVICE Kept keep(const Row& r, const LogitRowMeta& logit_row, double* weights, u
     Kept kept = {0.0f, 0xffffffffu};
     bool limited = logit_row.top_k > 0 && logit_row.top_k < r.vocab;
     if (limited) {
-        kept.least = largest([&](float bound) { return mass_from(r, bound, weights, counts).count >= logit_row.top_k; });
-        Mass above = mass_from(r, __uint_as_float(__float_as_uint(kept.least) + 1), weights, counts);
+        kept.threshold = largest([&](float bound) { return mass_from(r, bound, weights, counts).count >= logit_row.top_k; });
+        Mass above = mass_from(r, __uint_as_float(__float_as_uint(kept.threshold) + 1), weights, counts);
         kept.equals = logit_row.top_k - above.count;
     }
     if (logit_row.top_p < 1.0f) {
-        // Of what top-k left: everything above `least`, and `equals` times `least`.
+        // Of what top-k left: everything above `threshold`, and `equals` times `threshold`.
         Kept k = kept;
         auto left = [&](float bound) {
-            Mass m = mass_from(r, bound > k.least || !limited ? bound : __uint_as_float(__float_as_uint(k.least) + 1), weights, counts);
-            if (limited && bound <= k.least) {
-                m.weight += (double)k.equals * (double)k.least;
+            Mass m = mass_from(r, bound > k.threshold || !limited ? bound : __uint_as_float(__float_as_uint(k.threshold) + 1), weights, counts);
+            if (limited && bound <= k.threshold) {
+                m.weight += (double)k.equals * (double)k.threshold;
                 m.count += k.equals;
             }
             return m;
         };
         double wanted = (double)logit_row.top_p * left(0.0f).weight;
-        kept.least = largest([&](float bound) { return left(bound).weight >= wanted; });
-        Mass above = left(__uint_as_float(__float_as_uint(kept.least) + 1)), all = left(kept.least);
+        kept.threshold = largest([&](float bound) { return left(bound).weight >= wanted; });
+        Mass above = left(__uint_as_float(__float_as_uint(kept.threshold) + 1)), all = left(kept.threshold);
         u32 n = 0;
-        if (kept.least > 0.0f) {
-            double missing = (wanted - above.weight) / (double)kept.least;
+        if (kept.threshold > 0.0f) {
+            double missing = (wanted - above.weight) / (double)kept.threshold;
             n = missing > 0.0 ? (u32)missing : 0;
-            if (above.weight + (double)n * (double)kept.least < wanted) ++n;
+            if (above.weight + (double)n * (double)kept.threshold < wanted) ++n;
         }
-        kept.equals = least(n, all.count - above.count);
+        kept.equals = min_u32(n, all.count - above.count);
         // At least one token is always kept.
         if (above.count == 0 && kept.equals == 0) kept.equals = 1;
     }
@@ -129,7 +129,7 @@ DEVICE double shuffled(double v, u32 from) {
     return x.value;
 }
 
-// A block of ids, 32 neighbours a warp at a time. Of the ids that weigh `kept.least`, `seen` came before.
+// A block of ids, 32 neighbours a warp at a time. Of the ids that weigh `kept.threshold`, `seen` came before.
 struct Walk {
     const Row& row;
     const Kept& kept;
@@ -140,14 +140,14 @@ struct Walk {
         float w = id < row.vocab ? weight_of(row, id) : 0.0f;
         // All are kept.
         if (kept.equals == 0xffffffffu) return w;
-        u32 equal = __ballot_sync(ALL_LANES, id < row.vocab && w == kept.least), lane = threadIdx.x % 32;
+        u32 equal = __ballot_sync(ALL_LANES, id < row.vocab && w == kept.threshold), lane = threadIdx.x % 32;
         u32 rank = seen + __popc(equal & ((1u << lane) - 1));
         seen += __popc(equal);
-        return w > kept.least || (w == kept.least && rank < kept.equals) ? w : 0.0f;
+        return w > kept.threshold || (w == kept.threshold && rank < kept.equals) ? w : 0.0f;
     }
 };
 
-// How many ids before block `b` weigh `kept.least`.
+// How many ids before block `b` weigh `kept.threshold`.
 DEVICE u32 equals_before(const u32* counts, u32 b, const Kept& kept) {
     u32 before = 0;
     if (kept.equals != 0xffffffffu) {
@@ -177,40 +177,40 @@ DEVICE u32 id_in_block(Walk walk, u32 b, double running, double target) {
 
 KERNEL sample(const SampleArgs a) {
     kernel_begins();
-    __shared__ double weights[MOST_BLOCKS];
-    __shared__ u32 counts[MOST_BLOCKS];
+    __shared__ double weights[MAX_BLOCKS];
+    __shared__ u32 counts[MAX_BLOCKS];
     __shared__ float scratch[32];
     __shared__ u32 answer;
     LogitRowMeta logit_row = a.logit_rows[blockIdx.x];
     if (logit_row.sample == NO_SAMPLE) return;
     Row row = {a.logits + (u64)blockIdx.x * a.vocab, a.vocab, 0.0f, logit_row.temperature};
-    float most = -3.4e38f, bad = 0.0f;
+    float max_logit = -3.4e38f, bad = 0.0f;
 #pragma unroll 8
     for (u32 id = threadIdx.x; id < a.vocab; id += 1024) {
         float l = f32_of(row.logits[id]);
         if (!(fabsf(l) <= 3.4e38f)) bad = 1.0f;
-        most = fmaxf(most, l);
+        max_logit = fmaxf(max_logit, l);
     }
     bad = block_max(bad, scratch);
-    row.most = block_max(most, scratch);
+    row.max_logit = block_max(max_logit, scratch);
     if (threadIdx.x == 0) answer = BAD_LOGITS;
     __syncthreads();
     if (bad == 0.0f && logit_row.temperature <= 0.0f) {
         u32 lowest = 0xffffffffu;
         for (u32 id = threadIdx.x; id < a.vocab && lowest == 0xffffffffu; id += 1024) {
-            if (f32_of(row.logits[id]) == row.most) lowest = id;
+            if (f32_of(row.logits[id]) == row.max_logit) lowest = id;
         }
         if (lowest != 0xffffffffu) atomicMin(&answer, lowest);
     } else if (bad == 0.0f) {
         Kept kept = keep(row, logit_row, weights, counts);
         __syncthreads();
         // Each block of ids by one warp.
-        u32 blocks = parts(a.vocab, SAMPLE_BLOCK), warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+        u32 blocks = ceil_div(a.vocab, SAMPLE_BLOCK), warp = threadIdx.x / 32, lane = threadIdx.x % 32;
         if (kept.equals != 0xffffffffu) {
             for (u32 b = warp; b < blocks; b += 32) {
                 u32 equal = 0;
-                for (u32 id = b * SAMPLE_BLOCK + lane; id < least((b + 1) * SAMPLE_BLOCK, a.vocab); id += 32) {
-                    equal += weight_of(row, id) == kept.least;
+                for (u32 id = b * SAMPLE_BLOCK + lane; id < min_u32((b + 1) * SAMPLE_BLOCK, a.vocab); id += 32) {
+                    equal += weight_of(row, id) == kept.threshold;
                 }
                 for (u32 step = 16; step > 0; step /= 2) equal += __shfl_xor_sync(ALL_LANES, equal, step);
                 if (lane == 0) counts[b] = equal;

@@ -37,9 +37,9 @@ KERNEL moe_align(const TopkArgs a) {
     __shared__ u32 counts[COUNTS];
     __shared__ u32 sorted_rows[1024];
     __shared__ u32 tiles[1024];
-    u32 e = threadIdx.x, assignments = *a.n_rows * a.top_k, warps = least(32, COUNTS / a.experts);
-    u32 warp = e / 32, lane = e % 32, part = parts(parts(assignments, warps), 32) * 32;
-    u32 begin = least(warp * part, assignments), end = warp < warps ? least(begin + part, assignments) : begin;
+    u32 e = threadIdx.x, assignments = *a.n_rows * a.top_k, warps = min_u32(32, COUNTS / a.experts);
+    u32 warp = e / 32, lane = e % 32, part = ceil_div(ceil_div(assignments, warps), 32) * 32;
+    u32 begin = min_u32(warp * part, assignments), end = warp < warps ? min_u32(begin + part, assignments) : begin;
     u32* mine = counts + (warp < warps ? warp : 0) * a.experts;
     for (u32 i = e; i < warps * a.experts; i += 1024) counts[i] = 0;
     __syncthreads();
@@ -51,7 +51,7 @@ KERNEL moe_align(const TopkArgs a) {
         for (u32 w = 0; w < warps; ++w) count += counts[w * a.experts + e];
     }
     // As many tiles as needed, all but the last whole units, and as even as that allows.
-    u32 units = parts(count, a.unit), my_tiles = parts(units * a.unit, a.tile);
+    u32 units = ceil_div(count, a.unit), my_tiles = ceil_div(units * a.unit, a.tile);
     sorted_rows[e] = count;
     tiles[e] = my_tiles;
     __syncthreads();
@@ -66,7 +66,7 @@ KERNEL moe_align(const TopkArgs a) {
     u32 sorted_row = sorted_rows[e] - count, tile = tiles[e] - my_tiles;
     if (e == 1023) *a.routing.n_tiles = tiles[e];
     for (u32 i = 0, at = sorted_row; i < my_tiles; ++i) {
-        u32 size = least((units / my_tiles + (i < units % my_tiles)) * a.unit, sorted_row + count - at);
+        u32 size = min_u32((units / my_tiles + (i < units % my_tiles)) * a.unit, sorted_row + count - at);
         Tile t = {e, at, size, 0};
         a.routing.tiles[tile + i] = t;
         at += size;

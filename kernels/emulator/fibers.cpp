@@ -14,11 +14,11 @@ Index3 blockIdx, blockDim, gridDim;
 namespace emulator {
 
 const size_t STACK = 128 * 1024;
-const int MOST_WORDS = 16;
+const int MAX_WORDS = 16;
 
 struct Warp {
     uint32_t alive = 0, arrived = 0, generation = 0;
-    uint32_t words[2][32 * MOST_WORDS];
+    uint32_t words[2][32 * MAX_WORDS];
 };
 
 struct Fiber {
@@ -83,7 +83,7 @@ const uint32_t* warp_exchange(const uint32_t* mine, int words) {
     Fiber* f = current;
     Warp& w = warps[f->warp];
     f->parity = !f->parity;
-    memcpy(&w.words[f->parity][f->lane * MOST_WORDS], mine, words * 4);
+    memcpy(&w.words[f->parity][f->lane * MAX_WORDS], mine, words * 4);
     warp_barrier();
     return w.words[f->parity];
 }

@@ -164,9 +164,9 @@ DEVICE float block_max(float v, float* scratch) {
     __syncthreads();
     if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = v;
     __syncthreads();
-    float most = scratch[0];
-    for (u32 warp = 1; warp < blockDim.x / 32; ++warp) most = fmaxf(most, scratch[warp]);
-    return most;
+    float max = scratch[0];
+    for (u32 warp = 1; warp < blockDim.x / 32; ++warp) max = fmaxf(max, scratch[warp]);
+    return max;
 }
 
 // In one instruction each, within 2^-22 of the right result: 2^x, zero below 2^-126; and 1 / x.
@@ -189,5 +189,5 @@ DEVICE float fast_reciprocal(float x) {
 #endif
 }
 
-DEVICE u32 least(u32 a, u32 b) { return a < b ? a : b; }
-DEVICE u32 parts(u32 n, u32 size) { return (n + size - 1) / size; }
+DEVICE u32 min_u32(u32 a, u32 b) { return a < b ? a : b; }
+DEVICE u32 ceil_div(u32 n, u32 size) { return (n + size - 1) / size; }

@@ -25,7 +25,7 @@ DEVICE void linear_tile(const LinearArgs& a, float* shared) {
         for (int half = 0; half < 2; ++half) {
             u32 out = first_out + s * 16 + half * 8 + g;
             // Beyond the last: any row, dropped at the end.
-            w[s][half] = a.weight + (u64)least(out, a.outs - 1) * a.cols + 8 * t;
+            w[s][half] = a.weight + (u64)min_u32(out, a.outs - 1) * a.cols + 8 * t;
         }
 #pragma unroll
         for (int r = 0; r < ROWS8; ++r) {

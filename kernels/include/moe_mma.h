@@ -27,7 +27,7 @@ struct MoeMmaGroup {
 template <int ROWS8, typename Row, typename X>
 DEVICE void moe_mma_product(const MoeArgs& a, u32 expert, Row row_of, X x_of, MoeMmaSums<ROWS8>& sums) {
     u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32, t = lane % 4;
-    u32 groups = a.cols / 32, quads = parts(groups, 4);
+    u32 groups = a.cols / 32, quads = ceil_div(groups, 4);
     // Consecutive quads to one warp, as even as can be.
     u32 begin = quads * warp / MOE_MMA_WARPS, end = quads * (warp + 1) / MOE_MMA_WARPS;
 #pragma unroll

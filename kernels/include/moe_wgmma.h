@@ -102,18 +102,18 @@ template <typename Row, typename X>
 DEVICE MoeWgmmaShare moe_wgmma_begin(const MoeArgs& a, const MoeWgmmaWork& work, const MoeWgmmaThread& me, Row row_of, X x_of, u32 at) {
     u32 thread = threadIdx.x, g = thread % 32 / 4, groups = a.cols / 32, steps = a.cols / WGMMA_COLS, strip = thread / 32 * 16;
     MoeWgmmaShare s;
-    s.rows = least(MOE_WGMMA_OUTS, a.outs - work.first_row);
+    s.rows = min_u32(MOE_WGMMA_OUTS, a.outs - work.first_row);
     // Places beyond the last are zero where a product reads them.
 #pragma unroll
     for (int i = 0; i < MOE_WGMMA_ROUNDS; ++i) {
         u32 tile_row = thread / 8 + i * MOE_WGMMA_ROUND;
-        s.x[i] = x_of(work.tile, least(tile_row, work.tile.rows - 1)) + thread % 8 * 8;
+        s.x[i] = x_of(work.tile, min_u32(tile_row, work.tile.rows - 1)) + thread % 8 * 8;
         s.x_bytes[i] = tile_row < work.tile.rows ? 16 : 0;
     }
     u64 first_group = ((u64)work.tile.expert * a.outs + work.first_row) * groups;
     u32 w_row = thread / 2;
     s.w_bytes = w_row < s.rows ? 16 : 0;
-    s.w = a.blocks + (first_group + (u64)least(w_row, s.rows - 1) * groups + thread % 2) * 16;
+    s.w = a.blocks + (first_group + (u64)min_u32(w_row, s.rows - 1) * groups + thread % 2) * 16;
     // All rows' scales lie together.
     for (u32 i = thread; i < s.rows * groups / 16; i += MOE_WGMMA_THREADS) {
         copy16(at + MOE_WGMMA_STAGES * MOE_WGMMA_STAGE + i * 16, a.scales + first_group + i * 16, 16);
@@ -134,7 +134,7 @@ DEVICE MoeWgmmaShare moe_wgmma_begin(const MoeArgs& a, const MoeWgmmaWork& work,
 // The sums of a piece of work that was begun, as wgmma leaves them; a group of four warps beyond the last row gets nothing.
 DEVICE void moe_wgmma_product(const MoeArgs& a, const MoeWgmmaWork& work, const MoeWgmmaShare& share, const MoeWgmmaThread& me,
                          unsigned char* shared, float (&sums)[MOE_WGMMA_ROWS / 2]) {
-    u32 steps = a.cols / WGMMA_COLS, at = shared_address(shared), rows32 = parts(work.tile.rows, 32);
+    u32 steps = a.cols / WGMMA_COLS, at = shared_address(shared), rows32 = ceil_div(work.tile.rows, 32);
     bool has_rows = threadIdx.x / 128 * 64 < share.rows;
     const unsigned char* scales = shared + MOE_WGMMA_STAGES * MOE_WGMMA_STAGE;
 #pragma unroll
@@ -181,7 +181,7 @@ DEVICE void moe_wgmma_all(const MoeArgs& a, Row row_of, X x_of, Finish finish, u
     me.w_to = at + MOE_WGMMA_X + (thread % 2 * MOE_WGMMA_OUTS + w_row / 16 * 16 + row_of(w_row % 16)) * 16;
     me.word_low = MOE_WGMMA_X + (thread / 32 * 16 + lane / 4) * 16 + 4 * (lane % 4);
     me.word_high = me.word_low + 8 * 16;
-    u32 blocks = parts(a.outs, MOE_WGMMA_OUTS), pieces = *a.routing.n_tiles * blocks, next = blockIdx.x;
+    u32 blocks = ceil_div(a.outs, MOE_WGMMA_OUTS), pieces = *a.routing.n_tiles * blocks, next = blockIdx.x;
     if (next >= pieces) return;
     MoeWgmmaWork work = {a.routing.tiles[next / blocks], next % blocks * MOE_WGMMA_OUTS};
     MoeWgmmaShare share = moe_wgmma_begin(a, work, me, row_of, x_of, at);

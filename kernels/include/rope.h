@@ -2,5 +2,5 @@
 #pragma once
 #include "common.h"
 
-DEVICE float turned_first(float x, float y, float cos, float sin) { return fmaf(x, cos, -(y * sin)); }
-DEVICE float turned_second(float x, float y, float cos, float sin) { return fmaf(y, cos, x * sin); }
+DEVICE float rotated_first(float x, float y, float cos, float sin) { return fmaf(x, cos, -(y * sin)); }
+DEVICE float rotated_second(float x, float y, float cos, float sin) { return fmaf(y, cos, x * sin); }

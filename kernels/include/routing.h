@@ -32,7 +32,7 @@ DEVICE void topk_softmax_row(const Routing& r, const bf16* all_logits, u32 row, 
     const bf16* logits = all_logits + (u64)row * experts;
     u32 lane = threadIdx.x % 32;
     u32 taken = 0, mine = 0;
-    float my_logit = 0.0f, most = 0.0f;
+    float my_logit = 0.0f, max = 0.0f;
     for (u32 choice = 0; choice < top_k; ++choice) {
         float best = 0.0f;
         u32 at = 0xffffffffu;
@@ -56,13 +56,13 @@ DEVICE void topk_softmax_row(const Routing& r, const bf16* all_logits, u32 row, 
         at = __shfl_sync(ALL_LANES, at, 0);
         best = f32_of(logits[at]);
         if (at % 32 == lane) taken |= 1u << (at / 32);
-        if (choice == 0) most = best;
+        if (choice == 0) max = best;
         if (lane == choice) {
             mine = at;
             my_logit = best;
         }
     }
-    float weight = lane < top_k ? expf(my_logit - most) : 0.0f;
+    float weight = lane < top_k ? expf(my_logit - max) : 0.0f;
     float total = 0.0f;
     for (u32 choice = 0; choice < top_k; ++choice) total += __shfl_sync(ALL_LANES, weight, choice);
     if (lane < top_k) {

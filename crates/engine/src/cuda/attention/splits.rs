@@ -1,7 +1,7 @@
 //! Splits of a row's positions over blocks: which rows are split, and over how many. Mirrors `kernels/attention_decode.cu`.
 
 const SPLIT: usize = 512;
-const ALONE: u32 = u32::MAX;
+const UNSPLIT: u32 = u32::MAX;
 
 /// Splits that there is room for: one sequence of 131,072 positions, or 186 of 5,500.
 pub(crate) const MAX_SPLITS: usize = 2048;
@@ -16,7 +16,7 @@ pub(crate) fn plan_kv_splits(positions: &[u32], into: &mut [u32]) {
     let mut next = 0;
     for (position, at) in positions.iter().zip(into) {
         let splits = *position as usize / SPLIT + 1;
-        *at = ALONE;
+        *at = UNSPLIT;
         if splits > 1 && next + splits <= MAX_SPLITS {
             *at = next as u32;
             next += splits;
