@@ -23,7 +23,7 @@ mod step;
 mod weights;
 
 pub use self::buffer::CudaBuf;
-pub use self::driver::device::{DeviceInfo, cuda_devices};
+pub use self::driver::{DeviceInfo, cuda_devices};
 pub use self::load::{CudaSettings, load_cuda, load_cuda_synthetic};
 pub use self::measure::{MeasureSettings, Timing, measure};
 pub use self::moe::routing::CudaRouting;

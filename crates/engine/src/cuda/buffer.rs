@@ -1,6 +1,6 @@
 //! Activations on the device: rows of bf16, one after the other.
 
-use super::driver::memory::Memory;
+use super::driver::Memory;
 use crate::executor::ExecError;
 use crate::ops::OpResult;
 

@@ -3,8 +3,7 @@
 
 use super::buffer::CudaBuf;
 use super::dense::synthetic::{Numbers, synthetic};
-use super::driver::device::load_failed;
-use super::driver::memory::Memory;
+use super::driver::{Memory, load_failed};
 use super::moe::routing::CudaRouting;
 use super::ops::CudaOps;
 use super::weights::{CudaExperts, CudaLinear, CudaVector};

@@ -6,14 +6,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::attention::args::Operands;
+use super::attention::args::{Context, Operands};
 use super::attention::pool::Pool;
-use super::attention::{attention_decode, attention_reference, kv_write, rope, rope_kv};
+use super::attention::{attention_decode, attention_reference, kv_write, rope};
 use super::buffer::CudaBuf;
+use super::dense::args::Linear;
 use super::dense::{embed, gather_rows, rmsnorm, sample};
-use super::driver::device::{Device, DeviceInfo};
 use super::driver::graphs::Graphs;
-use super::driver::memory::Memory;
+use super::driver::{Device, DeviceInfo, Memory};
+use super::moe::args::{Down, GateUp};
 use super::moe::routing::CudaRouting;
 use super::moe::tiles::KernelVariant;
 use super::moe::{router, topk_softmax};
@@ -40,7 +41,7 @@ pub struct CudaOps {
     partials: Memory,
     config: ModelConfig,
     pub(super) reference: bool,
-    /// Whether all experts' matrices so far are for the thin and wgmma kernels' decoding.
+    /// Whether all experts' matrices so far are for the mma and wgmma kernels' decoding.
     moderate_scales: bool,
     kv: KvDtype,
     pub(super) device: Device,
@@ -154,10 +155,19 @@ impl CudaOps {
     }
 
     fn parts(&mut self) -> Result<(&Device, &mut Planned), ExecError> {
-        match &mut self.planned {
-            Some(planned) => Ok((&self.device, planned)),
-            None => Err(ExecError("a step before CudaOps::plan".into())),
-        }
+        let planned = self.planned.as_mut().ok_or_else(not_planned)?;
+        Ok((&self.device, planned))
+    }
+
+    fn context(&self) -> Result<Context<'_>, ExecError> {
+        let planned = self.planned.as_ref().ok_or_else(not_planned)?;
+        Ok(Context {
+            device: &self.device,
+            step: &planned.step,
+            config: &self.config,
+            pool: &planned.pool,
+            rope_table: &planned.rope_table,
+        })
     }
 
     fn rows(&self) -> usize {
@@ -168,6 +178,10 @@ impl CudaOps {
         let (d, c) = (&self.device, &self.config);
         select::experts(d, c, self.reference, self.moderate_scales, rows)
     }
+}
+
+fn not_planned() -> ExecError {
+    ExecError("a step before CudaOps::plan".into())
 }
 
 impl Ops for CudaOps {
@@ -331,53 +345,27 @@ impl Ops for CudaOps {
     }
 
     fn linear(&mut self, x: &CudaBuf, w: &CudaLinear, rows: usize, out: &mut CudaBuf) -> OpResult {
-        select::linear(&self.device, self.reference, x, w, rows, out)
+        let device = &self.device;
+        let product = Linear {
+            device,
+            x,
+            w,
+            rows,
+            out,
+        };
+        select::linear(self.reference, &product)
     }
 
     fn rope(&mut self, qkv: &mut CudaBuf) -> OpResult {
-        let Some(planned) = &self.planned else {
-            return Err(ExecError("a step before CudaOps::plan".into()));
-        };
-        rope::rope(
-            &self.device,
-            &planned.step,
-            &self.config,
-            &planned.rope_table,
-            qkv,
-        )
+        rope::rope(&self.context()?, qkv)
     }
 
     fn kv_write(&mut self, qkv: &CudaBuf, layer: KvLayer) -> OpResult {
-        let Some(planned) = &self.planned else {
-            return Err(ExecError("a step before CudaOps::plan".into()));
-        };
-        kv_write::kv_write(
-            &self.device,
-            &planned.step,
-            &self.config,
-            &planned.pool,
-            qkv,
-            layer,
-        )
+        kv_write::kv_write(&self.context()?, qkv, layer)
     }
 
     fn rope_kv(&mut self, qkv: &mut CudaBuf, layer: KvLayer) -> OpResult {
-        if self.reference || !rope_kv::takes(&self.config) {
-            self.rope(qkv)?;
-            return self.kv_write(qkv, layer);
-        }
-        let Some(planned) = &self.planned else {
-            return Err(ExecError("a step before CudaOps::plan".into()));
-        };
-        rope_kv::rope_kv(
-            &self.device,
-            &planned.step,
-            &self.config,
-            &planned.pool,
-            &planned.rope_table,
-            qkv,
-            layer,
-        )
+        select::rope_kv(self.reference, &self.context()?, qkv, layer)
     }
 
     fn attention(
@@ -387,20 +375,14 @@ impl Ops for CudaOps {
         sinks: &CudaVector,
         out: &mut CudaBuf,
     ) -> OpResult {
-        let Some(Planned { pool, step, .. }) = &self.planned else {
-            return Err(ExecError("a step before CudaOps::plan".into()));
-        };
-        let config = &self.config;
         let operands = Operands {
-            step,
-            config,
-            pool,
+            context: self.context()?,
             layer,
             qkv,
             sinks,
             out,
         };
-        select::attention(&self.device, self.reference, &operands, &self.partials)
+        select::attention(self.reference, &operands, &self.partials)
     }
 
     fn route(&mut self, logits: &CudaBuf, routing: &mut CudaRouting) -> OpResult {
@@ -423,12 +405,25 @@ impl Ops for CudaOps {
         }
         let variant = self.experts_variant(rows);
         let (device, planned) = self.parts()?;
-        router::router(device, &planned.step, x, w, logits, routing, variant)
+        let product = Linear {
+            device,
+            x,
+            w,
+            rows: planned.step.rows,
+            out: logits,
+        };
+        router::router(&planned.step, &product, routing, variant)
     }
 
     fn moe_gate_up(&mut self, x: &CudaBuf, w: &CudaExperts, routing: &mut CudaRouting) -> OpResult {
-        let (rows, limit) = (self.rows(), self.config.swiglu_limit);
-        select::moe_gate_up(&self.device, rows, x, w, limit, routing)
+        select::moe_gate_up(&GateUp {
+            device: &self.device,
+            rows: self.rows(),
+            x,
+            w,
+            limit: self.config.swiglu_limit,
+            routing,
+        })
     }
 
     fn moe_down(
@@ -437,7 +432,13 @@ impl Ops for CudaOps {
         w: &CudaExperts,
         out: &mut CudaBuf,
     ) -> OpResult {
-        select::moe_down(&self.device, self.rows(), w, routing, out)
+        let product = Down {
+            device: &self.device,
+            rows: self.rows(),
+            w,
+            routing,
+        };
+        select::moe_down(&product, out)
     }
 
     fn gather_rows(

@@ -1,18 +1,19 @@
 //! Which kernels take an operation: bound by memory below some number of rows, by the tensor cores above. Host side only.
 
-use super::attention::args::Operands;
+use super::attention::args::{Context, Operands};
 use super::attention::{attention_decode, attention_prefill, attention_reference};
+use super::attention::{kv_write, rope, rope_kv};
 use super::buffer::CudaBuf;
+use super::dense::args::Linear;
 use super::dense::{linear_mma, linear_reference, linear_wgmma};
-use super::driver::device::Device;
-use super::driver::memory::Memory;
-use super::moe::routing::CudaRouting;
+use super::driver::{Device, Memory};
+use super::moe::args::{Down, GateUp};
 use super::moe::tiles::{KernelVariant, mma_takes, wgmma_takes};
 use super::moe::{moe_down_mma, moe_down_reference, moe_down_wgmma};
 use super::moe::{moe_gate_up_mma, moe_gate_up_reference, moe_gate_up_wgmma};
-use super::weights::{CudaExperts, CudaLinear};
+use super::weights::CudaLinear;
 use crate::config::ModelConfig;
-use crate::ops::OpResult;
+use crate::ops::{KvLayer, OpResult};
 
 /// Rows an expert has on average from which on the wgmma kernels take them. The mma ones read an expert's weights anew for
 /// each 16 rows, the wgmma ones once for 128; at 16 rows on average half of the experts need a second reading. Below
@@ -45,39 +46,22 @@ pub(super) fn experts(
 }
 
 /// Launches the experts' first product, by the kernel that the step was scheduled for.
-pub(super) fn moe_gate_up(
-    d: &Device,
-    rows: usize,
-    x: &CudaBuf,
-    w: &CudaExperts,
-    limit: f32,
-    routing: &CudaRouting,
-) -> OpResult {
-    let up = match routing.variant {
-        KernelVariant::Wgmma => moe_gate_up_wgmma::moe_gate_up_wgmma,
-        KernelVariant::Mma if mma_takes(&w.up) => moe_gate_up_mma::moe_gate_up_mma,
-        KernelVariant::Mma | KernelVariant::Reference => {
-            moe_gate_up_reference::moe_gate_up_reference
-        }
-    };
-    up(d, rows, x, w, limit, routing)
+pub(super) fn moe_gate_up(p: &GateUp<'_>) -> OpResult {
+    match p.routing.variant {
+        KernelVariant::Wgmma => moe_gate_up_wgmma::moe_gate_up_wgmma(p),
+        KernelVariant::Mma if mma_takes(&p.w.up) => moe_gate_up_mma::moe_gate_up_mma(p),
+        _ => moe_gate_up_reference::moe_gate_up_reference(p),
+    }
 }
 
 /// Launches the experts' second product and the sum over a row's experts.
-pub(super) fn moe_down(
-    d: &Device,
-    rows: usize,
-    w: &CudaExperts,
-    routing: &CudaRouting,
-    out: &CudaBuf,
-) -> OpResult {
-    let down = match routing.variant {
-        KernelVariant::Wgmma => moe_down_wgmma::moe_down_wgmma,
-        KernelVariant::Mma if mma_takes(&w.down) => moe_down_mma::moe_down_mma,
-        KernelVariant::Mma | KernelVariant::Reference => moe_down_reference::moe_down_reference,
-    };
-    down(d, rows, w, routing)?;
-    moe_down_reference::moe_combine(d, rows, routing, out)
+pub(super) fn moe_down(p: &Down<'_>, out: &CudaBuf) -> OpResult {
+    match p.routing.variant {
+        KernelVariant::Wgmma => moe_down_wgmma::moe_down_wgmma(p),
+        KernelVariant::Mma if mma_takes(&p.w.down) => moe_down_mma::moe_down_mma(p),
+        _ => moe_down_reference::moe_down_reference(p),
+    }?;
+    moe_down_reference::moe_combine(p, out)
 }
 
 /// Rows from which on the wgmma kernel takes a dense product. The mma one reads the matrix again for each 16 rows, from the
@@ -91,45 +75,43 @@ pub(super) fn router_takes(rows: usize, w: &CudaLinear) -> bool {
 }
 
 /// Launches a dense product.
-pub(super) fn linear(
-    d: &Device,
-    reference: bool,
-    x: &CudaBuf,
-    w: &CudaLinear,
-    rows: usize,
-    out: &CudaBuf,
-) -> OpResult {
+pub(super) fn linear(reference: bool, p: &Linear<'_>) -> OpResult {
     if reference {
-        linear_reference::linear_reference(d, x, w, rows, out)
-    } else if rows >= MIN_WGMMA_ROWS && linear_wgmma::takes(d, w) {
-        linear_wgmma::linear_wgmma(d, x, w, rows, out)
-    } else if linear_mma::takes(w) {
-        linear_mma::linear_mma(d, x, w, rows, out)
+        linear_reference::linear_reference(p)
+    } else if p.rows >= MIN_WGMMA_ROWS && linear_wgmma::takes(p.device, p.w) {
+        linear_wgmma::linear_wgmma(p)
+    } else if linear_mma::takes(p.w) {
+        linear_mma::linear_mma(p)
     } else {
-        linear_reference::linear_reference(d, x, w, rows, out)
+        linear_reference::linear_reference(p)
     }
 }
 
+/// Rotates queries and keys, and writes keys and values to the pool.
+pub(super) fn rope_kv(reference: bool, c: &Context<'_>, qkv: &CudaBuf, layer: KvLayer) -> OpResult {
+    if !reference && rope_kv::takes(c.config) {
+        return rope_kv::rope_kv(c, qkv, layer);
+    }
+    rope::rope(c, qkv)?;
+    kv_write::kv_write(c, qkv, layer)
+}
+
 /// New rows of a sequence from which on the tensor cores do its attention: a block's worth. Fewer would leave most of its
-/// tile empty, and the packed kernel reads each key as often as there are rows. To be measured.
+/// tile empty, and the decode kernel reads each key as often as there are rows. To be measured.
 const MIN_PREFILL_ROWS: usize = 16;
 
 /// Launches attention: the sequences of a step may go to different kernels.
-pub(super) fn attention(
-    d: &Device,
-    reference: bool,
-    operands: &Operands<'_>,
-    partials: &Memory,
-) -> OpResult {
-    if reference || !attention_decode::takes(operands.config, operands.pool) {
-        return attention_reference::attention_reference(d, operands);
+pub(super) fn attention(reference: bool, operands: &Operands<'_>, partials: &Memory) -> OpResult {
+    let c = &operands.context;
+    if reference || !attention_decode::takes(c.config, c.pool) {
+        return attention_reference::attention_reference(operands);
     }
-    let (min, max) = operands.step.rows_of_seqs;
+    let (min, max) = c.step.rows_of_seqs;
     if max >= MIN_PREFILL_ROWS {
-        attention_prefill::attention_prefill(d, operands, MIN_PREFILL_ROWS)?;
+        attention_prefill::attention_prefill(operands, MIN_PREFILL_ROWS)?;
     }
     if min < MIN_PREFILL_ROWS {
-        attention_decode::attention_decode(d, operands, partials, MIN_PREFILL_ROWS)?;
+        attention_decode::attention_decode(operands, partials, MIN_PREFILL_ROWS)?;
     }
     Ok(())
 }

@@ -1,8 +1,7 @@
 //! A step's metadata on the device: one pinned buffer, one copy, fixed places. Mirrors `kernels/include/step.h`.
 
 use super::attention::splits::plan_kv_splits;
-use super::driver::device::{Device, load_failed};
-use super::driver::memory::{Event, Memory, Pinned};
+use super::driver::{Device, Event, Memory, Pinned, load_failed};
 use crate::batch::{StepBatch, TableRef};
 use crate::executor::{Capacity, ExecError, InputToken, StepHandle};
 use crate::load_error::LoadError;

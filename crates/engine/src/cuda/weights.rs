@@ -5,8 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::dense::synthetic::{Numbers, synthetic};
-use super::driver::device::{Device, load_failed};
-use super::driver::memory::{Event, Memory, Pinned};
+use super::driver::{Device, Event, Memory, Pinned, load_failed};
 use super::moe::mxfp4_repack::mxfp4_repack;
 use crate::load_error::LoadError;
 use crate::load_progress::LoadProgress;

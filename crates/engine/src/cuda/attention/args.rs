@@ -3,6 +3,7 @@
 use super::pool::{Pool, PoolArgs};
 use crate::config::ModelConfig;
 use crate::cuda::buffer::{CudaBuf, check_count};
+use crate::cuda::driver::Device;
 use crate::cuda::step::Step;
 use crate::cuda::weights::CudaVector;
 use crate::executor::ExecError;
@@ -25,11 +26,18 @@ pub(crate) struct AttentionArgs {
 const _: () =
     assert!(size_of::<AttentionArgs>() == 112 && std::mem::offset_of!(AttentionArgs, cols) == 96);
 
-/// What attention works on.
-pub(crate) struct Operands<'a> {
+/// What the kernels that know the KV pool work with in a step.
+pub(crate) struct Context<'a> {
+    pub(crate) device: &'a Device,
     pub(crate) step: &'a Step,
     pub(crate) config: &'a ModelConfig,
     pub(crate) pool: &'a Pool,
+    pub(crate) rope_table: &'a CudaVector,
+}
+
+/// What attention works on.
+pub(crate) struct Operands<'a> {
+    pub(crate) context: Context<'a>,
     pub(crate) layer: KvLayer,
     pub(crate) qkv: &'a CudaBuf,
     pub(crate) sinks: &'a CudaVector,
@@ -39,21 +47,21 @@ pub(crate) struct Operands<'a> {
 impl Operands<'_> {
     /// The arguments, once the operands are known to fit.
     pub(crate) fn checked(&self) -> Result<AttentionArgs, ExecError> {
-        let (c, rows) = (self.config, self.step.rows);
-        self.qkv.check_shape("attention", rows, c.qkv_dim())?;
-        self.out.check_shape("attention", rows, c.q_dim())?;
+        let (c, step) = (self.context.config, self.context.step);
+        self.qkv.check_shape("attention", step.rows, c.qkv_dim())?;
+        self.out.check_shape("attention", step.rows, c.q_dim())?;
         check_count("attention", "sinks", self.sinks.len, c.heads)?;
         Ok(AttentionArgs {
-            pool: self.pool.args(self.step, self.layer)?,
+            pool: self.context.pool.args(step, self.layer)?,
             qkv: self.qkv.memory.at(),
-            positions: self.step.positions(),
-            seq_of_row: self.step.seq_of_row(),
+            positions: step.positions(),
+            seq_of_row: step.seq_of_row(),
             sinks: self.sinks.memory.at(),
             out: self.out.memory.at(),
             cols: c.qkv_dim() as u32,
             heads: c.heads as u32,
             scale: 1.0 / (c.head_dim as f32).sqrt(),
-            rows: rows as u32,
+            rows: step.rows as u32,
         })
     }
 }

@@ -4,9 +4,7 @@ use super::args::{AttentionArgs, Operands};
 use super::pool::{Pool, PoolArgs};
 use super::splits::{MAX_SPLITS, workers};
 use crate::config::{LayerKind, ModelConfig};
-use crate::cuda::driver::device::Device;
-use crate::cuda::driver::memory::Memory;
-use crate::cuda::kernels::Kernel;
+use crate::cuda::driver::{Device, Kernel, Memory};
 use crate::dtype::KvDtype;
 use crate::load_error::LoadError;
 use crate::ops::OpResult;
@@ -88,13 +86,13 @@ pub(crate) fn partials(d: &Device, c: &ModelConfig) -> Result<Memory, LoadError>
 
 /// For sequences with fewer than `below_rows` rows in this step.
 pub(crate) fn attention_decode(
-    d: &Device,
     operands: &Operands<'_>,
     partials: &Memory,
     below_rows: usize,
 ) -> OpResult {
-    let (rows, kv_heads) = (operands.step.rows, operands.pool.kv_heads);
-    let kernel = match operands.pool.kv {
+    let c = &operands.context;
+    let (d, rows, kv_heads) = (c.device, c.step.rows, c.pool.kv_heads);
+    let kernel = match c.pool.kv {
         KvDtype::AsActivations => Kernel::AttentionDecode,
         KvDtype::Fp8 => Kernel::AttentionDecodeFp8,
     };
@@ -103,14 +101,14 @@ pub(crate) fn attention_decode(
         LayerKind::Window => 1,
         LayerKind::Full => workers(
             rows * kv_heads,
-            operands.step.max_context,
+            c.step.max_context,
             d.info().multiprocessors,
         ),
     };
     let mut args = DecodeArgs::new(&operands.checked()?, below_rows);
     if workers > 1 {
         args.partials = partials.at();
-        args.split_at = operands.step.split_at();
+        args.split_at = c.step.split_at();
         args.workers = workers as u32;
     }
     let grid = ((kv_heads * workers) as u32, rows as u32);

@@ -1,8 +1,7 @@
 //! Launches the kernels of `kernels/attention_prefill.cu`.
 
 use super::args::{AttentionArgs, Operands};
-use crate::cuda::driver::device::Device;
-use crate::cuda::kernels::Kernel;
+use crate::cuda::driver::Kernel;
 use crate::dtype::KvDtype;
 use crate::ops::OpResult;
 
@@ -22,18 +21,18 @@ const ROWS: usize = 16;
 const SHARED: u32 = 4 * 64 * 64 * 2;
 
 /// For sequences with at least `from_rows` rows in this step; `attention_decode::takes` is the condition here too.
-pub(crate) fn attention_prefill(d: &Device, operands: &Operands<'_>, from_rows: usize) -> OpResult {
-    let rows = operands.step.rows;
+pub(crate) fn attention_prefill(operands: &Operands<'_>, from_rows: usize) -> OpResult {
+    let c = &operands.context;
     let args = PrefillArgs {
         attention: operands.checked()?,
         from_rows: from_rows as u32,
         unused: 0,
     };
-    let kernel = match operands.pool.kv {
+    let kernel = match c.pool.kv {
         KvDtype::AsActivations => Kernel::AttentionPrefill,
         KvDtype::Fp8 => Kernel::AttentionPrefillFp8,
     };
-    let grid = (operands.pool.kv_heads as u32, rows.div_ceil(ROWS) as u32);
+    let grid = (c.pool.kv_heads as u32, c.step.rows.div_ceil(ROWS) as u32);
     // SAFETY: as for `attention`; the heads are those that the caller has checked; a sequence's rows lie together.
-    unsafe { d.launch_shared(kernel, grid, 128, SHARED, &args) }
+    unsafe { c.device.launch_shared(kernel, grid, 128, SHARED, &args) }
 }

@@ -1,11 +1,9 @@
 //! Launches `kernels/kv_write.cu`.
 
-use super::pool::{Pool, PoolArgs};
-use crate::config::ModelConfig;
+use super::args::Context;
+use super::pool::PoolArgs;
 use crate::cuda::buffer::CudaBuf;
-use crate::cuda::driver::device::Device;
-use crate::cuda::kernels::Kernel;
-use crate::cuda::step::Step;
+use crate::cuda::driver::Kernel;
 use crate::ops::{KvLayer, OpResult};
 
 #[repr(C)]
@@ -21,17 +19,11 @@ struct KvWriteArgs {
 const _: () =
     assert!(size_of::<KvWriteArgs>() == 88 && std::mem::offset_of!(KvWriteArgs, cols) == 80);
 
-pub(crate) fn kv_write(
-    d: &Device,
-    step: &Step,
-    config: &ModelConfig,
-    pool: &Pool,
-    qkv: &CudaBuf,
-    layer: KvLayer,
-) -> OpResult {
+pub(crate) fn kv_write(c: &Context<'_>, qkv: &CudaBuf, layer: KvLayer) -> OpResult {
+    let (step, config) = (c.step, c.config);
     qkv.check_shape("kv_write", step.rows, config.qkv_dim())?;
     let args = KvWriteArgs {
-        pool: pool.args(step, layer)?,
+        pool: c.pool.args(step, layer)?,
         qkv: qkv.memory.at(),
         positions: step.positions(),
         seq_of_row: step.seq_of_row(),
@@ -39,5 +31,8 @@ pub(crate) fn kv_write(
         q_dim: config.q_dim() as u32,
     };
     // SAFETY: a block per row; `StepBatch` checked that each row's position has a block below the pool's number.
-    unsafe { d.launch(Kernel::KvWrite, (step.rows as u32, 1), 256, &args) }
+    unsafe {
+        c.device
+            .launch(Kernel::KvWrite, (step.rows as u32, 1), 256, &args)
+    }
 }

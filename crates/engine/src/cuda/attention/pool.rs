@@ -1,8 +1,7 @@
 //! The KV pool on the device. Mirrors `KvPool` of `kernels/include/step.h`.
 
 use crate::config::{LayerKind, ModelConfig};
-use crate::cuda::driver::device::Device;
-use crate::cuda::driver::memory::Memory;
+use crate::cuda::driver::{Device, Memory};
 use crate::cuda::step::Step;
 use crate::dtype::KvDtype;
 use crate::executor::{Capacity, ExecError};

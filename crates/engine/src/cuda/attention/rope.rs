@@ -1,11 +1,8 @@
 //! Launches `kernels/rope.cu`, and computes its table.
 
-use crate::config::ModelConfig;
+use super::args::Context;
 use crate::cuda::buffer::CudaBuf;
-use crate::cuda::driver::device::Device;
-use crate::cuda::kernels::Kernel;
-use crate::cuda::step::Step;
-use crate::cuda::weights::CudaVector;
+use crate::cuda::driver::Kernel;
 use crate::ops::OpResult;
 use crate::rope::Rope;
 
@@ -34,23 +31,21 @@ pub(crate) fn table(rope: &Rope, positions: usize) -> Vec<f32> {
     table
 }
 
-pub(crate) fn rope(
-    d: &Device,
-    step: &Step,
-    config: &ModelConfig,
-    table: &CudaVector,
-    qkv: &CudaBuf,
-) -> OpResult {
-    qkv.check_shape("rope", step.rows, config.qkv_dim())?;
+pub(crate) fn rope(c: &Context<'_>, qkv: &CudaBuf) -> OpResult {
+    let config = c.config;
+    qkv.check_shape("rope", c.step.rows, config.qkv_dim())?;
     let args = RopeArgs {
         qkv: qkv.memory.at(),
-        positions: step.positions(),
-        table: table.memory.at(),
+        positions: c.step.positions(),
+        table: c.rope_table.memory.at(),
         cols: qkv.cols as u32,
         heads: (config.heads + config.kv_heads) as u32,
         half: (config.head_dim / 2) as u32,
         unused: 0,
     };
     // SAFETY: a block per row; positions are below the context's length (`StepBatch`), for which the table was made.
-    unsafe { d.launch(Kernel::Rope, (step.rows as u32, 1), 256, &args) }
+    unsafe {
+        c.device
+            .launch(Kernel::Rope, (c.step.rows as u32, 1), 256, &args)
+    }
 }

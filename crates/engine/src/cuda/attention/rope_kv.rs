@@ -1,12 +1,10 @@
 //! Launches `kernels/rope_kv.cu`.
 
-use super::pool::{Pool, PoolArgs};
+use super::args::Context;
+use super::pool::PoolArgs;
 use crate::config::ModelConfig;
 use crate::cuda::buffer::CudaBuf;
-use crate::cuda::driver::device::Device;
-use crate::cuda::kernels::Kernel;
-use crate::cuda::step::Step;
-use crate::cuda::weights::CudaVector;
+use crate::cuda::driver::Kernel;
 use crate::ops::{KvLayer, OpResult};
 
 #[repr(C)]
@@ -31,26 +29,19 @@ pub(crate) fn takes(c: &ModelConfig) -> bool {
     c.head_dim.is_multiple_of(4)
 }
 
-pub(crate) fn rope_kv(
-    d: &Device,
-    step: &Step,
-    config: &ModelConfig,
-    pool: &Pool,
-    table: &CudaVector,
-    qkv: &CudaBuf,
-    layer: KvLayer,
-) -> OpResult {
+pub(crate) fn rope_kv(c: &Context<'_>, qkv: &CudaBuf, layer: KvLayer) -> OpResult {
+    let (step, config) = (c.step, c.config);
     qkv.check_shape("rope_kv", step.rows, config.qkv_dim())?;
     let args = RopeKvArgs {
-        pool: pool.args(step, layer)?,
+        pool: c.pool.args(step, layer)?,
         qkv: qkv.memory.at(),
         positions: step.positions(),
         seq_of_row: step.seq_of_row(),
-        table: table.memory.at(),
+        table: c.rope_table.memory.at(),
         cols: qkv.cols as u32,
         heads: config.heads as u32,
     };
     let grid = (config.kv_heads as u32, step.rows as u32);
     // SAFETY: as for `rope` and `kv_write`: positions are below the table's length and have blocks below the pool's number.
-    unsafe { d.launch(Kernel::RopeKv, grid, 128, &args) }
+    unsafe { c.device.launch(Kernel::RopeKv, grid, 128, &args) }
 }

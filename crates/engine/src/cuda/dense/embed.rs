@@ -1,8 +1,7 @@
 //! Launches `kernels/embed.cu`.
 
 use crate::cuda::buffer::CudaBuf;
-use crate::cuda::driver::device::Device;
-use crate::cuda::kernels::Kernel;
+use crate::cuda::driver::{Device, Kernel};
 use crate::cuda::step::Step;
 use crate::cuda::weights::CudaLinear;
 use crate::ops::OpResult;

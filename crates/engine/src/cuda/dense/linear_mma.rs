@@ -1,9 +1,7 @@
 //! Launches `kernels/linear_mma.cu`.
 
-use super::args::checked;
-use crate::cuda::buffer::CudaBuf;
-use crate::cuda::driver::device::Device;
-use crate::cuda::kernels::Kernel;
+use super::args::Linear;
+use crate::cuda::driver::Kernel;
 use crate::cuda::weights::CudaLinear;
 use crate::ops::OpResult;
 
@@ -12,15 +10,9 @@ pub(crate) fn takes(w: &CudaLinear) -> bool {
     w.cols.is_multiple_of(32)
 }
 
-pub(crate) fn linear_mma(
-    d: &Device,
-    x: &CudaBuf,
-    w: &CudaLinear,
-    rows: usize,
-    out: &CudaBuf,
-) -> OpResult {
-    let args = checked(x, w, rows, out)?;
-    let grid = ((w.outs as u32).div_ceil(32), (rows as u32).div_ceil(16));
+pub(crate) fn linear_mma(p: &Linear<'_>) -> OpResult {
+    let args = p.checked()?;
+    let grid = (args.outs.div_ceil(32), args.rows.div_ceil(16));
     // SAFETY: `checked` has seen all operands; `takes` is the caller's condition; the kernel stays below rows and outputs.
-    unsafe { d.launch(Kernel::LinearMma, grid, 256, &args) }
+    unsafe { p.device.launch(Kernel::LinearMma, grid, 256, &args) }
 }

@@ -1,27 +1,12 @@
 //! Launches `kernels/linear_reference.cu`.
 
-use super::args::checked;
-use crate::cuda::buffer::CudaBuf;
-use crate::cuda::driver::device::Device;
-use crate::cuda::kernels::Kernel;
-use crate::cuda::weights::CudaLinear;
+use super::args::Linear;
+use crate::cuda::driver::Kernel;
 use crate::ops::OpResult;
 
-pub(crate) fn linear_reference(
-    d: &Device,
-    x: &CudaBuf,
-    w: &CudaLinear,
-    rows: usize,
-    out: &CudaBuf,
-) -> OpResult {
-    let args = checked(x, w, rows, out)?;
+pub(crate) fn linear_reference(p: &Linear<'_>) -> OpResult {
+    let args = p.checked()?;
+    let grid = (args.outs.div_ceil(32), args.rows.div_ceil(16));
     // SAFETY: `checked` has seen all operands; the kernel stays below `rows`, `cols` and `outs`.
-    unsafe {
-        d.launch(
-            Kernel::LinearReference,
-            (args.outs.div_ceil(32), args.rows.div_ceil(16)),
-            256,
-            &args,
-        )
-    }
+    unsafe { p.device.launch(Kernel::LinearReference, grid, 256, &args) }
 }

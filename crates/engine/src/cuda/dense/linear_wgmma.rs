@@ -1,9 +1,7 @@
 //! Launches `kernels/linear_wgmma.cu`.
 
-use super::args::checked;
-use crate::cuda::buffer::CudaBuf;
-use crate::cuda::driver::device::Device;
-use crate::cuda::kernels::Kernel;
+use super::args::Linear;
+use crate::cuda::driver::{Device, Kernel};
 use crate::cuda::weights::CudaLinear;
 use crate::ops::OpResult;
 
@@ -21,15 +19,12 @@ pub(crate) fn takes(d: &Device, w: &CudaLinear) -> bool {
         && SHARED as usize <= d.max_shared()
 }
 
-pub(crate) fn linear_wgmma(
-    d: &Device,
-    x: &CudaBuf,
-    w: &CudaLinear,
-    rows: usize,
-    out: &CudaBuf,
-) -> OpResult {
-    let args = checked(x, w, rows, out)?;
-    let grid = ((w.outs as u32).div_ceil(OUTS), (rows as u32).div_ceil(ROWS));
+pub(crate) fn linear_wgmma(p: &Linear<'_>) -> OpResult {
+    let args = p.checked()?;
+    let grid = (args.outs.div_ceil(OUTS), args.rows.div_ceil(ROWS));
     // SAFETY: `checked` has seen all operands; `takes` is the caller's condition; the kernel stays below rows and outputs.
-    unsafe { d.launch_shared(Kernel::LinearWgmma, grid, 256, SHARED, &args) }
+    unsafe {
+        p.device
+            .launch_shared(Kernel::LinearWgmma, grid, 256, SHARED, &args)
+    }
 }

@@ -1,8 +1,7 @@
 //! Launches the kernels of `kernels/rmsnorm.cu`.
 
 use crate::cuda::buffer::{CudaBuf, check_count};
-use crate::cuda::driver::device::Device;
-use crate::cuda::kernels::Kernel;
+use crate::cuda::driver::{Device, Kernel};
 use crate::cuda::weights::CudaVector;
 use crate::ops::OpResult;
 

@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use crate::cuda::buffer::{CudaBuf, check_count};
-use crate::cuda::driver::device::Device;
-use crate::cuda::kernels::Kernel;
+use crate::cuda::driver::{Device, Kernel};
 use crate::cuda::step::Step;
 use crate::ops::{BAD_LOGITS, OpResult, SAMPLE_BLOCK};
 

@@ -2,6 +2,7 @@
 
 use super::routing::{CudaRouting, RoutingArgs};
 use crate::cuda::buffer::{CudaBuf, check_count};
+use crate::cuda::driver::Device;
 use crate::cuda::weights::{CudaExperts, CudaMatrices};
 use crate::executor::ExecError;
 
@@ -39,39 +40,43 @@ fn args(routing: &CudaRouting, x: u64, m: &CudaMatrices, limit: f32) -> MoeArgs 
     }
 }
 
-/// The arguments of the first product, once the operands are known to fit.
-pub(crate) fn checked_gate_up(
-    rows: usize,
-    x: &CudaBuf,
-    w: &CudaExperts,
-    limit: f32,
-    routing: &CudaRouting,
-) -> Result<MoeArgs, ExecError> {
-    x.check_shape("moe_gate_up", rows, w.up.cols)?;
-    routing.check_shape("moe_gate_up", rows)?;
-    check_count("moe_gate_up", "experts", w.experts, routing.experts)?;
-    check_count(
-        "moe_gate_up",
-        "rows of a matrix",
-        w.up.outs,
-        2 * routing.intermediate,
-    )?;
-    Ok(args(routing, x.memory.at(), &w.up, limit))
+/// What the experts' first product works on.
+pub(crate) struct GateUp<'a> {
+    pub(crate) device: &'a Device,
+    pub(crate) rows: usize,
+    pub(crate) x: &'a CudaBuf,
+    pub(crate) w: &'a CudaExperts,
+    pub(crate) limit: f32,
+    pub(crate) routing: &'a CudaRouting,
 }
 
-/// The arguments of the second product, once the operands are known to fit.
-pub(crate) fn checked_down(
-    rows: usize,
-    w: &CudaExperts,
-    routing: &CudaRouting,
-) -> Result<MoeArgs, ExecError> {
-    routing.check_shape("moe_down", rows)?;
-    check_count(
-        "moe_down",
-        "columns of a matrix",
-        w.down.cols,
-        routing.intermediate,
-    )?;
-    check_count("moe_down", "rows of a matrix", w.down.outs, routing.hidden)?;
-    Ok(args(routing, 0, &w.down, 0.0))
+impl GateUp<'_> {
+    /// The arguments, once the operands are known to fit.
+    pub(crate) fn checked(&self) -> Result<MoeArgs, ExecError> {
+        let (op, w, routing) = ("moe_gate_up", self.w, self.routing);
+        self.x.check_shape(op, self.rows, w.up.cols)?;
+        routing.check_shape(op, self.rows)?;
+        check_count(op, "experts", w.experts, routing.experts)?;
+        check_count(op, "rows of a matrix", w.up.outs, 2 * routing.intermediate)?;
+        Ok(args(routing, self.x.memory.at(), &w.up, self.limit))
+    }
+}
+
+/// What the experts' second product works on.
+pub(crate) struct Down<'a> {
+    pub(crate) device: &'a Device,
+    pub(crate) rows: usize,
+    pub(crate) w: &'a CudaExperts,
+    pub(crate) routing: &'a CudaRouting,
+}
+
+impl Down<'_> {
+    /// The arguments, once the operands are known to fit.
+    pub(crate) fn checked(&self) -> Result<MoeArgs, ExecError> {
+        let (op, w, routing) = ("moe_down", &self.w.down, self.routing);
+        routing.check_shape(op, self.rows)?;
+        check_count(op, "columns of a matrix", w.cols, routing.intermediate)?;
+        check_count(op, "rows of a matrix", w.outs, routing.hidden)?;
+        Ok(args(routing, 0, w, 0.0))
+    }
 }

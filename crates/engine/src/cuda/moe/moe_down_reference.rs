@@ -1,11 +1,8 @@
 //! Launches the kernels of `kernels/moe_down_reference.cu`.
 
-use super::args::checked_down;
-use super::routing::CudaRouting;
+use super::args::Down;
 use crate::cuda::buffer::CudaBuf;
-use crate::cuda::driver::device::Device;
-use crate::cuda::kernels::Kernel;
-use crate::cuda::weights::CudaExperts;
+use crate::cuda::driver::Kernel;
 use crate::ops::OpResult;
 
 #[repr(C)]
@@ -20,28 +17,16 @@ struct MoeCombineArgs {
 const _: () =
     assert!(size_of::<MoeCombineArgs>() == 32 && std::mem::offset_of!(MoeCombineArgs, cols) == 24);
 
-pub(crate) fn moe_down_reference(
-    d: &Device,
-    rows: usize,
-    w: &CudaExperts,
-    routing: &CudaRouting,
-) -> OpResult {
-    let args = checked_down(rows, w, routing)?;
-    let grid = (
-        (w.down.outs as u32).div_ceil(32),
-        routing.max_tiles(rows) as u32,
-    );
-    // SAFETY: as in `moe_gate_up`; it reads the sorted rows that that kernel wrote.
-    unsafe { d.launch(Kernel::MoeDownReference, grid, 256, &args) }
+pub(crate) fn moe_down_reference(p: &Down<'_>) -> OpResult {
+    let args = p.checked()?;
+    let grid = (args.outs.div_ceil(32), p.routing.max_tiles(p.rows) as u32);
+    // SAFETY: as in `moe_gate_up_reference`; it reads the sorted rows that that kernel wrote.
+    unsafe { p.device.launch(Kernel::MoeDownReference, grid, 256, &args) }
 }
 
 /// The weighted sum over a row's experts.
-pub(crate) fn moe_combine(
-    d: &Device,
-    rows: usize,
-    routing: &CudaRouting,
-    out: &CudaBuf,
-) -> OpResult {
+pub(crate) fn moe_combine(p: &Down<'_>, out: &CudaBuf) -> OpResult {
+    let (rows, routing) = (p.rows, p.routing);
     out.check_shape("moe_down", rows, routing.hidden)?;
     let args = MoeCombineArgs {
         y: routing.y.at(),
@@ -51,5 +36,8 @@ pub(crate) fn moe_combine(
         top_k: routing.top_k as u32,
     };
     // SAFETY: a block per row; all assignments of the step's rows were written by the product.
-    unsafe { d.launch(Kernel::MoeCombine, (rows as u32, 1), 256, &args) }
+    unsafe {
+        p.device
+            .launch(Kernel::MoeCombine, (rows as u32, 1), 256, &args)
+    }
 }

@@ -1,24 +1,12 @@
 //! Launches `kernels/moe_down_wgmma.cu`.
 
-use super::args::checked_down;
-use super::routing::CudaRouting;
-use super::tiles::wgmma_shared;
-use crate::cuda::driver::device::Device;
-use crate::cuda::kernels::Kernel;
-use crate::cuda::weights::CudaExperts;
+use super::args::Down;
+use super::tiles::launch_wgmma;
+use crate::cuda::driver::Kernel;
 use crate::ops::OpResult;
 
-pub(crate) fn moe_down_wgmma(
-    d: &Device,
-    rows: usize,
-    w: &CudaExperts,
-    routing: &CudaRouting,
-) -> OpResult {
-    let args = checked_down(rows, w, routing)?;
-    let (grid, shared) = (
-        (d.info().multiprocessors, 1),
-        wgmma_shared(w.down.cols) as u32,
-    );
+pub(crate) fn moe_down_wgmma(p: &Down<'_>) -> OpResult {
+    let args = p.checked()?;
     // SAFETY: as for `moe_gate_up_wgmma`.
-    unsafe { d.launch_shared(Kernel::MoeDownWgmma, grid, 384, shared, &args) }
+    unsafe { launch_wgmma(p.device, Kernel::MoeDownWgmma, p.w.down.cols, &args) }
 }

@@ -1,8 +1,6 @@
 //! Launches `kernels/mxfp4_repack.cu`.
 
-use crate::cuda::driver::device::Device;
-use crate::cuda::driver::memory::Memory;
-use crate::cuda::kernels::Kernel;
+use crate::cuda::driver::{Device, Kernel, Memory};
 use crate::ops::OpResult;
 
 #[repr(C)]

@@ -3,12 +3,10 @@
 use super::routing::{CudaRouting, RoutingArgs};
 use super::tiles::KernelVariant;
 use super::topk_softmax::moe_align;
-use crate::cuda::buffer::{CudaBuf, check_count};
-use crate::cuda::dense::args::{LinearArgs, checked};
-use crate::cuda::driver::device::Device;
-use crate::cuda::kernels::Kernel;
+use crate::cuda::buffer::check_count;
+use crate::cuda::dense::args::{Linear, LinearArgs};
+use crate::cuda::driver::Kernel;
 use crate::cuda::step::Step;
-use crate::cuda::weights::CudaLinear;
 use crate::ops::OpResult;
 
 #[repr(C)]
@@ -26,27 +24,24 @@ const _: () =
 
 /// [`super::topk_softmax::topk_softmax`] with the product before it, where `linear_mma::takes` the matrix.
 pub(crate) fn router(
-    d: &Device,
     step: &Step,
-    x: &CudaBuf,
-    w: &CudaLinear,
-    logits: &CudaBuf,
+    p: &Linear<'_>,
     routing: &mut CudaRouting,
     variant: KernelVariant,
 ) -> OpResult {
-    let rows = step.rows;
-    check_count("router", "outputs", w.outs, routing.experts)?;
-    routing.check_shape("router", rows)?;
+    check_count("router", "outputs", p.w.outs, routing.experts)?;
+    routing.check_shape("router", p.rows)?;
+    let linear = p.checked()?;
+    let grid = (linear.outs.div_ceil(32), linear.rows.div_ceil(16));
     let args = RouterArgs {
-        linear: checked(x, w, rows, logits)?,
+        linear,
         routing: routing.args(),
         n_rows: step.n_rows(),
         ended: routing.ended.at(),
         top_k: routing.top_k as u32,
         unused: 0,
     };
-    let grid = ((w.outs as u32).div_ceil(32), (rows as u32).div_ceil(16));
     // SAFETY: as for `linear_mma` and `topk_softmax`; there is a counter for each 16 rows, and every launch leaves it at 0.
-    unsafe { d.launch(Kernel::Router, grid, 256, &args) }?;
-    moe_align(d, step, logits, routing, variant)
+    unsafe { p.device.launch(Kernel::Router, grid, 256, &args) }?;
+    moe_align(p.device, step, p.out, routing, variant)
 }

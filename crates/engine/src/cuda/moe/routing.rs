@@ -2,8 +2,7 @@
 
 use super::tiles::{KernelVariant, TILE};
 use crate::config::ModelConfig;
-use crate::cuda::driver::device::{Device, load_failed};
-use crate::cuda::driver::memory::Memory;
+use crate::cuda::driver::{Device, Memory, load_failed};
 use crate::executor::ExecError;
 use crate::load_error::LoadError;
 use crate::ops::OpResult;

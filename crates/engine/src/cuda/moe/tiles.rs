@@ -1,7 +1,8 @@
 //! The variants of the experts' kernels: the tiles that they work on, and the matrices that they take.
 
-use crate::cuda::driver::device::Device;
+use crate::cuda::driver::{Device, Kernel};
 use crate::cuda::weights::CudaMatrices;
+use crate::ops::OpResult;
 
 /// Kernels for one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ const WGMMA_UNIT: usize = 32;
 const WGMMA_STAGES: usize = 8 * (WGMMA_ROWS * 128 + 2 * WGMMA_OUTS * 16);
 
 /// Bytes of shared memory that a block of the wgmma kernels needs.
-pub(crate) fn wgmma_shared(cols: usize) -> usize {
+fn wgmma_shared(cols: usize) -> usize {
     WGMMA_STAGES + WGMMA_OUTS * (cols / 32)
 }
 
@@ -54,4 +55,19 @@ pub(crate) fn wgmma_takes(d: &Device, outs: usize, cols: usize) -> bool {
         && outs.is_multiple_of(64)
         && cols.is_multiple_of(64)
         && wgmma_shared(cols) <= d.max_shared()
+}
+
+/// Starts one of the wgmma kernels: a block for each multiprocessor, which goes from tile to tile.
+///
+/// # Safety
+/// As for [`Device::launch`]; and [`wgmma_takes`] a matrix of so many columns.
+pub(crate) unsafe fn launch_wgmma<A: Copy>(
+    d: &Device,
+    kernel: Kernel,
+    cols: usize,
+    args: &A,
+) -> OpResult {
+    let grid = (d.info().multiprocessors, 1);
+    // SAFETY: the caller's promise; this is the shared memory that the kernels use.
+    unsafe { d.launch_shared(kernel, grid, 384, wgmma_shared(cols) as u32, args) }
 }

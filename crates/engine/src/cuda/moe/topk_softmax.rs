@@ -3,8 +3,7 @@
 use super::routing::{CudaRouting, RoutingArgs};
 use super::tiles::KernelVariant;
 use crate::cuda::buffer::CudaBuf;
-use crate::cuda::driver::device::Device;
-use crate::cuda::kernels::Kernel;
+use crate::cuda::driver::{Device, Kernel};
 use crate::cuda::step::Step;
 use crate::executor::ExecError;
 use crate::ops::OpResult;
