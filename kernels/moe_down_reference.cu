@@ -10,7 +10,8 @@ KERNEL moe_down_reference(const MoeArgs a) {
     u32 first_out = blockIdx.x * 32, lane = threadIdx.x % 32, group = threadIdx.x / 32;
     float sum[2];
     moe_reference_product(
-        a, tile, first_out, [&](u32 tile_row) { return a.routing.h + (u64)(tile.first_sorted_row + tile_row) * a.cols; }, shared, sum);
+        a, tile, first_out, [&](u32 tile_row) { return a.routing.h + (u64)(tile.first_sorted_row + tile_row) * a.cols; }, shared,
+        sum);
     u32 out = first_out + lane;
     if (out >= a.outs) return;
     float bias = f32_of(a.bias[(u64)tile.expert * a.outs + out]);

@@ -13,7 +13,8 @@ DEVICE void up_tile(const MoeArgs& a, Tile tile, float* shared) {
         a, tile.expert, [&](u32 strip, u32 half) { return 2 * (first + strip * 8 + g) + half; },
         [&](u32 p) {
             u32 tile_row = 8 * p + g;
-            return tile_row < tile.rows ? a.x + (u64)(a.routing.assignment_at[tile.first_sorted_row + tile_row] / a.top_k) * a.cols : (const bf16*)0;
+            return tile_row < tile.rows ? a.x + (u64)(a.routing.assignment_at[tile.first_sorted_row + tile_row] / a.top_k) * a.cols
+                                        : (const bf16*)0;
         },
         sums);
     moe_mma_share<ROWS8>(sums, shared);

@@ -12,7 +12,8 @@ KERNEL moe_gate_up_reference(const MoeArgs a) {
     float sum[2];
     moe_reference_product(
         a, tile, first_out,
-        [&](u32 tile_row) { return a.x + (u64)(a.routing.assignment_at[tile.first_sorted_row + tile_row] / a.top_k) * a.cols; }, shared, sum);
+        [&](u32 tile_row) { return a.x + (u64)(a.routing.assignment_at[tile.first_sorted_row + tile_row] / a.top_k) * a.cols; },
+        shared, sum);
     u32 out = first_out + lane;
     float bias = out < a.outs ? f32_of(a.bias[(u64)tile.expert * a.outs + out]) : 0.0f;
     for (u32 i = 0; i < 2; ++i) sums[group + 8 * i][lane] = f32_of(bf16_of(sum[i] + bias));

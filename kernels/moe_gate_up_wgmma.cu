@@ -21,7 +21,9 @@ KERNEL __launch_bounds__(384, 1) moe_gate_up_wgmma(const MoeArgs a) {
         // Even rows of the matrix are gates and become rows g, odd ones are ups and become rows g + 8: both of a pair end in
         // one lane.
         a, [](u32 i) { return i / 2 + i % 2 * 8; },
-        [&](const Tile& tile, u32 tile_row) { return a.x + (u64)(a.routing.assignment_at[tile.first_sorted_row + tile_row] / a.top_k) * a.cols; },
+        [&](const Tile& tile, u32 tile_row) {
+            return a.x + (u64)(a.routing.assignment_at[tile.first_sorted_row + tile_row] / a.top_k) * a.cols;
+        },
         [&](const MoeWgmmaWork& work, const float (&sums)[MOE_WGMMA_ROWS / 2]) {
             u32 h = work.first_row / 2 + threadIdx.x / 32 * 8 + g, tile_rows = work.tile.rows;
             if (h >= width) return;

@@ -2,7 +2,8 @@
 //
 // A block takes 64 rows of an expert's matrix and a tile of at most 16 sorted rows. Its 8 warps cut the columns among them; a
 // lane loads whole MXFP4 groups (16 bytes, one scale): with g = lane / 4 and t = lane % 4 it takes group 4 q + t of rows g
-// and g + 8 of four 16-row strips, and, for B, the same 32 columns of row g. Scales of at most 128; the host sends matrices with larger ones to the reference kernel.
+// and g + 8 of four 16-row strips, and, for B, the same 32 columns of row g. Scales of at most 128; the host sends matrices
+// with larger ones to the reference kernel.
 #pragma once
 #include "moe.h"
 #include "mma.h"

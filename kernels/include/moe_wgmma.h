@@ -35,8 +35,8 @@ struct MoeWgmmaThread {
 };
 
 // Columns 64 k .. 64 k + 63 of rows g and g + 8.
-DEVICE void moe_wgmma_decode(const unsigned char* stage, const unsigned char* scales, const MoeWgmmaThread& me, u32 scale_low, u32 scale_high,
-                        u32 k, MoeWgmmaWeights& w) {
+DEVICE void moe_wgmma_decode(const unsigned char* stage, const unsigned char* scales, const MoeWgmmaThread& me, u32 scale_low,
+                             u32 scale_high, u32 k, MoeWgmmaWeights& w) {
     u32 by_low = *(const u16*)(scales + scale_low + 2 * k), by_high = *(const u16*)(scales + scale_high + 2 * k);
 #pragma unroll
     for (int group = 0; group < 2; ++group) {
@@ -99,7 +99,8 @@ DEVICE void moe_wgmma_copy(const MoeWgmmaShare& s, const MoeWgmmaThread& me, u32
 // `row_of(i)`: where in its 16 rows of A the i-th of 16 consecutive rows of the matrix goes. `x_of(tile, tile_row)`: a row's
 // activations.
 template <typename Row, typename X>
-DEVICE MoeWgmmaShare moe_wgmma_begin(const MoeArgs& a, const MoeWgmmaWork& work, const MoeWgmmaThread& me, Row row_of, X x_of, u32 at) {
+DEVICE MoeWgmmaShare moe_wgmma_begin(const MoeArgs& a, const MoeWgmmaWork& work, const MoeWgmmaThread& me, Row row_of, X x_of,
+                                     u32 at) {
     u32 thread = threadIdx.x, g = thread % 32 / 4, groups = a.cols / 32, steps = a.cols / WGMMA_COLS, strip = thread / 32 * 16;
     MoeWgmmaShare s;
     s.rows = min_u32(MOE_WGMMA_OUTS, a.outs - work.first_row);
@@ -133,7 +134,7 @@ DEVICE MoeWgmmaShare moe_wgmma_begin(const MoeArgs& a, const MoeWgmmaWork& work,
 
 // The sums of a piece of work that was begun, as wgmma leaves them; a group of four warps beyond the last row gets nothing.
 DEVICE void moe_wgmma_product(const MoeArgs& a, const MoeWgmmaWork& work, const MoeWgmmaShare& share, const MoeWgmmaThread& me,
-                         unsigned char* shared, float (&sums)[MOE_WGMMA_ROWS / 2]) {
+                              unsigned char* shared, float (&sums)[MOE_WGMMA_ROWS / 2]) {
     u32 steps = a.cols / WGMMA_COLS, at = shared_address(shared), rows32 = ceil_div(work.tile.rows, 32);
     bool has_rows = threadIdx.x / 128 * 64 < share.rows;
     const unsigned char* scales = shared + MOE_WGMMA_STAGES * MOE_WGMMA_STAGE;

@@ -1,5 +1,5 @@
-// Which rows go to which expert. An assignment is a row and one of its choices, `row * top_k + choice`; a sorted row is an assignment's
-// position when assignments are sorted by expert (those of one expert keep their order). Mirrored in
+// Which rows go to which expert. An assignment is a row and one of its choices, `row * top_k + choice`; a sorted row is an
+// assignment's position when they are sorted by expert (those of one expert keep their order). Mirrored in
 // crates/engine/src/cuda/moe/routing.rs.
 #pragma once
 #include "common.h"
