@@ -319,7 +319,8 @@ impl Ops for CudaOps {
         rows: usize,
         out: &mut CudaBuf,
     ) -> OpResult {
-        rmsnorm::rmsnorm(&self.device, x, weight, rows, self.config.norm_eps, out)
+        let eps = self.config.norm_eps;
+        rmsnorm::rmsnorm(&self.device, (x, None), weight, rows, eps, out)
     }
 
     fn add(&mut self, x: &mut CudaBuf, delta: &CudaBuf) -> OpResult {
@@ -334,14 +335,8 @@ impl Ops for CudaOps {
         rows: usize,
         out: &mut CudaBuf,
     ) -> OpResult {
-        rmsnorm::add_rmsnorm(
-            &self.device,
-            (x, delta),
-            weight,
-            rows,
-            self.config.norm_eps,
-            out,
-        )
+        let eps = self.config.norm_eps;
+        rmsnorm::rmsnorm(&self.device, (x, Some(delta)), weight, rows, eps, out)
     }
 
     fn linear(&mut self, x: &CudaBuf, w: &CudaLinear, rows: usize, out: &mut CudaBuf) -> OpResult {

@@ -18,37 +18,6 @@ struct RmsnormArgs {
 const _: () =
     assert!(size_of::<RmsnormArgs>() == 40 && std::mem::offset_of!(RmsnormArgs, cols) == 32);
 
-pub(crate) fn rmsnorm(
-    d: &Device,
-    x: &CudaBuf,
-    weight: &CudaVector,
-    rows: usize,
-    eps: f32,
-    out: &CudaBuf,
-) -> OpResult {
-    norm(d, Kernel::Rmsnorm, (x, None), weight, rows, eps, out)
-}
-
-pub(crate) fn add_rmsnorm(
-    d: &Device,
-    (x, delta): (&CudaBuf, &CudaBuf),
-    weight: &CudaVector,
-    rows: usize,
-    eps: f32,
-    out: &CudaBuf,
-) -> OpResult {
-    delta.check_shape("add_rmsnorm", rows, x.cols)?;
-    norm(
-        d,
-        Kernel::AddRmsnorm,
-        (x, Some(delta)),
-        weight,
-        rows,
-        eps,
-        out,
-    )
-}
-
 /// Columns that a block can keep: groups of eight elements, two of them a thread.
 pub(crate) const MAX_COLS: usize = 1024 * 8 * 2;
 
@@ -57,15 +26,22 @@ fn threads(cols: usize) -> u32 {
     cols.div_ceil(8).next_multiple_of(32).min(1024) as u32
 }
 
-fn norm(
+/// Of `x`, or of `x` once `delta` is added to it.
+pub(crate) fn rmsnorm(
     d: &Device,
-    kernel: Kernel,
     (x, delta): (&CudaBuf, Option<&CudaBuf>),
     weight: &CudaVector,
     rows: usize,
     eps: f32,
     out: &CudaBuf,
 ) -> OpResult {
+    let kernel = match delta {
+        None => Kernel::Rmsnorm,
+        Some(delta) => {
+            delta.check_shape("add_rmsnorm", rows, x.cols)?;
+            Kernel::AddRmsnorm
+        }
+    };
     x.check_shape("rmsnorm", rows, x.cols)?;
     out.check_shape("rmsnorm", rows, x.cols)?;
     check_count("rmsnorm", "weights", weight.len, x.cols)?;
