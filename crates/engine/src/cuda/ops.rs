@@ -113,7 +113,7 @@ impl CudaOps {
         Ok(())
     }
 
-    /// From now on, computes with the reference kernels alone, the reference on the device, or with the best there are.
+    /// From now on, computes with the reference kernels alone, or with the best there are.
     pub fn use_reference_kernels(&mut self, reference: bool) {
         self.reference = reference;
     }

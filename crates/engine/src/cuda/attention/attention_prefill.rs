@@ -33,6 +33,6 @@ pub(crate) fn attention_prefill(operands: &Operands<'_>, from_rows: usize) -> Op
         KvDtype::Fp8 => Kernel::AttentionPrefillFp8,
     };
     let grid = (c.pool.kv_heads as u32, c.step.rows.div_ceil(ROWS) as u32);
-    // SAFETY: as for `attention`; the heads are those that the caller has checked; a sequence's rows lie together.
+    // SAFETY: as for `attention_reference`; the heads are those that the caller has checked; a sequence's rows lie together.
     unsafe { c.device.launch_shared(kernel, grid, 128, SHARED, &args) }
 }
