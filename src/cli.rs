@@ -291,3 +291,36 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "FILE.safetensors")]
     pub(crate) logits: Option<PathBuf>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Commands that hold no others, hidden ones too.
+    fn leaves(command: &clap::Command, name: &str, found: &mut BTreeSet<String>) {
+        for sub in command.get_subcommands() {
+            let name = format!("{name} {}", sub.get_name());
+            match sub.has_subcommands() {
+                true => leaves(sub, &name, found),
+                false => drop(found.insert(name.trim().to_owned())),
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_is_in_the_list_that_tests_run() {
+        let mut ours = BTreeSet::new();
+        leaves(&Cli::command(), "", &mut ours);
+        let list = include_str!("../tests/integration/commands.txt");
+        let listed: BTreeSet<String> = list
+            .lines()
+            .filter_map(|line| line.split_once(" ::"))
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        assert_eq!(listed, ours);
+    }
+}

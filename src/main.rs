@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod children;
 mod cli;
 mod commands;
 mod config;
@@ -21,6 +22,7 @@ mod responder;
 mod rules;
 mod run;
 mod sut;
+mod terminal;
 mod user_conf;
 mod verdict;
 
@@ -36,8 +38,11 @@ use crate::cli::{AuditCommand, BenchCommand, Cli, Command, DatasetCommand, Submi
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // clap's own errors already end with exit code 2 and say what was expected.
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => return exit::usage(&said),
+    };
+    let result = match cli.command {
         Command::Demo(args) => commands::demo::demo(&args),
         Command::Run(args) => run::run(*args),
         Command::Generate(args) => commands::generate::generate(&args),

@@ -1,0 +1,580 @@
+//! What leaves the program: standard output and error that are closed or full, file outputs that are pipes, two that begin
+//! together, kills, full disks, control characters in what others wrote.
+
+use std::fs;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::common::{SHORT_CONF, binary, finish, repository};
+
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// A directory in which every line of commands.txt can be run.
+fn place() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("user.conf"), SHORT_CONF).unwrap();
+    let prompt = r#"{"id":1,"input_tokens":[1,2,3]}"#;
+    fs::write(dir.path().join("prompts.jsonl"), prompt).unwrap();
+    let tree = repository().join("crates/submission/tests/fixtures/base_tree.tar.gz");
+    tar::Archive::new(flate2::read::GzDecoder::new(File::open(tree).unwrap()))
+        .unpack(dir.path().join("tree"))
+        .unwrap();
+    dir
+}
+
+/// The words of every command, by its name.
+fn commands() -> Vec<(&'static str, Vec<String>)> {
+    let lines = include_str!("commands.txt").lines();
+    let lines = lines.filter(|line| !line.starts_with('#'));
+    let repo = repository();
+    lines
+        .map(|line| {
+            let (name, options) = line.split_once(" ::").unwrap();
+            let options = options
+                .replace("{repo}", repo.to_str().unwrap())
+                .replace("{tree}", "tree");
+            let words = name.split(' ').chain(options.split_whitespace());
+            (name, words.map(str::to_owned).collect())
+        })
+        .collect()
+}
+
+fn command(dir: &Path, words: &[String]) -> Command {
+    let mut command = Command::new(binary());
+    command.current_dir(dir).args(words).stdin(Stdio::null());
+    command
+}
+
+#[derive(Clone, Copy, Debug)]
+enum To {
+    /// A pipe whose reader has gone.
+    Closed,
+    Full,
+    /// A pipe that is read.
+    Read,
+}
+
+impl To {
+    fn stdio(self) -> Stdio {
+        match self {
+            Self::Closed => std::io::pipe().unwrap().1.into(),
+            Self::Full => File::options()
+                .write(true)
+                .open("/dev/full")
+                .unwrap()
+                .into(),
+            Self::Read => Stdio::piped(),
+        }
+    }
+}
+
+/// Exit code and what was printed to the outputs that are read; `serve` is ended by SIGTERM once it listens.
+fn end(name: &str, words: &[String], out: To, err: To) -> (Option<i32>, String) {
+    let dir = place();
+    let mut words = words.to_owned();
+    let port = (name == "serve").then(|| {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().port()
+    });
+    if let (Some(port), Some(word)) = (port, words.last_mut()) {
+        *word = port.to_string();
+    }
+    let mut child = command(dir.path(), &words)
+        .env_remove("OSSMARK_API_KEY")
+        .stdout(out.stdio())
+        .stderr(err.stdio())
+        .spawn()
+        .unwrap();
+    if let Some(port) = port {
+        let start = Instant::now();
+        while child.try_wait().unwrap().is_none() && start.elapsed() < LIMIT {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                // It listens before it says so; what it says then must not be cut off by the signal.
+                std::thread::sleep(Duration::from_millis(200));
+                signal(&child, rustix::process::Signal::TERM);
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    let done = child.wait_with_output().unwrap();
+    let text = [done.stdout, done.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    (done.status.code(), text)
+}
+
+fn signal(child: &Child, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+#[test]
+fn every_command_with_closed_and_full_outputs() {
+    for (name, words) in commands() {
+        let (usual, text) = end(name, &words, To::Read, To::Read);
+        assert!(matches!(usual, Some(0..=2)), "{name}: {usual:?}\n{text}");
+        let (silent, errors) = end(name, &words, To::Closed, To::Read);
+        assert_eq!(silent, usual, "{name}, stdout closed\n{errors}");
+        assert!(!errors.contains("panicked"), "{name}: {errors}");
+        for err in [To::Closed, To::Full] {
+            let (blind, text) = end(name, &words, To::Read, err);
+            assert_eq!(blind, usual, "{name}, stderr {err:?}\n{text}");
+        }
+        let (both, _) = end(name, &words, To::Closed, To::Closed);
+        assert_eq!(both, usual, "{name}, both closed");
+        let (full, errors) = end(name, &words, To::Full, To::Read);
+        assert!(!errors.contains("panicked"), "{name}: {errors}");
+        // Those that end with an error before they print anything, or print nothing.
+        let prints = !matches!(name, "generate" | "bench-loadgen-child") && usual != Some(2);
+        assert_eq!(
+            full,
+            if prints { Some(2) } else { usual },
+            "{name}, stdout full\n{errors}"
+        );
+        if prints {
+            assert!(
+                errors.contains("standard output cannot be written"),
+                "{name}: {errors}"
+            );
+        }
+    }
+}
+
+#[test]
+fn help_and_version_with_closed_and_full_outputs() {
+    let groups = ["", "dataset", "submission", "audit", "bench"].map(|g| (g, Vec::new()));
+    let all = commands().into_iter().chain(groups);
+    for (name, _) in all.filter(|(name, _)| *name != "confine") {
+        for option in ["--help", "--version"] {
+            if option == "--version" && !name.is_empty() {
+                continue;
+            }
+            let words: Vec<String> = name
+                .split_whitespace()
+                .chain([option])
+                .map(str::to_owned)
+                .collect();
+            for (out, code) in [(To::Read, 0), (To::Closed, 0), (To::Full, 2)] {
+                let (found, text) = end("", &words, out, To::Read);
+                assert_eq!(found, Some(code), "{words:?} {out:?}: {text}");
+            }
+        }
+        let wrong: Vec<String> = name
+            .split_whitespace()
+            .chain(["--no-such-option"])
+            .map(str::to_owned)
+            .collect();
+        for err in [To::Read, To::Closed, To::Full] {
+            assert_eq!(
+                end("", &wrong, To::Read, err).0,
+                Some(2),
+                "{wrong:?} {err:?}"
+            );
+        }
+    }
+}
+
+/// A name, a value and a file's line with everything that could make a terminal or a reader believe something.
+const FORGED: &str = "a\u{1b}[2J\u{1b}]0;x\u{7}\nossmark: all is well\r\u{9b}31m\u{202e}";
+
+fn plain(text: &str) {
+    let bad = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(!text.contains(bad), "{text:?}");
+    let forged = text
+        .lines()
+        .find(|line| line.starts_with("ossmark: all is"));
+    assert_eq!(forged, None, "{text}");
+}
+
+#[test]
+fn what_others_wrote_reaches_no_terminal_as_it_is() {
+    let dir = place();
+    let at = |name: &str| dir.path().join(name);
+    let lab = at("tree/closed/OracleLab");
+    fs::write(lab.join(FORGED.replace('/', "")), "x").unwrap();
+    std::os::unix::fs::symlink("x", lab.join(format!("link{FORGED}"))).unwrap();
+    fs::write(at("forged.conf"), format!("*.Offline.{FORGED} = 1\n")).unwrap();
+    let kind = serde_json::to_string(FORGED)
+        .unwrap()
+        .replace("\\u009b", "\\u009b");
+    fs::write(
+        at("recipe.toml"),
+        format!("[[source]]\nkind = {kind}\nfiles = [{kind}]\n"),
+    )
+    .unwrap();
+    fs::write(
+        at("prompts.jsonl"),
+        format!("{{\"id\":{kind},\"prompts\":{kind}}}\n"),
+    )
+    .unwrap();
+    let demo = repository().join("demo");
+    let demo = demo.to_str().unwrap();
+    let cases: [&[&str]; 10] = [
+        &[
+            "submission",
+            "pack",
+            "--input",
+            "tree",
+            "--submitter",
+            "OracleLab",
+            "--output",
+            "p",
+        ],
+        &["submission", "check", "--input", "tree"],
+        &["submission", "check", "--input", FORGED],
+        &[
+            "submission",
+            "truncate",
+            "--input",
+            "tree",
+            "--submitter",
+            FORGED,
+            "--backup",
+            "b",
+        ],
+        &[
+            "dataset",
+            "prepare",
+            "--recipe",
+            "recipe.toml",
+            "--tokenizer",
+            demo,
+            "--output",
+            "d",
+        ],
+        &["dataset", "inspect", "--dataset", FORGED],
+        &[
+            "run",
+            "--engine",
+            "echo",
+            "--scenario",
+            "offline",
+            "--mode",
+            "performance",
+            "--output",
+            "o",
+            "--user-conf",
+            "forged.conf",
+        ],
+        &["run", "--scenario", FORGED],
+        &[
+            "generate",
+            "--model",
+            demo,
+            "--input",
+            "prompts.jsonl",
+            "--output",
+            "g",
+        ],
+        &["doctor", "--python", FORGED],
+    ];
+    for case in cases {
+        let words: Vec<String> = case.iter().map(|w| w.to_string()).collect();
+        let done = finish(command(dir.path(), &words), LIMIT);
+        assert!(matches!(done.code(), Some(0..=2)), "{case:?}");
+        plain(&done.stdout);
+        plain(&done.stderr);
+    }
+}
+
+#[test]
+fn outputs_that_are_standard_output_or_pipes() {
+    let demo = repository().join("demo/perf.parquet");
+    let inspect = [
+        "dataset",
+        "inspect",
+        "--dataset",
+        demo.to_str().unwrap(),
+        "--json",
+    ];
+    for name in ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"] {
+        let dir = place();
+        let words: Vec<String> = inspect
+            .iter()
+            .map(|w| w.to_string())
+            .chain([name.into()])
+            .collect();
+        let done = finish(command(dir.path(), &words), LIMIT);
+        assert_eq!(done.code(), Some(0), "{name}: {}", done.stderr);
+        let json: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+        assert_eq!(json["rows"], 512);
+        assert!(
+            done.stderr.contains("prompt length"),
+            "people's text: {}",
+            done.stderr
+        );
+        assert!(!dir.path().join("-").exists());
+        // Into a file that has something in it already.
+        let file = dir.path().join("kept");
+        fs::write(&file, "before\n").unwrap();
+        let mut child = command(dir.path(), &words);
+        child.stdout(File::options().append(true).open(&file).unwrap());
+        assert!(child.stderr(Stdio::null()).status().unwrap().success());
+        let kept = fs::read_to_string(&file).unwrap();
+        assert!(kept.starts_with("before\n{"), "{kept}");
+        // A full one is an error, a closed one is none.
+        let (full, errors) = end("", &words, To::Full, To::Read);
+        assert_eq!(full, Some(2), "{errors}");
+        assert_eq!(end("", &words, To::Closed, To::Read).0, Some(0));
+    }
+    // Every output option of a file, by force: a device is written to and never moved.
+    let score = commands()
+        .into_iter()
+        .find(|(name, _)| *name == "score")
+        .unwrap()
+        .1;
+    let pack = [
+        "submission",
+        "pack",
+        "--input",
+        "tree",
+        "--submitter",
+        "OracleLab",
+        "--force",
+    ];
+    let check = ["submission", "check", "--input", "tree", "--force"];
+    let words = |words: &[&str]| words.iter().map(|w| w.to_string()).collect::<Vec<_>>();
+    let cases = [
+        (words(&check), "--csv", Some(1)),
+        (words(&check), "--json", Some(1)),
+        (words(&pack), "--output", Some(0)),
+        (
+            [&score[..], &words(&["--force"])].concat(),
+            "--details",
+            Some(0),
+        ),
+        (
+            [&score[..], &words(&["--force"])].concat(),
+            "--accuracy-txt",
+            Some(0),
+        ),
+        (
+            [&score[..], &words(&["--force"])].concat(),
+            "--json",
+            Some(0),
+        ),
+    ];
+    for (words, option, code) in cases {
+        for target in ["-", "/dev/null"] {
+            let words = [&words[..], &[option.into(), target.into()]].concat();
+            let dir = place();
+            let done = command(dir.path(), &words).output().unwrap();
+            let errors = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert_eq!(done.status.code(), code, "{words:?}: {errors}");
+            if target == "-" {
+                assert!(!done.stdout.is_empty() && !errors.is_empty(), "{words:?}");
+                let is_archive = done.stdout.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+                assert_eq!(is_archive, option == "--output");
+            }
+            let null = fs::symlink_metadata("/dev/null").unwrap().file_type();
+            assert!(std::os::unix::fs::FileTypeExt::is_char_device(&null));
+        }
+    }
+    // One can have it.
+    let both = [&words(&check)[..], &words(&["--csv", "-", "--json", "-"])].concat();
+    finish(command(place().path(), &both), LIMIT).refused(&["standard output", "two options"]);
+    let run = commands()
+        .into_iter()
+        .find(|(name, _)| *name == "run")
+        .unwrap()
+        .1;
+    let run = [&run[..run.len() - 1], &words(&["-"])].concat();
+    finish(command(place().path(), &run), LIMIT).refused(&["--output -", "standard output"]);
+}
+
+/// Every command that writes: started twice at the same moment, one does it and the other refuses, and loses nothing.
+#[test]
+fn of_two_started_together_one_writes() {
+    let slow = [
+        "--echo-tokens",
+        "40",
+        "--echo-tpot-ms",
+        "5",
+        "--echo-slots",
+        "64",
+    ];
+    for (name, words) in commands() {
+        let writes = matches!(
+            name,
+            "run" | "infer" | "generate" | "dataset prepare" | "submission pack" | "audit test07"
+        );
+        if !writes {
+            continue;
+        }
+        for _ in 0..3 {
+            let dir = place();
+            let mut words = words.clone();
+            if name == "run" {
+                words.extend(slow.map(str::to_owned));
+            }
+            let start = || {
+                command(dir.path(), &words)
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            };
+            let both = [start(), start()].map(|child| child.wait_with_output().unwrap());
+            let refused = |done: &&std::process::Output| {
+                let text = String::from_utf8_lossy(&done.stderr);
+                let said = text.contains("another ossmark") || text.contains("already");
+                done.status.code() == Some(2) && said
+            };
+            let n = both.iter().filter(refused).count();
+            assert_eq!(n, 1, "{name}: {both:?}");
+            let good = both
+                .iter()
+                .filter(|d| matches!(d.status.code(), Some(0 | 1)));
+            assert_eq!(good.count(), 1, "{name}: {both:?}");
+            let parts = fs::read_dir(dir.path()).unwrap().flatten();
+            let parts = parts.filter(|e| e.file_name().to_string_lossy().contains("ossmark-part"));
+            assert_eq!(parts.count(), 0, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_no_archive() {
+    for ignored in ["trap '' XFSZ;", ""] {
+        let dir = place();
+        let script = format!("{ignored} ulimit -f 8; exec \"$0\" \"$@\"");
+        let mut sh = Command::new("sh");
+        sh.current_dir(dir.path())
+            .args(["-c", &script])
+            .arg(binary());
+        let pack = [
+            "submission",
+            "pack",
+            "--input",
+            "tree",
+            "--submitter",
+            "OracleLab",
+        ];
+        sh.args(pack).args(["--output", "p.tar.zst"]);
+        let done = sh.stdin(Stdio::null()).output().unwrap();
+        if !ignored.is_empty() {
+            assert_eq!(done.status.code(), Some(2), "{done:?}");
+        }
+        assert!(!dir.path().join("p.tar.zst").exists());
+        // With room again it works, whatever was left.
+        let words: Vec<String> = pack
+            .iter()
+            .chain(&["--output", "p.tar.zst"])
+            .map(|w| w.to_string())
+            .collect();
+        assert_eq!(finish(command(dir.path(), &words), LIMIT).code(), Some(0));
+        assert!(!dir.path().join(".p.tar.zst.ossmark-part").exists());
+    }
+}
+
+/// Killed after ever longer times, until it gets to its end by itself.
+#[test]
+fn truncate_killed_at_any_moment_is_finished_by_the_same_command() {
+    let mut wait = Duration::from_micros(500);
+    loop {
+        let dir = place();
+        let words = commands()
+            .into_iter()
+            .find(|(name, _)| *name == "submission truncate");
+        let words = words.unwrap().1;
+        let mut child = command(dir.path(), &words);
+        let mut child = child
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(wait);
+        let ended = child.try_wait().unwrap().is_some();
+        let _ = child.kill();
+        child.wait().unwrap();
+        let done = finish(command(dir.path(), &words), LIMIT);
+        assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+        assert!(done.stdout.contains(" 0 problems"), "{}", done.stdout);
+        let left = Command::new("find")
+            .arg(dir.path())
+            .args(["-name", ".*"])
+            .output()
+            .unwrap();
+        let left = String::from_utf8_lossy(&left.stdout).replace(dir.path().to_str().unwrap(), "");
+        assert_eq!(left.trim(), "");
+        if ended {
+            return;
+        }
+        wait = wait * 3 / 2;
+    }
+}
+
+/// Ctrl-C once: the child ends as it does at Ctrl-C, the rest is skipped, the message says where things are.
+#[test]
+fn ctrl_c_in_commands_that_start_others() {
+    let slow = |dir: &Path| {
+        let conf = "*.Offline.min_duration = 60000\n*.Offline.target_qps = 20\n\
+                    gpt-oss-120b.*.performance_sample_count_override = 990\n";
+        fs::write(dir.join("slow.conf"), conf).unwrap();
+    };
+    let audit = "audit test09 --output audit -- --engine echo --scenario offline --user-conf slow.conf \
+                 --echo-slots 1 --echo-ttft-ms 100";
+    let cases = [
+        (
+            "demo --output demo",
+            "demo/offline-performance/mlperf_log_detail.txt",
+            "demo",
+        ),
+        (
+            audit,
+            "audit/test09-run/mlperf_log_detail.txt",
+            "audit/test09-run",
+        ),
+        (
+            "bench loadgen --seconds 30 --output bench",
+            "bench/server-saturated-1/mlperf_log_detail.txt",
+            "bench",
+        ),
+    ];
+    for (words, begun, named) in cases {
+        // To the parent alone, as `kill` does; to its process group, as a terminal does.
+        for group in [false, true] {
+            for which in [rustix::process::Signal::INT, rustix::process::Signal::TERM] {
+                let dir = place();
+                slow(dir.path());
+                let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+                let child = command(dir.path(), &words)
+                    .process_group(0)
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap();
+                let start = Instant::now();
+                while !dir.path().join(begun).exists() {
+                    assert!(start.elapsed() < LIMIT, "{words:?} did not begin");
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                let pid = rustix::process::Pid::from_child(&child);
+                match group {
+                    true => rustix::process::kill_process_group(pid, which).unwrap(),
+                    false => rustix::process::kill_process(pid, which).unwrap(),
+                }
+                let done = child.wait_with_output().unwrap();
+                let errors = String::from_utf8_lossy(&done.stderr).into_owned();
+                assert_eq!(done.status.code(), Some(130), "{words:?}: {errors}");
+                assert!(errors.contains("ossmark: interrupted; "), "{errors}");
+                assert!(errors.lines().last().unwrap().contains(named), "{errors}");
+                assert_eq!(children_in(dir.path()), 0, "{words:?}: a child is left");
+            }
+        }
+    }
+}
+
+/// Processes that work in a directory.
+fn children_in(dir: &Path) -> usize {
+    let dir = dir.canonicalize().unwrap();
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter(|p| fs::read_link(p.path().join("cwd")).is_ok_and(|cwd| cwd == dir))
+        .count()
+}
