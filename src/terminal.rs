@@ -67,7 +67,10 @@ pub(crate) fn message(text: &str) {
     let mut lines = text.lines();
     note!("{}", lines.next().unwrap_or_default());
     for line in lines {
-        note!("  {line}");
+        match line.is_empty() {
+            true => note!(""),
+            false => note!("  {line}"),
+        }
     }
 }
 

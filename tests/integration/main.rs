@@ -1,4 +1,10 @@
 //! The binary from the outside, one LoadGen test per process, every process with a time limit.
+#![allow(clippy::disallowed_methods, reason = "tests open what they made")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what a test says"
+)]
 
 mod accuracy_log;
 mod bad_input;
