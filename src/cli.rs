@@ -36,7 +36,8 @@ use serde::{Deserialize, Serialize};
 
 /// MLPerf Inference harness for gpt-oss-120b: LoadGen, engine, logs and verdict in one binary.
 ///
-/// Exit status: 0 done and good, 1 done and not good (invalid run, failed check), 2 could not run.
+/// Exit status: 0 done and good, 1 done and not good (invalid run, failed check), 2 could not run, 130 interrupted. Output
+/// files named - or /dev/stdout are standard output.
 #[derive(Parser, Debug)]
 #[command(name = "ossmark", version, max_term_width = 110)]
 pub(crate) struct Cli {

@@ -84,7 +84,13 @@ fn end(name: &str, words: &[String], out: To, err: To) -> (Option<i32>, String) 
     if let (Some(port), Some(word)) = (port, words.last_mut()) {
         *word = port.to_string();
     }
-    let mut child = command(dir.path(), &words)
+    // A hang is exit code 124.
+    let mut child = Command::new("timeout")
+        .current_dir(dir.path())
+        .arg(LIMIT.as_secs().to_string())
+        .arg(binary())
+        .args(&words)
+        .stdin(Stdio::null())
         .env_remove("OSSMARK_API_KEY")
         .stdout(out.stdio())
         .stderr(err.stdio())
