@@ -232,7 +232,7 @@ mod tests {
         let dir = tmp.path().join("run");
         let claimed = claim_directory(&dir, false).unwrap();
         let busy = format!("{:#}", claim_directory(&dir, true).err().unwrap());
-        assert!(busy.contains("another ossmark"), "{busy}");
+        assert!(busy.contains("another process"), "{busy}");
         drop(claimed);
         let (_held, _) = claim_directory(&dir, false).unwrap().make_room().unwrap();
         drop(_held);

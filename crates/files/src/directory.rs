@@ -54,7 +54,7 @@ impl Directory {
         if !is_at(&held, &real) {
             return Err(Error::new(
                 ErrorKind::ResourceBusy,
-                "another ossmark has just moved it",
+                "another process (ossmark) has just moved it",
             ));
         }
         Ok(Self {

@@ -247,7 +247,7 @@ fn one_at_a_time() {
         backup: &backup,
     };
     let error = truncate(options).unwrap_err().to_string();
-    assert!(error.contains("another ossmark"), "{error}");
+    assert!(error.contains("another process"), "{error}");
     drop(held);
     truncate(options).unwrap();
 }
