@@ -152,7 +152,8 @@ pub(crate) fn lock(file: &File) -> io::Result<()> {
     match flock(file, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => Err(Error::new(
             ErrorKind::ResourceBusy,
-            "another process (ossmark) is writing it just now; wait for its end, or give another name",
+            "another process (ossmark), or another option of this command, is writing it just now; wait for its end, or give \
+             another name",
         )),
         Err(Errno::NOSYS | Errno::NOTSUP | Errno::NOLCK | Errno::BADF | Errno::INVAL) | Ok(()) => {
             Ok(())
