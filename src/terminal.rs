@@ -6,6 +6,7 @@
 //! A standard output that is closed (`| head`) wants no more: what was asked for is done in silence, and the exit code is that
 //! of the result. One that fails otherwise (a full disk) has lost what was printed: the work is done, then exit code 2.
 //! Whatever happens to standard error never matters.
+#![expect(clippy::disallowed_types, reason = "Bar is the door for all others")]
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, IsTerminal};

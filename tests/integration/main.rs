@@ -14,6 +14,7 @@ mod end_to_end;
 mod faults;
 mod generate;
 mod infer;
+mod kills;
 mod outputs;
 mod rehearsal;
 mod remote;

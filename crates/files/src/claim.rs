@@ -204,6 +204,10 @@ fn sync_directory(directory: &Path) {
 }
 
 /// What is at `path`, open for writing, where that is no regular file and has to be written to as it is.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an output file may be one of them"
+)]
 fn stream(path: &Path) -> io::Result<Option<File>> {
     let refuse = |found: &str| {
         Err(Error::new(
