@@ -11,13 +11,15 @@ mod directory;
 mod escape;
 mod open;
 mod part;
+mod stream;
 
 pub use aside::move_aside;
-pub use claim::{Claim, Earlier, append_line, copy_whole, create_new, is_stdout, write_whole};
+pub use claim::{Claim, Earlier, append_line, copy_whole, create_new, write_whole};
 pub use directory::{Directory, Tree, make_directories};
 pub use escape::Escaped;
 pub use open::{open, read, read_to_string};
 pub use part::{abandon_parts, is_part};
+pub use stream::is_stdout;
 
 #[cfg(test)]
 mod tests;
