@@ -1,4 +1,5 @@
 //! Provenance for `run_plan.json`: which commit the binary was built from. LoadGen is built by its own package.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "cargo reads it")]
 
 use std::process::Command;
 

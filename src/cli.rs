@@ -36,7 +36,8 @@ use serde::{Deserialize, Serialize};
 
 /// MLPerf Inference harness for gpt-oss-120b: LoadGen, engine, logs and verdict in one binary.
 ///
-/// Exit status: 0 done and good, 1 done and not good (invalid run, failed check), 2 could not run.
+/// Exit status: 0 done and good, 1 done and not good (invalid run, failed check), 2 could not run, 130 interrupted. Output
+/// files named - or /dev/stdout are standard output.
 #[derive(Parser, Debug)]
 #[command(name = "ossmark", version, max_term_width = 110)]
 pub(crate) struct Cli {
@@ -290,4 +291,37 @@ pub(crate) struct GenerateArgs {
     /// Also write tensor `logits.<id>` = f32 [prompt tokens + generated tokens - 1, vocabulary].
     #[arg(long, value_name = "FILE.safetensors")]
     pub(crate) logits: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Commands that hold no others, hidden ones too.
+    fn leaves(command: &clap::Command, name: &str, found: &mut BTreeSet<String>) {
+        for sub in command.get_subcommands() {
+            let name = format!("{name} {}", sub.get_name());
+            match sub.has_subcommands() {
+                true => leaves(sub, &name, found),
+                false => drop(found.insert(name.trim().to_owned())),
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_is_in_the_list_that_tests_run() {
+        let mut ours = BTreeSet::new();
+        leaves(&Cli::command(), "", &mut ours);
+        let list = include_str!("../tests/integration/commands.txt");
+        let listed: BTreeSet<String> = list
+            .lines()
+            .filter_map(|line| line.split_once(" ::"))
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        assert_eq!(listed, ours);
+    }
 }

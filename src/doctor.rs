@@ -8,6 +8,7 @@ mod sandbox;
 
 use std::{ffi::OsString, fmt::Write, path::Path};
 
+use ossmark_files::Escaped;
 use serde::Serialize;
 
 /// What is known about the LoadGen that is linked in.
@@ -107,7 +108,7 @@ pub(crate) fn render(checks: &[Check]) -> String {
             (Status::Missing, true) => "MISSING",
             (Status::Missing, false) => "absent ",
         };
-        let _ = writeln!(text, "{mark}  {:<16} {}", check.name, check.found);
+        let _ = writeln!(text, "{mark}  {:<16} {}", check.name, Escaped(&check.found));
         if let Some(mend) = check.mend {
             let _ = writeln!(text, "{:26}for {}: {mend}", "", check.purpose);
         }

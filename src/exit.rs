@@ -1,6 +1,9 @@
-//! Exit codes with fixed meanings: 0 done and good, 1 done and not good, 2 could not run.
+//! Exit codes with fixed meanings: 0 done and good, 1 done and not good, 2 could not run, 130 interrupted.
 
 use std::process::ExitCode;
+
+use crate::children::Interrupted;
+use crate::terminal::{self, message, note};
 
 /// How a command that did run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,22 +13,55 @@ pub(crate) enum Outcome {
     NotGood,
 }
 
+/// What shells report for a program that Ctrl-C ended.
+pub(crate) const INTERRUPTED: u8 = 130;
+const COULD_NOT_RUN: u8 = 2;
+
 impl Outcome {
+    /// For the end of the process: 2 where what was printed could not be.
     pub(crate) fn code(self) -> u8 {
         match self {
-            Self::Good => 0,
-            Self::NotGood => 1,
+            Self::Good => printed_or(0),
+            Self::NotGood => printed_or(1),
         }
+    }
+}
+
+fn printed_or(code: u8) -> u8 {
+    match terminal::lost() {
+        Some(why) => {
+            note!("ossmark: {why}");
+            COULD_NOT_RUN
+        }
+        None => code,
     }
 }
 
 /// The process's exit code, with the one message on stderr when the command could not run.
 pub(crate) fn exit_code(result: anyhow::Result<Outcome>) -> ExitCode {
-    match result {
-        Ok(outcome) => ExitCode::from(outcome.code()),
+    ExitCode::from(match result {
+        Ok(outcome) => outcome.code(),
         Err(error) => {
-            eprintln!("ossmark: {error:#}");
-            ExitCode::from(2)
+            message(&format!("ossmark: {error:#}"));
+            match error.is::<Interrupted>() {
+                true => INTERRUPTED,
+                false => COULD_NOT_RUN,
+            }
         }
+    })
+}
+
+/// clap's help, version and errors, which say what was expected.
+pub(crate) fn usage(said: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand as HelpInstead;
+    let text = said.render().to_string();
+    if !said.use_stderr() {
+        terminal::page(&text);
+        return ExitCode::from(printed_or(0));
     }
+    match said.kind() {
+        HelpInstead => text.lines().for_each(|line| note!("{line}")),
+        _ => message(&text),
+    }
+    ExitCode::from(COULD_NOT_RUN)
 }

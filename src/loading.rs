@@ -1,15 +1,17 @@
 //! Progress of loading on stderr: a bar on a terminal, a line now and then otherwise. Reads a shared counter on a thread of
 //! its own.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use ossmark_engine::LoadProgress;
 
+use crate::terminal::{Bar, note};
+
+const TEMPLATE: &str =
+    "weights {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}";
 const BAR_EVERY: Duration = Duration::from_millis(200);
 /// Without a terminal. What is loaded sooner needs no word.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -26,22 +28,23 @@ impl Shown {
         let (end, ended) = channel();
         let progress = Arc::clone(progress);
         let run = move || {
-            let terminal = std::io::stderr().is_terminal();
-            let (every, bar) = if terminal {
-                (BAR_EVERY, bar())
-            } else {
-                (LINE_EVERY, ProgressBar::hidden())
-            };
+            let bar = Bar::on_terminal(0, TEMPLATE);
+            let every = if bar.is_some() { BAR_EVERY } else { LINE_EVERY };
             let start = Instant::now();
             while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 let (loaded, total) = progress.bytes();
-                bar.set_length(total);
-                bar.set_position(loaded);
-                if !terminal && total > 0 {
-                    eprintln!("{}", line(loaded, total, start.elapsed()));
+                match &bar {
+                    Some(bar) => {
+                        bar.length(total);
+                        bar.position(loaded);
+                    }
+                    None if total > 0 => note!("{}", line(loaded, total, start.elapsed())),
+                    None => {}
                 }
             }
-            bar.finish_and_clear();
+            if let Some(bar) = bar {
+                bar.end();
+            }
         };
         let thread = std::thread::Builder::new().name("loading".into());
         Self {
@@ -58,13 +61,6 @@ impl Drop for Shown {
             let _ = thread.join();
         }
     }
-}
-
-fn bar() -> ProgressBar {
-    let template =
-        "weights {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}";
-    let style = ProgressStyle::with_template(template);
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn line(loaded: u64, total: u64, elapsed: Duration) -> String {

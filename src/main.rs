@@ -1,7 +1,12 @@
 //! The command line of ossmark: parses, dispatches, maps results to exit codes. See docs/architecture.md.
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests open what they made")
+)]
 #![forbid(unsafe_code)]
 
 mod bench;
+mod children;
 mod cli;
 mod commands;
 mod config;
@@ -21,6 +26,7 @@ mod responder;
 mod rules;
 mod run;
 mod sut;
+mod terminal;
 mod user_conf;
 mod verdict;
 
@@ -36,8 +42,11 @@ use crate::cli::{AuditCommand, BenchCommand, Cli, Command, DatasetCommand, Submi
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // clap's own errors already end with exit code 2 and say what was expected.
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => return exit::usage(&said),
+    };
+    let result = match cli.command {
         Command::Demo(args) => commands::demo::demo(&args),
         Command::Run(args) => run::run(*args),
         Command::Generate(args) => commands::generate::generate(&args),

@@ -1,14 +1,12 @@
 //! Progress on stderr: a bar on a terminal, a line now and then otherwise. Reads shared counters on a thread of its own.
 
-use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
-
 use crate::metrics::Progress;
+use crate::terminal::{Bar, note};
 
 /// What the display is about.
 pub(crate) struct Display {
@@ -28,30 +26,25 @@ pub(crate) fn show(display: Display, progress: Arc<Progress>) -> std::io::Result
     std::thread::Builder::new()
         .name("progress".into())
         .spawn(move || {
-            if std::io::stderr().is_terminal() {
-                bar(&display, &progress);
-            } else {
-                lines(&display, &progress);
+            let template = "{prefix} {wide_bar} {pos}/{len} {msg} {elapsed_precise}";
+            match Bar::on_terminal(display.expected.unwrap_or(0), template) {
+                Some(bar) => show_bar(&bar, &display, &progress),
+                None => lines(&display, &progress),
             }
         })
 }
 
-fn bar(display: &Display, progress: &Progress) {
-    let bar = ProgressBar::new(display.expected.unwrap_or(0));
-    let template = "{prefix} {wide_bar} {pos}/{len} {msg} {elapsed_precise}";
-    bar.set_style(
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
-    bar.set_prefix(display.label.clone());
+fn show_bar(bar: &Bar, display: &Display, progress: &Progress) {
+    bar.prefix(&display.label);
     let start = Instant::now();
     while !progress.done.load(Relaxed) {
         let issued = progress.issued.load(Relaxed);
-        bar.set_length(display.expected.unwrap_or(issued).max(issued));
-        bar.set_position(progress.completed.load(Relaxed));
-        bar.set_message(describe(display, progress, start));
+        bar.length(display.expected.unwrap_or(issued).max(issued));
+        bar.position(progress.completed.load(Relaxed));
+        bar.message(describe(display, progress, start));
         std::thread::sleep(BAR_EVERY);
     }
-    bar.finish_and_clear();
+    bar.end();
 }
 
 fn lines(display: &Display, progress: &Progress) {
@@ -67,7 +60,7 @@ fn lines(display: &Display, progress: &Progress) {
             let expected = display
                 .expected
                 .map_or(String::new(), |n| format!(" of {n}"));
-            eprintln!(
+            note!(
                 "{} {:>5.0} s: {completed} completed, {issued}{expected} issued, {}",
                 display.label,
                 start.elapsed().as_secs_f64(),

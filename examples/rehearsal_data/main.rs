@@ -1,6 +1,12 @@
 //! Data sets and scripted answers for a rehearsal of a submission: see `submission/rehearsal.sh`.
 //!
 //! `cargo run --release --example rehearsal_data -- OUTPUT TOKENIZER`, the latter a model's directory or its tokenizer.json.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "for whoever builds it"
+)]
+#![allow(clippy::disallowed_methods, reason = "makes its own files")]
 
 mod data;
 

@@ -15,9 +15,11 @@ use ossmark_engine::{
 use serde::Serialize;
 use serde_json::json;
 
+use crate::children;
 use crate::cli::{BenchEngineArgs, BenchKernelsArgs, KvDtypeArg, WithoutArg};
 use crate::exit::Outcome;
-use crate::output;
+use crate::output::{self, Output};
+use crate::terminal::say;
 
 /// As the benchmark samples.
 const SAMPLED: Sampling = Sampling {
@@ -30,7 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Times every operation.
 pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
-    claim(args.json.as_deref())?;
+    children::end_at_signal()?;
+    let mut json_file = output::claim_optional(args.json.as_ref(), false)?;
     let mut config = gpt_oss_120b();
     if args.tiny {
         (
@@ -41,7 +44,7 @@ pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
         ) = (500, 128, 64, 8);
         (config.heads, config.kv_heads) = (16, 2);
     }
-    println!(
+    say!(
         "synthetic weights{}",
         if args.tiny {
             ", tiny shape: these times mean nothing"
@@ -49,9 +52,17 @@ pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
             ""
         }
     );
-    println!(
+    say!(
         "{:<20} {:<24} {:<6} {:>10} {:>9} {:>9} {:>7} {:>9} {:>9}",
-        "operation", "shape", "kernel", "us", "GB/s", "TFLOP/s", "% copy", "% product", "error"
+        "operation",
+        "shape",
+        "kernel",
+        "us",
+        "GB/s",
+        "TFLOP/s",
+        "% copy",
+        "% product",
+        "error"
     );
     let settings = MeasureSettings {
         device: 0,
@@ -74,7 +85,7 @@ pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
         );
         let report = json!({ "weights": "synthetic", "context": args.context, "seed": args.seed, "timings": rows });
         if written.is_ok() {
-            written = write_report(args.json.as_deref(), &report);
+            written = write_report(json_file.as_mut(), &report);
         }
     })?;
     written?;
@@ -87,9 +98,12 @@ pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
 
 fn show(t: &Timing, args: &BenchKernelsArgs) {
     let Some(ms) = t.ms else {
-        println!(
+        say!(
             "{:<20} {:<24} {:<6} WRONG: {:.2e} away from the plain kernels, not timed",
-            t.op, t.shape, t.kernels, t.error
+            t.op,
+            t.shape,
+            t.kernels,
+            t.error
         );
         return;
     };
@@ -97,7 +111,7 @@ fn show(t: &Timing, args: &BenchKernelsArgs) {
         most.map_or("-".into(), |most| format!("{:.0}", 100.0 * found / most))
     };
     let (gbs, tflops) = (t.bytes / ms / 1e6, t.flops / ms / 1e9);
-    println!(
+    say!(
         "{:<20} {:<24} {:<6} {:>10.1} {:>9.0} {:>9.1} {:>7} {:>9} {:>9.1e}",
         t.op,
         t.shape,
@@ -111,14 +125,9 @@ fn show(t: &Timing, args: &BenchKernelsArgs) {
     );
 }
 
-fn write_report(file: Option<&std::path::Path>, report: &serde_json::Value) -> Result<()> {
-    file.map_or(Ok(()), |file| {
-        output::write_whole(file, &serde_json::to_vec_pretty(report)?)
-    })
-}
-
-fn claim(json: Option<&std::path::Path>) -> Result<()> {
-    json.map_or(Ok(()), |file| output::claim_file(file, false))
+/// A file is replaced by each; a pipe gets one after the other.
+fn write_report(file: Option<&mut Output>, report: &serde_json::Value) -> Result<()> {
+    file.map_or(Ok(()), |file| file.write_json(report))
 }
 
 #[derive(Debug, Serialize)]
@@ -146,7 +155,8 @@ struct Way {
 
 /// Single stream, batches, prefill, in each of the ways that were asked for.
 pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
-    claim(args.json.as_deref())?;
+    children::end_at_signal()?;
+    let mut json_file = output::claim_optional(args.json.as_ref(), false)?;
     if !(0.0..1.0).contains(&args.offline_spread) {
         bail!(
             "--offline-spread {}: expected at least 0 and less than 1",
@@ -162,7 +172,7 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
             without != Some(WithoutArg::Graphs),
             without != Some(WithoutArg::Overlap),
         );
-        println!(
+        say!(
             "keys and values {kv:?}, recorded decode steps: {graphs}, overlapping kernels: {overlap}"
         );
         let w = one_way(args, kv, graphs, overlap)?;
@@ -171,7 +181,7 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
             "graphs": graphs, "overlap": overlap, "figures": w.figures,
         }));
         // After each, so that it is not lost with what fails after it, or is stopped.
-        write_report(args.json.as_deref(), &json!({ "ways": ways }))?;
+        write_report(json_file.as_mut(), &json!({ "ways": ways }))?;
     }
     Ok(Outcome::Good)
 }
@@ -199,13 +209,16 @@ fn one_way(args: &BenchEngineArgs, kv: KvDtypeArg, graphs: bool, overlap: bool) 
         _ => bail!("give either --model DIR or --synthetic gpt-oss-120b"),
     };
     let info = loaded.info.clone();
-    println!("{}", info.description);
+    say!("{}", info.description);
     for warning in &info.warnings {
-        println!("warning: {warning}");
+        say!("warning: {warning}");
     }
-    println!(
+    say!(
         "{:<48} {:>9} {:>9} {:>10}",
-        "work", "tokens", "seconds", "tokens/s"
+        "work",
+        "tokens",
+        "seconds",
+        "tokens/s"
     );
     let mut running = Running::start(loaded)?;
     // The first launches of each kernel pay for its loading.
@@ -239,7 +252,7 @@ fn one_way(args: &BenchEngineArgs, kv: KvDtypeArg, graphs: bool, overlap: bool) 
 fn figure(work: String, time: Duration, tokens: u64) -> Figure {
     let seconds = time.as_secs_f64();
     let tokens_per_s = tokens as f64 / seconds;
-    println!("{work:<48} {tokens:>9} {seconds:>9.3} {tokens_per_s:>10.1}");
+    say!("{work:<48} {tokens:>9} {seconds:>9.3} {tokens_per_s:>10.1}");
     Figure {
         work,
         seconds,

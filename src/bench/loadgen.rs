@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
+use ossmark_files::make_directories;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::server::EchoServer;
+use crate::children;
 use crate::cli::BenchLoadgenArgs;
 use crate::exit::Outcome;
 use crate::logs;
 use crate::output;
+use crate::terminal::{note, say};
 
 /// LoadGen's Python binding doing the same.
 const PYTHON_SUT: &str = include_str!("null_sut.py");
@@ -110,13 +113,16 @@ struct Test {
 
 pub(crate) fn run(args: &BenchLoadgenArgs) -> Result<Outcome> {
     let temporary = tempfile::tempdir().context("cannot make a temporary directory")?;
-    let dir = match &args.output {
-        Some(dir) => output::claim_directory(dir, false)?,
-        None => temporary.path().to_owned(),
+    children::listen()?;
+    let claimed = match &args.output {
+        Some(dir) => Some(output::claim_directory(dir, false)?.make_room()?),
+        None => None,
     };
-    if let Some(file) = &args.json {
-        output::claim_file(file, false)?;
-    }
+    let dir = claimed
+        .as_ref()
+        .map_or(temporary.path(), |(_, dir)| dir)
+        .to_owned();
+    let mut json_file = output::claim_optional(args.json.as_ref(), false)?;
     let mut bench = Bench {
         args,
         dir,
@@ -150,10 +156,10 @@ pub(crate) fn run(args: &BenchLoadgenArgs) -> Result<Outcome> {
     };
     print(&report, args);
     for error in &bench.errors {
-        println!("error: {error}");
+        say!("error: {error}");
     }
-    if let Some(file) = &args.json {
-        output::write_json(file, &report)?;
+    if let Some(file) = &mut json_file {
+        file.write_json(&report)?;
     }
     Ok(if bench.errors.is_empty() {
         Outcome::Good
@@ -236,8 +242,7 @@ impl Bench<'_> {
 
     fn test(&mut self, name: &str, who: Who, server: bool, qps: f64) -> Result<Test> {
         let dir = self.dir.join(name);
-        std::fs::create_dir_all(&dir)
-            .with_context(|| format!("cannot create {}", dir.display()))?;
+        make_directories(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let python = matches!(who, Who::PythonWorker | Who::PythonInline);
         let mut command = if python {
             let script = self.dir.join("null_sut.py");
@@ -273,12 +278,13 @@ impl Bench<'_> {
         if matches!(who, Who::Inline | Who::PythonInline) {
             command.arg("--inline");
         }
-        eprintln!("bench loadgen: {name} ...");
-        let status = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .status()
+        note!("bench loadgen: {name} ...");
+        let status = children::status(command.stdout(Stdio::null()))
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        children::go_on(|| match &self.args.output {
+            Some(dir) => format!("what was measured until then is in {}", dir.display()),
+            None => "nothing is left (--output keeps the logs)".into(),
+        })?;
         if !status.success() {
             let hint = if python {
                 "; it needs: pip install mlcommons-loadgen"
@@ -321,18 +327,18 @@ impl Bench<'_> {
 }
 
 fn print(report: &Report, args: &BenchLoadgenArgs) {
-    println!(
+    say!(
         "LoadGen {}, {} tokens an answer, {} s a test",
         ossmark_loadgen::LOADGEN_VERSION,
         args.tokens,
         args.seconds
     );
-    println!(
+    say!(
         "{:<44} {:>14}",
         "Server, saturated, completed queries/s",
         thousands(report.server.qps)
     );
-    println!(
+    say!(
         "{:<44} {:>14} {}",
         "Server, 300,000 queries/s offered",
         thousands(report.server.held_qps),
@@ -342,26 +348,26 @@ fn print(report: &Report, args: &BenchLoadgenArgs) {
             "INVALID"
         }
     );
-    println!(
+    say!(
         "{:<44} {:>14}",
         "Offline, samples/s",
         thousands(report.offline.samples_per_s)
     );
     let l = &report.latency_20k_us;
-    println!(
+    say!(
         "{:<44} {:>14.1} (inline {:.1}, adapter {:.1})",
         "added latency at 20,000 queries/s, us",
         l.adapter - l.inline,
         l.inline,
         l.adapter
     );
-    println!(
+    say!(
         "{:<44} {:>14}",
         "Offline over HTTP, 32 tokens, requests/s",
         thousands(report.http.offline_requests_per_s)
     );
     let l = &report.http.latency_1k_us;
-    println!(
+    say!(
         "{:<44} {:>14.1} (adapter {:.1}, http {:.1})",
         "added by HTTP at 1,000 queries/s, us",
         l.http - l.adapter,
@@ -370,7 +376,7 @@ fn print(report: &Report, args: &BenchLoadgenArgs) {
     );
     if let Some(python) = &report.python {
         let row = |name, ours: f64, theirs: f64| {
-            println!(
+            say!(
                 "{:<44} {:>14} ({:.1}x)",
                 name,
                 thousands(theirs),

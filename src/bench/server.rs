@@ -1,6 +1,7 @@
 //! `ossmark serve` with the echo engine, for as long as a benchmark needs it.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -16,6 +17,8 @@ impl EchoServer {
         let mut child = Command::new(this)
             .args(["serve", "--engine", "echo", "--port", "0"])
             .env_remove("OSSMARK_API_KEY")
+            // Ctrl-C is for the bench, which ends it.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,22 +1,23 @@
 //! `ossmark audit`: TEST07 and TEST09, from the run or from its logs, and the ledger of attempts. The verification is done
 //! by `crates/submission`; this starts the run as a child, scores, prints and keeps the books.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use ossmark_files::{append_line, copy_whole};
 use ossmark_harmony::Detokenizer;
 use ossmark_score::{Reference, read_log};
 use ossmark_submission::audit::{self, LEDGER, Options, Test07, Test09, Verified};
 use serde_json::json;
 
+use crate::children;
 use crate::cli::{AuditArgs, AuditTest07Args, AuditTest09Args};
 use crate::exit::Outcome;
 use crate::logs::ACCURACY;
 use crate::output;
+use crate::terminal::{page, say};
 
 /// What makes a run one of this test.
 struct Test {
@@ -89,17 +90,16 @@ fn verify(
     test: &Test,
     run: impl FnOnce(Options<'_>) -> Result<Verified>,
 ) -> Result<Outcome> {
-    if let Some(file) = &args.json {
-        output::claim_file(file, args.force)?;
-    }
-    output::claim_file(&args.output.join(test.name), args.force)?;
+    children::listen()?;
+    let tree = output::claim_tree(&args.output.join(test.name), args.force)?;
+    let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     let logs = match &args.logs {
         Some(logs) => logs.clone(),
         None => match make_run(args, test)? {
             (logs, Outcome::Good) => logs,
             (logs, Outcome::NotGood) => {
                 let problem = "the run is not valid, nothing was verified; see its verdict.json";
-                println!("{}: {problem}", logs.display());
+                say!("{}: {problem}", logs.display());
                 let failed = Verified {
                     test: test.name,
                     passed: false,
@@ -118,17 +118,18 @@ fn verify(
     };
     let verified = run(Options {
         logs: &logs,
-        output: &args.output,
+        output: tree.inside(),
         audit_config: args.audit_config.as_deref(),
         official_only: args.official_only,
     })?;
-    print!("{}", verified.text);
-    println!("written to {}", args.output.join(test.name).display());
+    output::publish(tree)?;
+    page(&verified.text);
+    say!("written to {}", args.output.join(test.name).display());
     if !args.official_only {
         enter(&args.output, &logs, &verified)?;
     }
-    if let Some(file) = &args.json {
-        output::write_json(file, &verified)?;
+    if let Some(file) = &mut json_file {
+        file.write_json(&verified)?;
     }
     Ok(if verified.passed {
         Outcome::Good
@@ -148,11 +149,12 @@ fn make_run(args: &AuditArgs, test: &Test) -> Result<(PathBuf, Outcome)> {
     let dir = args
         .output
         .join(format!("{}-run", test.name.to_lowercase()));
-    let dir = output::claim_directory(&dir, args.force)?;
+    // Given up again at the start of the run, which claims it; the claim of the result is what keeps a second audit away.
+    let (claimed, dir) = output::claim_directory(&dir, args.force)?.make_room()?;
     let config = dir.join("audit.config");
     match &args.audit_config {
         Some(file) => {
-            std::fs::copy(file, &config).with_context(|| file.display().to_string())?;
+            copy_whole(file, &config).with_context(|| file.display().to_string())?;
         }
         None => output::write_whole(&config, test.audit_config.as_bytes())?,
     }
@@ -183,7 +185,14 @@ fn make_run(args: &AuditArgs, test: &Test) -> Result<(PathBuf, Outcome)> {
         (_, None) => {}
     }
     command.args(&args.run);
-    let status = command.status().context("cannot start the run")?;
+    drop(claimed);
+    let status = children::status(&mut command).context("cannot start the run")?;
+    children::go_on(|| {
+        format!(
+            "nothing was verified; what there is of the run is in {}",
+            dir.display()
+        )
+    })?;
     match status.code() {
         Some(0) => Ok((dir, Outcome::Good)),
         Some(1) => Ok((dir, Outcome::NotGood)),
@@ -206,13 +215,9 @@ fn enter(output: &Path, logs: &Path, verified: &Verified) -> Result<()> {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |t| t.as_secs());
     let line = json!({ "time_unix_s": seconds, "logs": logs, "result": verified });
-    let mut ledger = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(&file)
+    append_line(&file, &line.to_string())
         .with_context(|| format!("{}: cannot add to the ledger", file.display()))?;
-    writeln!(ledger, "{line}").with_context(|| file.display().to_string())?;
-    println!(
+    say!(
         "attempt {} of {}, see {}",
         attempts + 1,
         verified.test,

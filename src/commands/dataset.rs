@@ -4,48 +4,54 @@ use anyhow::Result;
 use ossmark_dataset::{Dataset, histogram};
 use serde_json::json;
 
+use crate::children;
 use crate::cli::DatasetInspectArgs;
 use crate::exit::Outcome;
 use crate::output;
 use crate::rules::OfficialFile;
+use crate::terminal::say;
 
 const BARS: usize = 10;
 const BAR_WIDTH: usize = 40;
 
 pub(crate) fn inspect(args: &DatasetInspectArgs) -> Result<Outcome> {
-    let (file, json_file) = (&args.dataset, args.json.as_deref());
-    if let Some(json_file) = json_file {
-        output::claim_file(json_file, false)?;
-    }
+    children::end_at_signal()?;
+    let file = &args.dataset;
+    let mut json_file = output::claim_optional(args.json.as_ref(), false)?;
     let dataset = Dataset::open(file)?;
     let stats = dataset.stats();
     let rows = dataset.len();
     let official = OfficialFile::of(&dataset);
     let suits = official.map_or(&[][..], OfficialFile::suits);
-    println!("{}", file.display());
-    println!("  rows            {rows}");
-    println!(
+    say!("{}", file.display());
+    say!("  rows            {rows}");
+    say!(
         "  tokens          {} in column {}",
-        stats.total, dataset.token_column
+        stats.total,
+        dataset.token_column
     );
-    println!(
+    say!(
         "  prompt length   min {}, mean {:.1}, p50 {}, p99 {}, max {}",
-        stats.min, stats.mean, stats.p50, stats.p99, stats.max
+        stats.min,
+        stats.mean,
+        stats.p50,
+        stats.p99,
+        stats.max
     );
-    println!("  file sha256     {}", dataset.file_sha256);
-    println!("  content sha256  {}", dataset.content_sha256);
-    println!(
+    say!("  file sha256     {}", dataset.file_sha256);
+    say!("  content sha256  {}", dataset.content_sha256);
+    say!(
         "  text columns    {}",
         dataset.text.keys().copied().collect::<Vec<_>>().join(", ")
     );
     for (name, rows) in dataset.rows_by_name() {
-        println!("  {name:<15} {rows} rows");
+        say!("  {name:<15} {rows} rows");
     }
     let bars = histogram(&dataset.prompts, BARS);
     let most = bars.iter().map(|bar| bar.prompts).max().unwrap_or(1);
-    println!("  prompts by length in tokens");
+    say!("  prompts by length in tokens");
     for bar in &bars {
-        println!(
+        say!(
             "  {:>6}-{:<6}   {:>6} {}",
             bar.from,
             bar.to,
@@ -54,7 +60,7 @@ pub(crate) fn inspect(args: &DatasetInspectArgs) -> Result<Outcome> {
         );
     }
     match official {
-        Some(official) => println!(
+        Some(official) => say!(
             "  by rows and names it is the benchmark's {} file; it suits {}",
             official.name(),
             suits.join(", ")
@@ -63,13 +69,13 @@ pub(crate) fn inspect(args: &DatasetInspectArgs) -> Result<Outcome> {
             let rows: Vec<String> = OfficialFile::ALL
                 .map(|file| format!("{} {}", file.name(), file.rows()))
                 .into();
-            println!(
+            say!(
                 "  it is none of the benchmark's files ({} rows); any run with it has test settings",
                 rows.join(", ")
             );
         }
     }
-    if let Some(json_file) = json_file {
+    if let Some(json_file) = &mut json_file {
         let result = json!({
             "path": file, "rows": rows, "token_column": dataset.token_column, "file_sha256": dataset.file_sha256,
             "content_sha256": dataset.content_sha256, "datasets": dataset.rows_by_name(), "official_file": official, "suits": suits,
@@ -78,7 +84,7 @@ pub(crate) fn inspect(args: &DatasetInspectArgs) -> Result<Outcome> {
                 "total": stats.total },
             "histogram": bars.iter().map(|bar| json!({ "from": bar.from, "to": bar.to, "prompts": bar.prompts })).collect::<Vec<_>>(),
         });
-        output::write_json(json_file, &result)?;
+        json_file.write_json(&result)?;
     }
     Ok(Outcome::Good)
 }

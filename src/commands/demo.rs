@@ -7,13 +7,16 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use ossmark_dataset::Dataset;
+use ossmark_files::{create_new, make_directories};
 use ossmark_harmony::Tokenizer;
 use serde_json::{Value, json};
 
+use crate::children;
 use crate::cli::DemoArgs;
 use crate::exit::Outcome;
 use crate::logs;
 use crate::output;
+use crate::terminal::{note, page, say};
 
 /// The demo's files, embedded so that the binary needs nothing beside itself.
 const FILES: [(&str, &[u8]); 9] = [
@@ -57,16 +60,12 @@ const RUNS: [(&str, &str, &str); 3] = [
 const MAX_NEW_TOKENS: &str = "256";
 
 pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
-    if args.output.exists() && !args.force {
-        bail!(
-            "--output {}: already exists; give another directory, or --force to move it aside",
-            args.output.display()
-        );
-    }
-    output::claim_file(&args.output, args.force)?;
+    children::listen()?;
+    let claimed = output::claim_empty_directory(&args.output, args.force)?;
+    let (_directory, _) = claimed.make_room()?;
+    let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     let model = args.output.join("checkpoint");
-    std::fs::create_dir_all(&model)
-        .with_context(|| format!("cannot create {}", model.display()))?;
+    make_directories(&model).with_context(|| format!("cannot create {}", model.display()))?;
     for (name, content) in FILES {
         output::write_whole(&model.join(name), content)?;
     }
@@ -75,10 +74,11 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
     let mut outcome = Outcome::Good;
     for (scenario, mode, data) in RUNS {
         let dir = args.output.join(format!("{scenario}-{mode}"));
-        eprintln!("demo: {scenario} {mode} ...");
+        note!("demo: {scenario} {mode} ...");
         let log = args.output.join(format!("{scenario}-{mode}.log"));
-        let stdout = std::fs::File::create(&log).with_context(|| log.display().to_string())?;
-        let status = Command::new(&exe)
+        let stdout = create_new(&log).with_context(|| log.display().to_string())?;
+        let mut command = Command::new(&exe);
+        command
             .args([
                 "run",
                 "--engine",
@@ -97,9 +97,9 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
             .arg(model.join("user.conf"))
             .arg("--output")
             .arg(&dir)
-            .stdout(stdout)
-            .status()
-            .context("cannot start the run")?;
+            .stdout(stdout);
+        let status = children::status(&mut command).context("cannot start the run")?;
+        children::go_on(|| left(args))?;
         if !status.success() {
             outcome = Outcome::NotGood;
         }
@@ -112,26 +112,38 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
         rows.push(verdict);
     }
     let accuracy = args.output.join("offline-accuracy");
-    let score = score(&exe, &model, &accuracy)?;
+    let score = score(&exe, &model, &accuracy);
+    children::go_on(|| left(args))?;
+    let score = score?;
     print_table(&rows);
     print_deviations(&rows);
     print_answers(&model, &accuracy)?;
-    println!(
-        "\nlogs, plans, verdicts and scores: {}",
+    say!("");
+    say!(
+        "logs, plans, verdicts and scores: {}",
         args.output.display()
     );
-    if let Some(file) = &args.json {
+    if let Some(file) = &mut json_file {
         let score = read_json(&accuracy.join("score.json"))?;
-        output::write_json(file, &json!({ "runs": rows, "score": score }))?;
+        file.write_json(&json!({ "runs": rows, "score": score }))?;
     }
-    print!("{score}");
+    page(&score);
     Ok(outcome)
+}
+
+/// After Ctrl-C.
+fn left(args: &DemoArgs) -> String {
+    format!(
+        "the rest of the demo was skipped; what was made until then is in {} (--force begins anew)",
+        args.output.display()
+    )
 }
 
 /// Scores the accuracy log as a user would; returns what the scorer prints.
 fn score(exe: &Path, model: &Path, accuracy: &Path) -> Result<String> {
-    eprintln!("demo: score ...");
-    let done = Command::new(exe)
+    note!("demo: score ...");
+    let mut command = Command::new(exe);
+    command
         .arg("score")
         .arg("--log")
         .arg(accuracy.join(logs::ACCURACY))
@@ -146,17 +158,12 @@ fn score(exe: &Path, model: &Path, accuracy: &Path) -> Result<String> {
         .arg("--accuracy-txt")
         .arg(accuracy.join("accuracy.txt"))
         .arg("--json")
-        .arg(accuracy.join("score.json"))
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .context("cannot start the scorer")?;
-    if !done.status.success() {
-        bail!(
-            "the scorer ended with {}; its message is above",
-            done.status
-        );
+        .arg(accuracy.join("score.json"));
+    let (status, stdout) = children::output(&mut command).context("cannot start the scorer")?;
+    if !status.success() {
+        bail!("the scorer ended with {status}; its message is above");
     }
-    String::from_utf8(done.stdout).context("the scorer printed what is no text")
+    String::from_utf8(stdout).context("the scorer printed what is no text")
 }
 
 fn read_verdict(dir: &Path) -> Result<Value> {
@@ -169,8 +176,9 @@ fn read_json(file: &Path) -> Result<Value> {
 }
 
 fn print_table(rows: &[Value]) {
-    println!(
-        "\n{:<9} {:<12} {:<8} {:<9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>9}",
+    say!("");
+    say!(
+        "{:<9} {:<12} {:<8} {:<9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>9}",
         "scenario",
         "mode",
         "verdict",
@@ -194,7 +202,7 @@ fn print_table(rows: &[Value]) {
             .zip(m["elapsed_s"].as_f64())
             .map(|(n, s)| n / s);
         let rate = m["tokens_per_second"].as_f64().or(own_rate);
-        println!(
+        say!(
             "{:<9} {:<12} {:<8} {:<9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>9}",
             text(&v["scenario"]),
             text(&v["mode"]),
@@ -210,7 +218,7 @@ fn print_table(rows: &[Value]) {
     }
     for v in rows {
         for reason in v["reasons"].as_array().into_iter().flatten() {
-            println!(
+            say!(
                 "  {} {}: {}",
                 text(&v["scenario"]),
                 text(&v["mode"]),
@@ -226,9 +234,10 @@ fn print_deviations(rows: &[Value]) {
         .flat_map(|v| v["deviations"].as_array().into_iter().flatten())
         .map(text);
     let distinct: BTreeSet<&str> = deviations.collect();
-    println!("\nThese are test runs, not MLPerf results; they deviate from the round's rules:");
+    say!("");
+    say!("These are test runs, not MLPerf results; they deviate from the round's rules:");
     for deviation in distinct {
-        println!("  - {deviation}");
+        say!("  - {deviation}");
     }
 }
 
@@ -245,20 +254,25 @@ fn print_answers(model: &Path, dir: &Path) -> Result<()> {
         let Some((_, tokens)) = answers.iter().find(|(sample, _)| *sample == row as u64) else {
             continue;
         };
-        println!(
-            "\n{kind}, sample {row}, expected answer: {}",
+        say!("");
+        say!(
+            "{kind}, sample {row}, expected answer: {}",
             dataset.cell("ground_truth", row).unwrap_or("-")
         );
         if let Some(question) = dataset.cell("question", row) {
-            println!("  question: {}", indent(question));
+            show("question:", question);
         }
-        println!("  answer:   {}", indent(&tokenizer.decode(tokens)));
+        show("answer:", &tokenizer.decode(tokens));
     }
     Ok(())
 }
 
-fn indent(text: &str) -> String {
-    text.trim_end().replace('\n', "\n            ")
+/// A text of several lines beside its name.
+fn show(name: &str, text: &str) {
+    for (n, line) in text.trim_end().split('\n').enumerate() {
+        let name = if n == 0 { name } else { "" };
+        say!("  {name:<9} {line}");
+    }
 }
 
 fn text(value: &Value) -> &str {

@@ -5,15 +5,16 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::json;
 
+use crate::children;
 use crate::cli::DoctorArgs;
 use crate::doctor::{LoadgenInfo, main_job_can_run, render, report};
 use crate::exit::Outcome;
 use crate::output;
+use crate::terminal::page;
 
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<Outcome> {
-    if let Some(file) = &args.json {
-        output::claim_file(file, false)?;
-    }
+    children::end_at_signal()?;
+    let mut json_file = output::claim_optional(args.json.as_ref(), false)?;
     let loadgen = LoadgenInfo {
         version: ossmark_loadgen::LOADGEN_VERSION.into(),
         source: ossmark_loadgen::LOADGEN_SOURCE.into(),
@@ -24,13 +25,10 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<Outcome> {
         Path::new("."),
         super::confine::helper()?,
     );
-    print!("{}", render(&checks));
+    page(&render(&checks));
     let can_run = main_job_can_run(&checks);
-    if let Some(file) = &args.json {
-        output::write_json(
-            file,
-            &json!({ "main_job_can_run": can_run, "checks": checks }),
-        )?;
+    if let Some(file) = &mut json_file {
+        file.write_json(&json!({ "main_job_can_run": can_run, "checks": checks }))?;
     }
     Ok(if can_run {
         Outcome::Good

@@ -15,12 +15,14 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::children;
 use crate::cli::{EchoArgs, GenerateArgs};
 use crate::exit::Outcome;
 use crate::generator::choice::{EnginePlan, check_prompts};
 use crate::generator::weights::NOISE;
-use crate::output;
+use crate::output::{self, Output};
 use crate::sut::request_seed;
+use crate::terminal::note;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +52,7 @@ struct Generated {
 }
 
 pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
+    children::end_at_signal()?;
     let plan = EnginePlan::choose(&args.engine, &EchoArgs::default())?;
     let EnginePlan::Model { weights, .. } = &plan else {
         bail!(
@@ -63,9 +66,8 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
     if args.logits.as_ref() == Some(&args.output) {
         bail!("--logits and --output are the same file; give two");
     }
-    for file in std::iter::once(&args.output).chain(&args.logits) {
-        output::claim_file(file, args.force)?;
-    }
+    let mut answers_file = output::claim_file(&args.output, args.force)?;
+    let mut logits_file = output::claim_optional(args.logits.as_ref(), args.force)?;
     let (send, events) = unbounded();
     let started = plan.start(Box::new(move |event| send.send(event).is_ok()), None)?;
     let generator = started.generator;
@@ -101,8 +103,8 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
         }
     }
     generator.shutdown();
-    write_answers(&args.output, &prompts, &generated)?;
-    if let Some(file) = &args.logits {
+    write_answers(&mut answers_file, &prompts, &generated)?;
+    if let Some(file) = &mut logits_file {
         let vocab = started.info.map_or(1, |info| info.vocab_size as usize);
         write_logits(file, &prompts, &generated, vocab)?;
     }
@@ -111,12 +113,12 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
         .filter(|g| matches!(g.end, Some(End::Failed(_))))
         .count();
     let n_tokens: usize = generated.iter().map(|g| g.tokens.len()).sum();
-    eprintln!(
+    note!(
         "{} prompts answered with {n_tokens} tokens, {failed} failed",
         prompts.len() - failed
     );
     if plan.is_synthetic() {
-        eprintln!("{NOISE}");
+        note!("{NOISE}");
     }
     Ok(if failed == 0 {
         Outcome::Good
@@ -185,14 +187,14 @@ fn read_prompts(file: &Path, model: Option<&Path>) -> Result<Vec<Prompt>> {
     Ok(prompts)
 }
 
-fn write_answers(file: &Path, prompts: &[Prompt], generated: &[Generated]) -> Result<()> {
+fn write_answers(file: &mut Output, prompts: &[Prompt], generated: &[Generated]) -> Result<()> {
     let mut text = String::new();
     for (prompt, g) in prompts.iter().zip(generated) {
         let finish_reason = match &g.end {
             Some(End::Stop) => "stop",
             Some(End::Length) => "length",
             Some(End::Failed(message)) => {
-                eprintln!("ossmark: prompt {}: {message}", prompt.id);
+                note!("ossmark: prompt {}: {message}", prompt.id);
                 "error"
             }
             Some(End::Cancelled) | None => {
@@ -206,11 +208,11 @@ fn write_answers(file: &Path, prompts: &[Prompt], generated: &[Generated]) -> Re
         })?;
         text.push('\n');
     }
-    output::write_whole(file, text.as_bytes())
+    file.write(text.as_bytes())
 }
 
 fn write_logits(
-    file: &Path,
+    file: &mut Output,
     prompts: &[Prompt],
     generated: &[Generated],
     vocab: usize,
@@ -229,5 +231,5 @@ fn write_logits(
         tensors.push((name, TensorView::new(Dtype::F32, vec![rows, vocab], data)?));
     }
     let content = safetensors::serialize(tensors, None).context("cannot serialise the logits")?;
-    output::write_whole(file, &content)
+    file.write(&content)
 }

@@ -9,35 +9,43 @@ use crossbeam_channel::unbounded;
 use ossmark_dataset::Dataset;
 use ossmark_engine::check_sampling;
 use ossmark_engine::types::TokenId;
+use ossmark_files::{Earlier, is_stdout, move_aside};
 use ossmark_harmony::Detokenizer;
 use ossmark_infer::{Journal, write_output};
 use serde_json::{Value, json};
 
+use crate::children;
 use crate::cli::{EngineArgs, InferArgs, StreamArg};
 use crate::exit::Outcome;
 use crate::generator::choice::{EnginePlan, check_prompts};
 use crate::infer::{Done, Template, drive};
-use crate::output;
+use crate::output::{self, Output};
+use crate::terminal::{note, say};
 
 pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
     let began = Instant::now();
+    children::end_at_signal()?;
     let plan = plan(args)?;
     let dataset = Dataset::open(&args.dataset)?;
     let tokenizer = tokenizer(args, &plan)?;
     let journal_path = journal_of(&args.output);
-    claim(args, &journal_path)?;
+    let (mut output_file, mut json_file) = claim(args, &journal_path)?;
+    children::say_at_signal(format!(
+        "answers so far are in {}; the same command goes on from there",
+        journal_path.display()
+    ));
     let settings = journal_settings(args, &plan, &dataset);
     let rows = u32::try_from(dataset.len()).context("--dataset has more than 2^32 rows")?;
     let (mut journal, resumed) = Journal::open(&journal_path, &settings, rows, args.pass_k)?;
     if resumed.torn_bytes > 0 {
-        eprintln!(
+        note!(
             "{}: {} byte(s) of a record that was being written were cut off",
             journal_path.display(),
             resumed.torn_bytes
         );
     }
     if resumed.answered + resumed.failed > 0 {
-        eprintln!(
+        note!(
             "{}: going on after {} of {} answers; {} that failed are tried again",
             journal_path.display(),
             resumed.answered,
@@ -60,12 +68,19 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
     let complete = journal.answered() == journal.requests();
     if complete {
         let decode = |ids: &[TokenId]| tokenizer.decode(ids).text;
-        write_output(&args.output, &args.dataset, &journal, &decode)?;
-        println!("written: {}", args.output.display());
+        output_file.with(|claim| write_output(claim, &args.dataset, &journal, &decode))?;
+        say!("written: {}", args.output.display());
         std::fs::remove_file(&journal_path)
             .with_context(|| format!("cannot remove {}", journal_path.display()))?;
     }
-    report(args, &journal, &done, remote, began.elapsed())?;
+    report(
+        args,
+        &mut json_file,
+        &journal,
+        &done,
+        remote,
+        began.elapsed(),
+    )?;
     Ok(if complete {
         Outcome::Good
     } else {
@@ -99,9 +114,6 @@ fn plan(args: &InferArgs) -> Result<EnginePlan> {
     let mut plan = EnginePlan::choose(&engine, &args.echo)?;
     plan.stream_unless_told(streaming, false);
     check_sampling(&args.sampling.sampling())?;
-    if let Some(file) = &args.json {
-        output::claim_file(file, args.force)?;
-    }
     Ok(plan)
 }
 
@@ -128,16 +140,34 @@ fn journal_of(output: &Path) -> PathBuf {
     name.into()
 }
 
-fn claim(args: &InferArgs, journal: &Path) -> Result<()> {
-    if args.force {
-        output::claim_file(&args.output, true)?;
-        return output::claim_file(journal, true);
+fn claim(args: &InferArgs, journal: &Path) -> Result<(Output, Option<Output>)> {
+    if is_stdout(&args.output) {
+        bail!(
+            "--output {}: is standard output, expected a file: a journal is kept beside it",
+            args.output.display()
+        );
     }
-    // Both are there when the last call was killed between finishing the one and removing the other.
-    match journal.exists() {
-        true => Ok(()),
-        false => output::claim_file(&args.output, false),
+    let earlier = match (args.force, journal.exists()) {
+        (true, _) => Earlier::MoveAside,
+        // Both are there when the last call was killed between finishing the one and removing the other.
+        (false, true) => Earlier::Replace,
+        (false, false) => Earlier::Refuse,
+    };
+    let output_file = output::claim_as(&args.output, earlier)?;
+    if output_file.is_stream() {
+        bail!(
+            "--output {}: is a pipe or a device, expected a file: a journal is kept beside it",
+            args.output.display()
+        );
     }
+    let json_file = output::claim_optional(args.json.as_ref(), args.force)?;
+    // Nobody writes it: that would have the output claimed.
+    if args.force && journal.exists() {
+        let aside = move_aside(journal)
+            .with_context(|| format!("--force: cannot move {} aside", journal.display()))?;
+        note!("moved the earlier one aside: {}", aside.display());
+    }
+    Ok((output_file, json_file))
 }
 
 /// All that the answers depend on, as far as it is known here. Where servers are and how many requests they get at once is
@@ -200,13 +230,14 @@ fn run(
 
 fn report(
     args: &InferArgs,
+    json_file: &mut Option<Output>,
     journal: &Journal,
     done: &Done,
     remote: Value,
     took: Duration,
 ) -> Result<()> {
     let failed = journal.failed();
-    println!(
+    say!(
         "{} of {} answers, {} of them now with {} tokens in {:.1} s",
         journal.answered(),
         journal.requests(),
@@ -218,16 +249,16 @@ fn report(
     failures.sort_by_key(|(message, n)| (std::cmp::Reverse(**n), message.as_str()));
     const SHOWN: usize = 5;
     for (message, n) in failures.iter().take(SHOWN) {
-        eprintln!("ossmark: {n} failed: {message}");
+        note!("ossmark: {n} failed: {message}");
     }
     if failed > 0 {
-        eprintln!(
+        note!(
             "ossmark: {failed} request(s) failed; their messages are in {}. Run the same command again to try them again; no \
              output is written before all are answered",
             journal.path().display()
         );
     }
-    if let Some(file) = &args.json {
+    if let Some(file) = json_file {
         let result = json!({
             "output": args.output,
             "requests": journal.requests(),
@@ -239,7 +270,7 @@ fn report(
             "elapsed_s": took.as_secs_f64(),
             "remote": remote,
         });
-        output::write_json(file, &result)?;
+        file.write_json(&result)?;
     }
     Ok(())
 }

@@ -4,23 +4,24 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use ossmark_dataset::file_sha256;
 use ossmark_harmony::Harmony;
 use ossmark_prepare::{Manifest, Recipe, Request, Step, TokenizerEntry, prepare};
 
+use crate::children;
 use crate::cli::DatasetPrepareArgs;
 use crate::exit::Outcome;
 use crate::output;
+use crate::terminal::{Bar, say};
 
 pub(crate) fn dataset(args: &DatasetPrepareArgs) -> Result<Outcome> {
+    children::end_at_signal()?;
     let manifest_file = args.output.with_extension("manifest.json");
-    let written = [&manifest_file, &args.output];
-    if !args.force {
-        for file in written {
-            output::claim_file(file, false)?;
-        }
-    }
+    let mut data_file = output::claim_file(&args.output, args.force)?;
+    // A pipe has nothing beside it; the manifest goes where --json says.
+    let beside = (!data_file.is_stream()).then_some(&manifest_file);
+    let mut manifest_file = output::claim_optional(beside, args.force)?;
+    let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     let recipe = Recipe::load(&args.recipe)?;
     let inputs = recipe.sources.iter().flat_map(|source| &source.files);
     if let Some(file) = inputs.into_iter().find(|file| same(file, &args.output)) {
@@ -38,25 +39,23 @@ pub(crate) fn dataset(args: &DatasetPrepareArgs) -> Result<Outcome> {
         templates: args.templates.clone(),
         workers: args.workers.map_or(0, |n| n as usize),
     };
-    let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template(
-        "{msg:16} {wide_bar} {pos}/{len} {eta}",
-    )?);
-    bar.enable_steady_tick(Duration::from_millis(200));
+    let bar = Bar::new(0, "{msg:16} {wide_bar} {pos}/{len} {eta}");
+    bar.tick(Duration::from_millis(200));
     let prepared = prepare(
         &recipe,
         &args.recipe,
         &request,
         &harmony,
         &|step| match step {
-            Step::Reading(file) => bar.set_message(format!("reading {}", file.display())),
+            Step::Reading(file) => bar.message(format_args!("reading {}", file.display())),
             Step::Questions(count) => {
-                bar.set_message("tokenising");
-                bar.set_length(count);
+                bar.message("tokenising");
+                bar.length(count);
             }
-            Step::Tokenised => bar.inc(1),
+            Step::Tokenised => bar.advance(),
         },
     );
-    bar.finish_and_clear();
+    bar.end();
     let prepared = prepared?;
 
     let parquet = prepared.parquet()?;
@@ -70,17 +69,18 @@ pub(crate) fn dataset(args: &DatasetPrepareArgs) -> Result<Outcome> {
         .to_string_lossy();
     let tool = concat!("ossmark ", env!("CARGO_PKG_VERSION"));
     let manifest = prepared.manifest(tool, tokenizer, &name, &parquet);
-    for file in written {
-        output::claim_file(file, args.force)?;
-    }
     // The data set last: where it is, its manifest is.
-    output::write_json(&manifest_file, &manifest)?;
-    if let Err(error) = output::write_whole(&args.output, &parquet) {
-        let _ = std::fs::remove_file(&manifest_file);
+    if let Some(file) = &mut manifest_file {
+        file.write_json(&manifest)?;
+    }
+    if let Err(error) = data_file.write(&parquet) {
+        if let Some(file) = &manifest_file {
+            let _ = std::fs::remove_file(file.path());
+        }
         return Err(error);
     }
-    if let Some(file) = &args.json {
-        output::write_json(file, &manifest)?;
+    if let Some(file) = &mut json_file {
+        file.write_json(&manifest)?;
     }
     print(&args.output, &manifest);
     Ok(Outcome::Good)
@@ -98,29 +98,39 @@ fn same(one: &Path, other: &Path) -> bool {
 }
 
 fn print(file: &Path, manifest: &Manifest) {
-    println!("{}", file.display());
+    say!("{}", file.display());
     for source in &manifest.sources {
-        println!(
+        say!(
             "  {:<18} {} questions x {} = {} rows",
-            source.dataset, source.questions, source.repeats, source.rows
+            source.dataset,
+            source.questions,
+            source.repeats,
+            source.rows
         );
         if let Some(expected) = source.template.questions
             && expected != source.questions
         {
-            println!("  {:<18} the publisher's files hold {expected}", "");
+            say!("  {:<18} the publisher's files hold {expected}", "");
         }
     }
     let output = &manifest.output;
     let lengths = output.prompt_tokens;
-    println!("  {:<18} {}", "rows", output.rows);
-    println!(
+    say!("  {:<18} {}", "rows", output.rows);
+    say!(
         "  {:<18} min {}, p50 {}, max {}, together {}",
-        "prompt tokens", lengths.min, lengths.p50, lengths.max, lengths.total
+        "prompt tokens",
+        lengths.min,
+        lengths.p50,
+        lengths.max,
+        lengths.total
     );
-    println!(
+    say!(
         "  {:<18} effort {}, date {}, seed {}",
-        "made with", manifest.effort, manifest.date, manifest.seed
+        "made with",
+        manifest.effort,
+        manifest.date,
+        manifest.seed
     );
-    println!("  {:<18} {}", "file sha256", output.sha256);
-    println!("  {:<18} {}", "content sha256", output.content_sha256);
+    say!("  {:<18} {}", "file sha256", output.sha256);
+    say!("  {:<18} {}", "content sha256", output.content_sha256);
 }

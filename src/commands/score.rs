@@ -1,38 +1,45 @@
 //! `ossmark score`: the accuracy score of a log, or pass@k of a file of inferred outputs.
 
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
 use ossmark_harmony::Detokenizer;
 use ossmark_score::lcb::{LcbReport, Problems, Settings as LcbSettings, TimeLimit};
 use ossmark_score::{Answers, CodeProgress, CodeRun, Finding, Reference, read_log, read_passes};
 use serde_json::{Value, json};
 
+use crate::children;
 use crate::cli::{ScoreArgs, TimeLimitArg};
 use crate::exit::Outcome;
-use crate::output;
+use crate::output::{self, Output};
+use crate::terminal::{Bar, note, page};
 
 pub(crate) fn score(args: &ScoreArgs) -> Result<Outcome> {
-    for file in [&args.details, &args.accuracy_txt, &args.json]
-        .into_iter()
-        .flatten()
-    {
-        output::claim_file(file, args.force)?;
-    }
     if args.log_hash && args.accuracy_txt.is_none() {
         bail!("--log-hash: the hash goes into accuracy.txt; give --accuracy-txt FILE as well");
     }
+    children::end_at_signal()?;
+    let files = Files {
+        details: output::claim_optional(args.details.as_ref(), args.force)?,
+        accuracy_txt: output::claim_optional(args.accuracy_txt.as_ref(), args.force)?,
+        json: output::claim_optional(args.json.as_ref(), args.force)?,
+    };
     match (&args.log, &args.inferred) {
-        (Some(log), None) => score_log(args, log),
-        (None, Some(file)) => score_inferred(args, file),
+        (Some(log), None) => score_log(args, files, log),
+        (None, Some(file)) => score_inferred(args, files, file),
         _ => bail!("expected --log mlperf_log_accuracy.json or --inferred FILE.parquet"),
     }
 }
 
-fn score_log(args: &ScoreArgs, log: &Path) -> Result<Outcome> {
+/// What will be written.
+struct Files {
+    details: Option<Output>,
+    accuracy_txt: Option<Output>,
+    json: Option<Output>,
+}
+
+fn score_log(args: &ScoreArgs, mut files: Files, log: &Path) -> Result<Outcome> {
     let reference = args.reference.as_deref().context(
         "missing --reference FILE: the accuracy data set, with the columns dataset and ground_truth",
     )?;
@@ -42,19 +49,19 @@ fn score_log(args: &ScoreArgs, log: &Path) -> Result<Outcome> {
     let reference = Reference::open(reference, args.allow_pickle)?;
     let tokenizer = Detokenizer::load(tokenizer)?;
     let mut answers = read_log(log, &reference, &tokenizer)?;
-    let code = run_code(args, &mut answers)?;
+    let code = run_code(args, &files, &mut answers)?;
     let report = answers.report();
     let text = report.to_string();
     let hash = match &args.json {
         None if !args.log_hash => None,
         _ => Some(ossmark_dataset::file_sha256(log)?),
     };
-    if let Some(file) = &args.accuracy_txt {
+    if let Some(file) = &mut files.accuracy_txt {
         let mut text = text.clone();
         if args.log_hash {
             text += &format!("\nhash={}\n", hash.as_deref().unwrap_or_default());
         }
-        output::write_whole(file, text.as_bytes())?;
+        file.write(text.as_bytes())?;
     }
     let summary = report.summary();
     let result = json!({
@@ -63,28 +70,28 @@ fn score_log(args: &ScoreArgs, log: &Path) -> Result<Outcome> {
         "log": log,
         "log_sha256": hash,
     });
-    publish(args, &answers, code.as_ref(), result)?;
-    print!("{text}");
+    publish(&mut files, &answers, code.as_ref(), result)?;
+    page(&text);
     Ok(Outcome::Good)
 }
 
-fn score_inferred(args: &ScoreArgs, file: &Path) -> Result<Outcome> {
+fn score_inferred(args: &ScoreArgs, mut files: Files, file: &Path) -> Result<Outcome> {
     let mut passes = read_passes(file, args.allow_pickle)?;
-    let code = run_code(args, &mut passes.answers)?;
+    let code = run_code(args, &files, &mut passes.answers)?;
     let summary = passes.summary();
     let result =
         json!({ "exact_match": summary.exact_match, "summary": summary, "inferred": file });
-    publish(args, &passes.answers, code.as_ref(), result)?;
+    publish(&mut files, &passes.answers, code.as_ref(), result)?;
     let text = summary.to_string();
-    if let Some(file) = &args.accuracy_txt {
-        output::write_whole(file, text.as_bytes())?;
+    if let Some(file) = &mut files.accuracy_txt {
+        file.write(text.as_bytes())?;
     }
-    print!("{text}");
+    page(&text);
     Ok(Outcome::Good)
 }
 
 /// Runs the programs in `answers`, if there are any, with a display of how far they are.
-fn run_code(args: &ScoreArgs, answers: &mut Answers) -> Result<Option<LcbReport>> {
+fn run_code(args: &ScoreArgs, files: &Files, answers: &mut Answers) -> Result<Option<LcbReport>> {
     let code_answers = answers.code_answers();
     if code_answers == 0 {
         return Ok(None);
@@ -97,7 +104,13 @@ fn run_code(args: &ScoreArgs, answers: &mut Answers) -> Result<Option<LcbReport>
     }
     let problems = Problems::load(&args.lcb_problems)?;
     let settings = lcb_settings(args)?;
-    let partial = args.details.as_deref().map(partial_of);
+    let partial = files.details.as_ref().and_then(partial_of);
+    if let Some(partial) = &partial {
+        children::say_at_signal(format!(
+            "verdicts so far are in {}; the same command goes on from there",
+            partial.display()
+        ));
+    }
     let run = CodeRun {
         problems: &problems,
         settings: &settings,
@@ -125,16 +138,16 @@ fn lcb_settings(args: &ScoreArgs) -> Result<LcbSettings> {
     })
 }
 
-/// Beside the details file: verdicts until all are there.
-fn partial_of(details: &Path) -> PathBuf {
-    let mut name = details.as_os_str().to_owned();
+/// Beside the details file: verdicts until all are there. A pipe has nothing beside it.
+fn partial_of(details: &Output) -> Option<PathBuf> {
+    let mut name = details.path().as_os_str().to_owned();
     name.push(".partial");
-    name.into()
+    (!details.is_stream()).then(|| name.into())
 }
 
 /// Writes the details and the JSON, tells the findings, and forgets the verdicts so far.
 fn publish(
-    args: &ScoreArgs,
+    files: &mut Files,
     answers: &Answers,
     code: Option<&LcbReport>,
     mut result: Value,
@@ -152,32 +165,33 @@ fn publish(
         } else {
             format!("{count} ")
         };
-        eprintln!("finding: {rule}: {times}{message} (first: {first})");
+        note!("finding: {rule}: {times}{message} (first: {first})");
     }
-    if let Some(file) = &args.details {
+    if let Some(file) = &mut files.details {
         let mut text = Vec::new();
         for answer in &answers.answers {
             serde_json::to_writer(&mut text, answer).context("cannot write an answer as JSON")?;
             text.push(b'\n');
         }
-        output::write_whole(file, &text)?;
-        let partial = partial_of(file);
-        if partial.exists() {
+        file.write(&text)?;
+        if let Some(partial) = partial_of(file)
+            && partial.exists()
+        {
             std::fs::remove_file(&partial)
                 .with_context(|| format!("cannot remove {}", partial.display()))?;
         }
     }
-    if let Some(file) = &args.json {
+    if let Some(file) = &mut files.json {
         result["findings"] = json!(findings);
         result["livecodebench"] = json!(code);
-        output::write_json(file, &result)?;
+        file.write_json(&result)?;
     }
     Ok(())
 }
 
 /// A bar on a terminal, a line now and then otherwise.
 struct Display {
-    bar: Option<ProgressBar>,
+    bar: Option<Bar>,
     said: Instant,
     began: Instant,
 }
@@ -186,13 +200,8 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 
 impl Display {
     fn new(total: usize) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let template = "LiveCodeBench {wide_bar} {pos}/{len} programs, {eta} left";
-            ProgressBar::new(total as u64).with_style(
-                ProgressStyle::with_template(template)
-                    .unwrap_or_else(|_| ProgressStyle::default_bar()),
-            )
-        });
+        let template = "LiveCodeBench {wide_bar} {pos}/{len} programs, {eta} left";
+        let bar = Bar::on_terminal(total as u64, template);
         let now = Instant::now();
         Self {
             bar,
@@ -210,10 +219,10 @@ impl Display {
         if let Some(bar) = &self.bar {
             if done == resumed {
                 // The estimate is of what this process runs.
-                bar.set_position(done as u64);
-                bar.reset_eta();
+                bar.position(done as u64);
+                bar.forget_pace();
             } else {
-                bar.set_position(done as u64);
+                bar.position(done as u64);
             }
         } else if self.said.elapsed() >= LINE_EVERY || (done == resumed && resumed > 0) {
             self.said = Instant::now();
@@ -225,13 +234,13 @@ impl Display {
             } else {
                 format!(", about {left:.0} s left")
             };
-            eprintln!("LiveCodeBench: {done} of {total} programs, {resumed} of them earlier{left}");
+            note!("LiveCodeBench: {done} of {total} programs, {resumed} of them earlier{left}");
         }
     }
 
     fn end(&self) {
         if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+            bar.end();
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `ossmark serve`: an engine behind HTTP, until SIGTERM or Ctrl-C.
 
-use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use crate::cli::ServeArgs;
 use crate::exit::Outcome;
 use crate::generator::Generator;
 use crate::generator::choice::EnginePlan;
+use crate::terminal::{self, note, say};
 
 /// What the echo engine pretends to be: gpt-oss-120b.
 const ECHO: Limits = Limits {
@@ -25,7 +25,7 @@ const ECHO: Limits = Limits {
 /// Files that are no connections: weights, logs, epoll, the listener.
 const OTHER_FILES: u64 = 64;
 /// What shells report for a program that Ctrl-C ended.
-const INTERRUPTED: i32 = 130;
+const INTERRUPTED: i32 = crate::exit::INTERRUPTED as i32;
 
 pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
     let address = address(args)?;
@@ -34,10 +34,11 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
     let plan = EnginePlan::choose(&args.engine, &args.echo)?;
     let text = tokenizer(args)?;
     if settings.max_concurrency as u64 > files.saturating_sub(OTHER_FILES) {
-        eprintln!(
+        note!(
             "ossmark: warning: {files} files may be open (ulimit -n), so at most {} connections are served at a time, fewer than \
              --max-concurrency {}",
-            settings.max_connections, settings.max_concurrency
+            settings.max_connections,
+            settings.max_concurrency
         );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -62,10 +63,10 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
         let listener = ossmark_serve::bind(address, &app)?;
         let address = listener.local_addr().context("cannot learn the port")?;
         let stop = stop(args.drain_timeout)?;
-        println!("listening on http://{address}");
-        std::io::stdout()
-            .flush()
-            .context("cannot write to stdout")?;
+        say!("listening on http://{address}");
+        if let Some(why) = terminal::lost() {
+            bail!("nobody would learn the address: {why}");
+        }
         Ok::<bool, anyhow::Error>(
             ossmark_serve::serve(listener, Arc::clone(&app), events, stop).await,
         )
@@ -73,10 +74,10 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
     let (open, dead) = (app.open_requests(), app.engine_error());
     started.generator.shutdown();
     if let Some(message) = dead {
-        eprintln!("ossmark: the engine died: {message}");
+        note!("ossmark: the engine died: {message}");
     }
     if !drained {
-        eprintln!(
+        note!(
             "ossmark: {open} request(s) were cut off after {} s (--drain-timeout)",
             args.drain_timeout
         );
@@ -94,7 +95,7 @@ fn stop(drain_timeout: f64) -> Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     Ok(async move {
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
-        eprintln!(
+        note!(
             "ossmark: stopping; open requests have {drain_timeout} s to end, a second signal ends them at once"
         );
         tokio::spawn(async move {
@@ -172,7 +173,7 @@ fn tokenizer(args: &ServeArgs) -> Result<Option<Text>> {
     };
     let path: Option<PathBuf> = args.tokenizer.clone().or_else(of_model);
     if path.is_none() {
-        eprintln!("ossmark: no tokenizer.json: only token ids are understood (--tokenizer PATH)");
+        note!("ossmark: no tokenizer.json: only token ids are understood (--tokenizer PATH)");
     }
     Ok(path.map(|path| Text::load(&path)).transpose()?)
 }

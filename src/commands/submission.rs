@@ -1,27 +1,29 @@
 //! `ossmark submission`: submission trees. The work is done by `crates/submission`; this prints it and writes its files.
 
-use std::io::Write;
-
 use anyhow::Result;
 use ossmark_submission::Severity;
 use ossmark_submission::build;
 use ossmark_submission::check::{self, Options, Report, Verdict};
 use ossmark_submission::truncate::{self, Action};
 
+use crate::children;
 use crate::cli::{
     SubmissionBuildArgs, SubmissionCheckArgs, SubmissionPackArgs, SubmissionTruncateArgs,
 };
 use crate::exit::Outcome;
 use crate::output;
+use crate::terminal::say;
 
 pub(crate) fn build(args: &SubmissionBuildArgs) -> Result<Outcome> {
-    output::claim_file(&args.output, args.force)?;
+    children::end_at_signal()?;
+    let tree = output::claim_tree(&args.output, args.force)?;
     let written = build::build(build::Options {
         description: &args.description,
-        output: &args.output,
+        output: tree.inside(),
         rehearsal: args.rehearsal,
     })?;
-    println!(
+    output::publish(tree)?;
+    say!(
         "{} files in {}; next: ossmark submission truncate, check, pack",
         written.len(),
         args.output.display()
@@ -30,22 +32,21 @@ pub(crate) fn build(args: &SubmissionBuildArgs) -> Result<Outcome> {
 }
 
 pub(crate) fn check(args: &SubmissionCheckArgs) -> Result<Outcome> {
-    for file in [&args.csv, &args.json].into_iter().flatten() {
-        output::claim_file(file, args.force)?;
-    }
+    children::end_at_signal()?;
+    let mut csv_file = output::claim_optional(args.csv.as_ref(), args.force)?;
+    let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     let report = check::check(Options {
         input: &args.input,
         round: &args.round,
         submitter: args.submitter.as_deref(),
         official_only: args.official_only,
     })?;
-    // A pipe that is closed early is no reason to fail.
-    let _ = std::io::stdout().write_all(render(&report).as_bytes());
-    if let Some(file) = &args.csv {
-        output::write_whole(file, report.csv().as_bytes())?;
+    print(&report);
+    if let Some(file) = &mut csv_file {
+        file.write(report.csv().as_bytes())?;
     }
-    if let Some(file) = &args.json {
-        output::write_json(file, &report)?;
+    if let Some(file) = &mut json_file {
+        file.write_json(&report)?;
     }
     Ok(match report.verdict {
         Verdict::Valid => Outcome::Good,
@@ -54,9 +55,8 @@ pub(crate) fn check(args: &SubmissionCheckArgs) -> Result<Outcome> {
 }
 
 pub(crate) fn truncate(args: &SubmissionTruncateArgs) -> Result<Outcome> {
-    if let Some(file) = &args.json {
-        output::claim_file(file, args.force)?;
-    }
+    children::end_at_signal()?;
+    let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     let lines = truncate::truncate(truncate::Options {
         input: &args.input,
         submitter: &args.submitter,
@@ -73,15 +73,15 @@ pub(crate) fn truncate(args: &SubmissionTruncateArgs) -> Result<Outcome> {
                 why
             }
         };
-        println!("{}: {}", printable(&line.path), printable(done));
+        say!("{}: {}", line.path, done);
     }
-    println!(
+    say!(
         "{} logs, {problems} problems; keep {} in case MLCommons asks for the originals",
         lines.len(),
         args.backup.display()
     );
-    if let Some(file) = &args.json {
-        output::write_json(file, &lines)?;
+    if let Some(file) = &mut json_file {
+        file.write_json(&lines)?;
     }
     if lines.is_empty() {
         anyhow::bail!(
@@ -98,66 +98,71 @@ pub(crate) fn truncate(args: &SubmissionTruncateArgs) -> Result<Outcome> {
 }
 
 pub(crate) fn pack(args: &SubmissionPackArgs) -> Result<Outcome> {
-    for file in [&args.output, &args.json].into_iter().flatten() {
-        output::claim_file(file, args.force)?;
-    }
-    let (file, done) = match (&args.verify, &args.input, &args.submitter, &args.output) {
+    children::end_at_signal()?;
+    let mut output_file = output::claim_optional(args.output.as_ref(), args.force)?;
+    let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
+    let (file, done) = match (&args.verify, &args.input, &args.submitter, &mut output_file) {
         (Some(file), ..) => match ossmark_submission::pack::verify(file) {
-            Ok(packed) => (file, packed),
+            Ok(packed) => (file.as_path(), packed),
             // A file that is there and is not what it should be is a failed check, not a command that could not run.
             Err(error @ ossmark_submission::Error::Unusable { .. }) => {
-                println!("INVALID {error}");
+                say!("INVALID {error}");
                 return Ok(Outcome::NotGood);
             }
             Err(error) => return Err(error.into()),
         },
-        (None, Some(input), Some(submitter), Some(file)) => (
-            file,
-            ossmark_submission::pack::pack(input, submitter, file)?,
-        ),
+        (None, Some(input), Some(submitter), Some(file)) => {
+            let mut packed = None;
+            file.with(|claim| {
+                let (done, moved) = ossmark_submission::pack::pack(input, submitter, claim)?;
+                packed = Some(done);
+                anyhow::Ok(moved)
+            })?;
+            // None: a pipe whose reader has gone.
+            let Some(packed) = packed else {
+                return Ok(Outcome::Good);
+            };
+            (file.path(), packed)
+        }
         _ => anyhow::bail!(
             "expected --input DIR --submitter NAME --output FILE.tar.zst, or --verify FILE.tar.zst"
         ),
     };
-    println!(
-        "{}: {} files, {} bytes, every hash as in SHA256SUMS\nsha256 {}",
+    say!(
+        "{}: {} files, {} bytes, every hash as in SHA256SUMS",
         file.display(),
         done.files,
-        done.bytes,
-        done.sha256
+        done.bytes
     );
-    if let Some(file) = &args.json {
-        output::write_json(file, &done)?;
+    say!("sha256 {}", done.sha256);
+    if let Some(file) = &mut json_file {
+        file.write_json(&done)?;
     }
     Ok(Outcome::Good)
 }
 
-fn render(report: &Report) -> String {
-    let mut text = String::new();
+fn print(report: &Report) {
     for finding in &report.findings {
         let severity = match finding.severity {
             Severity::Error => "ERROR",
             Severity::Warning => "WARNING",
         };
         let official = if finding.official { ", official" } else { "" };
-        text += &format!(
-            "{severity} {}{official}\n  {}\n  {}\n  mend it: {}\n  source: {}\n",
-            finding.rule,
-            printable(&finding.path),
-            printable(&finding.message),
-            finding.fix,
-            finding.source
-        );
+        say!("{severity} {}{official}", finding.rule);
+        say!("  {}", finding.path);
+        say!("  {}", finding.message);
+        say!("  mend it: {}", finding.fix);
+        say!("  source: {}", finding.source);
     }
     if report.findings_left_out > 0 {
-        text += &format!("and {} more findings\n", report.findings_left_out);
+        say!("and {} more findings", report.findings_left_out);
     }
     for result in &report.results {
         let verdict = if result.valid { "valid  " } else { "INVALID" };
         let metric = result
             .metric
             .map_or_else(|| "no result".into(), |m| format!("{m} tokens/s"));
-        text += &format!("{verdict} {} {metric}\n", printable(&result.path));
+        say!("{verdict} {} {metric}", result.path);
     }
     let valid = report.results.iter().filter(|r| r.valid).count();
     let basis = if report.official_only {
@@ -169,17 +174,9 @@ fn render(report: &Report) -> String {
         Verdict::Valid => "VALID",
         Verdict::Invalid => "INVALID",
     };
-    text += &format!(
-        "{valid} of {} results valid; round {}: submission {verdict}{basis}\n",
+    say!(
+        "{valid} of {} results valid; round {}: submission {verdict}{basis}",
         report.results.len(),
         report.round
     );
-    text
-}
-
-/// Names and values come from strangers: no control characters to the terminal.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '?' } else { c })
-        .collect()
 }

@@ -18,6 +18,7 @@ use super::remote::{self, Http};
 use super::replicas::Replicas;
 use super::weights::Weights;
 use crate::cli::{DtypeArg, EchoArgs, EngineArg, EngineArgs, KvDtypeArg, StreamArg};
+use crate::terminal::note;
 
 /// Who answers.
 pub(crate) enum EnginePlan {
@@ -153,7 +154,7 @@ impl EnginePlan {
                     drill,
                 };
                 if let Device::Cuda(_) = devices[0] {
-                    eprintln!(
+                    note!(
                         "ossmark: warning: the CUDA kernels have not been verified on a GPU yet (docs/gpu.md); --engine cpu is \
                          the reference"
                     );
@@ -172,11 +173,11 @@ impl EnginePlan {
                     }
                 };
                 match devices.len() {
-                    1 => eprintln!("{}", info.description),
-                    n => eprintln!("{n} engines, each: {}", info.description),
+                    1 => note!("{}", info.description),
+                    n => note!("{n} engines, each: {}", info.description),
                 }
                 for warning in &info.warnings {
-                    eprintln!("ossmark: warning: {warning}");
+                    note!("ossmark: warning: {warning}");
                 }
                 Ok(Started {
                     generator,

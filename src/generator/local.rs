@@ -16,6 +16,8 @@ use super::drill::Drill;
 use super::weights::Weights;
 use super::{Closed, Generator};
 
+use crate::terminal::note;
+
 /// Which model, and what the engine may use.
 #[derive(Clone, Debug)]
 pub(crate) struct LocalSettings {
@@ -145,7 +147,7 @@ impl Generator for Local {
         let engine = self.engine.lock().ok().and_then(|mut engine| engine.take());
         // A device that does not come back is left behind: the process is about to end.
         if let Some(Err(error)) = engine.map(|engine| engine.shutdown(SHUTDOWN)) {
-            eprintln!("ossmark: {error}");
+            note!("ossmark: {error}");
         }
     }
 }

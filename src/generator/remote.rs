@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Closed, Generator};
 use crate::cli::{ApiArg, HttpArgs, StreamArg};
+use crate::terminal::note;
 
 /// What a server does not show to whoever asks it; in a submission, the submitter's to show.
 pub(crate) const NOT_SEEN_FROM_HERE: [&str; 5] = [
@@ -75,7 +76,7 @@ impl Http {
         let remote = Remote::start(settings.clone(), sink)?;
         let settings = settings.clone();
         for server in remote.servers() {
-            eprintln!("{}: {}", server.endpoint, api_name(server.api));
+            note!("{}: {}", server.endpoint, api_name(server.api));
         }
         Ok(Self { remote, settings })
     }

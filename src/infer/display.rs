@@ -1,14 +1,15 @@
 //! Progress of `infer` on stderr: a bar on a terminal, a line now and then otherwise. The estimate is of this process's pace.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::HumanDuration;
+
+use crate::terminal::{Bar, note};
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 pub(super) struct Display {
-    bar: Option<ProgressBar>,
+    bar: Option<Bar>,
     began: Instant,
     said: Instant,
     total: u64,
@@ -17,12 +18,7 @@ pub(super) struct Display {
 
 impl Display {
     pub(super) fn new(total: u64, earlier: u64) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let template = "infer {wide_bar} {pos}/{len} {msg}";
-            let style = ProgressStyle::with_template(template)
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(total).with_style(style)
-        });
+        let bar = Bar::on_terminal(total, "infer {wide_bar} {pos}/{len} {msg}");
         let now = Instant::now();
         Self {
             bar,
@@ -48,14 +44,15 @@ impl Display {
         }
         match &self.bar {
             Some(bar) => {
-                bar.set_position(answered);
-                bar.set_message(text);
+                bar.position(answered);
+                bar.message(text);
             }
             None if self.said.elapsed() >= LINE_EVERY => {
                 self.said = Instant::now();
-                eprintln!(
+                note!(
                     "infer: {answered} of {} answered, {} of them earlier, {text}",
-                    self.total, self.earlier
+                    self.total,
+                    self.earlier
                 );
             }
             None => {}
@@ -66,7 +63,7 @@ impl Display {
 impl Drop for Display {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+            bar.end();
         }
     }
 }

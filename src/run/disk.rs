@@ -50,7 +50,9 @@ pub(crate) fn watch(dir: &Path, progress: Arc<Progress>, responder: Sender<Messa
 }
 
 fn try_room(probe: &PathBuf) -> std::io::Result<()> {
-    let write = || std::fs::File::create(probe)?.write_all(&[0; ROOM_BYTES]);
+    // Left by a run that was killed.
+    let _ = std::fs::remove_file(probe);
+    let write = || ossmark_files::create_new(probe)?.write_all(&[0; ROOM_BYTES]);
     let result = write();
     let _ = std::fs::remove_file(probe);
     result

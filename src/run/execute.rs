@@ -1,13 +1,15 @@
 //! Does what the plan says: starts the engine, the responder and the watchers, hands the main thread to LoadGen, and
 //! brings everything to an end.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use crossbeam_channel::{Sender, unbounded};
 use ossmark_engine::types::Sink;
+use ossmark_files::abandon_parts;
 use ossmark_loadgen::Error;
 use serde_json::{Value, json};
 
@@ -26,6 +28,7 @@ use crate::progress::{self, Display};
 use crate::provenance;
 use crate::responder::{Message, Setup, respond};
 use crate::sut::{Library, Sut};
+use crate::terminal::note;
 
 /// A failed Server run is waited for when no more than this of its schedule remains.
 const WORTH_WAITING: Duration = Duration::from_secs(5);
@@ -34,13 +37,18 @@ const LOG_THREAD: Duration = Duration::from_millis(50);
 
 /// Runs the plan to its verdict.
 pub(crate) fn execute(mut plan: RunPlan) -> Result<Outcome> {
-    output::check_directory(&plan.output, plan.force)?;
-    if let Some(file) = &plan.json {
-        output::claim_file(file, plan.force)?;
-    }
+    let claimed = output::claim_directory(&plan.output, plan.force)?;
+    // One inside the directory is claimed once that is the new one.
+    let is_inside = |file: &&PathBuf| file.starts_with(&plan.output);
+    let inside = plan.json.clone().filter(|file| is_inside(&file));
+    let outside = plan.json.as_ref().filter(|file| !is_inside(file));
+    let mut json_file = output::claim_optional(outside, plan.force)?;
     let (messages, inbox) = unbounded();
     let (generator, description) = start_generator(&plan, &messages)?;
-    let output = output::claim_directory(&plan.output, plan.force)?;
+    let (directory, output) = claimed.make_room()?;
+    if let Some(file) = inside {
+        json_file = Some(output::claim_file(&file, plan.force)?);
+    }
     plan.loadgen.output_dir.clone_from(&output);
     output::write_json(
         &output.join("run_plan.json"),
@@ -90,6 +98,8 @@ pub(crate) fn execute(mut plan: RunPlan) -> Result<Outcome> {
         faults: Arc::clone(&faults),
         progress: Arc::clone(&progress),
         output,
+        _directory: directory,
+        json_file: Mutex::new(json_file),
         generator: Arc::clone(&generator),
         started: Instant::now(),
     });
@@ -126,7 +136,8 @@ pub(crate) fn execute(mut plan: RunPlan) -> Result<Outcome> {
         Ok(test) => test,
         Err(error @ (Error::LoadGen(_) | Error::NoLog { .. })) => {
             // LoadGen's static destructors would abort the process: see `exit_now`.
-            eprintln!("ossmark: {error}");
+            note!("ossmark: {error}");
+            abandon_parts();
             ossmark_loadgen::exit_now(2);
         }
         Err(error) => return Err(error.into()),

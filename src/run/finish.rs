@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use anyhow::Result;
+use ossmark_files::Directory;
 use serde_json::{Map, Value, json};
 
 use super::facts::run_facts;
@@ -20,8 +21,9 @@ use crate::generator::choice::EnginePlan;
 use crate::generator::remote::NOT_SEEN_FROM_HERE;
 use crate::logs;
 use crate::metrics::{Latencies, Progress};
-use crate::output;
+use crate::output::{self, Output};
 use crate::rules::deviations;
+use crate::terminal::{note, say};
 use crate::verdict::{Evidence, SettingsLabel, Validity, Verdict, judge};
 
 /// Bytes kept back from the start, so that the verdict can still be written on a disk that has filled up.
@@ -34,6 +36,9 @@ pub(crate) struct Finish {
     pub(crate) faults: Arc<Faults>,
     pub(crate) progress: Arc<Progress>,
     pub(crate) output: PathBuf,
+    /// While it is held, no other process writes there.
+    pub(crate) _directory: Directory,
+    pub(crate) json_file: Mutex<Option<Output>>,
     pub(crate) generator: Arc<dyn Generator>,
     pub(crate) started: Instant,
 }
@@ -87,19 +92,27 @@ impl Finish {
     fn publish(&self, verdict: &Verdict) -> Outcome {
         print(verdict);
         if let EnginePlan::Http { .. } = self.plan.engine {
-            println!("  not seen from here: {}", NOT_SEEN_FROM_HERE.join(", "));
+            say!("  not seen from here: {}", NOT_SEEN_FROM_HERE.join(", "));
         }
         let mut outcome = match verdict.verdict {
             Validity::Valid => Outcome::Good,
             Validity::Invalid => Outcome::NotGood,
         };
         let own = self.output.join("verdict.json");
-        for file in std::iter::once(&own).chain(&self.plan.json) {
-            match output::write_json(file, verdict) {
-                Ok(()) => println!("written: {}", file.display()),
+        let mut json_file = self
+            .json_file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let more = json_file
+            .as_mut()
+            .map(|file| (file.path().to_owned(), file.write_json(verdict)));
+        let own = (own.clone(), output::write_json(&own, verdict));
+        for (file, written) in std::iter::once(own).chain(more) {
+            match written {
+                Ok(()) => say!("written: {}", file.display()),
                 // A verdict that nobody can read later is not a valid run.
                 Err(error) => {
-                    eprintln!("ossmark: {error:#}");
+                    note!("ossmark: {error:#}");
                     outcome = Outcome::NotGood;
                 }
             }
@@ -177,38 +190,40 @@ fn print(verdict: &Verdict) {
         SettingsLabel::Official => "official",
         SettingsLabel::Test => "test",
     };
-    println!(
+    say!(
         "{} {}: {word}, settings {label}",
-        verdict.scenario, verdict.mode
+        verdict.scenario,
+        verdict.mode
     );
     for reason in &verdict.reasons {
-        println!("  reason: {reason}");
+        say!("  reason: {reason}");
     }
     for deviation in &verdict.deviations {
-        println!("  deviation: {deviation}");
+        say!("  deviation: {deviation}");
     }
     let none = match verdict.mode.as_str() {
         "accuracy" => "no result (accuracy mode prints none)",
         _ => "no result",
     };
     let said = verdict.loadgen.result.as_deref().unwrap_or(none);
-    println!(
+    say!(
         "  LoadGen: {said}, {} error(s), {} warning(s)",
-        verdict.loadgen.errors, verdict.loadgen.warnings
+        verdict.loadgen.errors,
+        verdict.loadgen.warnings
     );
     for name in ["tokens_per_second", "samples_per_second"] {
         if let Some(value) = verdict.metrics.get(name).and_then(Value::as_f64) {
-            println!("  {name}: {value:.2}");
+            say!("  {name}: {value:.2}");
         }
     }
     if let Some(retries) = verdict.metrics.get("remote").map(|r| &r["retries"])
         && *retries != json!(0)
     {
-        println!("  retried over HTTP: {retries} time(s), see metrics.remote in verdict.json");
+        say!("  retried over HTTP: {retries} time(s), see metrics.remote in verdict.json");
     }
     for (name, label) in [("ttft_p99_ns", "p99 TTFT"), ("tpot_p99_ns", "p99 TPOT")] {
         if let Some(value) = verdict.metrics.get(name).and_then(Value::as_f64) {
-            println!("  {label}: {:.2} ms", value / 1e6);
+            say!("  {label}: {:.2} ms", value / 1e6);
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::generator::choice::EnginePlan;
 use crate::generator::drill::Drill;
 use crate::rules::{Audit, ModeName, OfficialFile, ScenarioName, rules};
 use crate::sut::RequestTemplate;
+use crate::terminal::note;
 use crate::user_conf::{self, Kind};
 
 /// What a run will do, validated.
@@ -177,7 +178,7 @@ fn check_configuration_files(args: &RunArgs) -> Result<()> {
     ] {
         if let Some(file) = file {
             for warning in user_conf::lint_file(file, kind)? {
-                eprintln!("ossmark: warning: {warning}");
+                note!("ossmark: warning: {warning}");
             }
         }
     }

@@ -3,13 +3,15 @@
 
 use anyhow::{Context, Result};
 use crossbeam_channel::Sender;
+use ossmark_files::abandon_parts;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::faults::FaultKind;
 use crate::responder::Message;
+use crate::terminal::note;
 
 /// What shells report for a program that Ctrl-C ended.
-const INTERRUPTED: i32 = 130;
+const INTERRUPTED: i32 = crate::exit::INTERRUPTED as i32;
 
 /// Starts listening; from here on Ctrl-C no longer kills the process by itself.
 pub(crate) fn listen(responder: Sender<Message>) -> Result<()> {
@@ -26,9 +28,10 @@ pub(crate) fn listen(responder: Sender<Message>) -> Result<()> {
         .spawn(move || {
             runtime.block_on(async {
                 let first = tokio::select! { _ = interrupt.recv() => "SIGINT", _ = terminate.recv() => "SIGTERM" };
-                eprintln!("ossmark: {first}: ending the run; again to end at once without logs");
+                note!("ossmark: {first}: ending the run; again to end at once without logs");
                 let _ = responder.send(Message::Stop(FaultKind::Interrupted, format!("the run was interrupted by {first}")));
                 tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
+                abandon_parts();
                 ossmark_loadgen::exit_now(INTERRUPTED);
             });
         })

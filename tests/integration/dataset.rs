@@ -58,7 +58,7 @@ fn a_prepared_file_is_the_same_for_any_workers_and_can_be_run() {
     for workers in ["1", "8"] {
         fs::create_dir(dir.join(workers)).unwrap();
         let output = dir.join(workers).join("data.parquet");
-        let json = dir.join("prepared.json");
+        let json = dir.join(format!("prepared{workers}.json"));
         let json_at = json.to_str().unwrap();
         let done = prepare(&recipe, &output, &["--workers", workers, "--json", json_at]);
         assert_eq!(done.code(), Some(0), "{}", done.stderr);

@@ -1,4 +1,10 @@
 //! The binary from the outside, one LoadGen test per process, every process with a time limit.
+#![allow(clippy::disallowed_methods, reason = "tests open what they made")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what a test says"
+)]
 
 mod accuracy_log;
 mod bad_input;
@@ -8,6 +14,8 @@ mod end_to_end;
 mod faults;
 mod generate;
 mod infer;
+mod kills;
+mod outputs;
 mod rehearsal;
 mod remote;
 mod runs;

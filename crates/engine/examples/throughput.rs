@@ -1,6 +1,11 @@
 //! Tokens per second of the CPU engine's numerics alone, without scheduler: decode steps at one batch size.
 //!
 //! `cargo run --release -p ossmark-engine --example throughput -- DIR [BATCH] [PROMPT] [NEW]`
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "for whoever builds it"
+)]
 
 use std::path::Path;
 use std::time::Instant;

@@ -1,10 +1,25 @@
-//! What every package does with files and texts that come from outside.
+//! What every package does with files and texts that come from outside, and with files that it leaves.
 //!
-//! Owned here: opening a file without hanging on what is no file ([`open`]), and showing a text that somebody else wrote
-//! without its control characters reaching a terminal, a log or a page ([`Escaped`]). Knows no format and prints nothing.
+//! Owned here: opening a file without hanging on what is no file ([`open`]); showing a text that somebody else wrote without
+//! its control characters reaching a terminal, a log or a page ([`Escaped`]); claiming what will be written, so that two
+//! processes never share it, and writing it whole ([`Claim`], [`Directory`], [`Tree`]). Knows no format and prints nothing.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
 
+mod aside;
+mod claim;
+mod directory;
 mod escape;
 mod open;
+mod part;
+mod stream;
 
+pub use aside::move_aside;
+pub use claim::{Claim, Earlier, append_line, copy_whole, create_new, write_whole};
+pub use directory::{Directory, Tree, make_directories};
 pub use escape::Escaped;
 pub use open::{open, read, read_to_string};
+pub use part::{abandon_parts, is_part};
+pub use stream::is_stdout;
+
+#[cfg(test)]
+mod tests;

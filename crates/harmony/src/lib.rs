@@ -5,6 +5,10 @@
 //! a client sends, `<|start|>` in it is seven harmless tokens. Does not own: where prompts come from, HTTP, scores. Plain data;
 //! any thread may use it.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests open what they made")
+)]
 
 mod control;
 mod error;

@@ -91,6 +91,7 @@ impl Journal {
     ///
     /// # Errors
     /// Another process holds it; it was begun with other settings; it is damaged other than at its end.
+    #[allow(clippy::disallowed_methods, reason = "a journal is locked and grows")]
     pub fn open(path: &Path, settings: &Value, rows: u32, passes: u32) -> Result<(Self, Resumed)> {
         let io = |source| Error::Io {
             path: path.to_owned(),

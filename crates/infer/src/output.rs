@@ -1,12 +1,13 @@
 //! The parquet file: the data set's columns, and for each pass k `model_output_k` (text), `tok_model_output_k` (ids),
 //! `tok_model_output_len_k` and `infer_time_k` (seconds), as the reference's `run_infer.py` names them.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::BufWriter;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ossmark_dataset::{Cell, Table};
+use ossmark_files::Claim;
 use parquet::basic::{Compression, LogicalType, Repetition, Type as Physical, ZstdLevel};
 use parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type,
@@ -22,41 +23,34 @@ use crate::{Error, Journal, Result};
 const ROWS: usize = 512;
 
 /// Writes the answers of a journal without open requests beside the columns of `dataset`; `decode` turns ids into text.
-/// The file appears whole or not at all.
+/// The file appears whole or not at all. Returns where an earlier one was moved to.
 ///
 /// # Errors
 /// Reading the data set or the journal, or writing, fails.
 pub fn write_output(
-    path: &Path,
+    output: &mut Claim,
     dataset: &Path,
     journal: &Journal,
     decode: &dyn Fn(&[u32]) -> String,
-) -> Result<()> {
+) -> Result<Option<PathBuf>> {
+    let path = &output.path().to_owned();
     let table = Table::open(dataset)?;
     let columns = read_columns(&table, journal.passes())?;
     let io = |source| Error::Io {
         path: path.to_owned(),
         source,
     };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let written = (|| {
-        let file = File::create(&temporary).map_err(io)?;
-        let output = Output {
-            path,
-            columns: &columns,
-            rows: table.rows(),
-            journal,
-            decode,
-        };
-        output.write(BufWriter::new(file.try_clone().map_err(io)?))?;
-        file.sync_all().map_err(io)?;
-        fs::rename(&temporary, path).map_err(io)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+    let content = Output {
+        path,
+        columns: &columns,
+        rows: table.rows(),
+        journal,
+        decode,
+    };
+    let written = output.write_with(io, |file| {
+        content.write(BufWriter::new(file.try_clone().map_err(io)?))
+    });
+    written.map(|((), moved)| moved)
 }
 
 /// A column of the data set.
@@ -321,6 +315,7 @@ mod tests {
     use super::*;
     use crate::{Answer, Outcome};
     use ossmark_dataset::Dataset;
+    use ossmark_files::Earlier;
     use serde_json::json;
     use std::time::Duration;
 
@@ -345,7 +340,8 @@ mod tests {
             }
         }
         let output = tmp.path().join("out.parquet");
-        write_output(&output, &source, &journal, &|ids| format!("{ids:?}")).unwrap();
+        let mut claim = Claim::new(&output, Earlier::Refuse).unwrap();
+        write_output(&mut claim, &source, &journal, &|ids| format!("{ids:?}")).unwrap();
 
         let table = Table::open(&output).unwrap();
         let (before, after) = (Table::open(&source).unwrap(), &table);
@@ -382,7 +378,8 @@ mod tests {
         let rows = Dataset::open(&source).unwrap().len() as u32;
         let (journal, _) = Journal::open(&tmp.path().join("j"), &json!({}), rows, 1).unwrap();
         let output = tmp.path().join("out.parquet");
-        let error = write_output(&output, &source, &journal, &|_| String::new()).unwrap_err();
+        let mut claim = Claim::new(&output, Earlier::Refuse).unwrap();
+        let error = write_output(&mut claim, &source, &journal, &|_| String::new()).unwrap_err();
         assert!(error.to_string().contains("row 0, pass 0"), "{error}");
         assert_eq!(std::fs::read_dir(tmp.path()).unwrap().count(), 1);
     }

@@ -36,6 +36,10 @@
 //! # Ok(())
 //! # }
 //! ```
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests open what they made")
+)]
 
 #[cfg(not(all(target_endian = "little", target_pointer_width = "64")))]
 compile_error!(

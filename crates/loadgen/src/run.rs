@@ -232,6 +232,10 @@ fn check_text(what: &'static str, value: &str, forbidden: &[char]) -> Result<(),
 fn open_logs(settings: &Settings) -> Result<LogPaths, Error> {
     let open = |name: &str| -> Result<PathBuf, Error> {
         let path = settings.log_path(name);
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "LoadGen's logs, in a claimed directory"
+        )]
         let result: io::Result<_> = OpenOptions::new().create(true).append(true).open(&path);
         match result {
             Ok(_) => Ok(path),

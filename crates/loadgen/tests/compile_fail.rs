@@ -1,6 +1,7 @@
 //! Misuse that must not compile. Each case is one function body checked by rustc against the library that cargo has just
 //! built, and must fail with the given error code and no other; the same body without its last line must compile. (trybuild
 //! would build LoadGen a second time in a target directory of its own.)
+#![allow(clippy::disallowed_methods, reason = "tests open what they made")]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -3,6 +3,10 @@
 //! Owns what a line means. Does not own LoadGen (`crates/loadgen` builds it; this package needs no C++), nor what makes a
 //! run valid or official. Plain functions over files and bytes; any thread.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests open what they made")
+)]
 
 pub mod detail_log;
 mod error;

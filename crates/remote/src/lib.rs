@@ -7,6 +7,10 @@
 //!
 //! An answer is reported as it was received or not at all: whatever is missing, late, cut off or inconsistent ends as
 //! `End::Failed` with a message, never as a shorter answer.
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests open what they made")
+)]
 
 mod answer;
 mod api;

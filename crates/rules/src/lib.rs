@@ -7,6 +7,10 @@
     missing_docs,
     reason = "every value is explained, with its source, where it stands in the TOML file"
 )]
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests open what they made")
+)]
 
 use std::{collections::BTreeMap, sync::LazyLock};
 

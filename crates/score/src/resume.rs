@@ -46,6 +46,10 @@ const MAGIC: &str = "ossmark score: verdicts so far";
 
 impl Partial {
     /// Opens or begins the file. `settings` is all that verdicts depend on.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "grows; who has it has claimed the details file"
+    )]
     pub(crate) fn open(path: &Path, settings: &Value) -> Result<Self> {
         let io = |source| Error::Io {
             path: path.to_owned(),

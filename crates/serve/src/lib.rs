@@ -7,6 +7,10 @@
 //!
 //! [`Sink`]: ossmark_engine::types::Sink
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests open what they made")
+)]
 
 mod api;
 mod app;

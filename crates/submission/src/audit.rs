@@ -8,9 +8,9 @@ mod answers;
 mod test07;
 mod test09;
 
-use std::fs;
 use std::path::Path;
 
+use ossmark_files::{copy_whole, make_directories, write_whole};
 use ossmark_rules::{ComplianceTest, rules};
 use serde::Serialize;
 
@@ -33,7 +33,7 @@ pub(crate) const RECORDS: [&str; 2] = ["run_plan.json", "verdict.json"];
 pub struct Options<'a> {
     /// The run's directory.
     pub logs: &'a Path,
-    /// Gets TEST07/ or TEST09/; a scenario's directory.
+    /// TEST07/ or TEST09/ itself; made.
     pub output: &'a Path,
     /// Where the bounds are read, unless given otherwise.
     pub audit_config: Option<&'a Path>,
@@ -169,24 +169,24 @@ fn counts(
 }
 
 /// The directory that is submitted.
-fn write(options: Options<'_>, test: &str, file: &str, text: &str) -> Result<(), Error> {
-    let dir = options.output.join(test);
+fn write(options: Options<'_>, file: &str, text: &str) -> Result<(), Error> {
+    let dir = options.output;
     let (accuracy, performance) = (dir.join("accuracy"), dir.join(PERFORMANCE_RUN));
     for dir in [&accuracy, &performance] {
-        fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+        make_directories(dir).map_err(Error::io("create", dir))?;
     }
     let target = dir.join(file);
-    fs::write(&target, text).map_err(Error::io("write", &target))?;
+    write_whole(&target, text.as_bytes()).map_err(Error::io("write", &target))?;
     for (name, dir) in [
         (ACCURACY, &accuracy),
         (SUMMARY, &performance),
         (DETAIL, &performance),
-        (RECORDS[0], &dir),
-        (RECORDS[1], &dir),
+        (RECORDS[0], &dir.to_owned()),
+        (RECORDS[1], &dir.to_owned()),
     ] {
         let (from, to) = (options.logs.join(name), dir.join(name));
         if from.is_file() {
-            fs::copy(&from, &to).map_err(Error::io("write", &to))?;
+            copy_whole(&from, &to).map_err(Error::io("write", &to))?;
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ mod runs;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ossmark_files::{copy_whole, make_directories, write_whole};
 use ossmark_rules::{ScenarioName, rules};
 use serde_json::{Map, Value, json};
 
@@ -70,11 +71,12 @@ pub fn build(options: Options<'_>) -> Result<Vec<String>, Error> {
     for (name, content) in builder.files {
         let path = options.output.join(&name);
         let dir = path.parent().unwrap_or(options.output);
-        fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
+        make_directories(dir).map_err(Error::io("create", dir))?;
         match content {
-            Content::Text(text) => fs::write(&path, text).map_err(Error::io("write", &path))?,
-            Content::Copy(from) => drop(fs::copy(&from, &path).map_err(Error::io("write", &path))?),
+            Content::Text(text) => write_whole(&path, text.as_bytes()),
+            Content::Copy(from) => copy_whole(&from, &path),
         }
+        .map_err(Error::io("write", &path))?;
         written.push(name);
     }
     Ok(written)

@@ -3,12 +3,14 @@
 use std::io;
 use std::path::PathBuf;
 
+use ossmark_files::Escaped;
+
 /// The command could not run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The directory to look at is not one.
-    #[error("--input {path}: {found}, expected the directory that holds closed/, open/ or network/", path = path.display())]
+    #[error("--input {path}: {found}, expected the directory that holds closed/, open/ or network/", path = Escaped::path(path))]
     NotATree {
         /// What was given.
         path: PathBuf,
@@ -24,7 +26,7 @@ pub enum Error {
         known: String,
     },
     /// A file or directory cannot be read or written.
-    #[error("cannot {doing} {path}: {source}", path = path.display())]
+    #[error("cannot {doing} {path}: {source}", path = Escaped::path(path))]
     Io {
         /// "read", "write", "create".
         doing: &'static str,
@@ -34,7 +36,7 @@ pub enum Error {
         source: io::Error,
     },
     /// What was given cannot be used.
-    #[error("{path}: {why}", path = path.display())]
+    #[error("{path}: {why}", path = Escaped::path(path))]
     Unusable {
         /// The file or directory.
         path: PathBuf,
@@ -48,7 +50,7 @@ pub enum Error {
         problems: Vec<String>,
     },
     /// The originals would become part of what is submitted.
-    #[error("--backup {backup} lies in --input {input}; give a directory outside the tree", backup = backup.display(), input = input.display())]
+    #[error("--backup {backup} lies in --input {input}; give a directory outside the tree", backup = Escaped::path(backup), input = Escaped::path(input))]
     BackupInside {
         /// Where the originals were to go.
         backup: PathBuf,

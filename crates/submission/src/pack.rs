@@ -5,15 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
+use ossmark_files::{Claim, is_part};
 use ossmark_rules::rules;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
-use crate::truncate::{hex, sha256_of};
+use crate::truncate::{hash, hex, sha256_of};
 
 /// The manifest's name in the archive.
 const MANIFEST: &str = "SHA256SUMS";
@@ -35,12 +36,17 @@ pub struct Packed {
     pub sha256: String,
 }
 
-/// Packs a submitter's directories.
+/// Packs a submitter's directories; the file has its name when it is whole and was read back. Also returns where an earlier
+/// file was moved to.
 ///
 /// # Errors
 /// [`Error::NotATree`] when `input` is no directory or holds nothing of the submitter, [`Error::Unusable`] for links and
 /// special files, which cannot be packed, [`Error::Io`].
-pub fn pack(input: &Path, submitter: &str, output: &Path) -> Result<Packed, Error> {
+pub fn pack(
+    input: &Path,
+    submitter: &str,
+    output: &mut Claim,
+) -> Result<(Packed, Option<PathBuf>), Error> {
     let mut files = BTreeMap::new();
     for division in &rules().submission.divisions.value {
         let dir = input.join(division).join(submitter);
@@ -58,25 +64,46 @@ pub fn pack(input: &Path, submitter: &str, output: &Path) -> Result<Packed, Erro
     for (name, (path, _)) in &files {
         manifest += &format!("{}  {name}\n", sha256_of(path)?);
     }
-    let write = || -> io::Result<()> {
-        let file = BufWriter::new(File::create(output)?);
-        let mut encoder = zstd::Encoder::new(file, LEVEL)?;
-        encoder.include_checksum(true)?;
-        let mut archive = tar::Builder::new(encoder);
-        archive.append_data(
-            &mut header(manifest.len() as u64),
-            MANIFEST,
-            manifest.as_bytes(),
-        )?;
-        for (name, (path, size)) in &files {
-            // A file that grew since would break the archive.
-            archive.append_data(&mut header(*size), name, File::open(path)?.take(*size))?;
-        }
-        archive.into_inner()?.finish()?.into_inner()?.sync_all()
+    let path = output.path().to_owned();
+    let io = |error| Error::io("write", &path)(error);
+    let fill = |file: &mut File| -> Result<Packed, Error> {
+        write(&manifest, &files, file).map_err(io)?;
+        // What was written is read back: a full disk or a file that changed meanwhile shows now.
+        file.seek(SeekFrom::Start(0)).map_err(io)?;
+        check(&path, file)
     };
-    write().map_err(Error::io("write", output))?;
-    // What was written is read back: a full disk or a file that changed meanwhile shows now.
-    verify(output)
+    if !output.is_stream() {
+        return output.write_with(io, fill);
+    }
+    // A pipe gets what was checked.
+    let mut whole = tempfile::tempfile().map_err(io)?;
+    let packed = fill(&mut whole)?;
+    whole.seek(SeekFrom::Start(0)).map_err(io)?;
+    output.write_with(io, |stream| {
+        io::copy(&mut whole, stream).map_err(io)?;
+        Ok(packed)
+    })
+}
+
+fn write(
+    manifest: &str,
+    files: &BTreeMap<String, (PathBuf, u64)>,
+    file: &mut File,
+) -> io::Result<()> {
+    let mut encoder = zstd::Encoder::new(BufWriter::new(file), LEVEL)?;
+    encoder.include_checksum(true)?;
+    let mut archive = tar::Builder::new(encoder);
+    archive.append_data(
+        &mut header(manifest.len() as u64),
+        MANIFEST,
+        manifest.as_bytes(),
+    )?;
+    for (name, (path, size)) in files {
+        // A file that grew since would break the archive.
+        archive.append_data(&mut header(*size), name, File::open(path)?.take(*size))?;
+    }
+    archive.into_inner()?.finish()?.into_inner()?;
+    Ok(())
 }
 
 /// Checks every file in a packed file against the manifest in it.
@@ -85,6 +112,11 @@ pub fn pack(input: &Path, submitter: &str, output: &Path) -> Result<Packed, Erro
 /// [`Error::Unusable`] that names the first file that is missing, more, or not what the manifest says; also when it is no
 /// packed file at all.
 pub fn verify(packed: &Path) -> Result<Packed, Error> {
+    let mut file = ossmark_files::open(packed).map_err(Error::io("read", packed))?;
+    check(packed, &mut file)
+}
+
+fn check(packed: &Path, file: &mut File) -> Result<Packed, Error> {
     let bad = |why: String| Error::Unusable {
         path: packed.into(),
         why,
@@ -94,8 +126,7 @@ pub fn verify(packed: &Path) -> Result<Packed, Error> {
             "{e}; expected a file that `ossmark submission pack` wrote"
         ))
     };
-    let file = BufReader::new(File::open(packed).map_err(Error::io("read", packed))?);
-    let mut decoder = zstd::Decoder::new(file).map_err(damaged)?;
+    let mut decoder = zstd::Decoder::new(&mut *file).map_err(damaged)?;
     // A window of 128 MiB is what zstd's own tools accept.
     decoder.window_log_max(27).map_err(damaged)?;
     let mut archive = tar::Archive::new(decoder);
@@ -130,10 +161,13 @@ pub fn verify(packed: &Path) -> Result<Packed, Error> {
             "{name} is in the manifest and not in the archive"
         )));
     }
+    drop(archive);
+    file.seek(SeekFrom::Start(0))
+        .map_err(Error::io("read", packed))?;
     Ok(Packed {
         files,
         bytes,
-        sha256: sha256_of(packed)?,
+        sha256: hash(file).map_err(Error::io("read", packed))?,
     })
 }
 
@@ -207,6 +241,10 @@ fn collect(
                 why: why.into(),
             };
             let name = entry.file_name();
+            if is_part(&name) {
+                // What an ossmark was writing when it was killed is nobody's result.
+                continue;
+            }
             let name = name
                 .to_str()
                 .filter(|n| !n.contains('\n'))

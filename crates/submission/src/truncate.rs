@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use ossmark_files::{Directory, copy_whole, make_directories};
 use ossmark_rules::rules;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -82,7 +83,8 @@ pub fn truncate(options: Options<'_>) -> Result<Vec<Line>, Error> {
             found: "found no directory".into(),
         });
     }
-    fs::create_dir_all(options.backup).map_err(Error::io("create", options.backup))?;
+    // Until the end nobody else changes the tree or the backup.
+    let _held = Directory::claim(options.backup).map_err(Error::io("write to", options.backup))?;
     let real = |path: &Path| path.canonicalize().map_err(Error::io("read", path));
     if real(options.backup)?.starts_with(real(options.input)?) {
         return Err(Error::BackupInside {
@@ -239,13 +241,39 @@ impl Job<'_> {
     /// Copies an original aside; false when another one lies there.
     fn keep(&self, log: &Path, copy: &Path, hash: &str) -> Result<bool, Error> {
         if exists(copy) {
-            return Ok(sha256_of(copy)? == hash);
+            let is_it = sha256_of(copy)? == hash;
+            if is_it || !is_torn(copy, log).map_err(Error::io("read", copy))? {
+                return Ok(is_it);
+            }
         }
         let dir = copy.parent().unwrap_or(self.options.backup);
-        fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-        fs::copy(log, copy).map_err(Error::io("write", copy))?;
+        make_directories(dir).map_err(Error::io("create", dir))?;
+        copy_whole(log, copy).map_err(Error::io("write", copy))?;
         // The original is cut next: what was written must be it.
         Ok(sha256_of(copy)? == hash)
+    }
+}
+
+/// Whether `copy` holds the beginning of `log` and after it nothing, or zeros: a kill or a power cut left it so.
+fn is_torn(copy: &Path, log: &Path) -> io::Result<bool> {
+    let (mut copy, mut log) = (ossmark_files::open(copy)?, ossmark_files::open(log)?);
+    if copy.metadata()?.len() > log.metadata()?.len() {
+        return Ok(false);
+    }
+    let (mut ours, mut theirs) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut is_same = true;
+    loop {
+        let n = copy.read(&mut ours)?;
+        if n == 0 {
+            return Ok(true);
+        }
+        log.read_exact(&mut theirs[..n])?;
+        for (ours, theirs) in ours[..n].iter().zip(&theirs[..n]) {
+            is_same &= ours == theirs;
+            if !is_same && *ours != 0 {
+                return Ok(false);
+            }
+        }
     }
 }
 
@@ -292,18 +320,20 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 
 /// The SHA-256 of a file, read as a stream.
 pub(crate) fn sha256_of(path: &Path) -> Result<String, Error> {
-    let hash = || -> io::Result<String> {
-        let mut file = File::open(path)?;
-        let mut hasher = Sha256::new();
-        let mut buffer = vec![0; 1 << 16];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(hex(&hasher.finalize())),
-                n => hasher.update(&buffer[..n]),
-            }
+    ossmark_files::open(path)
+        .and_then(|mut file| hash(&mut file))
+        .map_err(Error::io("read", path))
+}
+
+pub(crate) fn hash(file: &mut File) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&hasher.finalize())),
+            n => hasher.update(&buffer[..n]),
         }
-    };
-    hash().map_err(Error::io("read", path))
+    }
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -312,20 +342,5 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// A reader sees the old file or the new one, never a part.
 pub(crate) fn write_whole(path: &Path, content: &[u8]) -> Result<(), Error> {
-    let name = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let write = || -> io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(|error| {
-        let _ = fs::remove_file(&temporary);
-        Error::io("write", path)(error)
-    })
+    ossmark_files::write_whole(path, content).map_err(Error::io("write", path))
 }

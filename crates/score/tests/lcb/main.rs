@@ -1,5 +1,11 @@
 //! LiveCodeBench, end to end: real interpreter, real sandbox. This binary is its own helper: started with `confine` it locks
 //! itself in, which needs a process with one thread and therefore no test harness around it.
+#![allow(clippy::disallowed_methods, reason = "tests open what they made")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what a test says"
+)]
 
 mod golden;
 mod hostile;

@@ -62,7 +62,7 @@ pub fn test07(options: Options<'_>, input: Test07<'_>) -> Result<Verified, Error
         text += &format!("{problem}\n");
     }
     text += if passed { "TEST PASS\n" } else { "TEST FAIL\n" };
-    write(options, "TEST07", &rules.result_file.value, &text)?;
+    write(options, &rules.result_file.value, &text)?;
     let log_sha256 = sha256_of(&log)?;
     Ok(Verified {
         test: "TEST07",

@@ -82,7 +82,7 @@ pub fn test09(options: Options<'_>, input: Test09) -> Result<Verified, Error> {
     } else {
         "\nTEST FAIL\n"
     };
-    write(options, "TEST09", &rules.result_file.value, &text)?;
+    write(options, &rules.result_file.value, &text)?;
     let (samples, log_sha256) = (tokens.len() as u64, sha256_of(&log)?);
     Ok(Verified {
         test: "TEST09",

@@ -64,10 +64,11 @@ fn verdict_text_and_tree_are_the_official_ones() {
         let dir = unpack(id);
         let path = |name: &str| dir.path().join(name);
         let (logs, output) = (path(argument(case, "-c").unwrap()), path("out"));
+        let submitted = output.join(case["test"].as_str().unwrap());
         let audit_config = argument(case, "--audit-config").map(path);
         let options = Options {
             logs: &logs,
-            output: &output,
+            output: &submitted,
             audit_config: audit_config.as_deref(),
             official_only: true,
         };

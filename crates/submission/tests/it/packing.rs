@@ -3,9 +3,18 @@
 use std::fs;
 use std::io::Read;
 
-use ossmark_submission::pack::{pack, verify};
+use std::path::Path;
+
+use ossmark_files::{Claim, Earlier};
+use ossmark_submission::Error;
+use ossmark_submission::pack::{Packed, pack, verify};
 
 use crate::common::{BENCHMARK, Tree, copy};
+
+fn pack_to(input: &Path, submitter: &str, output: &Path) -> Result<Packed, Error> {
+    let mut claim = Claim::new(output, Earlier::Refuse).unwrap();
+    pack(input, submitter, &mut claim).map(|(packed, _)| packed)
+}
 
 #[test]
 fn the_same_files_give_the_same_bytes() {
@@ -23,7 +32,7 @@ fn the_same_files_give_the_same_bytes() {
             input.file_name().unwrap().to_string_lossy()
         ));
         (
-            pack(input, "OracleLab", &output).unwrap(),
+            pack_to(input, "OracleLab", &output).unwrap(),
             fs::read(output).unwrap(),
         )
     });
@@ -39,7 +48,7 @@ fn what_was_changed_is_found() {
     let tree = Tree::clean();
     let out = tempfile::tempdir().unwrap();
     let output = out.path().join("a.tar.zst");
-    let packed = pack(tree.dir.path(), "OracleLab", &output).unwrap();
+    let packed = pack_to(tree.dir.path(), "OracleLab", &output).unwrap();
     assert_eq!(verify(&output).unwrap().sha256, packed.sha256);
     let mut plain = Vec::new();
     zstd::Decoder::new(fs::File::open(&output).unwrap())
@@ -69,12 +78,38 @@ fn what_was_changed_is_found() {
     }
 }
 
+/// What a killed ossmark left in the tree is not handed in.
+#[test]
+fn leftovers_are_not_packed() {
+    let tree = Tree::clean();
+    let out = tempfile::tempdir().unwrap();
+    let files = |name: &str| {
+        let output = out.path().join(name);
+        let packed = pack_to(tree.dir.path(), "OracleLab", &output).unwrap();
+        (packed.files, fs::read(output).unwrap())
+    };
+    let clean = files("clean.tar.zst");
+    for name in [
+        ".accuracy.txt.ossmark-part",
+        ".mlperf_log_accuracy.json.ossmark-part",
+    ] {
+        fs::write(tree.path(&format!("{BENCHMARK}/Server/{name}")), "half").unwrap();
+    }
+    fs::create_dir(tree.path(&format!("{BENCHMARK}/.TEST07.ossmark-part"))).unwrap();
+    fs::write(
+        tree.path(&format!("{BENCHMARK}/.TEST07.ossmark-part/a")),
+        "half",
+    )
+    .unwrap();
+    assert!(files("after.tar.zst") == clean);
+}
+
 #[test]
 fn links_and_strangers_are_refused() {
     let tree = Tree::clean();
     let output = tree.path("a.tar.zst");
     assert!(
-        pack(tree.dir.path(), "OracleLap", &output)
+        pack_to(tree.dir.path(), "OracleLap", &output)
             .unwrap_err()
             .to_string()
             .contains("OracleLap")
@@ -82,7 +117,7 @@ fn links_and_strangers_are_refused() {
     std::os::unix::fs::symlink("user.conf", tree.path(&format!("{BENCHMARK}/Server/link")))
         .unwrap();
     assert!(
-        pack(tree.dir.path(), "OracleLab", &output)
+        pack_to(tree.dir.path(), "OracleLab", &output)
             .unwrap_err()
             .to_string()
             .contains("a link")

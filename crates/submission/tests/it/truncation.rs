@@ -185,3 +185,69 @@ fn a_backup_in_the_tree_or_of_another_log_is_refused() {
         20_000
     );
 }
+
+/// Whatever a kill or a power cut left in the backup and in the tree, the same command finishes it.
+#[test]
+fn what_a_kill_left_is_finished() {
+    let accuracy = "closed/Org/results/sys/gpt-oss-120b/Offline/accuracy";
+    let (name, log) = ("mlperf_log_accuracy.json", "0123456789".repeat(20_000));
+    let full = log.as_bytes();
+    let zeros = [&full[..5_000], &[0; 15_000][..]].concat();
+    let copies: [Option<&[u8]>; 5] = [
+        None,
+        Some(b""),
+        Some(&full[..4_096]),
+        Some(&zeros),
+        Some(full),
+    ];
+    for copy in copies {
+        for truncated_hash in [false, true] {
+            let tmp = tempfile::tempdir().unwrap();
+            let (root, backup) = (tmp.path().join("in"), tmp.path().join("backup"));
+            let (place, kept) = (root.join(accuracy), backup.join(accuracy));
+            fs::create_dir_all(&place).unwrap();
+            fs::create_dir_all(&kept).unwrap();
+            fs::write(place.join(name), &log).unwrap();
+            let said = match truncated_hash {
+                true => format!("score\n\nhash={}\n", hash(full)),
+                false => "score\n".into(),
+            };
+            fs::write(place.join("accuracy.txt"), said).unwrap();
+            if let Some(copy) = copy {
+                fs::write(kept.join(name), copy).unwrap();
+            }
+            for dir in [&place, &kept] {
+                fs::write(dir.join(format!(".{name}.ossmark-part")), "half").unwrap();
+            }
+            fs::write(backup.join(".manifest.json.ossmark-part"), "{").unwrap();
+            let lines = run(&root, &backup);
+            assert_eq!(lines[0].action, Action::Truncated, "{lines:?}");
+            assert_eq!(fs::read(kept.join(name)).unwrap(), full);
+            let text = fs::read_to_string(place.join("accuracy.txt")).unwrap();
+            assert_eq!(text.matches(&hash(full)).count(), 1, "{text}");
+            let here = tree(&root);
+            assert_eq!(here.len(), 2, "{here:?}");
+            // A copy that was whole is not written again.
+            let parts = tree(&backup).keys().filter(|n| n.contains("part")).count();
+            assert_eq!(parts, usize::from(copy == Some(full)));
+        }
+    }
+}
+
+/// Two at a time would write each other's manifest over.
+#[test]
+fn one_at_a_time() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (root, backup) = (tmp.path().join("in"), tmp.path().join("backup"));
+    fs::create_dir_all(&root).unwrap();
+    let held = ossmark_files::Directory::claim(&backup).unwrap();
+    let options = Options {
+        input: &root,
+        submitter: "Org",
+        backup: &backup,
+    };
+    let error = truncate(options).unwrap_err().to_string();
+    assert!(error.contains("another process"), "{error}");
+    drop(held);
+    truncate(options).unwrap();
+}

@@ -1,0 +1,205 @@
+//! A file that will be written: claimed first, so that what would be in its way shows before hours of work, then written
+//! whole.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Error, ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::aside::{move_aside, rename, rename_new};
+use crate::part::{Kind, Part};
+use crate::stream::stream;
+
+/// What becomes of a file that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// It stays, and there is no claim.
+    Refuse,
+    /// It is renamed when the new one is written ([`move_aside`]).
+    MoveAside,
+    /// It is one's own to replace.
+    Replace,
+}
+
+/// The right to write one file, which no other process has at the same time.
+///
+/// Pipes, terminals and other things that are no regular files are written to as they are, and never moved or replaced.
+#[derive(Debug)]
+pub struct Claim {
+    path: PathBuf,
+    earlier: Earlier,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Part(Part),
+    Stream(File),
+    /// Written once; what lies there is our own.
+    Written,
+}
+
+impl Claim {
+    /// Claims `path`. The directory must exist. A file of a killed predecessor that never got its name is cleaned away.
+    ///
+    /// # Errors
+    ///
+    /// `AlreadyExists` under [`Earlier::Refuse`], `ResourceBusy` when another process writes it just now, `InvalidInput` for
+    /// directories, block devices and sockets, and those of `open(2)`.
+    pub fn new(path: &Path, earlier: Earlier) -> io::Result<Self> {
+        let claim = |place| Self {
+            path: path.into(),
+            earlier,
+            place,
+        };
+        if let Some(stream) = stream(path)? {
+            return Ok(claim(Place::Stream(stream)));
+        }
+        let part = Part::begin(path, Kind::File)?;
+        if earlier == Earlier::Refuse && std::fs::symlink_metadata(path).is_ok() {
+            return Err(ErrorKind::AlreadyExists.into());
+        }
+        Ok(claim(Place::Part(part)))
+    }
+
+    /// Claims an open stream, such as a standard output, under a name for messages.
+    ///
+    /// # Errors
+    ///
+    /// Those of `dup(2)`.
+    pub fn stream(name: &Path, stream: impl AsFd) -> io::Result<Self> {
+        let stream = stream.as_fd().try_clone_to_owned()?;
+        Ok(Self {
+            path: name.into(),
+            earlier: Earlier::Refuse,
+            place: Place::Stream(stream.into()),
+        })
+    }
+
+    /// Where it will be.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether it goes to a pipe, a terminal or the like.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.place, Place::Stream(_))
+    }
+
+    /// Writes all of it, or nothing under its name; may be called again. Returns where an earlier file was moved to.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing; `AlreadyExists` when somebody else has made the file since.
+    pub fn write(&mut self, content: &[u8]) -> io::Result<Option<PathBuf>> {
+        self.write_with(|e| e, |file| file.write_all(content))
+            .map(|((), moved)| moved)
+    }
+
+    /// [`Claim::write`] of what `fill` writes, with what it returns; `io` makes its kind of error.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fill` and of [`Claim::write`].
+    pub fn write_with<T, E>(
+        &mut self,
+        io: impl Fn(Error) -> E,
+        fill: impl FnOnce(&mut File) -> Result<T, E>,
+    ) -> Result<(T, Option<PathBuf>), E> {
+        let mut part = match std::mem::replace(&mut self.place, Place::Written) {
+            Place::Stream(mut stream) => {
+                let filled = fill(&mut stream);
+                self.place = Place::Stream(stream);
+                return Ok((filled?, None));
+            }
+            Place::Part(part) => part,
+            Place::Written => {
+                self.earlier = Earlier::Replace;
+                Part::begin(&self.path, Kind::File).map_err(&io)?
+            }
+        };
+        let filled = fill(&mut part.file)?;
+        let moved = publish(part, &self.path, self.earlier).map_err(io)?;
+        Ok((filled, moved))
+    }
+}
+
+/// Replaces `path` by `content`, or leaves it as it was: a reader sees the old file or the new one, never a part.
+///
+/// # Errors
+///
+/// Those of [`Claim::new`] and [`Claim::write`].
+pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
+    Claim::new(path, Earlier::Replace)?.write(content).map(drop)
+}
+
+/// Copies a file whole, through a temporary name and to the disk.
+///
+/// # Errors
+///
+/// Those of [`crate::open`] and of writing.
+pub fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
+    let mut from = crate::open(from)?;
+    let mut claim = Claim::new(to, Earlier::Replace)?;
+    claim
+        .write_with(|e| e, |file| io::copy(&mut from, file))
+        .map(drop)
+}
+
+/// A file that others read while it grows, such as a log, in a directory of one's own.
+///
+/// # Errors
+///
+/// `AlreadyExists`, and those of `open(2)`.
+#[expect(clippy::disallowed_methods, reason = "this is what all others call")]
+pub fn create_new(path: &Path) -> io::Result<File> {
+    File::create_new(path)
+}
+
+/// Adds a line to a file that several processes add to, in one piece.
+///
+/// # Errors
+///
+/// Those of `open(2)` and of writing.
+#[expect(clippy::disallowed_methods, reason = "this is what all others call")]
+pub fn append_line(path: &Path, line: &str) -> io::Result<()> {
+    let mut file = File::options().append(true).create(true).open(path)?;
+    file.write_all(format!("{line}\n").as_bytes())?;
+    file.sync_all()
+}
+
+/// Gives a finished part its name, in a way that survives a power cut.
+pub(crate) fn publish(part: Part, path: &Path, earlier: Earlier) -> io::Result<Option<PathBuf>> {
+    let there = std::fs::symlink_metadata(path).ok();
+    if let (Earlier::Replace, Some(there)) = (earlier, &there)
+        && there.is_file()
+    {
+        // Who may read it does not change with what is in it.
+        let mode = there.permissions().mode() & 0o777;
+        let _ = part.file.set_permissions(Permissions::from_mode(mode));
+    }
+    part.file.sync_all()?;
+    let moved = match earlier {
+        Earlier::MoveAside if there.is_some() => Some(move_aside(path)?),
+        _ => None,
+    };
+    match earlier {
+        Earlier::Replace => rename(&part.path, path)?,
+        Earlier::Refuse | Earlier::MoveAside => rename_new(&part.path, path)?,
+    }
+    let directory = path.parent().filter(|d| !d.as_os_str().is_empty());
+    part.keep();
+    sync_directory(directory.unwrap_or(Path::new(".")));
+    Ok(moved)
+}
+
+/// Some file systems cannot; the rename itself is done by then.
+fn sync_directory(directory: &Path) {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    if let Ok(directory) = rustix::fs::open(directory, flags, Mode::empty()) {
+        let _ = rustix::fs::fsync(directory);
+    }
+}

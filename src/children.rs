@@ -1,0 +1,153 @@
+//! Commands that start this program again, and what becomes of both at Ctrl-C and SIGTERM.
+//!
+//! The first signal is handed to the child, which ends as it sees fit; it is waited for, the rest of the command is skipped,
+//! and the command ends with an error that says where things are (exit code 130). A second signal is handed on too, and the
+//! third kills the child. A child is in a process group of its own, so that a terminal's Ctrl-C reaches it once, from here.
+
+use std::borrow::Cow;
+use std::io::Read;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::SeqCst};
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::exit::INTERRUPTED;
+use crate::terminal::note;
+
+/// The command was interrupted; the text says what is left and where.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; {0}")]
+pub(crate) struct Interrupted(pub(crate) String);
+
+static SIGNALS: AtomicU32 = AtomicU32::new(0);
+/// The child that runs now; 0 where none does.
+static CHILD: AtomicI32 = AtomicI32::new(0);
+
+/// From here on the signals no longer end this process by themselves.
+pub(crate) fn listen() -> Result<()> {
+    listen_for(|signal| match SIGNALS.fetch_add(1, SeqCst) {
+        0 | 1 => hand_on(signal),
+        _ => hand_on(Signal::KILL),
+    })
+}
+
+fn listen_for(came: impl Fn(Signal) + Send + 'static) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the signal thread")?;
+    let guard = runtime.enter();
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    drop(guard);
+    std::thread::Builder::new()
+        .name("signals".into())
+        .spawn(move || {
+            runtime.block_on(async {
+                loop {
+                    let signal = tokio::select! {
+                        _ = interrupt.recv() => Signal::INT,
+                        _ = terminate.recv() => Signal::TERM,
+                    };
+                    came(signal);
+                }
+            });
+        })
+        .context("cannot start the signal thread")?;
+    Ok(())
+}
+
+fn hand_on(signal: Signal) {
+    if let Some(child) = Pid::from_raw(CHILD.load(SeqCst)) {
+        let _ = kill_process(child, signal);
+    }
+}
+
+/// For commands without children that end by themselves: the first signal ends the process, without files that were begun.
+pub(crate) fn end_at_signal() -> Result<()> {
+    listen_for(|_| {
+        ossmark_files::abandon_parts();
+        let left = LEFT.lock().map(|left| left.clone()).unwrap_or_default();
+        note!("ossmark: {}", Interrupted(left.into_owned()));
+        ossmark_loadgen::exit_now(i32::from(INTERRUPTED));
+    })
+}
+
+/// What [`end_at_signal`] says.
+static LEFT: Mutex<Cow<'static, str>> =
+    Mutex::new(Cow::Borrowed("what was not finished was removed"));
+
+/// Sets what [`end_at_signal`] says is left, and where.
+pub(crate) fn say_at_signal(left: String) {
+    if let Ok(mut place) = LEFT.lock() {
+        *place = left.into();
+    }
+}
+
+/// Whether a signal has come.
+pub(crate) fn interrupted() -> bool {
+    SIGNALS.load(SeqCst) > 0
+}
+
+/// [`Interrupted`] with `left`, once a signal has come.
+///
+/// # Errors
+///
+/// That one.
+pub(crate) fn go_on(left: impl FnOnce() -> String) -> Result<()> {
+    match interrupted() {
+        true => Err(Interrupted(left()).into()),
+        false => Ok(()),
+    }
+}
+
+/// Runs a child to its end, whatever signals come.
+///
+/// # Errors
+///
+/// It cannot be started.
+pub(crate) fn status(command: &mut Command) -> std::io::Result<ExitStatus> {
+    wait(&mut start(command)?)
+}
+
+/// [`status`], and what the child wrote to its standard output.
+///
+/// # Errors
+///
+/// It cannot be started, or not be read.
+pub(crate) fn output(command: &mut Command) -> std::io::Result<(ExitStatus, Vec<u8>)> {
+    let mut child = start(command.stdout(Stdio::piped()))?;
+    let mut bytes = Vec::new();
+    let read = match child.stdout.take() {
+        Some(mut stdout) => stdout.read_to_end(&mut bytes),
+        None => Ok(0),
+    };
+    let status = wait(&mut child)?;
+    read?;
+    Ok((status, bytes))
+}
+
+fn start(command: &mut Command) -> std::io::Result<Child> {
+    let child = command.process_group(0).stdin(Stdio::null()).spawn()?;
+    CHILD.store(i32::try_from(child.id()).unwrap_or(0), SeqCst);
+    if interrupted() {
+        // The signal came between the last look and the start.
+        hand_on(Signal::INT);
+    }
+    Ok(child)
+}
+
+fn wait(child: &mut Child) -> std::io::Result<ExitStatus> {
+    // The number is given up before the child is reaped, so that it never names a stranger.
+    let pid = Pid::from_child(child);
+    let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+    while let Err(rustix::io::Errno::INTR) =
+        rustix::process::waitid(rustix::process::WaitId::Pid(pid), options)
+    {}
+    CHILD.store(0, SeqCst);
+    child.wait()
+}
