@@ -1,7 +1,6 @@
 //! `ossmark audit`: TEST07 and TEST09, from the run or from its logs, and the ledger of attempts. The verification is done
 //! by `crates/submission`; this starts the run as a child, scores, prints and keeps the books.
 
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -51,7 +50,7 @@ pub(crate) fn test07(args: &AuditTest07Args) -> Result<Outcome> {
 /// What a scorer says about the log: the given text, or our own scorer's.
 fn scorer_output(args: &AuditTest07Args, logs: &Path) -> Result<String> {
     if let Some(file) = &args.accuracy_output {
-        return std::fs::read_to_string(file).with_context(|| {
+        return ossmark_files::read_to_string(file).with_context(|| {
             format!(
                 "--accuracy-output {}: expected what a scorer printed",
                 file.display()
@@ -152,7 +151,7 @@ fn make_run(args: &AuditArgs, test: &Test) -> Result<(PathBuf, Outcome)> {
     let config = dir.join("audit.config");
     match &args.audit_config {
         Some(file) => {
-            std::fs::copy(file, &config).with_context(|| file.display().to_string())?;
+            ossmark_files::copy(file, &config).with_context(|| file.display().to_string())?;
         }
         None => output::write_whole(&config, test.audit_config.as_bytes())?,
     }
@@ -169,7 +168,7 @@ fn make_run(args: &AuditArgs, test: &Test) -> Result<(PathBuf, Outcome)> {
         }
         (Some(file), Some(_)) => {
             // Without it LoadGen asks for 6396 different samples out of 990 and crashes.
-            let text = std::fs::read_to_string(file)
+            let text = ossmark_files::read_to_string(file)
                 .with_context(|| format!("--user-conf {}", file.display()))?;
             if !text.contains("performance_sample_count_override") {
                 bail!(
@@ -197,7 +196,7 @@ fn make_run(args: &AuditArgs, test: &Test) -> Result<(PathBuf, Outcome)> {
 /// Adds a line to the ledger and says how many attempts there were.
 fn enter(output: &Path, logs: &Path, verified: &Verified) -> Result<()> {
     let file = output.join(LEDGER);
-    let earlier = std::fs::read_to_string(&file).unwrap_or_default();
+    let earlier = ossmark_files::read_to_string(&file).unwrap_or_default();
     let attempts = earlier
         .lines()
         .filter(|line| line.contains(&format!("\"{}\"", verified.test)))
@@ -206,10 +205,7 @@ fn enter(output: &Path, logs: &Path, verified: &Verified) -> Result<()> {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |t| t.as_secs());
     let line = json!({ "time_unix_s": seconds, "logs": logs, "result": verified });
-    let mut ledger = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(&file)
+    let mut ledger = ossmark_files::open_to_append(&file)
         .with_context(|| format!("{}: cannot add to the ledger", file.display()))?;
     writeln!(ledger, "{line}").with_context(|| file.display().to_string())?;
     println!(

@@ -127,7 +127,8 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
 
 fn read_prompts(file: &Path, model: Option<&Path>) -> Result<Vec<Prompt>> {
     let reader = BufReader::new(
-        File::open(file).with_context(|| format!("--input {}: cannot open", file.display()))?,
+        ossmark_files::open(file)
+            .with_context(|| format!("--input {}: cannot open", file.display()))?,
     );
     let mut tokenizer = None;
     let mut prompts = Vec::new();

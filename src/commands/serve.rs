@@ -152,7 +152,7 @@ fn api_key(args: &ServeArgs) -> Result<Option<ApiKey>> {
     let (key, place) = match &args.api_key_file {
         Some(file) => {
             let place = format!("--api-key-file {}", file.display());
-            let key = std::fs::read_to_string(file)
+            let key = ossmark_files::read_to_string(file)
                 .with_context(|| format!("{place}: cannot read it"))?;
             (key, place)
         }

@@ -6,6 +6,7 @@ use crate::config::ModelConfig;
 use crate::cpu::{CpuOps, kv_block_bytes};
 use crate::executor::{Capacity, ExecError, Executor, StepHandle, StepPlan, StepTokens};
 use crate::load_error::LoadError;
+use crate::memory::check_rest;
 use crate::model::Model;
 use crate::runner::ModelRunner;
 use crate::types::TokenId;
@@ -156,13 +157,14 @@ fn load(
         .build()
         .map_err(|e| LoadError::Settings(format!("cannot start {threads} threads: {e}")))?;
     let bf16 = settings.dtype == Dtype::Bf16;
-    let mut ops = CpuOps::new(config, &capacity, bf16, threads.max(1));
+    let mut ops = CpuOps::new(config, &capacity, bf16, threads.max(1))?;
     ops.keep_kv(settings.kv);
     let (rows, heads) = (
         settings.max_step_tokens as usize,
         settings.max_seqs as usize,
     );
     let model = Model::new(&mut ops, config, sources, rows, heads)?;
+    check_rest()?;
     let info = ModelInfo {
         vocab_size: capacity.vocab_size,
         max_context: capacity.max_context,
@@ -291,7 +293,7 @@ fn scratch_bytes(config: &ModelConfig, s: &CpuSettings) -> u64 {
 
 /// What Linux says it could give to a program without swapping; 4 GiB where it does not say.
 fn available_memory() -> u64 {
-    let kib = std::fs::read_to_string("/proc/meminfo")
+    let kib = ossmark_files::read_to_string(Path::new("/proc/meminfo"))
         .ok()
         .and_then(|text| {
             let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;

@@ -78,7 +78,7 @@ impl Detokenizer {
             )));
         }
         let settings = file.with_file_name("tokenizer_config.json");
-        if let Ok(text) = std::fs::read(&settings)
+        if let Ok(text) = ossmark_files::read(&settings)
             && let Ok(config) = serde_json::from_slice::<Config>(&text)
             && config.clean_up_tokenization_spaces
         {
@@ -180,7 +180,7 @@ pub(crate) fn read(path: &Path) -> Result<(PathBuf, Vec<u8>)> {
     } else {
         path.to_owned()
     };
-    match std::fs::read(&file) {
+    match ossmark_files::read(&file) {
         Ok(bytes) => Ok((file, bytes)),
         Err(source) => Err(Error::Io { path: file, source }),
     }

@@ -6,6 +6,16 @@ use std::path::PathBuf;
 /// Situations.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// More requests than there is memory to keep account of.
+    #[error(
+        "{requests} requests need {bytes} bytes of memory to keep account of, which this process cannot get: lower --pass-k"
+    )]
+    TooMany {
+        /// Rows times passes.
+        requests: usize,
+        /// What they need.
+        bytes: usize,
+    },
     /// Reading or writing failed.
     #[error("{}: {source}", path.display())]
     Io {

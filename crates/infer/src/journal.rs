@@ -8,7 +8,7 @@
 //! What [`Journal::record`] has returned from survives the end of the process. It survives a power cut once it is synced,
 //! which happens when the last sync is a second old.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -96,12 +96,16 @@ impl Journal {
             path: path.to_owned(),
             source,
         };
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(io)?;
+        let requests = rows as usize * passes as usize;
+        let mut slots = Vec::new();
+        slots
+            .try_reserve_exact(requests)
+            .map_err(|_| Error::TooMany {
+                requests,
+                bytes: requests.saturating_mul(size_of::<Slot>()),
+            })?;
+        slots.resize(requests, Slot::Open);
+        let file = ossmark_files::open_to_append(path).map_err(io)?;
         if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             return Err(match error {
                 rustix::io::Errno::WOULDBLOCK => Error::Locked {
@@ -115,7 +119,7 @@ impl Journal {
             file,
             length: 0,
             passes,
-            slots: vec![Slot::Open; rows as usize * passes as usize],
+            slots,
             answered: 0,
             synced: Instant::now(),
             dirty: false,

@@ -137,7 +137,7 @@ impl Config {
 
 /// LoadGen opens a directory without complaint and cuts a path at a NUL.
 fn check_readable(what: &'static str, path: &Path) -> Result<(), Error> {
-    match fs::read(path) {
+    match ossmark_files::read(path) {
         Ok(_) => Ok(()),
         Err(source) => Err(Error::ConfigUnreadable {
             what,

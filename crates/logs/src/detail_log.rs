@@ -69,7 +69,10 @@ impl DetailLog {
             path: path.into(),
             source,
         };
-        DetailLog::parse(BufReader::new(File::open(path).map_err(unreadable)?), path)
+        DetailLog::parse(
+            BufReader::new(ossmark_files::open(path).map_err(unreadable)?),
+            path,
+        )
     }
 
     /// Reads a stream; `path` is for messages.

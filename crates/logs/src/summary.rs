@@ -32,7 +32,7 @@ impl Summary {
     /// [`Error::Unreadable`], also when it is not text; [`Error::Line`] when it is too long to be a summary.
     pub fn read(path: &Path) -> Result<Summary, Error> {
         let mut text = String::new();
-        let size = File::open(path)
+        let size = ossmark_files::open(path)
             .and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text))
             .map_err(|source| Error::Unreadable {
                 path: path.into(),

@@ -186,7 +186,7 @@ fn write(options: Options<'_>, test: &str, file: &str, text: &str) -> Result<(),
     ] {
         let (from, to) = (options.logs.join(name), dir.join(name));
         if from.is_file() {
-            fs::copy(&from, &to).map_err(Error::io("write", &to))?;
+            ossmark_files::copy(&from, &to).map_err(Error::io("write", &to))?;
         }
     }
     Ok(())

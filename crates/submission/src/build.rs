@@ -73,7 +73,9 @@ pub fn build(options: Options<'_>) -> Result<Vec<String>, Error> {
         fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
         match content {
             Content::Text(text) => fs::write(&path, text).map_err(Error::io("write", &path))?,
-            Content::Copy(from) => drop(fs::copy(&from, &path).map_err(Error::io("write", &path))?),
+            Content::Copy(from) => {
+                drop(ossmark_files::copy(&from, &path).map_err(Error::io("write", &path))?)
+            }
         }
         written.push(name);
     }

@@ -70,7 +70,11 @@ pub fn pack(input: &Path, submitter: &str, output: &Path) -> Result<Packed, Erro
         )?;
         for (name, (path, size)) in &files {
             // A file that grew since would break the archive.
-            archive.append_data(&mut header(*size), name, File::open(path)?.take(*size))?;
+            archive.append_data(
+                &mut header(*size),
+                name,
+                ossmark_files::open(path)?.take(*size),
+            )?;
         }
         archive.into_inner()?.finish()?.into_inner()?.sync_all()
     };
@@ -94,7 +98,7 @@ pub fn verify(packed: &Path) -> Result<Packed, Error> {
             "{e}; expected a file that `ossmark submission pack` wrote"
         ))
     };
-    let file = BufReader::new(File::open(packed).map_err(Error::io("read", packed))?);
+    let file = BufReader::new(ossmark_files::open(packed).map_err(Error::io("read", packed))?);
     let mut decoder = zstd::Decoder::new(file).map_err(damaged)?;
     // A window of 128 MiB is what zstd's own tools accept.
     decoder.window_log_max(27).map_err(damaged)?;

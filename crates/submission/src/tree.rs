@@ -43,7 +43,8 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> Text {
         return Text::TooLarge(metadata.len());
     }
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes));
+    let read =
+        ossmark_files::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes));
     match read {
         Err(error) => Text::Unreadable(error.to_string()),
         Ok(size) if size as u64 > limit => Text::TooLarge(size as u64),

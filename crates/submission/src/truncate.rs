@@ -186,8 +186,8 @@ impl Job<'_> {
             .flat_map(|text| python::lines(text))
             .filter_map(hash_in)
             .collect();
-        let is_truncated =
-            size <= rules.max_log_bytes.value && fs::read(log).is_ok_and(|bytes| is_marked(&bytes));
+        let is_truncated = size <= rules.max_log_bytes.value
+            && ossmark_files::read(log).is_ok_and(|bytes| is_marked(&bytes));
         if is_truncated || (!is_test && size < rules.max_log_bytes.value) {
             match hashes.is_empty() {
                 false => return Ok(Action::AlreadyDone),
@@ -243,7 +243,7 @@ impl Job<'_> {
         }
         let dir = copy.parent().unwrap_or(self.options.backup);
         fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
-        fs::copy(log, copy).map_err(Error::io("write", copy))?;
+        ossmark_files::copy(log, copy).map_err(Error::io("write", copy))?;
         // The original is cut next: what was written must be it.
         Ok(sha256_of(copy)? == hash)
     }
@@ -262,7 +262,7 @@ fn remains(log: &Path, size: u64, viewable: u64) -> Result<Option<Vec<u8>>, Erro
         return Ok(None);
     }
     let read = || -> io::Result<Vec<u8>> {
-        let mut file = File::open(log)?;
+        let mut file = ossmark_files::open(log)?;
         let mut kept = Vec::new();
         (&mut file).take(viewable).read_to_end(&mut kept)?;
         kept.extend_from_slice(MARK.as_bytes());
@@ -293,7 +293,7 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 /// The SHA-256 of a file, read as a stream.
 pub(crate) fn sha256_of(path: &Path) -> Result<String, Error> {
     let hash = || -> io::Result<String> {
-        let mut file = File::open(path)?;
+        let mut file = ossmark_files::open(path)?;
         let mut hasher = Sha256::new();
         let mut buffer = vec![0; 1 << 16];
         loop {

@@ -3,6 +3,7 @@
 use super::lanes::{LANES, Lanes, Rounding, exp};
 use super::product::{Job, split};
 use super::tiles::Tiles;
+use crate::load_error::LoadError;
 
 const NOBODY: u32 = u32::MAX;
 
@@ -31,11 +32,11 @@ impl CpuRouting {
         experts: usize,
         hidden: usize,
         intermediate: usize,
-    ) -> Self {
+    ) -> Result<Self, LoadError> {
         let pairs = rows * top_k;
         // Each expert that is used at all leaves at most one tile partly empty.
         let places = pairs + pairs.min(experts) * (LANES - 1);
-        Self {
+        Ok(Self {
             top_k,
             experts,
             weights: Vec::with_capacity(pairs),
@@ -43,10 +44,10 @@ impl CpuRouting {
             chosen: Vec::with_capacity(pairs),
             row_at: Vec::with_capacity(places),
             groups: Vec::with_capacity(experts),
-            x: Tiles::new(places, hidden),
-            h: Tiles::new(places, intermediate),
-            y: Tiles::new(places, hidden),
-        }
+            x: Tiles::new(places, hidden)?,
+            h: Tiles::new(places, intermediate)?,
+            y: Tiles::new(places, hidden)?,
+        })
     }
 
     /// Chooses experts for the first `rows` rows and lays out their places.

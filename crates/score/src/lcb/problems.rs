@@ -6,21 +6,20 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{BufRead, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
+use ossmark_dataset::Place;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::pickle;
+use super::{pickle, records::Records};
 use crate::{Error, Result};
 
 /// All problems of the files, by question id.
 #[derive(Debug)]
 pub struct Problems {
-    files: Vec<PathBuf>,
+    files: Vec<(PathBuf, Records)>,
     index: BTreeMap<String, Problem>,
 }
 
@@ -30,7 +29,7 @@ pub struct Problem {
     /// The name of the function or method to call; none for a program that reads stdin.
     pub fn_name: Option<String>,
     file: usize,
-    line: usize,
+    place: Place,
     offset: u64,
     length: usize,
 }
@@ -74,42 +73,37 @@ enum TestType {
 }
 
 impl Problems {
-    /// Reads the index of the files (`test.jsonl` to `test6.jsonl` for release_v6). Of a question id that occurs twice the
+    /// Reads the index of the files (`test.jsonl` to `test6.jsonl` for release_v6; also in gzip, as one JSON list, or as
+    /// parquet, and folders and patterns as [`ossmark_dataset::files`] takes them). Of a question id that occurs twice the
     /// last record wins. Everything but the private tests is checked here; those when they are wanted.
     pub fn load(paths: &[PathBuf]) -> Result<Self> {
-        let mut index = BTreeMap::new();
-        for (file, path) in paths.iter().enumerate() {
-            let io = |source| Error::Io {
-                path: path.clone(),
-                source,
-            };
-            let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(io)?);
-            let (mut text, mut offset, mut line) = (Vec::new(), 0, 0);
-            loop {
-                text.clear();
-                let length = reader.read_until(b'\n', &mut text).map_err(io)?;
-                if length == 0 {
-                    break;
-                }
-                line += 1;
-                if !text.trim_ascii().is_empty() {
-                    let (id, fn_name) = check(&text).map_err(|what| bad(path, line, what))?;
-                    let problem = Problem {
-                        fn_name,
-                        file,
-                        line,
-                        offset,
-                        length,
-                    };
-                    index.insert(id, problem);
-                }
-                offset += length as u64;
+        let mut this = Self {
+            files: Vec::new(),
+            index: BTreeMap::new(),
+        };
+        for path in paths {
+            for file in ossmark_dataset::files(path)? {
+                this.add(file)?;
             }
         }
-        Ok(Self {
-            files: paths.to_vec(),
-            index,
-        })
+        Ok(this)
+    }
+
+    fn add(&mut self, path: PathBuf) -> Result<()> {
+        let records = Records::open(&path, |place, offset, record| {
+            let (id, fn_name) = check(record).map_err(|what| bad(&path, place, what))?;
+            let problem = Problem {
+                fn_name,
+                file: self.files.len(),
+                place,
+                offset,
+                length: record.len(),
+            };
+            self.index.insert(id, problem);
+            Ok(())
+        })?;
+        self.files.push((path, records));
+        Ok(())
     }
 
     /// The problem of a row's ground truth.
@@ -133,25 +127,21 @@ impl Problems {
     }
 
     pub(super) fn tests(&self, problem: &Problem) -> Result<Tests> {
-        let path = &self.files[problem.file];
-        let mut text = vec![0; problem.length];
-        File::open(path)
-            .and_then(|mut file| {
-                file.seek(SeekFrom::Start(problem.offset))?;
-                file.read_exact(&mut text)
-            })
+        let (path, records) = &self.files[problem.file];
+        let text = records
+            .read(problem.offset, problem.length)
             .map_err(|source| Error::Io {
                 path: path.clone(),
                 source,
             })?;
-        tests_of(&text, problem.fn_name.clone()).map_err(|what| bad(path, problem.line, what))
+        tests_of(&text, problem.fn_name.clone()).map_err(|what| bad(path, problem.place, what))
     }
 }
 
-fn bad(path: &Path, line: usize, what: String) -> Error {
+fn bad(path: &Path, place: Place, what: String) -> Error {
     Error::Problems {
         path: path.to_owned(),
-        line,
+        place,
         what,
     }
 }
