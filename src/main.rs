@@ -1,4 +1,8 @@
 //! The command line of ossmark: parses, dispatches, maps results to exit codes. See docs/architecture.md.
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests open what they made")
+)]
 #![forbid(unsafe_code)]
 
 mod bench;

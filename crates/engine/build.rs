@@ -3,6 +3,10 @@
 //!
 //! `OSSMARK_NVCC` names the compiler (`none`: build no images), else `CUDA_HOME/bin/nvcc`, else the one on the PATH.
 //! `OSSMARK_CUDA_ARCHS` lists what to build for, by default `90a`.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "build scripts read what they are built from"
+)]
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -2,6 +2,10 @@
 //!
 //! Where the sources come from, first match wins: `LOADGEN_SRC` (an unpacked source distribution), `LOADGEN_SDIST` (its
 //! tarball), `pip download` of the pinned release from PyPI. No LoadGen source is kept in this repository.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "build scripts read what they are built from"
+)]
 
 use std::ffi::OsString;
 use std::fs;

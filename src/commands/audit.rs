@@ -168,7 +168,7 @@ fn make_run(args: &AuditArgs, test: &Test) -> Result<(PathBuf, Outcome)> {
         }
         (Some(file), Some(_)) => {
             // Without it LoadGen asks for 6396 different samples out of 990 and crashes.
-            let text = ossmark_files::read_to_string(file)
+            let text = ossmark_files::read_to_string(Path::new(file))
                 .with_context(|| format!("--user-conf {}", file.display()))?;
             if !text.contains("performance_sample_count_override") {
                 bail!(

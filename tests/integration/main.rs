@@ -1,4 +1,5 @@
 //! The binary from the outside, one LoadGen test per process, every process with a time limit.
+#![allow(clippy::disallowed_methods, reason = "tests open what they made")]
 
 mod accuracy_log;
 mod bad_input;
@@ -8,6 +9,9 @@ mod end_to_end;
 mod faults;
 mod generate;
 mod infer;
+mod inputs;
+#[allow(dead_code, reason = "src/cli/tests.rs uses the rest")]
+mod path_options;
 mod rehearsal;
 mod remote;
 mod runs;

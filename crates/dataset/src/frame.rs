@@ -1,7 +1,7 @@
 //! One way to a data frame's columns, whatever file it is in. Owns the choice, by the file's first bytes, and the refusal of
 //! pickles without permission.
 
-use std::{fs::File, io::Read, path::Path, sync::Arc};
+use std::{io::Read, path::Path, sync::Arc};
 
 use crate::{Cell, Error, Result, Tables, pickle::PickleFrame};
 

@@ -3,6 +3,10 @@
 //! Owns: opening a file that nobody vouches for, prompts as shared token lists, text columns, token statistics, and
 //! two fingerprints. Does not own: tokenising text, what the rows mean to a benchmark, LoadGen's sample library.
 //! Everything is plain data after [`Dataset::open`]; any thread may read it.
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests open what they made")
+)]
 
 mod cell;
 mod dataset;
@@ -32,4 +36,4 @@ pub use text::TextColumn;
 pub use text_file::{Place, TextFile};
 
 /// Shorthand for results of this package.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;

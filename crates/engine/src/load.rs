@@ -217,7 +217,7 @@ fn capacity(
     if n_blocks < least {
         return Err(LoadError::Settings(format!(
             "the memory budget for keys and values is {budget} bytes, expected at least {} ({least} blocks of {block} \
-             positions): raise it or choose a smaller block",
+             positions): raise it (--kv-memory-mib) or choose a smaller block",
             least * bytes_per_block
         )));
     }
@@ -226,7 +226,7 @@ fn capacity(
     if needed > available {
         return Err(LoadError::Settings(format!(
             "{n_blocks} KV blocks and the buffers for {} tokens and {} sequences a step need {needed} bytes, expected at \
-             most the {available} that are free: lower the memory budget, the tokens a step or the sequences",
+             most the {available} of memory that are free: lower --kv-memory-mib, --max-step-tokens or --max-batch",
             s.max_step_tokens, s.max_seqs
         )));
     }

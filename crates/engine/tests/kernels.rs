@@ -1,6 +1,7 @@
 //! The kernels' operations against f64, and the model on them, on three devices: the CPU, a CUDA device where there is
 //! one (else the tests say that they were skipped; `OSSMARK_REQUIRE_GPU=1` makes that a failure), and the emulator, in a
 //! child process that takes it for a CUDA device. `OSSMARK_TEST_SEED` repeats a run's random numbers.
+#![allow(clippy::disallowed_methods, reason = "tests open what they made")]
 
 #[path = "numerics/drive.rs"]
 #[allow(dead_code, reason = "shared with the numerics tests")]

@@ -1,4 +1,5 @@
 //! Everything that computes: the whole model and single operations, against references.
+#![allow(clippy::disallowed_methods, reason = "tests open what they made")]
 
 #[path = "numerics/damaged.rs"]
 mod damaged;

@@ -3,6 +3,10 @@
 //! Owned here: opening a file without hanging on what is no file ([`open`]; clippy.toml forbids the standard library's ways
 //! outside tests), and showing a text that somebody else wrote
 //! without its control characters reaching a terminal, a log or a page ([`Escaped`]). Knows no format and prints nothing.
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests open what they made")
+)]
 
 mod escape;
 mod open;

@@ -1,7 +1,6 @@
 //! LoadGen's settings object while it is being filled from the built-in mlperf.conf, user.conf, overrides and audit.config.
 //! Checks LoadGen's return codes; does not look for lines that LoadGen misreads without a word. Any thread.
 
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 

@@ -1,7 +1,6 @@
 //! Reads `mlperf_log_summary.txt`, LoadGen's result for people. Pure Rust, any thread. The detail log says the same and
 //! more; the summary is what submitters hand in beside it. After an accuracy run it holds no result.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 

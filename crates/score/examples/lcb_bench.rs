@@ -4,6 +4,10 @@
 //!
 //! With `--problems FILE --cases FILE --timeout SECONDS [PYTHON]` instead it prints the verdict of each case, one JSON object a
 //! line, to be compared with another grader's.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "opens what its user named, for a measurement"
+)]
 
 use std::{io::Write, path::PathBuf, process::ExitCode, time::Instant};
 

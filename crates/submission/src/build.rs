@@ -51,7 +51,8 @@ pub fn build(options: Options<'_>) -> Result<Vec<String>, Error> {
         path: options.description.into(),
         why,
     };
-    let description: Description = toml::from_str(&text).map_err(|e| unusable(e.to_string()))?;
+    let description: Description =
+        toml::from_str(text.trim_start_matches('\u{feff}')).map_err(|e| unusable(e.to_string()))?;
     let base = options.description.parent().unwrap_or(Path::new("."));
     let mut builder = Builder {
         options,
@@ -74,7 +75,7 @@ pub fn build(options: Options<'_>) -> Result<Vec<String>, Error> {
         match content {
             Content::Text(text) => fs::write(&path, text).map_err(Error::io("write", &path))?,
             Content::Copy(from) => {
-                drop(ossmark_files::copy(&from, &path).map_err(Error::io("write", &path))?)
+                ossmark_files::copy(&from, &path).map_err(Error::io("write", &path))?;
             }
         }
         written.push(name);

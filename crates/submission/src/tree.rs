@@ -2,7 +2,7 @@
 //! only, bounded, and never opens what is not a regular file.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

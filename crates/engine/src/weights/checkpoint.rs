@@ -113,16 +113,21 @@ impl Checkpoint {
             path: path.into(),
             source,
         };
+        let damaged = |what: String| LoadError::Damaged {
+            path: path.into(),
+            what,
+        };
         let file = ossmark_files::open(path).map_err(read)?;
         // SAFETY: the map is read-only and private to this process. The file must not be changed while it is mapped,
         // which no program can enforce: README says so, and a file cut short under us ends the process by SIGBUS,
         // never by a wrong answer from freed memory.
         #[allow(unsafe_code)]
-        let map = unsafe { Mmap::map(&file) }.map_err(read)?;
-        let damaged = |what: String| LoadError::Damaged {
-            path: path.into(),
-            what,
-        };
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| match e.kind() {
+            std::io::ErrorKind::OutOfMemory => damaged(
+                "cannot be mapped into memory; `ulimit -v` must leave room for the weights".into(),
+            ),
+            _ => read(e),
+        })?;
         let entries = header::read(&map).map_err(|e| {
             damaged(format!(
                 "is not a whole safetensors file: it {e} (file size {} bytes)",

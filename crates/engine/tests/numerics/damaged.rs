@@ -254,7 +254,7 @@ fn settings_without_room_are_refused() {
         max_seqs: 1 << 16,
         ..s.clone()
     };
-    assert!(with(huge).contains("that are free"));
+    assert!(with(huge).contains("of memory that are free"));
     assert!(with(CpuSettings { max_seqs: 0, ..s }).contains("max_seqs"));
 }
 

@@ -1,6 +1,7 @@
 //! LoadGen's contract as this package passes it on, in the manner of LoadGen's own tests/basic.cc: a null SUT, every
 //! scenario and mode. LoadGen allows one test a process, so each case runs in a child: this same executable, told by an
 //! environment variable to run the ignored test `child`. A child that hangs is killed and fails its test.
+#![allow(clippy::disallowed_methods, reason = "tests open what they made")]
 
 mod accuracy;
 mod child;

@@ -1,6 +1,8 @@
 //! Whole recipes over the files in fixtures/, which fixtures/make_fixtures.py wrote, and over broken ones.
+#![allow(clippy::disallowed_methods, reason = "tests open what they made")]
 
 mod broken;
+mod forms;
 mod golden;
 
 use std::path::{Path, PathBuf};

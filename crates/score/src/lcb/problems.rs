@@ -303,6 +303,94 @@ mod tests {
         assert!(problems.get("c").is_none() && problems.len() == 2);
     }
 
+    /// The forms that users have them in: the same problems, the same tests.
+    #[test]
+    fn every_form_gives_the_same_problems() {
+        let records: Vec<Value> = ["a", "b", "c"].map(record).into();
+        let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+        let jsonl = lines.join("\n");
+        let list = serde_json::to_string_pretty(&records).unwrap();
+        let gzip = |text: &str| {
+            let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            out.write_all(text.as_bytes()).unwrap();
+            out.finish().unwrap()
+        };
+        let marked = |text: &str| format!("\u{feff}{text}").into_bytes();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("test.jsonl");
+        for bytes in [
+            jsonl.clone().into_bytes(),
+            format!("\n  {jsonl}\n\n").into_bytes(),
+            list.clone().into_bytes(),
+            gzip(&jsonl),
+            gzip(&list),
+            marked(&jsonl),
+            marked(&list),
+            table(&records),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            for given in [path.clone(), dir.path().join("test*")] {
+                let problems = Problems::load(&[given]).unwrap();
+                assert_eq!(problems.ids().collect::<Vec<_>>(), ["a", "b", "c"]);
+                for id in ["c", "a", "b"] {
+                    let tests = problems.tests(problems.get(id).unwrap()).unwrap();
+                    assert_eq!(tests.inputs, br#"["1\n"]"#);
+                }
+            }
+        }
+        let mut bad = records;
+        bad[1]["difficulty"] = json!("Easy");
+        for (bytes, place) in [
+            (
+                serde_json::to_vec(&bad).unwrap(),
+                "row 1 (counted from 0): difficulty",
+            ),
+            (table(&bad), "row 1 (counted from 0): difficulty"),
+            (
+                gzip(&bad.iter().map(|r| format!("{r}\n")).collect::<String>()),
+                "line 2: difficulty",
+            ),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let error = Problems::load(&[path.clone()]).unwrap_err().to_string();
+            assert!(error.contains(place), "{error}");
+        }
+    }
+
+    /// A parquet file of the records.
+    fn table(records: &[Value]) -> Vec<u8> {
+        use parquet::{
+            data_type::{ByteArray, ByteArrayType},
+            file::writer::SerializedFileWriter,
+            schema::parser::parse_message_type,
+        };
+        let names: Vec<&String> = records[0].as_object().unwrap().keys().collect();
+        let fields: String = names
+            .iter()
+            .map(|n| format!("required binary {n} (UTF8); "))
+            .collect();
+        let schema = parse_message_type(&format!("message schema {{ {fields} }}")).unwrap();
+        let mut out = Vec::new();
+        let mut writer =
+            SerializedFileWriter::new(&mut out, schema.into(), Default::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        for name in names {
+            let texts = records
+                .iter()
+                .map(|r| ByteArray::from(r[name].as_str().unwrap()));
+            let mut column = group.next_column().unwrap().unwrap();
+            let texts: Vec<_> = texts.collect();
+            column
+                .typed::<ByteArrayType>()
+                .write_batch(&texts, None, None)
+                .unwrap();
+            column.close().unwrap();
+        }
+        group.close().unwrap();
+        writer.close().unwrap();
+        out
+    }
+
     // Two minutes of each: PROPTEST_CASES=3000000 cargo test --release -p ossmark-score lcb::problems::tests::fuzz
     proptest! {
         /// Whatever a line holds, it is read or refused.

@@ -1,5 +1,6 @@
 //! LiveCodeBench, end to end: real interpreter, real sandbox. This binary is its own helper: started with `confine` it locks
 //! itself in, which needs a process with one thread and therefore no test harness around it.
+#![allow(clippy::disallowed_methods, reason = "tests open what they made")]
 
 mod golden;
 mod hostile;

@@ -2,7 +2,6 @@
 //! Streams; of an answer only its index and length are kept.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 

@@ -1,5 +1,6 @@
 //! Integration tests of the package, one binary. The fixtures are the cases of the project's oracle: a complete submission
 //! tree with real logs, edits of it, and what MLCommons' own checker said to each (mlcommons/inference b66003e1).
+#![allow(clippy::disallowed_methods, reason = "tests open what they made")]
 
 mod building;
 mod common;
