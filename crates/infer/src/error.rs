@@ -6,15 +6,15 @@ use std::path::PathBuf;
 /// Situations.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// More requests than there is memory to keep account of.
+    /// More requests than are kept account of, or than there is memory for.
     #[error(
-        "{requests} requests need {bytes} bytes of memory to keep account of, which this process cannot get: lower --pass-k"
+        "{requests} requests (rows times passes) are more than this process can keep account of, expected at most {most}; lower --pass-k"
     )]
     TooMany {
         /// Rows times passes.
         requests: usize,
-        /// What they need.
-        bytes: usize,
+        /// The most that are accepted.
+        most: usize,
     },
     /// Reading or writing failed.
     #[error("{}: {source}", path.display())]

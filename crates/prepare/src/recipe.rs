@@ -110,23 +110,23 @@ impl SourceRecipe {
     }
 
     fn check(&mut self, base: &Path) -> Result<(), String> {
-        match (&self.directory, &self.release) {
+        self.files = match (&self.directory, &self.release) {
             (Some(directory), Some(release)) if self.files.is_empty() => {
                 let directory = base.join(directory);
                 let numbers = release_files(release)?;
-                self.files = numbers.map(|n| release_file(&directory, n)).collect();
+                numbers.map(|n| release_file(&directory, n)).collect()
             }
-            (None, None) if !self.files.is_empty() => {}
+            (None, None) if !self.files.is_empty() => {
+                let files = self.files.iter().map(|path| {
+                    ossmark_dataset::files(&base.join(path)).map_err(|e| e.to_string())
+                });
+                files.collect::<Result<Vec<_>, _>>()?.concat()
+            }
             (None, None) => return Err("no files; expected files = [\"…\"]".into()),
             _ => {
                 return Err("expected either files, or directory and release together".into());
             }
-        }
-        let named = std::mem::take(&mut self.files);
-        for path in named {
-            let files = ossmark_dataset::files(&base.join(path)).map_err(|e| e.to_string())?;
-            self.files.extend(files);
-        }
+        };
         let mut seen = BTreeSet::new();
         for file in &self.files {
             if !seen.insert(file) {

@@ -162,13 +162,17 @@ impl Builder<'_> {
     }
 
     fn copy(&mut self, from: PathBuf, name: String) {
-        if from.is_file() {
-            self.files.push((name, Content::Copy(from)));
-        } else {
-            self.problems.push(format!(
-                "{}: found nothing, expected a file for {name}",
-                from.display()
-            ));
+        match ossmark_files::open(&from) {
+            Ok(_) => self.files.push((name, Content::Copy(from))),
+            Err(error) => {
+                let found = match error.kind() {
+                    std::io::ErrorKind::NotFound => "found nothing".into(),
+                    _ => error.to_string(),
+                };
+                let from = from.display();
+                self.problems
+                    .push(format!("{from}: {found}; expected a file for {name}"));
+            }
         }
     }
 
