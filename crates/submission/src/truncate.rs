@@ -280,7 +280,8 @@ fn read_manifest(backup: &Path) -> Result<BTreeMap<String, Original>, Error> {
         Text::Read(text) => {
             serde_json::from_str(&text).map_err(|e| Error::io("read", &file)(io::Error::other(e)))
         }
-        Text::Unreadable(_) | Text::TooLarge(_) => Err(Error::io("read", &file)(io::Error::other(
+        Text::Unreadable(why) => Err(Error::io("read", &file)(io::Error::other(why))),
+        Text::TooLarge(_) => Err(Error::io("read", &file)(io::Error::other(
             "not the manifest of a backup",
         ))),
     }

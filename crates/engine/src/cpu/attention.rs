@@ -53,7 +53,7 @@ impl KvPool {
         let elements = n_blocks * block_elements(layers, block_size, kv_heads, head_dim);
         let window = window.unwrap_or(usize::MAX);
         Ok(Self {
-            data: zeroed(elements, "keys and values (--kv-memory-mib)")?,
+            data: zeroed(elements, "keys and values")?,
             layers,
             block_size,
             kv_heads,
