@@ -167,7 +167,9 @@ fn text_and_archives_are_named() {
     ] {
         let path = dir.path().join(name);
         fs::write(&path, content).unwrap();
-        let message = Dataset::open(&path).unwrap_err().to_string();
+        let error = Dataset::open(&path).unwrap_err();
+        let reason = std::error::Error::source(&error).map(ToString::to_string);
+        let message = format!("{error}: {}", reason.unwrap_or_default());
         assert!(
             message.contains(part) && message.contains(name),
             "{message}"
