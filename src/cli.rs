@@ -11,6 +11,8 @@ mod score;
 mod serve;
 mod submission;
 mod synthetic;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
@@ -191,7 +193,7 @@ pub(crate) struct RunArgs {
     /// Directory with config.json, safetensors and tokenizer.json.
     #[arg(long, value_name = "DIR")]
     pub(crate) model: Option<PathBuf>,
-    /// Parquet file with the tokenised prompts.
+    /// Parquet file with the tokenised prompts, a folder of them, or a pattern in quotes.
     #[arg(long, value_name = "FILE")]
     pub(crate) dataset: Option<PathBuf>,
     /// Run also when --dataset is the benchmark's file for another kind of run.

@@ -12,7 +12,7 @@ pub(crate) fn merge(args: RunArgs) -> Result<RunArgs> {
     let Some(file) = args.config.clone() else {
         return Ok(args);
     };
-    let text = std::fs::read_to_string(&file)
+    let text = ossmark_files::read_to_string(&file)
         .with_context(|| format!("--config {}: cannot read", file.display()))?;
     let mut merged = parse(&text, &file)?;
     macro_rules! over {

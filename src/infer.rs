@@ -65,7 +65,7 @@ pub(crate) fn drive(
     let todo: Vec<(u32, u32)> = journal.open_requests().collect();
     let mut this = Drive {
         passes: journal.passes(),
-        open: HashMap::with_capacity(concurrency),
+        open: HashMap::new(),
         done: Done::default(),
         timeout,
         looked: Instant::now(),

@@ -47,7 +47,8 @@ pub(crate) struct Gpu {
 pub(crate) fn provenance(on_gpu: bool) -> Provenance {
     let uname = rustix::system::uname();
     let info = rustix::system::sysinfo();
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let read =
+        |path: &str| ossmark_files::read_to_string(std::path::Path::new(path)).unwrap_or_default();
     Provenance {
         version: env!("CARGO_PKG_VERSION"),
         git_revision: env!("OSSMARK_GIT_REV"),

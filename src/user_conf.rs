@@ -44,7 +44,7 @@ pub(crate) struct Report {
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("{}: cannot be read: {source}; check the path and its permissions", path.display())]
+    #[error("{}: cannot be read: {source}", path.display())]
     Unreadable {
         path: PathBuf,
         source: std::io::Error,
@@ -97,7 +97,7 @@ pub(crate) fn lint_file(path: &Path, kind: Kind) -> Result<Vec<String>, Error> {
             bytes,
         });
     }
-    let Report { errors, warnings } = lint(&std::fs::read(path).map_err(unreadable)?, kind);
+    let Report { errors, warnings } = lint(&ossmark_files::read(path).map_err(unreadable)?, kind);
     if !errors.is_empty() {
         return Err(Error::Refused {
             path: path.to_owned(),

@@ -65,7 +65,7 @@ pub(crate) struct DatasetPrepareArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct DatasetInspectArgs {
-    /// The parquet file.
+    /// The parquet file, a folder of them, or a pattern in quotes.
     #[arg(long, value_name = "FILE")]
     pub(crate) dataset: PathBuf,
     /// Write the result as JSON.

@@ -52,7 +52,7 @@ pub(crate) fn test07(args: &AuditTest07Args) -> Result<Outcome> {
 /// What a scorer says about the log: the given text, or our own scorer's.
 fn scorer_output(args: &AuditTest07Args, logs: &Path) -> Result<String> {
     if let Some(file) = &args.accuracy_output {
-        return std::fs::read_to_string(file).with_context(|| {
+        return ossmark_files::read_to_string(file).with_context(|| {
             format!(
                 "--accuracy-output {}: expected what a scorer printed",
                 file.display()
@@ -171,7 +171,7 @@ fn make_run(args: &AuditArgs, test: &Test) -> Result<(PathBuf, Outcome)> {
         }
         (Some(file), Some(_)) => {
             // Without it LoadGen asks for 6396 different samples out of 990 and crashes.
-            let text = std::fs::read_to_string(file)
+            let text = ossmark_files::read_to_string(Path::new(file))
                 .with_context(|| format!("--user-conf {}", file.display()))?;
             if !text.contains("performance_sample_count_override") {
                 bail!(
@@ -206,7 +206,7 @@ fn make_run(args: &AuditArgs, test: &Test) -> Result<(PathBuf, Outcome)> {
 /// Adds a line to the ledger and says how many attempts there were.
 fn enter(output: &Path, logs: &Path, verified: &Verified) -> Result<()> {
     let file = output.join(LEDGER);
-    let earlier = std::fs::read_to_string(&file).unwrap_or_default();
+    let earlier = ossmark_files::read_to_string(&file).unwrap_or_default();
     let attempts = earlier
         .lines()
         .filter(|line| line.contains(&format!("\"{}\"", verified.test)))

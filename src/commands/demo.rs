@@ -171,7 +171,8 @@ fn read_verdict(dir: &Path) -> Result<Value> {
 }
 
 fn read_json(file: &Path) -> Result<Value> {
-    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text =
+        ossmark_files::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     serde_json::from_slice(&text).with_context(|| file.display().to_string())
 }
 

@@ -1,13 +1,12 @@
 //! `ossmark generate`: tokens for prompts without LoadGen.
 
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_channel::unbounded;
+use ossmark_dataset::{Place, TextFile};
 use ossmark_engine::check_sampling;
 use ossmark_engine::types::{End, Event, Request, RequestId, TokenId};
 use ossmark_harmony::Tokenizer;
@@ -128,19 +127,16 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
 }
 
 fn read_prompts(file: &Path, model: Option<&Path>) -> Result<Vec<Prompt>> {
-    let reader = BufReader::new(
-        File::open(file).with_context(|| format!("--input {}: cannot open", file.display()))?,
-    );
     let mut tokenizer = None;
     let mut prompts = Vec::new();
     let mut ids = HashSet::new();
-    for (n, line) in reader.lines().enumerate() {
-        let place = || format!("{}:{}", file.display(), n + 1);
-        let line = line.with_context(place)?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let line: Line = serde_json::from_str(&line).with_context(|| {
+    let text = TextFile::open(file).context("--input")?;
+    text.records(file, |place, _, record| {
+        let place = || match place {
+            Place::Line(line) => format!("{}:{line}", file.display()),
+            Place::Row(_) => format!("{}: {place}", file.display()),
+        };
+        let line: Line = serde_json::from_slice(record).with_context(|| {
             format!(
                 "{}: expected {{\"id\":…, \"input_tokens\":[…]}} or {{\"id\":…, \"prompt\":\"…\"}}",
                 place()
@@ -180,7 +176,8 @@ fn read_prompts(file: &Path, model: Option<&Path>) -> Result<Vec<Prompt>> {
             id: line.id,
             tokens: tokens.into(),
         });
-    }
+        anyhow::Ok(())
+    })?;
     if prompts.is_empty() {
         bail!("--input {}: no prompts found", file.display());
     }

@@ -26,7 +26,8 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
     let began = Instant::now();
     children::end_at_signal()?;
     let plan = plan(args)?;
-    let dataset = Dataset::open(&args.dataset)?;
+    let dataset_file = one_file(&args.dataset)?;
+    let dataset = Dataset::open(&dataset_file)?;
     let tokenizer = tokenizer(args, &plan)?;
     let journal_path = journal_of(&args.output);
     let (mut output_file, mut json_file) = claim(args, &journal_path)?;
@@ -68,7 +69,7 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
     let complete = journal.answered() == journal.requests();
     if complete {
         let decode = |ids: &[TokenId]| tokenizer.decode(ids).text;
-        output_file.with(|claim| write_output(claim, &args.dataset, &journal, &decode))?;
+        output_file.with(|claim| write_output(claim, &dataset_file, &journal, &decode))?;
         say!("written: {}", args.output.display());
         std::fs::remove_file(&journal_path)
             .with_context(|| format!("cannot remove {}", journal_path.display()))?;
@@ -86,6 +87,19 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
     } else {
         Outcome::NotGood
     })
+}
+
+/// The output repeats one file's columns. Said now, not when all answers are there.
+fn one_file(dataset: &Path) -> Result<PathBuf> {
+    match &ossmark_dataset::files(dataset)?[..] {
+        [file] => Ok(file.clone()),
+        files => bail!(
+            "--dataset {}: found {} parquet files, expected one, whose columns the output has beside the answers; write them \
+             as one first, for example with pandas.read_parquet and to_parquet",
+            dataset.display(),
+            files.len()
+        ),
+    }
 }
 
 fn plan(args: &InferArgs) -> Result<EnginePlan> {

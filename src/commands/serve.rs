@@ -136,7 +136,11 @@ fn settings(args: &ServeArgs, files: u64) -> Result<Settings> {
         max_concurrency: positive("max-concurrency", args.max_concurrency)?,
         max_connections: usize::try_from(files.saturating_sub(OTHER_FILES).max(1))
             .unwrap_or(usize::MAX)
-            .min(defaults.max_connections.max(2 * args.max_concurrency)),
+            .min(
+                defaults
+                    .max_connections
+                    .max(args.max_concurrency.saturating_mul(2)),
+            ),
         max_body_bytes: positive("max-body-mib", args.max_body_mib)?.saturating_mul(1 << 20),
         read_timeout: seconds("read-timeout", args.read_timeout)?,
         write_timeout: seconds("write-timeout", args.write_timeout)?,
@@ -153,7 +157,7 @@ fn api_key(args: &ServeArgs) -> Result<Option<ApiKey>> {
     let (key, place) = match &args.api_key_file {
         Some(file) => {
             let place = format!("--api-key-file {}", file.display());
-            let key = std::fs::read_to_string(file)
+            let key = ossmark_files::read_to_string(file)
                 .with_context(|| format!("{place}: cannot read it"))?;
             (key, place)
         }

@@ -16,7 +16,7 @@ const MIN_DISK: u64 = 2 << 30;
 const GIB: f64 = (1_u64 << 30) as f64;
 
 pub(super) fn checks(dir: &Path) -> Vec<Check> {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let read = |path: &str| ossmark_files::read_to_string(Path::new(path)).unwrap_or_default();
     vec![
         Check::new(
             "CPU",
@@ -54,7 +54,7 @@ pub(super) fn checks(dir: &Path) -> Vec<Check> {
         Check::new(
             "user namespaces",
             "the sandbox of LiveCodeBench programs",
-            namespaces(&|path| fs::read_to_string(path).ok()),
+            namespaces(&|path| ossmark_files::read_to_string(Path::new(path)).ok()),
             "raise user.max_user_namespaces, or allow unprivileged ones (sysctl kernel.unprivileged_userns_clone, \
              kernel.apparmor_restrict_unprivileged_userns)",
         ),
@@ -173,14 +173,16 @@ fn library(names: &[&str]) -> Option<PathBuf> {
 }
 
 fn cuda() -> Result<String, String> {
-    let kernel = fs::read_to_string("/proc/driver/nvidia/version").ok();
+    let kernel = ossmark_files::read_to_string(Path::new("/proc/driver/nvidia/version")).ok();
     let version = kernel
         .as_deref()
         .and_then(|text| Some(field(text, "NVRM version")?.to_owned()));
     let gpus: Vec<String> = fs::read_dir("/proc/driver/nvidia/gpus")
         .into_iter()
         .flatten()
-        .filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("information")).ok())
+        .filter_map(|entry| {
+            ossmark_files::read_to_string(&entry.ok()?.path().join("information")).ok()
+        })
         .filter_map(|text| field(&text, "Model").map(str::to_owned))
         .collect();
     match (library(&["libcuda.so.1"]), version) {

@@ -60,7 +60,7 @@ fn key(file: Option<&Path>) -> Result<Option<String>> {
             .ok()
             .filter(|key| !key.is_empty()));
     };
-    let text = std::fs::read_to_string(file)
+    let text = ossmark_files::read_to_string(file)
         .with_context(|| format!("--api-key-file {}: cannot read", file.display()))?;
     Ok(Some(text.trim().to_owned()))
 }

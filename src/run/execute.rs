@@ -249,7 +249,7 @@ fn run_plan_json(plan: &RunPlan, description: &Description) -> Value {
     });
     let file = |path: &Option<std::path::PathBuf>| {
         path.as_ref().map(
-            |p| json!({ "path": p, "content": std::fs::read_to_string(p).unwrap_or_default() }),
+            |p| json!({ "path": p, "content": ossmark_files::read_to_string(p).unwrap_or_default() }),
         )
     };
     let on_gpu = match &plan.engine {

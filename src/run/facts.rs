@@ -38,7 +38,7 @@ pub(crate) fn run_facts(plan: &RunPlan, settings: BTreeMap<String, Value>) -> Ru
         .loadgen
         .audit_config
         .as_ref()
-        .map(|path| std::fs::read_to_string(path).unwrap_or_default());
+        .map(|path| ossmark_files::read_to_string(path).unwrap_or_default());
     RunFacts {
         round: plan.round.clone(),
         scenario: scenario_name(plan.scenario),

@@ -191,7 +191,7 @@ fn check_dataset(args: &RunArgs, dataset: &Dataset, mode: ModeArg) -> Result<()>
     let audit = args
         .audit_config
         .as_ref()
-        .map(|file| Audit::of(&std::fs::read_to_string(file).unwrap_or_default()));
+        .map(|file| Audit::of(&ossmark_files::read_to_string(file).unwrap_or_default()));
     let wanted = OfficialFile::wanted(mode_name(mode), audit);
     if let (Some(found), Some(wanted)) = (OfficialFile::of(dataset), wanted)
         && found != wanted

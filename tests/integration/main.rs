@@ -16,6 +16,9 @@ mod generate;
 mod infer;
 mod kills;
 mod outputs;
+mod inputs;
+#[allow(dead_code, reason = "src/cli/tests.rs uses the rest")]
+mod path_options;
 mod rehearsal;
 mod remote;
 mod runs;

@@ -6,7 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use crate::{Error, Result, Table, TextColumn, TokenStats, content_sha256, file_sha256};
+use crate::{
+    Error, Result, Tables, TextColumn, TokenStats, content_sha256, fingerprint::files_sha256,
+};
 
 /// Names under which published files keep the prompt's tokens, the first that is there counts. `input_tokens` is in the
 /// reference's converted files, `tok_input` in what its preparation script writes.
@@ -27,7 +29,7 @@ pub const TEXT_COLUMNS: [&str; 8] = [
 /// A data set in memory. Row i is LoadGen's sample i.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// The file that it was read from.
+    /// The file, folder or pattern that it was read from.
     pub path: PathBuf,
     /// Which of [`TOKEN_COLUMNS`] held the prompts.
     pub token_column: &'static str,
@@ -35,16 +37,16 @@ pub struct Dataset {
     pub prompts: Vec<Arc<[u32]>>,
     /// Those of [`TEXT_COLUMNS`] that the file has, each as long as `prompts`.
     pub text: BTreeMap<&'static str, TextColumn>,
-    /// sha256 of the file's bytes.
+    /// sha256 of the file's bytes; of several files, of what `sha256sum` prints of them in their folder.
     pub file_sha256: String,
     /// sha256 of the tokens alone: see [`content_sha256`].
     pub content_sha256: String,
 }
 
 impl Dataset {
-    /// Reads a parquet file whole, checking every token.
+    /// Reads a parquet file whole, or several that are one table (see [`crate::files`]), checking every token.
     pub fn open(path: &Path) -> Result<Self> {
-        let table = Table::open(path)?;
+        let table = Tables::open(path)?;
         let token_column = *TOKEN_COLUMNS
             .iter()
             .find(|name| table.has(name))
@@ -67,7 +69,7 @@ impl Dataset {
             token_column,
             prompts,
             text,
-            file_sha256: file_sha256(path)?,
+            file_sha256: files_sha256(&table)?,
             content_sha256,
         })
     }

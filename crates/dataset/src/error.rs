@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused.
-    #[error("{}: cannot be read: {source}; check the path and its permissions", path.display())]
+    #[error("{}: cannot be read", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -180,6 +180,14 @@ pub enum Error {
         found: String,
         /// What should be.
         expected: &'static str,
+    },
+    /// A file, folder or pattern of another form than is read there.
+    #[error("{}: {what}", path.display())]
+    Form {
+        /// The file, folder or pattern.
+        path: PathBuf,
+        /// What was found and expected, and how to mend it.
+        what: String,
     },
     /// Beyond what any benchmark file holds: refused before memory runs out.
     #[error("{}: column '{column}' holds more than {limit} {what}; no benchmark file comes near that, so the file is taken for corrupt", path.display())]

@@ -1,15 +1,15 @@
 //! One way to a data frame's columns, whatever file it is in. Owns the choice, by the file's first bytes, and the refusal of
 //! pickles without permission.
 
-use std::{fs::File, io::Read, path::Path, sync::Arc};
+use std::{io::Read, path::Path, sync::Arc};
 
-use crate::{Cell, Error, Result, Table, pickle::PickleFrame};
+use crate::{Cell, Error, Result, Tables, pickle::PickleFrame};
 
-/// A parquet file, or a pandas DataFrame in a pickle that is read as plain data: nothing in it is run.
+/// A parquet file (or several that are one table), or a pandas DataFrame in a pickle that is read as plain data: nothing in it is run.
 pub struct Frame(Kind);
 
 enum Kind {
-    Parquet(Table),
+    Parquet(Tables),
     Pickle(PickleFrame),
 }
 
@@ -17,15 +17,15 @@ impl Frame {
     /// Opens a file by what it is, not by what it is called.
     pub fn open(path: &Path, allow_pickle: bool) -> Result<Self> {
         let mut head = [0; 2];
-        let begun = File::open(path).and_then(|mut file| file.read_exact(&mut head));
+        let begun = ossmark_files::open(path).and_then(|mut file| file.read_exact(&mut head));
         // Protocol 2 and later begin with 0x80 and the protocol's number; pandas has written those since Python 3. Files that
-        // cannot be read or are shorter are left to Table, which says what is wrong.
+        // cannot be read or are shorter are left to Tables, which says what is wrong.
         match (begun.is_ok() && matches!(head, [0x80, 2..=5]), allow_pickle) {
             (true, true) => PickleFrame::open(path).map(|frame| Self(Kind::Pickle(frame))),
             (true, false) => Err(Error::PickleNotAllowed {
                 path: path.to_owned(),
             }),
-            (false, _) => Table::open(path).map(|table| Self(Kind::Parquet(table))),
+            (false, _) => Tables::open(path).map(|table| Self(Kind::Parquet(table))),
         }
     }
 

@@ -17,9 +17,11 @@ mod levels;
 mod pages;
 mod pickle;
 mod plain;
+mod shards;
 mod stats;
 mod table;
 mod text;
+mod text_file;
 mod tokens;
 
 pub use cell::Cell;
@@ -27,9 +29,11 @@ pub use dataset::{Dataset, TEXT_COLUMNS, TOKEN_COLUMNS};
 pub use error::Error;
 pub use fingerprint::{content_sha256, file_sha256};
 pub use frame::Frame;
+pub use shards::{Tables, files};
 pub use stats::{Bar, TokenStats, histogram};
 pub use table::Table;
 pub use text::TextColumn;
+pub use text_file::{Place, TextFile};
 
 /// Shorthand for results of this package.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -281,7 +281,7 @@ fn check_kind(path: &Path) -> Result<File> {
         path: path.to_owned(),
         source,
     };
-    let mut file = File::open(path).map_err(io)?;
+    let mut file = ossmark_files::open(path).map_err(io)?;
     let bytes = file.metadata().map_err(io)?.len();
     let mut head = Vec::new();
     (&mut file).take(4).read_to_end(&mut head).map_err(io)?;

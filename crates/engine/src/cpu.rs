@@ -82,11 +82,18 @@ impl CpuLinear {
 
 impl CpuOps {
     /// Plans the KV pool and the slots of `capacity`; `bf16` rounds activations.
-    #[must_use]
-    pub fn new(config: &ModelConfig, capacity: &Capacity, bf16: bool, threads: usize) -> Self {
+    ///
+    /// # Errors
+    /// [`LoadError::NoMemory`].
+    pub fn new(
+        config: &ModelConfig,
+        capacity: &Capacity,
+        bf16: bool,
+        threads: usize,
+    ) -> Result<Self, LoadError> {
         let block_size = capacity.block_size as usize;
         let layers = config.group_layers();
-        Self {
+        Ok(Self {
             vectors: Vectors::new(),
             threads,
             rounding: Rounding { bf16 },
@@ -98,14 +105,14 @@ impl CpuOps {
                 config.kv_heads,
                 config.head_dim,
                 config.window,
-            ),
+            )?,
             config: config.clone(),
             batch: StepBatch::default(),
             rotations: Vec::new(),
             last_token: vec![0; capacity.max_seqs as usize],
             sampled: Vec::new(),
             ended: VecDeque::new(),
-        }
+        })
     }
 
     /// How keys and values are kept from here on.
@@ -148,18 +155,12 @@ impl Ops for CpuOps {
     }
 
     fn buf(&mut self, rows: usize, cols: usize) -> Result<Tiles, LoadError> {
-        Ok(Tiles::new(rows, cols))
+        Tiles::new(rows, cols)
     }
 
     fn routing(&mut self, rows: usize) -> Result<CpuRouting, LoadError> {
         let c = &self.config;
-        Ok(CpuRouting::new(
-            rows,
-            c.top_k,
-            c.experts,
-            c.hidden,
-            c.intermediate,
-        ))
+        CpuRouting::new(rows, c.top_k, c.experts, c.hidden, c.intermediate)
     }
 
     fn begin(&mut self, batch: &StepBatch) -> OpResult {

@@ -29,6 +29,7 @@ pub mod fp8;
 mod load;
 pub mod load_error;
 mod load_progress;
+mod memory;
 pub mod model;
 pub mod mxfp4;
 pub mod ops;

@@ -13,6 +13,17 @@ pub enum LoadError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The system gives no memory.
+    #[error(
+        "cannot get {bytes} bytes of memory for {what}: less is needed with lower --kv-memory-mib, --max-batch or \
+         --max-step-tokens; `ulimit -v` and a container's limit say how much this process may have"
+    )]
+    NoMemory {
+        /// For what.
+        what: &'static str,
+        /// How much.
+        bytes: usize,
+    },
     /// The folder holds no checkpoint.
     #[error(
         "{0} holds no checkpoint: expected config.json beside model.safetensors or model.safetensors.index.json, or an original/ folder with them"

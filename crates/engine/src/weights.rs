@@ -3,6 +3,7 @@
 //! Owns the maps and checks types and shapes against the configuration; converts nothing. Loading only.
 
 mod checkpoint;
+mod header;
 mod names;
 mod random;
 mod synthetic;

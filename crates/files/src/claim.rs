@@ -142,10 +142,14 @@ pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
 ///
 /// Those of [`crate::open`] and of writing.
 pub fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
-    let mut from = crate::open(from)?;
+    let mut from = crate::open::regular(from, OFlags::RDONLY)?;
+    let permissions = from.metadata()?.permissions();
     let mut claim = Claim::new(to, Earlier::Replace)?;
     claim
-        .write_with(|e| e, |file| io::copy(&mut from, file))
+        .write_with(|e| e, |file| {
+            file.set_permissions(permissions.clone())?;
+            io::copy(&mut from, file)
+        })
         .map(drop)
 }
 
@@ -164,9 +168,8 @@ pub fn create_new(path: &Path) -> io::Result<File> {
 /// # Errors
 ///
 /// Those of `open(2)` and of writing.
-#[expect(clippy::disallowed_methods, reason = "this is what all others call")]
 pub fn append_line(path: &Path, line: &str) -> io::Result<()> {
-    let mut file = File::options().append(true).create(true).open(path)?;
+    let mut file = crate::open_to_append(path)?;
     file.write_all(format!("{line}\n").as_bytes())?;
     file.sync_all()
 }

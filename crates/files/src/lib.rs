@@ -2,8 +2,12 @@
 //!
 //! Owned here: opening a file without hanging on what is no file ([`open`]); showing a text that somebody else wrote without
 //! its control characters reaching a terminal, a log or a page ([`Escaped`]); claiming what will be written, so that two
-//! processes never share it, and writing it whole ([`Claim`], [`Directory`], [`Tree`]). Knows no format and prints nothing.
-#![cfg_attr(test, allow(clippy::disallowed_methods))]
+//! processes never share it, and writing it whole ([`Claim`], [`Directory`], [`Tree`]). clippy.toml forbids the standard
+//! library's ways outside tests. Knows no format and prints nothing.
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests open what they made")
+)]
 
 mod aside;
 mod claim;
@@ -17,7 +21,7 @@ pub use aside::move_aside;
 pub use claim::{Claim, Earlier, append_line, copy_whole, create_new, write_whole};
 pub use directory::{Directory, Tree, make_directories};
 pub use escape::Escaped;
-pub use open::{open, read, read_to_string};
+pub use open::{open, open_to_append, read, read_to_string, without_mark};
 pub use part::{abandon_parts, is_part};
 pub use stream::is_stdout;
 

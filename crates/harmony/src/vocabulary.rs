@@ -68,7 +68,7 @@ impl Detokenizer {
             path: file.to_owned(),
             what,
         };
-        let parsed: File = serde_json::from_slice(bytes)
+        let parsed: File = serde_json::from_slice(ossmark_files::without_mark(bytes))
             .map_err(|e| refuse(format!("not a Hugging Face tokenizer.json: {e}")))?;
         let decoder = parsed.decoder.map(|d| d.kind).unwrap_or_default();
         if decoder != "ByteLevel" {
@@ -78,8 +78,17 @@ impl Detokenizer {
             )));
         }
         let settings = file.with_file_name("tokenizer_config.json");
-        if let Ok(text) = std::fs::read(&settings)
-            && let Ok(config) = serde_json::from_slice::<Config>(&text)
+        let text = match ossmark_files::read(&settings) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            Err(source) => {
+                return Err(Error::Io {
+                    path: settings,
+                    source,
+                });
+            }
+        };
+        if let Ok(config) = serde_json::from_slice::<Config>(&text)
             && config.clean_up_tokenization_spaces
         {
             return Err(Error::Tokenizer {
@@ -180,7 +189,7 @@ pub(crate) fn read(path: &Path) -> Result<(PathBuf, Vec<u8>)> {
     } else {
         path.to_owned()
     };
-    match std::fs::read(&file) {
+    match ossmark_files::read(&file) {
         Ok(bytes) => Ok((file, bytes)),
         Err(source) => Err(Error::Io { path: file, source }),
     }
@@ -291,6 +300,12 @@ impl<'de> Visitor<'de> for Vocab {
         let mut token = String::new();
         while map.next_key_seed(Into(&mut token))?.is_some() {
             let id = map.next_value()?;
+            let is_taken = |span: &(u32, u32)| *span != ABSENT;
+            if this.spans.get(id as usize).is_some_and(is_taken) {
+                let twice =
+                    format!("two tokens have the id {id}; give the model's own tokenizer.json");
+                return Err(serde::de::Error::custom(twice));
+            }
             this.insert(id, &token).map_err(serde::de::Error::custom)?;
         }
         Ok(this)

@@ -6,6 +6,16 @@ use std::path::PathBuf;
 /// Situations.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// More requests than are kept account of, or than there is memory for.
+    #[error(
+        "{requests} requests (rows times passes) are more than this process can keep account of, expected at most {most}; lower --pass-k"
+    )]
+    TooMany {
+        /// Rows times passes.
+        requests: usize,
+        /// The most that are accepted.
+        most: usize,
+    },
     /// Reading or writing failed.
     #[error("{}: {source}", path.display())]
     Io {

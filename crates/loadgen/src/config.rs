@@ -1,7 +1,6 @@
 //! LoadGen's settings object while it is being filled from the built-in mlperf.conf, user.conf, overrides and audit.config.
 //! Checks LoadGen's return codes; does not look for lines that LoadGen misreads without a word. Any thread.
 
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -137,7 +136,7 @@ impl Config {
 
 /// LoadGen opens a directory without complaint and cuts a path at a NUL.
 fn check_readable(what: &'static str, path: &Path) -> Result<(), Error> {
-    match fs::read(path) {
+    match ossmark_files::read(path) {
         Ok(_) => Ok(()),
         Err(source) => Err(Error::ConfigUnreadable {
             what,

@@ -4,7 +4,6 @@
 //! full disk) is kept in mind and anything else that is not a log line is an error. LoadGen writes strings unescaped and
 //! floats as the C++ stream prints them (`inf`, `-nan`); such values are read as strings.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -69,7 +68,10 @@ impl DetailLog {
             path: path.into(),
             source,
         };
-        DetailLog::parse(BufReader::new(File::open(path).map_err(unreadable)?), path)
+        DetailLog::parse(
+            BufReader::new(ossmark_files::open(path).map_err(unreadable)?),
+            path,
+        )
     }
 
     /// Reads a stream; `path` is for messages.

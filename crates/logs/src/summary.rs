@@ -1,7 +1,6 @@
 //! Reads `mlperf_log_summary.txt`, LoadGen's result for people. Pure Rust, any thread. The detail log says the same and
 //! more; the summary is what submitters hand in beside it. After an accuracy run it holds no result.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -32,7 +31,7 @@ impl Summary {
     /// [`Error::Unreadable`], also when it is not text; [`Error::Line`] when it is too long to be a summary.
     pub fn read(path: &Path) -> Result<Summary, Error> {
         let mut text = String::new();
-        let size = File::open(path)
+        let size = ossmark_files::open(path)
             .and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text))
             .map_err(|source| Error::Unreadable {
                 path: path.into(),

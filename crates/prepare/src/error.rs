@@ -1,31 +1,15 @@
 //! Every way in which a data set cannot be prepared.
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
-/// Where in a file a row stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In a text file, from 1, as editors count.
-    Line(u64),
-    /// In a parquet file, from 0, as LoadGen's samples count.
-    Row(usize),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Line(line) => write!(f, "line {line}"),
-            Self::Row(row) => write!(f, "row {row} (counted from 0)"),
-        }
-    }
-}
+pub use ossmark_dataset::Place;
 
 /// A situation in which preparing cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read.
-    #[error("{}: cannot be read; check the path and its permissions", path.display())]
+    #[error("{}: cannot be read", path.display())]
     Io {
         /// The file.
         path: PathBuf,
@@ -41,7 +25,7 @@ pub enum Error {
         what: String,
     },
     /// A file of no kind that is read.
-    #[error("{}: {found}, expected a .jsonl, .csv or .parquet file", path.display())]
+    #[error("{}: {found}, expected a .jsonl, .json, .csv, .tsv (each also with .gz) or .parquet file", path.display())]
     Format {
         /// The file.
         path: PathBuf,

@@ -35,10 +35,10 @@ pub struct SourceRecipe {
     pub kind: String,
     /// The name in the column `dataset` [default: the kind].
     pub name: Option<String>,
-    /// The files, read in this order.
+    /// The files, read in this order. A folder stands for the parquet files in it, a pattern (`train-*.parquet`) for what fits.
     #[serde(default)]
     pub files: Vec<PathBuf>,
-    /// LiveCodeBench: the directory with test.jsonl, test2.jsonl and on, for `release`.
+    /// LiveCodeBench: the directory with test.jsonl, test2.jsonl and on (or .jsonl.gz, .json, .parquet), for `release`.
     pub directory: Option<PathBuf>,
     /// LiveCodeBench: `release_v6` is everything up to v6, `v6` what came with it, `v4_v6` what came with v4 to v6.
     pub release: Option<String>,
@@ -70,7 +70,7 @@ impl Recipe {
     /// # Errors
     /// [`Error::Io`], [`Error::Settings`].
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
+        let text = ossmark_files::read_to_string(path).map_err(|source| Error::Io {
             path: path.to_owned(),
             source,
         })?;
@@ -110,22 +110,26 @@ impl SourceRecipe {
     }
 
     fn check(&mut self, base: &Path) -> Result<(), String> {
-        match (&self.directory, &self.release) {
+        self.files = match (&self.directory, &self.release) {
             (Some(directory), Some(release)) if self.files.is_empty() => {
-                self.files = release_files(release)?
-                    .map(|file| directory.join(file))
-                    .collect();
+                let directory = base.join(directory);
+                let numbers = release_files(release)?;
+                numbers.map(|n| release_file(&directory, n)).collect()
             }
-            (None, None) if !self.files.is_empty() => {}
+            (None, None) if !self.files.is_empty() => {
+                let files = self.files.iter().map(|path| {
+                    ossmark_dataset::files(&base.join(path)).map_err(|e| e.to_string())
+                });
+                files.collect::<Result<Vec<_>, _>>()?.concat()
+            }
             (None, None) => return Err("no files; expected files = [\"…\"]".into()),
             _ => {
                 return Err("expected either files, or directory and release together".into());
             }
-        }
+        };
         let mut seen = BTreeSet::new();
-        for file in &mut self.files {
-            *file = base.join(&*file);
-            if !seen.insert(file.clone()) {
+        for file in &self.files {
+            if !seen.insert(file) {
                 return Err(format!("{} is named twice", file.display()));
             }
         }
@@ -148,7 +152,7 @@ impl SourceRecipe {
 }
 
 /// The files behind the publisher's version tags. Source: livecodebench/code_generation_lite, README and loading script.
-fn release_files(release: &str) -> Result<impl Iterator<Item = String>, String> {
+fn release_files(release: &str) -> Result<impl Iterator<Item = u32>, String> {
     let version = |text: &str| {
         let number = text.strip_prefix('v')?.parse().ok()?;
         (1..=RELEASES).contains(&number).then_some(number)
@@ -167,10 +171,24 @@ fn release_files(release: &str) -> Result<impl Iterator<Item = String>, String> 
             "release {release:?}: expected release_v1 to release_v{RELEASES}, v1 to v{RELEASES}, or a range such as v4_v6"
         )
     })?;
-    Ok(range.map(|number| match number {
-        1 => "test.jsonl".to_owned(),
-        n => format!("test{n}.jsonl"),
-    }))
+    Ok(range)
+}
+
+/// The form in which a file of the publisher lies there; as it is published, where it does not.
+fn release_file(directory: &Path, number: u32) -> PathBuf {
+    let stem = match number {
+        1 => "test".to_owned(),
+        n => format!("test{n}"),
+    };
+    let forms = ["jsonl", "jsonl.gz", "json", "json.gz", "parquet"];
+    let mut there = forms
+        .map(|ending| directory.join(format!("{stem}.{ending}")))
+        .into_iter();
+    let published = there.next().unwrap_or_default();
+    match published.exists() {
+        true => published,
+        false => there.find(|file| file.exists()).unwrap_or(published),
+    }
 }
 
 /// Year, month and day with plausible numbers.
@@ -242,8 +260,10 @@ mod tests {
 
     #[test]
     fn releases_are_the_publishers() {
-        let files =
-            |release| release_files(release).map(|files| files.collect::<Vec<_>>().join(" "));
+        let files = |release| {
+            let file = |n| release_file(Path::new(""), n).display().to_string();
+            release_files(release).map(|numbers| numbers.map(file).collect::<Vec<_>>().join(" "))
+        };
         assert_eq!(files("release_v1").unwrap(), "test.jsonl");
         assert_eq!(
             files("release_v3").unwrap(),

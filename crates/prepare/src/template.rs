@@ -93,7 +93,7 @@ impl Templates {
     /// # Errors
     /// [`Error::Io`], [`Error::Settings`].
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Io {
+        let text = ossmark_files::read_to_string(path).map_err(|source| Error::Io {
             path: path.to_owned(),
             source,
         })?;

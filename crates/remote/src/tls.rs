@@ -25,9 +25,9 @@ pub(crate) fn connector(
                 path: path.to_owned(),
                 what,
             };
-            let certificates = CertificateDer::pem_file_iter(path)
+            let text = ossmark_files::read(path)
                 .map_err(|e| bad(format!("cannot read the certificates: {e}")))?;
-            for certificate in certificates {
+            for certificate in CertificateDer::pem_slice_iter(&text) {
                 let certificate = certificate.map_err(|e| bad(format!("is no PEM file: {e}")))?;
                 roots
                     .add(certificate)

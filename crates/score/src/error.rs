@@ -52,12 +52,12 @@ pub enum Error {
         what: String,
     },
     /// A LiveCodeBench problem file that the reference would not load either.
-    #[error("{}: line {line}: {what}; expected LiveCodeBench's own JSON lines", path.display())]
+    #[error("{}: {place}: {what}; expected LiveCodeBench's own records", path.display())]
     Problems {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
-        line: usize,
+        /// The record.
+        place: ossmark_dataset::Place,
         /// What was found.
         what: String,
     },

@@ -41,7 +41,7 @@ impl LogReader<BufReader<File>> {
     /// # Errors
     /// When the file cannot be opened.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::Io {
+        let file = ossmark_files::open(path).map_err(|source| Error::Io {
             path: path.to_owned(),
             source,
         })?;

@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions},
+    fs::File,
     io::Write,
     path::{Path, PathBuf},
 };
@@ -56,13 +56,8 @@ impl Partial {
             source,
         };
         let header = json!({ "file": MAGIC, "settings": settings });
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)
-            .map_err(io)?;
-        let text = std::fs::read_to_string(path).map_err(io)?;
+        let mut file = ossmark_files::open_to_append(path).map_err(io)?;
+        let text = ossmark_files::read_to_string(path).map_err(io)?;
         // Whatever follows the last line end was cut off by the end of the process that wrote it.
         let whole = &text[..text.rfind('\n').map_or(0, |n| n + 1)];
         let mut kept: HashMap<String, Vec<Kept>> = HashMap::new();

@@ -134,10 +134,12 @@ fn log_file(options: Options<'_>) -> Result<std::path::PathBuf, Error> {
         ));
     }
     let log = options.logs.join(ACCURACY);
-    if log.is_file() {
-        Ok(log)
-    } else {
-        Err(missing(&log, "the log of the run's answers"))
+    match ossmark_files::open(&log) {
+        Ok(_) => Ok(log),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(missing(&log, "the log of the run's answers"))
+        }
+        Err(error) => Err(Error::io("read", log)(error)),
     }
 }
 

@@ -52,7 +52,8 @@ pub fn build(options: Options<'_>) -> Result<Vec<String>, Error> {
         path: options.description.into(),
         why,
     };
-    let description: Description = toml::from_str(&text).map_err(|e| unusable(e.to_string()))?;
+    let description: Description =
+        toml::from_str(text.trim_start_matches('\u{feff}')).map_err(|e| unusable(e.to_string()))?;
     let base = options.description.parent().unwrap_or(Path::new("."));
     let mut builder = Builder {
         options,
@@ -161,13 +162,17 @@ impl Builder<'_> {
     }
 
     fn copy(&mut self, from: PathBuf, name: String) {
-        if from.is_file() {
-            self.files.push((name, Content::Copy(from)));
-        } else {
-            self.problems.push(format!(
-                "{}: found nothing, expected a file for {name}",
-                from.display()
-            ));
+        match ossmark_files::open(&from) {
+            Ok(_) => self.files.push((name, Content::Copy(from))),
+            Err(error) => {
+                let found = match error.kind() {
+                    std::io::ErrorKind::NotFound => "found nothing".into(),
+                    _ => error.to_string(),
+                };
+                let from = from.display();
+                self.problems
+                    .push(format!("{from}: {found}; expected a file for {name}"));
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! only, bounded, and never opens what is not a regular file.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -31,20 +31,15 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> Text {
     let Ok(metadata) = fs::metadata(path) else {
         return Text::Missing;
     };
-    if !metadata.is_file() {
-        let found = if metadata.is_dir() {
-            "a directory"
-        } else {
-            "neither a file nor a directory"
-        };
-        return Text::Unreadable(format!("found {found}, expected a text file"));
-    }
+    let file = match ossmark_files::open(path) {
+        Ok(file) => file,
+        Err(error) => return Text::Unreadable(error.to_string()),
+    };
     if metadata.len() > limit {
         return Text::TooLarge(metadata.len());
     }
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes));
-    match read {
+    match file.take(limit + 1).read_to_end(&mut bytes) {
         Err(error) => Text::Unreadable(error.to_string()),
         Ok(size) if size as u64 > limit => Text::TooLarge(size as u64),
         Ok(_) => match String::from_utf8(bytes) {

@@ -188,8 +188,8 @@ impl Job<'_> {
             .flat_map(|text| python::lines(text))
             .filter_map(hash_in)
             .collect();
-        let is_truncated =
-            size <= rules.max_log_bytes.value && fs::read(log).is_ok_and(|bytes| is_marked(&bytes));
+        let is_truncated = size <= rules.max_log_bytes.value
+            && ossmark_files::read(log).is_ok_and(|bytes| is_marked(&bytes));
         if is_truncated || (!is_test && size < rules.max_log_bytes.value) {
             match hashes.is_empty() {
                 false => return Ok(Action::AlreadyDone),
@@ -290,7 +290,7 @@ fn remains(log: &Path, size: u64, viewable: u64) -> Result<Option<Vec<u8>>, Erro
         return Ok(None);
     }
     let read = || -> io::Result<Vec<u8>> {
-        let mut file = File::open(log)?;
+        let mut file = ossmark_files::open(log)?;
         let mut kept = Vec::new();
         (&mut file).take(viewable).read_to_end(&mut kept)?;
         kept.extend_from_slice(MARK.as_bytes());
@@ -308,7 +308,8 @@ fn read_manifest(backup: &Path) -> Result<BTreeMap<String, Original>, Error> {
         Text::Read(text) => {
             serde_json::from_str(&text).map_err(|e| Error::io("read", &file)(io::Error::other(e)))
         }
-        Text::Unreadable(_) | Text::TooLarge(_) => Err(Error::io("read", &file)(io::Error::other(
+        Text::Unreadable(why) => Err(Error::io("read", &file)(io::Error::other(why))),
+        Text::TooLarge(_) => Err(Error::io("read", &file)(io::Error::other(
             "not the manifest of a backup",
         ))),
     }

@@ -1,6 +1,7 @@
-//! The arrays that a frame's columns are made of: NumPy's, pandas' own, and pyarrow's strings.
+//! The arrays that a frame's columns are made of: NumPy's and pandas' own; pyarrow's are read by [`arrow`].
 
 use super::{
+    arrow,
     heap::{Heap, Value},
     numpy::{Kind, Line},
 };
@@ -68,17 +69,21 @@ fn scalar(heap: &Heap, value: Value) -> Result<Cell, String> {
 
 /// Cells and how much text is in them: one text in the file may be named by every row.
 #[derive(Default)]
-struct Cells {
-    cells: Vec<Cell>,
+pub(super) struct Cells {
+    pub(super) cells: Vec<Cell>,
     bytes: u64,
 }
 
 impl Cells {
-    fn push(&mut self, cell: Cell) -> Tried<()> {
+    pub(super) fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    pub(super) fn push(&mut self, cell: Cell) -> Tried<()> {
         if let Cell::Text(text) = &cell {
             self.bytes += text.len() as u64;
         }
-        if self.bytes > super::MAX_FILE {
+        if self.bytes > super::MAX_FILE || self.cells.len() >= super::MAX_OBJECTS as usize {
             return Err(Trouble::Large);
         }
         self.cells.push(cell);
@@ -116,7 +121,20 @@ pub(super) fn len(heap: &Heap, values: Value) -> Option<usize> {
     if let Some(line) = Line::of(heap, values, 0) {
         return line.ok().map(|line| line.len);
     }
+    if let Some(len) = arrow_array(heap, values).and_then(|array| arrow::len(heap, array)) {
+        return Some(len);
+    }
     uncategorised(heap, values, 0).ok().map(|cells| cells.len())
+}
+
+/// What a pandas array over pyarrow keeps.
+pub(super) fn arrow_array(heap: &Heap, values: Value) -> Option<Value> {
+    let state = heap.call(values)?.state;
+    let array = heap.get(state, "_pa_array").or(heap.get(state, "_data"))?;
+    heap.call(array)?
+        .module
+        .starts_with("pyarrow")
+        .then_some(array)
 }
 
 /// No categories in here, so that categories of categories cannot recurse.
@@ -152,8 +170,8 @@ pub(super) fn uncategorised(heap: &Heap, values: Value, place: usize) -> Tried<V
         }
         return Ok(out.cells);
     }
-    if let Some(array) = state("_pa_array").or(state("_data")) {
-        arrow(heap, array, &mut out)?;
+    if let Some(array) = arrow_array(heap, values) {
+        arrow::cells(heap, array, &mut out)?;
         return Ok(out.cells);
     }
     match backed(heap, values).and_then(|(_, data)| Line::of(heap, data, 0)) {
@@ -223,88 +241,6 @@ fn floats_if_numbers(heap: &Heap, line: &Line<'_>, cells: &mut [Cell]) {
             }
         }
     }
-}
-
-/// pyarrow's strings: one array, or a chunked one.
-fn arrow(heap: &Heap, value: Value, out: &mut Cells) -> Tried<()> {
-    let one = [value];
-    let chunks = match heap.call(value) {
-        Some(call) if call.is("pyarrow", "chunked_array") => call.args.first(),
-        _ => None,
-    };
-    let chunks = match chunks {
-        Some(chunks) => heap.items(*chunks).unwrap_or_default(),
-        None => &one,
-    };
-    chunks
-        .iter()
-        .try_for_each(|&chunk| arrow_strings(heap, chunk, out))
-}
-
-/// Source: Apache Arrow, "Columnar format", variable-size binary layout.
-fn arrow_strings(heap: &Heap, value: Value, out: &mut Cells) -> Tried<()> {
-    let call = heap
-        .call(value)
-        .filter(|call| call.is("pyarrow", "_restore_array"));
-    let parts = call.and_then(|call| heap.items(*call.args.first()?));
-    let Some(&[kind, Value::Int(len), _, Value::Int(offset), buffers, ..]) = parts else {
-        return Err(Trouble::Column(heap.describe(value)));
-    };
-    let alias = heap
-        .call(kind)
-        .filter(|call| call.is("pyarrow", "type_for_alias"));
-    let width = match alias.and_then(|call| heap.text(*call.args.first()?)) {
-        Some("string") => 4,
-        Some("large_string") => 8,
-        _ => {
-            return Err(Trouble::Column(
-                "of a pyarrow type that is not string".into(),
-            ));
-        }
-    };
-    let buffer = |value| match heap.call(value) {
-        Some(call) if call.is("pyarrow", "py_buffer") => heap.bytes(*call.args.first()?),
-        _ => None,
-    };
-    let wrong = || Trouble::Shape("a pyarrow array whose buffers do not fit its length".into());
-    let Some(&[valid, offsets, text]) = heap.items(buffers) else {
-        return Err(wrong());
-    };
-    let len = usize::try_from(len).map_err(|_| wrong())?;
-    let offset = usize::try_from(offset).map_err(|_| wrong())?;
-    let end = offset.checked_add(len).ok_or_else(wrong)?;
-    let offsets = buffer(offsets).unwrap_or_default();
-    let text = buffer(text).unwrap_or_default();
-    let present = match valid {
-        Value::None => None,
-        valid => Some(buffer(valid).ok_or_else(wrong)?),
-    };
-    if len > 0 && end >= offsets.len() / width {
-        return Err(wrong());
-    }
-    let at = |row: usize| {
-        let mut wide = [0; 8];
-        wide[..width].copy_from_slice(offsets.get(row * width..(row + 1) * width)?);
-        usize::try_from(u64::from_le_bytes(wide)).ok()
-    };
-    for row in offset..end {
-        let bit = match &present {
-            Some(bits) => bits.get(row / 8).ok_or_else(wrong)? >> (row % 8) & 1,
-            None => 1,
-        };
-        if bit == 0 {
-            out.push(Cell::Null)?;
-            continue;
-        }
-        let (Some(start), Some(stop)) = (at(row), at(row + 1)) else {
-            return Err(wrong());
-        };
-        let piece = text.get(start..stop).ok_or_else(wrong)?;
-        let piece = std::str::from_utf8(piece)
-            .map_err(|_| Trouble::Row(out.cells.len(), "text that is not UTF-8".into()))?;
-        out.push(Cell::Text(piece.into()))?;
-    }
-    Ok(())
 }
 
 /// A column of objects; each of them may be a [`list`].

@@ -1,7 +1,6 @@
 //! A DataFrame in a pickle: which block holds which column.
 
 use std::{
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,6 +9,7 @@ use std::{
 use super::{
     Fault, MAX_FILE, arrays,
     arrays::{Trouble, index_data},
+    arrow,
     heap::{Heap, Node, Value},
     machine,
 };
@@ -35,7 +35,7 @@ impl PickleFrame {
             source,
         };
         let mut data = Vec::new();
-        let file = File::open(path).map_err(io)?;
+        let file = ossmark_files::open(path).map_err(io)?;
         file.take(MAX_FILE + 1).read_to_end(&mut data).map_err(io)?;
         Self::parse(path, data).map_err(|fault| bad(path, fault))
     }
@@ -87,9 +87,17 @@ impl PickleFrame {
     pub(crate) fn tokens(&self, column: &str) -> Result<Vec<Arc<[u32]>>> {
         let (values, place) = self.place(column)?;
         let trouble = |trouble| self.trouble(column, trouble, "a list of token ids");
+        let mut left = MAX_TOKENS;
+        let of_arrow = arrays::arrow_array(&self.heap, values)
+            .and_then(|array| arrow::lists(&self.heap, array, &mut left));
+        if let Some(lists) = of_arrow {
+            let lists = lists.map_err(trouble)?;
+            self.check_rows(column, lists.len())?;
+            let prompt = |(row, list)| self.prompt(column, row, list);
+            return lists.into_iter().enumerate().map(prompt).collect();
+        }
         let line = arrays::objects(&self.heap, values, place).map_err(trouble)?;
         self.check_rows(column, line.len)?;
-        let mut left = MAX_TOKENS;
         let mut prompt = |row| {
             let list = arrays::list(&self.heap, &line, row, &mut left).map_err(trouble)?;
             self.prompt(column, row, list)

@@ -13,6 +13,7 @@
 //! Sources: CPython's pickletools; the `__reduce__` and `__setstate__` of pandas, NumPy and pyarrow, by what they write.
 
 mod arrays;
+mod arrow;
 mod frame;
 mod heap;
 mod machine;

@@ -6,3 +6,4 @@ mod common;
 mod pickles;
 mod reading;
 mod refusing;
+mod shards;

@@ -69,6 +69,42 @@ fn token_lists_and_arrays() {
     }
 }
 
+/// Columns of pyarrow's types, which pandas 3 makes of every parquet file that is read with `dtype_backend="pyarrow"`.
+#[test]
+fn columns_of_pyarrow() {
+    for protocol in 2..=5 {
+        let frame = Frame::open(&fixture(&format!("arrow-3.1.1-p{protocol}.pkl")), true).unwrap();
+        assert_eq!(frame.rows(), 4);
+        assert_eq!(compare("arrow.json", |name| frame.cells(name)), 18);
+        let prompts: [&[u32]; 4] = [&[1, 2], &[3], &[2147483647, 0], &[4, 5, 6]];
+        assert_eq!(frame.tokens("tokens").unwrap(), prompts.map(Into::into));
+        let prompts: [&[u32]; 4] = [&[1, 2], &[3], &[5], &[4, 5, 6]];
+        assert_eq!(
+            frame.tokens("large_tokens").unwrap(),
+            prompts.map(Into::into)
+        );
+        for (name, part) in [
+            ("empty", "row 1: column 'empty' is an empty list"),
+            ("int64", "column 'int64' is"),
+            ("date", "of pyarrow's type date32"),
+        ] {
+            let message = frame.tokens(name).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+        for (name, part) in [
+            ("date", "column 'date' is of pyarrow's type date32"),
+            (
+                "decimal",
+                "column 'decimal' is of pyarrow's type decimal128",
+            ),
+            ("tokens", "column 'tokens' is lists"),
+        ] {
+            let message = frame.cells(name).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}
+
 /// By content, whatever the name; and a parquet file needs no permission.
 #[test]
 fn permission() {

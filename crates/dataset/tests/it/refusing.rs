@@ -37,7 +37,8 @@ fn files_of_another_kind() {
     assert!(matches!(error, Error::Io { .. }));
     let (error, message) = refusal("data.json", |p| fs::write(p, "[{\"a\": 1}]").unwrap());
     assert!(
-        matches!(error, Error::NotParquet { .. }) && message.contains("[{\\\"a"),
+        matches!(error, Error::Form { .. })
+            && message.contains("pandas.read_json('IN').to_parquet"),
         "{message}"
     );
     let (_, message) = refusal("empty.parquet", |p| fs::write(p, "").unwrap());
@@ -45,7 +46,7 @@ fn files_of_another_kind() {
     let (error, _) = refusal("short.parquet", |p| fs::write(p, "PAR1").unwrap());
     assert!(matches!(error, Error::Truncated { bytes: 4, .. }));
     let (error, _) = refusal("directory.parquet", |p| fs::create_dir(p).unwrap());
-    assert!(matches!(error, Error::Io { .. }));
+    assert!(matches!(error, Error::Form { .. }));
 }
 
 #[test]

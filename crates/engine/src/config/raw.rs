@@ -99,8 +99,8 @@ pub(super) fn parse<T: DeserializeOwned>(path: &Path) -> Result<T, LoadError> {
             what,
         });
     }
-    let text = std::fs::read(path).map_err(read)?;
-    serde_json::from_slice(&text).map_err(|e| LoadError::Damaged {
+    let text = ossmark_files::read(path).map_err(read)?;
+    serde_json::from_slice(ossmark_files::without_mark(&text)).map_err(|e| LoadError::Damaged {
         path: path.into(),
         what: format!("not a gpt-oss configuration: {e}"),
     })

@@ -7,6 +7,8 @@ use super::tiles::Tiles;
 use crate::batch::{StepBatch, TableRef};
 use crate::config::LayerKind;
 use crate::fp8::round_e4m3;
+use crate::load_error::LoadError;
+use crate::memory::zeroed;
 use crate::ops::KvLayer;
 
 /// Keys and values: `[block][layer of the group][k, v][position in block][kv head][head_dim]`. Both layer groups
@@ -47,18 +49,18 @@ impl KvPool {
         kv_heads: usize,
         head_dim: usize,
         window: Option<usize>,
-    ) -> Self {
+    ) -> Result<Self, LoadError> {
         let elements = n_blocks * block_elements(layers, block_size, kv_heads, head_dim);
         let window = window.unwrap_or(usize::MAX);
-        Self {
-            data: vec![0.0; elements],
+        Ok(Self {
+            data: zeroed(elements, "keys and values")?,
             layers,
             block_size,
             kv_heads,
             head_dim,
             window,
             fp8: false,
-        }
+        })
     }
 
     /// Index of the k (0) or v (1) of the first position of a block.

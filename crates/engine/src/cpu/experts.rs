@@ -3,6 +3,7 @@
 use super::lanes::{LANES, Lanes, Rounding, exp};
 use super::product::{Job, split};
 use super::tiles::Tiles;
+use crate::load_error::LoadError;
 
 const NO_ROW: u32 = u32::MAX;
 
@@ -31,11 +32,11 @@ impl CpuRouting {
         experts: usize,
         hidden: usize,
         intermediate: usize,
-    ) -> Self {
+    ) -> Result<Self, LoadError> {
         let assignments = rows * top_k;
         // Each expert that is used at all leaves at most one tile partly empty.
         let sorted_rows = assignments + assignments.min(experts) * (LANES - 1);
-        Self {
+        Ok(Self {
             top_k,
             experts,
             weights: Vec::with_capacity(assignments),
@@ -43,10 +44,10 @@ impl CpuRouting {
             chosen: Vec::with_capacity(assignments),
             row_at: Vec::with_capacity(sorted_rows),
             groups: Vec::with_capacity(experts),
-            x: Tiles::new(sorted_rows, hidden),
-            h: Tiles::new(sorted_rows, intermediate),
-            y: Tiles::new(sorted_rows, hidden),
-        }
+            x: Tiles::new(sorted_rows, hidden)?,
+            h: Tiles::new(sorted_rows, intermediate)?,
+            y: Tiles::new(sorted_rows, hidden)?,
+        })
     }
 
     /// Chooses experts for the first `rows` rows and lays out their sorted rows.

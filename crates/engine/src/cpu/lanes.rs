@@ -39,6 +39,10 @@ pub(super) const LANES: usize = 8;
 #[repr(C, align(32))]
 pub(super) struct Lanes(pub(super) [f32; LANES]);
 
+// SAFETY: eight f32 and nothing else, each of which is 0.0 where all its bits are.
+#[allow(unsafe_code)]
+unsafe impl bytemuck::Zeroable for Lanes {}
+
 impl Lanes {
     pub(super) const ZERO: Self = Self([0.0; LANES]);
 

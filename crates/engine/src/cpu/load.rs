@@ -8,6 +8,7 @@ use crate::dtype::{Dtype, KvDtype};
 use crate::executor::{Capacity, ExecError, Executor, StepHandle, StepPlan, StepTokens};
 use crate::load::{LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, useful_blocks};
 use crate::load_error::LoadError;
+use crate::memory::check_rest;
 use crate::model::Model;
 use crate::runner::ModelRunner;
 use crate::weights::{Checkpoint, ModelSources, Placement, Synthetic, weight_bytes};
@@ -105,13 +106,14 @@ fn load(
         .build()
         .map_err(|e| LoadError::Settings(format!("cannot start {threads} threads: {e}")))?;
     let bf16 = settings.dtype == Dtype::Bf16;
-    let mut ops = CpuOps::new(config, &capacity, bf16, threads.max(1));
+    let mut ops = CpuOps::new(config, &capacity, bf16, threads.max(1))?;
     ops.set_kv_dtype(settings.kv);
     let (rows, logit_rows) = (
         settings.max_step_tokens as usize,
         settings.max_seqs as usize,
     );
     let model = Model::new(&mut ops, config, sources, rows, logit_rows)?;
+    check_rest()?;
     let info = ModelInfo {
         vocab_size: capacity.vocab_size,
         max_context: capacity.max_context,
@@ -164,7 +166,7 @@ fn capacity(
     if n_blocks < min {
         return Err(LoadError::Settings(format!(
             "the memory budget for keys and values is {budget} bytes, expected at least {} ({min} blocks of {block} \
-             positions): raise it or choose a smaller block",
+             positions): raise it (--kv-memory-mib) or choose a smaller block",
             min * bytes_per_block
         )));
     }
@@ -173,7 +175,7 @@ fn capacity(
     if needed > available {
         return Err(LoadError::Settings(format!(
             "{n_blocks} KV blocks and the buffers for {} tokens and {} sequences a step need {needed} bytes, expected at \
-             most the {available} that are free: lower the memory budget, the tokens a step or the sequences",
+             most the {available} of memory that are free: lower --kv-memory-mib, --max-step-tokens or --max-batch",
             s.max_step_tokens, s.max_seqs
         )));
     }
@@ -201,7 +203,7 @@ fn scratch_bytes(config: &ModelConfig, s: &CpuSettings) -> u64 {
 
 /// What Linux says it could give to a program without swapping; 4 GiB where it does not say.
 fn available_memory() -> u64 {
-    let kib = std::fs::read_to_string("/proc/meminfo")
+    let kib = ossmark_files::read_to_string(Path::new("/proc/meminfo"))
         .ok()
         .and_then(|text| {
             let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;

@@ -1,6 +1,8 @@
 //! Activations in tiles of eight rows: element `(row, col)` is in lane `row % 8` of `data[(row / 8) * cols + col]`.
 
 use super::lanes::{LANES, Lanes};
+use crate::load_error::LoadError;
+use crate::memory::zeroed;
 
 /// A buffer of activations.
 pub struct Tiles {
@@ -9,11 +11,11 @@ pub struct Tiles {
 }
 
 impl Tiles {
-    pub(super) fn new(rows: usize, cols: usize) -> Self {
-        Self {
+    pub(super) fn new(rows: usize, cols: usize) -> Result<Self, LoadError> {
+        Ok(Self {
             cols,
-            data: vec![Lanes::ZERO; rows.div_ceil(LANES) * cols],
-        }
+            data: zeroed(rows.div_ceil(LANES) * cols, "the buffers of a step")?,
+        })
     }
 
     /// The tiles that hold the first `rows` rows.

@@ -1,15 +1,15 @@
 //! Opening a checkpoint: which folder, which files, which tensors; all of it untrusted.
 
-use std::collections::HashMap;
-use std::fs::File;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::Dtype;
 use serde::Deserialize;
 
+use super::header;
 use super::tensor::{DenseTensor, PackedTensor, Stored};
 use crate::load_error::LoadError;
 
@@ -37,7 +37,8 @@ pub struct Checkpoint {
 
 #[derive(Deserialize)]
 struct Index {
-    weight_map: HashMap<String, String>,
+    #[serde(deserialize_with = "header::weight_map")]
+    weight_map: Vec<(String, String)>,
 }
 
 impl Checkpoint {
@@ -112,51 +113,40 @@ impl Checkpoint {
             path: path.into(),
             source,
         };
-        let file = File::open(path).map_err(read)?;
-        if !file.metadata().map_err(read)?.is_file() {
-            return Err(LoadError::Damaged {
-                path: path.into(),
-                what: "is not a plain file".into(),
-            });
-        }
-        // SAFETY: the map is read-only and private to this process. The file must not be changed while it is mapped,
-        // which no program can enforce: README says so, and a file cut short under us ends the process by SIGBUS,
-        // never by a wrong answer from freed memory.
-        #[allow(unsafe_code)]
-        let map = unsafe { Mmap::map(&file) }.map_err(read)?;
         let damaged = |what: String| LoadError::Damaged {
             path: path.into(),
             what,
         };
-        let (header, metadata) = SafeTensors::read_metadata(&map).map_err(|e| {
+        let file = ossmark_files::open(path).map_err(read)?;
+        // SAFETY: the map is read-only and private to this process. The file must not be changed while it is mapped,
+        // which no program can enforce: README says so, and a file cut short under us ends the process by SIGBUS,
+        // never by a wrong answer from freed memory.
+        #[allow(unsafe_code)]
+        let map = unsafe { Mmap::map(&file) }.map_err(|e| match e.kind() {
+            std::io::ErrorKind::OutOfMemory => damaged(
+                "cannot be mapped into memory; `ulimit -v` must leave room for the weights".into(),
+            ),
+            _ => read(e),
+        })?;
+        let entries = header::read(&map).map_err(|e| {
             damaged(format!(
-                "is not a whole safetensors file: {e} (file size {} bytes)",
+                "is not a whole safetensors file: it {e} (file size {} bytes)",
                 map.len()
             ))
         })?;
-        // Eight bytes of length come before the header.
-        let data = header + 8;
+        let listed: Option<HashSet<&str>> = wanted.map(|names| names.iter().copied().collect());
         let shard = self.shards.len();
-        for (name, info) in metadata.tensors() {
-            if wanted.is_some_and(|w| !w.contains(&name.as_str())) {
-                continue;
-            }
-            let bytes = data + info.data_offsets.0..data + info.data_offsets.1;
-            if bytes.start > bytes.end || bytes.end > map.len() {
-                return Err(damaged(format!(
-                    "tensor {name} lies at {bytes:?} of {} bytes",
-                    map.len()
-                )));
-            }
-            self.tensors.insert(
-                name,
-                Found {
+        for entry in entries {
+            let is_wanted = listed.as_ref().is_none_or(|l| l.contains(&*entry.name));
+            if is_wanted {
+                let found = Found {
                     shard,
-                    dtype: info.dtype,
-                    shape: info.shape.clone(),
-                    bytes,
-                },
-            );
+                    dtype: entry.dtype,
+                    shape: entry.shape,
+                    bytes: entry.bytes,
+                };
+                self.tensors.insert(entry.name, found);
+            }
         }
         for name in wanted.unwrap_or_default() {
             if self.tensors.get(*name).is_none_or(|t| t.shard != shard) {
@@ -257,6 +247,7 @@ fn read_index(path: &Path) -> Result<Index, LoadError> {
             "is {len} bytes, expected at most {MAX_INDEX_BYTES}"
         )));
     }
-    let text = std::fs::read(path).map_err(read)?;
-    serde_json::from_slice(&text).map_err(|e| damaged(format!("is not a safetensors index: {e}")))
+    let text = ossmark_files::read(path).map_err(read)?;
+    serde_json::from_slice(ossmark_files::without_mark(&text))
+        .map_err(|e| damaged(format!("is not a safetensors index: {e}")))
 }

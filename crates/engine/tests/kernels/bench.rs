@@ -34,7 +34,7 @@ pub(crate) trait Device: Ops {
 impl Device for CpuOps {
     const HAS_TENSOR_CORES: bool = false;
     fn open(config: &ModelConfig, capacity: &Capacity) -> Self {
-        let mut ops = CpuOps::new(config, capacity, true, 2);
+        let mut ops = CpuOps::new(config, capacity, true, 2).unwrap();
         ops.set_kv_dtype(KV.get());
         ops
     }

@@ -225,6 +225,54 @@ fn an_index_must_stay_in_its_folder_and_tell_the_truth() {
     assert!(refused(dir.path()).contains("index"));
 }
 
+/// Python's json takes the last of two keys of one name: whoever reads such a file has other weights than somebody else.
+#[test]
+fn what_is_named_twice_is_refused_by_name() {
+    let m = Tiny::default();
+    let dir = m.folder();
+    let file = dir.path().join("model.safetensors");
+    let whole = fs::read(&file).unwrap();
+    let (length, rest) = whole.split_at(8);
+    let length = u64::from_le_bytes(length.try_into().unwrap()) as usize;
+    let header = std::str::from_utf8(&rest[..length]).unwrap().trim_end();
+    let once = header.strip_suffix('}').unwrap();
+    let empty = r#""lm_head.weight":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}"#;
+    let twice = format!("{once},{empty}}}");
+    let bytes = [
+        &(twice.len() as u64).to_le_bytes(),
+        twice.as_bytes(),
+        &rest[length..],
+    ]
+    .concat();
+    fs::write(&file, bytes).unwrap();
+    let message = refused(dir.path());
+    for part in ["model.safetensors", "\"lm_head.weight\" is there twice"] {
+        assert!(message.contains(part), "{message}");
+    }
+
+    let dir = tempdir().unwrap();
+    m.write_sharded(dir.path());
+    let path = dir.path().join("model.safetensors.index.json");
+    let index = fs::read_to_string(&path).unwrap();
+    let with = |first: &str| index.replacen("\"weight_map\"", &format!("{first}\"weight_map\""), 1);
+    let entry = r#"{"lm_head.weight": "model-00001-of-00003.safetensors","#;
+    let twice = {
+        let at = index.find("\"weight_map\"").unwrap();
+        let open = at + index[at..].find('{').unwrap();
+        format!("{}{entry}{}", &index[..open], &index[open + 1..])
+    };
+    fs::write(&path, twice).unwrap();
+    assert!(refused(dir.path()).contains("\"lm_head.weight\" is there twice"));
+    fs::write(&path, with("\"weight_map\": {}, ")).unwrap();
+    assert!(refused(dir.path()).contains("duplicate field `weight_map`"));
+
+    let dir = m.folder();
+    let path = dir.path().join("config.json");
+    let config = fs::read_to_string(&path).unwrap();
+    fs::write(&path, config.replacen('{', "{\"hidden_size\": 64,", 1)).unwrap();
+    assert!(refused(dir.path()).contains("duplicate field `hidden_size`"));
+}
+
 #[test]
 fn settings_without_room_are_refused() {
     let dir = Tiny::default().folder();
@@ -254,7 +302,7 @@ fn settings_without_room_are_refused() {
         max_seqs: 1 << 16,
         ..s.clone()
     };
-    assert!(with(huge).contains("that are free"));
+    assert!(with(huge).contains("of memory that are free"));
     assert!(with(CpuSettings { max_seqs: 0, ..s }).contains("max_seqs"));
 }
 

@@ -38,7 +38,7 @@ impl Bench {
         let config = ModelConfig::load(checkpoint.dir()).unwrap();
         let sources = ModelSources::find(&checkpoint, &config).unwrap();
         Self {
-            ops: CpuOps::new(&config, &capacity(m), bf16, 2),
+            ops: CpuOps::new(&config, &capacity(m), bf16, 2).unwrap(),
             sources,
             bf16,
         }

@@ -206,3 +206,17 @@ proptest! {
         }
     }
 }
+
+/// Before anything is written, and before memory for it is asked for.
+#[test]
+fn more_requests_than_are_kept_account_of_are_refused() {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = tmp.path().join("j");
+    for (rows, passes) in [(u32::MAX, 1000), (1 << 26, 2)] {
+        let error = Journal::open(&path, &settings(), rows, passes)
+            .map(drop)
+            .unwrap_err();
+        assert!(error.to_string().contains("lower --pass-k"), "{error}");
+        assert!(!path.exists());
+    }
+}

@@ -1,20 +1,18 @@
-//! CSV with a header, as GPQA and AIME 1983-2024 are published: quoted fields may hold line breaks.
+//! CSV with a header, with commas or tabs, as GPQA and AIME 1983-2024 are published: quoted fields may hold line breaks.
 
 use std::path::Path;
 
-use csv::{ErrorKind, Position, Reader, StringRecord};
+use csv::{ErrorKind, Position, ReaderBuilder, StringRecord};
+use ossmark_dataset::TextFile;
 
 use super::{Field, Record, columns, row};
 use crate::{Error, Place, Result};
 
-pub(super) fn read(path: &Path, fields: &[Field<'_>]) -> Result<Vec<Record>> {
-    let mut reader = Reader::from_path(path).map_err(|e| refuse(path, e, None))?;
+pub(super) fn read(path: &Path, fields: &[Field<'_>], delimiter: u8) -> Result<Vec<Record>> {
+    let text = TextFile::open(path)?.into_reader();
+    let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(text);
     let header = reader.headers().map_err(|e| refuse(path, e, None))?;
-    // Spreadsheet programs write a byte order mark, which would be part of the first name.
-    let header: Vec<String> = header
-        .iter()
-        .map(|name| name.trim_start_matches('\u{feff}').trim().to_owned())
-        .collect();
+    let header: Vec<String> = header.iter().map(|name| name.trim().to_owned()).collect();
     let columns = columns(path, fields, &header)?;
     let mut records = Vec::new();
     let mut line = StringRecord::new();

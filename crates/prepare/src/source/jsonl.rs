@@ -1,13 +1,9 @@
-//! One JSON object a line. Fields that nobody asked for are passed over without being kept: a LiveCodeBench line holds up to
+//! One JSON object a line, or a list of them. Fields that nobody asked for are passed over without being kept: a LiveCodeBench line holds up to
 //! many megabytes of tests.
 
-use std::{
-    fmt,
-    fs::File,
-    io::{BufRead, BufReader},
-    path::Path,
-};
+use std::{fmt, path::Path};
 
+use ossmark_dataset::TextFile;
 use serde::{
     Deserializer,
     de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
@@ -15,28 +11,16 @@ use serde::{
 use serde_json::Value;
 
 use super::{Field, Record, row};
-use crate::{Error, Place, Result};
+use crate::{Error, Result};
 
 pub(super) fn read(path: &Path, fields: &[Field<'_>]) -> Result<Vec<Record>> {
-    let io = |source| Error::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(io)?);
-    let (mut records, mut line, mut number) = (Vec::new(), Vec::new(), 0);
-    loop {
-        line.clear();
-        if reader.read_until(b'\n', &mut line).map_err(io)? == 0 {
-            return Ok(records);
-        }
-        number += 1;
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let place = Place::Line(number);
-        let values = object(&line, fields).map_err(|what| row(path, place, what))?;
+    let mut records = Vec::new();
+    TextFile::open(path)?.records(path, |place, _, text| {
+        let values = object(text, fields).map_err(|what| row(path, place, what))?;
         records.push(Record { place, values });
-    }
+        Ok::<_, Error>(())
+    })?;
+    Ok(records)
 }
 
 fn object(line: &[u8], fields: &[Field<'_>]) -> Result<Vec<Option<String>>, String> {
@@ -48,7 +32,9 @@ fn object(line: &[u8], fields: &[Field<'_>]) -> Result<Vec<Option<String>>, Stri
     let found = Wanted(&names)
         .deserialize(&mut json)
         .and_then(|found| json.end().map(|()| found))
-        .map_err(|e| format!("not a JSON object: {e}"))?;
+        .map_err(|e| {
+            format!("not a JSON object: {e}; expected one object a line, or a list of objects")
+        })?;
     let value = |field: &Field<'_>| {
         let held = field.names.iter().find_map(|name| {
             let held = found

@@ -4,7 +4,7 @@ mod csv;
 mod jsonl;
 mod parquet;
 
-use std::{fs::File, io::Read, path::Path};
+use std::{io::Read, path::Path};
 
 use crate::{Error, Place, Result};
 
@@ -48,21 +48,23 @@ pub(crate) fn read(path: &Path, fields: &[Field<'_>]) -> Result<Vec<Record>> {
         path: path.to_owned(),
         source,
     };
-    let mut file = File::open(path).map_err(io)?;
     let mut head = Vec::new();
-    (&mut file).take(4).read_to_end(&mut head).map_err(io)?;
-    let ending = path
+    let file = ossmark_files::open(path).map_err(io)?;
+    file.take(4).read_to_end(&mut head).map_err(io)?;
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    // What is packed in gzip is told by its content, and opened by every reader of text.
+    let ending = Path::new(name.strip_suffix(".gz").unwrap_or(&name))
         .extension()
-        .map(|e| e.to_string_lossy().to_ascii_lowercase())
-        .unwrap_or_default();
-    match ending.as_str() {
+        .map(|e| e.to_string_lossy().into_owned());
+    match ending.as_deref() {
         // By content where there is a mark: such files are renamed when they are downloaded.
         _ if head == b"PAR1" => parquet::read(path, fields),
-        "parquet" => parquet::read(path, fields),
-        "jsonl" => jsonl::read(path, fields),
-        "csv" => csv::read(path, fields),
-        "" => Err(format(path, "has no ending".into())),
-        other => Err(format(path, format!("ends in .{other}"))),
+        Some("parquet") => parquet::read(path, fields),
+        Some("jsonl" | "json" | "ndjson") => jsonl::read(path, fields),
+        Some("csv") => csv::read(path, fields, b','),
+        Some("tsv") => csv::read(path, fields, b'\t'),
+        None => Err(format(path, "has no ending".into())),
+        Some(other) => Err(format(path, format!("ends in .{other}"))),
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use ossmark_dataset::Table;
+use ossmark_dataset::Tables;
 
 use super::{Field, Record, columns, row};
 use crate::{Place, Result};
 
 pub(super) fn read(path: &Path, fields: &[Field<'_>]) -> Result<Vec<Record>> {
-    let table = Table::open(path)?;
+    let table = Tables::open(path)?;
     let places = columns(path, fields, table.columns())?;
     let mut read = Vec::with_capacity(fields.len());
     for place in places {

@@ -224,7 +224,7 @@ fn no_byte_makes_it_panic() {
 fn whole_files_and_recipes() {
     let text = complaint("plain", "a.txt", b"", "");
     assert!(
-        text.contains("ends in .txt, expected a .jsonl, .csv or .parquet file"),
+        text.contains("ends in .txt, expected a .jsonl, .json, .csv, .tsv (each also with .gz) or .parquet file"),
         "{text}"
     );
     let dir = tempfile::tempdir().unwrap();

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests open what they made")]
 
 mod broken;
+mod forms;
 mod golden;
 
 use std::path::{Path, PathBuf};

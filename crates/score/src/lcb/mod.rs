@@ -28,6 +28,7 @@ mod pickle;
 mod problems;
 mod process;
 mod python;
+mod records;
 mod root;
 mod run;
 mod session;

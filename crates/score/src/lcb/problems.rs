@@ -6,21 +6,20 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{BufRead, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
+use ossmark_dataset::Place;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::pickle;
+use super::{pickle, records::Records};
 use crate::{Error, Result};
 
 /// All problems of the files, by question id.
 #[derive(Debug)]
 pub struct Problems {
-    files: Vec<PathBuf>,
+    files: Vec<(PathBuf, Records)>,
     index: BTreeMap<String, Problem>,
 }
 
@@ -30,7 +29,7 @@ pub struct Problem {
     /// The name of the function or method to call; none for a program that reads stdin.
     pub fn_name: Option<String>,
     file: usize,
-    line: usize,
+    place: Place,
     offset: u64,
     length: usize,
 }
@@ -74,42 +73,37 @@ enum TestType {
 }
 
 impl Problems {
-    /// Reads the index of the files (`test.jsonl` to `test6.jsonl` for release_v6). Of a question id that occurs twice the
+    /// Reads the index of the files (`test.jsonl` to `test6.jsonl` for release_v6; also in gzip, as one JSON list, or as
+    /// parquet, and folders and patterns as [`ossmark_dataset::files`] takes them). Of a question id that occurs twice the
     /// last record wins. Everything but the private tests is checked here; those when they are wanted.
     pub fn load(paths: &[PathBuf]) -> Result<Self> {
-        let mut index = BTreeMap::new();
-        for (file, path) in paths.iter().enumerate() {
-            let io = |source| Error::Io {
-                path: path.clone(),
-                source,
-            };
-            let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(io)?);
-            let (mut text, mut offset, mut line) = (Vec::new(), 0, 0);
-            loop {
-                text.clear();
-                let length = reader.read_until(b'\n', &mut text).map_err(io)?;
-                if length == 0 {
-                    break;
-                }
-                line += 1;
-                if !text.trim_ascii().is_empty() {
-                    let (id, fn_name) = check(&text).map_err(|what| bad(path, line, what))?;
-                    let problem = Problem {
-                        fn_name,
-                        file,
-                        line,
-                        offset,
-                        length,
-                    };
-                    index.insert(id, problem);
-                }
-                offset += length as u64;
+        let mut this = Self {
+            files: Vec::new(),
+            index: BTreeMap::new(),
+        };
+        for path in paths {
+            for file in ossmark_dataset::files(path)? {
+                this.add(file)?;
             }
         }
-        Ok(Self {
-            files: paths.to_vec(),
-            index,
-        })
+        Ok(this)
+    }
+
+    fn add(&mut self, path: PathBuf) -> Result<()> {
+        let records = Records::open(&path, |place, offset, record| {
+            let (id, fn_name) = check(record).map_err(|what| bad(&path, place, what))?;
+            let problem = Problem {
+                fn_name,
+                file: self.files.len(),
+                place,
+                offset,
+                length: record.len(),
+            };
+            self.index.insert(id, problem);
+            Ok(())
+        })?;
+        self.files.push((path, records));
+        Ok(())
     }
 
     /// The problem of a row's ground truth.
@@ -133,25 +127,21 @@ impl Problems {
     }
 
     pub(super) fn tests(&self, problem: &Problem) -> Result<Tests> {
-        let path = &self.files[problem.file];
-        let mut text = vec![0; problem.length];
-        File::open(path)
-            .and_then(|mut file| {
-                file.seek(SeekFrom::Start(problem.offset))?;
-                file.read_exact(&mut text)
-            })
+        let (path, records) = &self.files[problem.file];
+        let text = records
+            .read(problem.offset, problem.length)
             .map_err(|source| Error::Io {
                 path: path.clone(),
                 source,
             })?;
-        tests_of(&text, problem.fn_name.clone()).map_err(|what| bad(path, problem.line, what))
+        tests_of(&text, problem.fn_name.clone()).map_err(|what| bad(path, problem.place, what))
     }
 }
 
-fn bad(path: &Path, line: usize, what: String) -> Error {
+fn bad(path: &Path, place: Place, what: String) -> Error {
     Error::Problems {
         path: path.to_owned(),
-        line,
+        place,
         what,
     }
 }
@@ -311,6 +301,94 @@ mod tests {
         assert_eq!(tests.inputs, br#"["1\n"]"#);
         assert_eq!(tests.outputs[0].get(), r#""2\n""#);
         assert!(problems.get("c").is_none() && problems.len() == 2);
+    }
+
+    /// The forms that users have them in: the same problems, the same tests.
+    #[test]
+    fn every_form_gives_the_same_problems() {
+        let records: Vec<Value> = ["a", "b", "c"].map(record).into();
+        let lines: Vec<String> = records.iter().map(Value::to_string).collect();
+        let jsonl = lines.join("\n");
+        let list = serde_json::to_string_pretty(&records).unwrap();
+        let gzip = |text: &str| {
+            let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            out.write_all(text.as_bytes()).unwrap();
+            out.finish().unwrap()
+        };
+        let marked = |text: &str| format!("\u{feff}{text}").into_bytes();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("test.jsonl");
+        for bytes in [
+            jsonl.clone().into_bytes(),
+            format!("\n  {jsonl}\n\n").into_bytes(),
+            list.clone().into_bytes(),
+            gzip(&jsonl),
+            gzip(&list),
+            marked(&jsonl),
+            marked(&list),
+            table(&records),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            for given in [path.clone(), dir.path().join("test*")] {
+                let problems = Problems::load(&[given]).unwrap();
+                assert_eq!(problems.ids().collect::<Vec<_>>(), ["a", "b", "c"]);
+                for id in ["c", "a", "b"] {
+                    let tests = problems.tests(problems.get(id).unwrap()).unwrap();
+                    assert_eq!(tests.inputs, br#"["1\n"]"#);
+                }
+            }
+        }
+        let mut bad = records;
+        bad[1]["difficulty"] = json!("Easy");
+        for (bytes, place) in [
+            (
+                serde_json::to_vec(&bad).unwrap(),
+                "row 1 (counted from 0): difficulty",
+            ),
+            (table(&bad), "row 1 (counted from 0): difficulty"),
+            (
+                gzip(&bad.iter().map(|r| format!("{r}\n")).collect::<String>()),
+                "line 2: difficulty",
+            ),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let error = Problems::load(&[path.clone()]).unwrap_err().to_string();
+            assert!(error.contains(place), "{error}");
+        }
+    }
+
+    /// A parquet file of the records.
+    fn table(records: &[Value]) -> Vec<u8> {
+        use parquet::{
+            data_type::{ByteArray, ByteArrayType},
+            file::writer::SerializedFileWriter,
+            schema::parser::parse_message_type,
+        };
+        let names: Vec<&String> = records[0].as_object().unwrap().keys().collect();
+        let fields: String = names
+            .iter()
+            .map(|n| format!("required binary {n} (UTF8); "))
+            .collect();
+        let schema = parse_message_type(&format!("message schema {{ {fields} }}")).unwrap();
+        let mut out = Vec::new();
+        let mut writer =
+            SerializedFileWriter::new(&mut out, schema.into(), Default::default()).unwrap();
+        let mut group = writer.next_row_group().unwrap();
+        for name in names {
+            let texts = records
+                .iter()
+                .map(|r| ByteArray::from(r[name].as_str().unwrap()));
+            let mut column = group.next_column().unwrap().unwrap();
+            let texts: Vec<_> = texts.collect();
+            column
+                .typed::<ByteArrayType>()
+                .write_batch(&texts, None, None)
+                .unwrap();
+            column.close().unwrap();
+        }
+        group.close().unwrap();
+        writer.close().unwrap();
+        out
     }
 
     // Two minutes of each: PROPTEST_CASES=3000000 cargo test --release -p ossmark-score lcb::problems::tests::fuzz

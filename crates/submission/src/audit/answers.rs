@@ -2,7 +2,6 @@
 //! Streams; of an answer only its index and length are kept.
 
 use std::fmt;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
@@ -62,7 +61,7 @@ fn hex_bytes(hex: &str) -> Option<u64> {
 }
 
 pub(super) fn read(path: &Path) -> Result<Answers, Error> {
-    let open = || File::open(path).map_err(Error::io("read", path));
+    let open = || ossmark_files::open(path).map_err(Error::io("read", path));
     let mut whole = Answers {
         is_whole: true,
         ..Answers::default()
