@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use ossmark_dataset::{Dataset, histogram};
+use ossmark_files::Brief;
 use serde_json::json;
 
 use crate::cli::DatasetInspectArgs;
@@ -34,12 +35,9 @@ pub(crate) fn inspect(args: &DatasetInspectArgs) -> Result<Outcome> {
     );
     println!("  file sha256     {}", dataset.file_sha256);
     println!("  content sha256  {}", dataset.content_sha256);
-    println!(
-        "  text columns    {}",
-        dataset.text.keys().copied().collect::<Vec<_>>().join(", ")
-    );
+    println!("  text columns    {}", dataset.text_columns.join(", "));
     for (name, rows) in dataset.rows_by_name() {
-        println!("  {name:<15} {rows} rows");
+        println!("  {:<15} {rows} rows", Brief(name).to_string());
     }
     let bars = histogram(&dataset.prompts, BARS);
     let most = bars.iter().map(|bar| bar.prompts).max().unwrap_or(1);
@@ -73,7 +71,7 @@ pub(crate) fn inspect(args: &DatasetInspectArgs) -> Result<Outcome> {
         let result = json!({
             "path": file, "rows": rows, "token_column": dataset.token_column, "file_sha256": dataset.file_sha256,
             "content_sha256": dataset.content_sha256, "datasets": dataset.rows_by_name(), "official_file": official, "suits": suits,
-            "text_columns": dataset.text.keys().collect::<Vec<_>>(),
+            "text_columns": dataset.text_columns,
             "prompt_tokens": { "min": stats.min, "mean": stats.mean, "p50": stats.p50, "p99": stats.p99, "max": stats.max,
                 "total": stats.total },
             "histogram": bars.iter().map(|bar| json!({ "from": bar.from, "to": bar.to, "prompts": bar.prompts })).collect::<Vec<_>>(),

@@ -58,14 +58,18 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
         (done, remote) = run(args, &plan, prompts, &mut journal)?;
     }
     let complete = journal.answered() == journal.requests();
+    let mut left_out = Vec::new();
     if complete {
         let decode = |ids: &[TokenId]| tokenizer.decode(ids).text;
-        write_output(&args.output, &args.dataset, &journal, &decode)?;
+        left_out = write_output(&args.output, &args.dataset, &journal, &decode)?;
+        for note in &left_out {
+            eprintln!("ossmark: {}: {note}", args.output.display());
+        }
         println!("written: {}", args.output.display());
         std::fs::remove_file(&journal_path)
             .with_context(|| format!("cannot remove {}", journal_path.display()))?;
     }
-    report(args, &journal, &done, remote, began.elapsed())?;
+    report(args, &journal, &done, &left_out, remote, began.elapsed())?;
     Ok(if complete {
         Outcome::Good
     } else {
@@ -202,6 +206,7 @@ fn report(
     args: &InferArgs,
     journal: &Journal,
     done: &Done,
+    left_out: &[String],
     remote: Value,
     took: Duration,
 ) -> Result<()> {
@@ -236,6 +241,7 @@ fn report(
             "tokens_now": done.tokens,
             "failed": failed,
             "failures": done.failures,
+            "left_out": left_out,
             "elapsed_s": took.as_secs_f64(),
             "remote": remote,
         });

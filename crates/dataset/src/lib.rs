@@ -4,12 +4,18 @@
 //! two fingerprints. Does not own: tokenising text, what the rows mean to a benchmark, LoadGen's sample library.
 //! Everything is plain data after [`Dataset::open`]; any thread may read it.
 
+mod arrow;
 mod cell;
+mod codec;
 mod dataset;
+mod decimal;
 mod error;
 mod fingerprint;
 mod frame;
+mod header;
 mod levels;
+mod meaning;
+mod moment;
 mod pages;
 mod pickle;
 mod plain;
@@ -18,8 +24,10 @@ mod table;
 mod text;
 mod tokens;
 
+pub use arrow::{ARROW_KEY, encode_arrow};
 pub use cell::Cell;
 pub use dataset::{Dataset, TEXT_COLUMNS, TOKEN_COLUMNS};
+pub use decimal::Decimal;
 pub use error::Error;
 pub use fingerprint::{content_sha256, file_sha256};
 pub use frame::Frame;

@@ -2,6 +2,7 @@
 
 mod broken;
 mod golden;
+mod parquet;
 
 use std::path::{Path, PathBuf};
 
