@@ -12,6 +12,8 @@ use crate::rules::OfficialFile;
 
 const BARS: usize = 10;
 const BAR_WIDTH: usize = 40;
+/// Names of data sets that are shown.
+const NAMES: usize = 20;
 
 pub(crate) fn inspect(args: &DatasetInspectArgs) -> Result<Outcome> {
     let (file, json_file) = (&args.dataset, args.json.as_deref());
@@ -36,8 +38,12 @@ pub(crate) fn inspect(args: &DatasetInspectArgs) -> Result<Outcome> {
     println!("  file sha256     {}", dataset.file_sha256);
     println!("  content sha256  {}", dataset.content_sha256);
     println!("  text columns    {}", dataset.text_columns.join(", "));
-    for (name, rows) in dataset.rows_by_name() {
+    let names = dataset.rows_by_name();
+    for (name, rows) in names.iter().take(NAMES) {
         println!("  {:<15} {rows} rows", Brief(name).to_string());
+    }
+    if let Some(more) = names.len().checked_sub(NAMES + 1) {
+        println!("  and {} more names", more + 1);
     }
     let bars = histogram(&dataset.prompts, BARS);
     let most = bars.iter().map(|bar| bar.prompts).max().unwrap_or(1);

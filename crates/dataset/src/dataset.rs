@@ -48,8 +48,8 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Reads the prompts of a parquet file, checking every token, and the column `dataset` if there is one. No other column
-    /// is decoded: it may be of any type.
+    /// Reads the prompts of a parquet file, checking every token, and the column `dataset` if there is one that can be read
+    /// as text. No other column is decoded: it may be of any type.
     pub fn open(path: &Path) -> Result<Self> {
         Self::open_with(path, &[])
     }
@@ -71,10 +71,10 @@ impl Dataset {
         }
         let known = TEXT_COLUMNS.into_iter();
         let text_columns = known.filter(|name| table.is_text(name)).collect();
-        let wanted = [&[NAMES][..], columns].concat();
-        let text = wanted
-            .into_iter()
-            .filter(|name| table.has(name))
+        let names = [NAMES].into_iter().filter(|name| table.is_text(name));
+        let asked = columns.iter().copied().filter(|name| table.has(name));
+        let text = names
+            .chain(asked)
             .map(|name| Ok((name.to_owned(), table.text(name)?)))
             .collect::<Result<_>>()?;
         let content_sha256 = content_sha256(&prompts);

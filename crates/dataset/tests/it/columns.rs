@@ -61,6 +61,19 @@ fn columns_that_nobody_needs() {
     assert!(error.to_string().contains("INTERVAL"), "{error}");
 }
 
+/// The names only tell which of the benchmark's files it is.
+#[test]
+fn names_that_are_none() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("data.parquet");
+    let fields = format!("{PANDAS} required group dataset {{ required int32 a; }}");
+    let group = vec![three_level(&[vec![1]]), Leaf::I32(vec![1], vec![], vec![])];
+    write(&path, &fields, &[group], PLAIN);
+    let data = Dataset::open(&path).unwrap();
+    assert!(data.rows_by_name().is_empty() && data.text_columns.is_empty());
+    assert!(Dataset::open_with(&path, &["dataset"]).is_err());
+}
+
 /// The pages of every other column overwritten: they are never looked at.
 #[test]
 fn broken_columns_that_nobody_needs() {
