@@ -101,6 +101,8 @@ impl Output<'_> {
             .map_err(|e| self.refused(&e))?;
         let mut writer = SerializedFileWriter::new(file, schema, Arc::new(properties))
             .map_err(|e| self.refused(&e))?;
+        let bytes = self.table.file().metadata();
+        let mut left = bytes.map_err(|source| self.io(source))?.len();
         let mut start = 0;
         for source in self.table.metadata().row_groups() {
             let rows = start..start + source.num_rows() as usize;
@@ -109,6 +111,13 @@ impl Output<'_> {
             for leaf in &self.columns.leaves {
                 let chunk = source.column(*leaf);
                 let copy = passed_on::copy(self.table, chunk, source.num_rows())?;
+                // A small file whose columns all claim the same bytes would become a very large one.
+                left = left
+                    .checked_sub(copy.bytes_written)
+                    .ok_or_else(|| Error::Output {
+                        path: self.path.to_owned(),
+                        what: "columns of the data set overlap: it is corrupt".into(),
+                    })?;
                 group
                     .append_column(self.table.file(), copy)
                     .map_err(|e| self.refused(&e))?;
@@ -197,6 +206,13 @@ impl Output<'_> {
             || ParquetError::General("the schema has fewer columns than were written".into());
         let column = group.next_column().and_then(|c| c.ok_or_else(missing));
         column.map_err(|e| self.refused(&e))
+    }
+
+    fn io(&self, source: std::io::Error) -> Error {
+        Error::Io {
+            path: self.table.path().to_owned(),
+            source,
+        }
     }
 
     fn refused(&self, error: &ParquetError) -> Error {
