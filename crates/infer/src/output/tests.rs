@@ -198,8 +198,8 @@ fn arrow() -> Schema {
         };
         Field::new(field.name(), kind, true)
     });
-    let notes = [("from".to_owned(), "nobody".to_owned())];
-    Schema::new_with_metadata(fields.collect::<Vec<_>>(), notes.into())
+    let notes = std::collections::HashMap::from([("from".to_owned(), "nobody".to_owned())]);
+    Schema::new_with_metadata(fields.collect::<Vec<_>>(), notes)
 }
 
 /// Three row groups of two rows each.
