@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use ossmark_dataset::{Dataset, histogram};
+use ossmark_files::Brief;
 use serde_json::json;
 
 use crate::children;
@@ -13,6 +14,8 @@ use crate::terminal::say;
 
 const BARS: usize = 10;
 const BAR_WIDTH: usize = 40;
+/// Names of data sets that are shown.
+const NAMES: usize = 20;
 
 pub(crate) fn inspect(args: &DatasetInspectArgs) -> Result<Outcome> {
     children::end_at_signal()?;
@@ -40,12 +43,13 @@ pub(crate) fn inspect(args: &DatasetInspectArgs) -> Result<Outcome> {
     );
     say!("  file sha256     {}", dataset.file_sha256);
     say!("  content sha256  {}", dataset.content_sha256);
-    say!(
-        "  text columns    {}",
-        dataset.text.keys().copied().collect::<Vec<_>>().join(", ")
-    );
-    for (name, rows) in dataset.rows_by_name() {
-        say!("  {name:<15} {rows} rows");
+    say!("  text columns    {}", dataset.text_columns.join(", "));
+    let names = dataset.rows_by_name();
+    for (name, rows) in names.iter().take(NAMES) {
+        say!("  {:<15} {rows} rows", Brief(name).to_string());
+    }
+    if let Some(more) = names.len().checked_sub(NAMES + 1) {
+        say!("  and {} more names", more + 1);
     }
     let bars = histogram(&dataset.prompts, BARS);
     let most = bars.iter().map(|bar| bar.prompts).max().unwrap_or(1);
@@ -79,7 +83,7 @@ pub(crate) fn inspect(args: &DatasetInspectArgs) -> Result<Outcome> {
         let result = json!({
             "path": file, "rows": rows, "token_column": dataset.token_column, "file_sha256": dataset.file_sha256,
             "content_sha256": dataset.content_sha256, "datasets": dataset.rows_by_name(), "official_file": official, "suits": suits,
-            "text_columns": dataset.text.keys().collect::<Vec<_>>(),
+            "text_columns": dataset.text_columns,
             "prompt_tokens": { "min": stats.min, "mean": stats.mean, "p50": stats.p50, "p99": stats.p99, "max": stats.max,
                 "total": stats.total },
             "histogram": bars.iter().map(|bar| json!({ "from": bar.from, "to": bar.to, "prompts": bar.prompts })).collect::<Vec<_>>(),

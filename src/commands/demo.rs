@@ -244,7 +244,10 @@ fn print_deviations(rows: &[Value]) {
 
 /// The first answer of each kind, as it stands in the accuracy log.
 fn print_answers(model: &Path, dir: &Path) -> Result<()> {
-    let dataset = Dataset::open(&model.join("accuracy.parquet"))?;
+    let dataset = Dataset::open_with(
+        &model.join("accuracy.parquet"),
+        &["ground_truth", "question"],
+    )?;
     let tokenizer = Tokenizer::load(model)?;
     let answers = logs::read_answers(&dir.join(logs::ACCURACY))?;
     for kind in dataset.rows_by_name().into_keys() {

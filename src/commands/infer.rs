@@ -67,9 +67,17 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
         (done, remote) = run(args, &plan, prompts, &mut journal)?;
     }
     let complete = journal.answered() == journal.requests();
+    let mut left_out = Vec::new();
     if complete {
         let decode = |ids: &[TokenId]| tokenizer.decode(ids).text;
-        output_file.with(|claim| write_output(claim, &dataset_file, &journal, &decode))?;
+        output_file.with(|claim| {
+            let (notes, moved) = write_output(claim, &dataset_file, &journal, &decode)?;
+            left_out = notes;
+            Ok::<_, ossmark_infer::Error>(moved)
+        })?;
+        for note in &left_out {
+            note!("{}: {note}", args.output.display());
+        }
         say!("written: {}", args.output.display());
         std::fs::remove_file(&journal_path)
             .with_context(|| format!("cannot remove {}", journal_path.display()))?;
@@ -79,6 +87,7 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
         &mut json_file,
         &journal,
         &done,
+        &left_out,
         remote,
         began.elapsed(),
     )?;
@@ -247,6 +256,7 @@ fn report(
     json_file: &mut Option<Output>,
     journal: &Journal,
     done: &Done,
+    left_out: &[String],
     remote: Value,
     took: Duration,
 ) -> Result<()> {
@@ -281,6 +291,7 @@ fn report(
             "tokens_now": done.tokens,
             "failed": failed,
             "failures": done.failures,
+            "left_out": left_out,
             "elapsed_s": took.as_secs_f64(),
             "remote": remote,
         });

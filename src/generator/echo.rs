@@ -16,6 +16,7 @@ use ossmark_dataset::Table;
 use ossmark_engine::types::{
     End, Event, Request, RequestId, SeqOutput, Sink, StepOutputs, TokenId,
 };
+use ossmark_files::Brief;
 
 use super::{Closed, Generator};
 
@@ -89,7 +90,10 @@ pub(crate) fn read_script(file: &Path, default: Line) -> Result<Vec<Line>> {
                 .with_context(|| format!("{name}: {column} of row {row} is null"))?;
             let value = cell.parse::<f64>().ok().filter(|x| (0.0..=1e9).contains(x));
             value.with_context(|| {
-                format!("{name}: {column} of row {row} is {cell}, expected a number from 0 to 1e9")
+                format!(
+                    "{name}: {column} of row {row} is {}, expected a number from 0 to 1e9",
+                    Brief(cell)
+                )
             })
         });
         values.collect::<Result<Vec<f64>>>().map(Some)

@@ -249,3 +249,82 @@ fn bad_options_are_refused() {
         finish(infer(tmp.path(), args), LIMIT).refused(parts);
     }
 }
+
+/// Columns that nothing can be done with: no command minds them, and infer passes them on.
+#[test]
+fn columns_of_any_type_are_no_obstacle_and_are_passed_on() {
+    use parquet::data_type::{FixedLenByteArray, Int32Type};
+    use parquet::file::{properties::WriterProperties, writer::SerializedFileWriter};
+    let tmp = tempfile::tempdir().unwrap();
+    let schema = "message m {
+        optional group input_tokens (LIST) { repeated group list { optional int32 element; } }
+        required fixed_len_byte_array(16) id (UUID);
+        required fixed_len_byte_array(12) question_id (INTERVAL);
+        optional group map (MAP) { repeated group key_value { required int32 key; } }
+        optional int32 model_output_0 (DATE); }";
+    let schema = parquet::schema::parser::parse_message_type(schema).unwrap();
+    let file = std::fs::File::create(tmp.path().join("in.parquet")).unwrap();
+    let properties = WriterProperties::builder().build();
+    let mut writer = SerializedFileWriter::new(file, schema.into(), properties.into()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for lists in [Some(3i16), None, None, Some(2), None] {
+        let mut column = group.next_column().unwrap().unwrap();
+        match (lists, column.untyped()) {
+            (Some(deep), _) => {
+                let column = column.typed::<Int32Type>();
+                column
+                    .write_batch(&[5, 6], Some(&[deep; 2]), Some(&[0, 0]))
+                    .unwrap();
+            }
+            (None, parquet::column::writer::ColumnWriter::Int32ColumnWriter(column)) => {
+                column.write_batch(&[], Some(&[0; 2]), None).unwrap();
+            }
+            (
+                None,
+                parquet::column::writer::ColumnWriter::FixedLenByteArrayColumnWriter(column),
+            ) => {
+                let width = column.get_descriptor().type_length() as usize;
+                let values = [0xff, 0xfe].map(|byte| FixedLenByteArray::from(vec![byte; width]));
+                column.write_batch(&values, None, None).unwrap();
+            }
+            _ => unreachable!(),
+        }
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+
+    let mut command = Command::new(binary());
+    command
+        .current_dir(tmp.path())
+        .args(["dataset", "inspect", "--dataset", "in.parquet"]);
+    let done = finish(command, LIMIT);
+    assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let mut command = Command::new(binary());
+    command
+        .current_dir(tmp.path())
+        .args(["infer", "--output", "out.parquet", "--json", "done.json"])
+        .args(["--dataset", "in.parquet", "--engine", "echo", "--tokenizer"])
+        .arg(repository().join("demo"));
+    let done = finish(command, LIMIT);
+    assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    assert!(
+        done.stderr
+            .contains("'model_output_0' of the data set is left out"),
+        "{}",
+        done.stderr
+    );
+    let report = read_json(&tmp.path().join("done.json"));
+    assert_eq!(report["left_out"].as_array().unwrap().len(), 1);
+    let table = Table::open(&tmp.path().join("out.parquet")).unwrap();
+    assert_eq!(
+        table.columns()[..4],
+        ["input_tokens", "id", "question_id", "map"]
+    );
+    assert_eq!(table.columns().len(), 8);
+    let id = table.cells("id").unwrap();
+    assert_eq!(
+        id[0],
+        Cell::Text("ffffffff-ffff-ffff-ffff-ffffffffffff".into())
+    );
+}

@@ -14,9 +14,9 @@ mod end_to_end;
 mod faults;
 mod generate;
 mod infer;
+mod inputs;
 mod kills;
 mod outputs;
-mod inputs;
 #[allow(dead_code, reason = "src/cli/tests.rs uses the rest")]
 mod path_options;
 mod rehearsal;

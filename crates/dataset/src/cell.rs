@@ -1,16 +1,22 @@
 //! A cell as pandas hands it to the reference's scripts, and pandas' rules for columns with gaps.
 
+use crate::Decimal;
+
 /// One value of a column, typed as `DataFrame.iloc` types it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
     /// Whatever `pandas.isna` is true for: None, NaN, NA. There is no [`Cell::Float`] that is not a number.
     Null,
-    /// A string.
+    /// A string, or the `str` of a date, a time or a UUID, which are objects in pandas.
     Text(String),
-    /// An integer. One above `i64::MAX` is an error when the column is read.
+    /// An integer.
     Int(i64),
+    /// An integer above `i64::MAX`, which only columns of unsigned ones hold.
+    Unsigned(u64),
     /// A float. A float32 becomes the float64 of the same shortest decimals, because Python's `str` shows those for both.
     Float(f64),
+    /// A `decimal.Decimal`.
+    Decimal(Decimal),
     /// A boolean.
     Bool(bool),
 }
@@ -24,6 +30,10 @@ impl Cell {
         }
     }
 
+    pub(crate) fn unsigned(value: u64) -> Self {
+        i64::try_from(value).map_or(Self::Unsigned(value), Self::Int)
+    }
+
     pub(crate) fn float32(value: f32) -> Self {
         // Rust prints the shortest decimals that give the same float32, and every one of them parses as a float64.
         Self::float(value.to_string().parse().unwrap_or(f64::from(value)))
@@ -35,8 +45,10 @@ impl Cell {
 pub(crate) fn floats_if_gaps(mut cells: Vec<Cell>) -> Vec<Cell> {
     if cells.contains(&Cell::Null) {
         for cell in &mut cells {
-            if let Cell::Int(value) = *cell {
-                *cell = Cell::Float(value as f64);
+            match *cell {
+                Cell::Int(value) => *cell = Cell::Float(value as f64),
+                Cell::Unsigned(value) => *cell = Cell::Float(value as f64),
+                _ => {}
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use ossmark_files::{Brief, Escaped};
+
 /// What is wrong with a data set file. Rows and positions count from 0, as LoadGen's sample indices do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -80,6 +82,32 @@ pub enum Error {
         /// What the reader objected to.
         detail: String,
     },
+    /// Parquet that uses what this program cannot read. Nothing is wrong with the file.
+    #[error(
+        "{}: {what}; write the file again with usual settings, for example by pyarrow.parquet.write_table",
+        Escaped::path(path)
+    )]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What it uses.
+        what: String,
+    },
+    /// A few bytes that would become very many.
+    #[error(
+        "{}: column '{}': {detail} bytes once decompressed; accepted are 64 MiB, or 128 times the page's bytes in the file. If the \
+         file is meant to be so, write it again with smaller pages or without compression",
+        Escaped::path(path),
+        Brief(column)
+    )]
+    PageTooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// The page's sizes.
+        detail: String,
+    },
     /// A column that was asked for is not there.
     #[error("{}: no column {wanted}; its columns are: {columns}", path.display())]
     NoColumn {
@@ -91,7 +119,7 @@ pub enum Error {
         columns: String,
     },
     /// The column is there, but holds something else.
-    #[error("{}: column '{column}' is {found}, expected {expected}", path.display())]
+    #[error("{}: column '{}' is {found}, expected {expected}", path.display(), Brief(column))]
     ColumnType {
         /// The file.
         path: PathBuf,
@@ -155,7 +183,7 @@ pub enum Error {
         /// Which token of that row.
         position: usize,
         /// What is there.
-        value: i64,
+        value: i128,
     },
     /// Bytes that are no text.
     #[error("{}: row {row}: column '{column}' is not UTF-8 text", path.display())]
@@ -168,7 +196,7 @@ pub enum Error {
         row: usize,
     },
     /// A value that the harness has no use for.
-    #[error("{}: row {row}: column '{column}' holds {found}, expected {expected}", path.display())]
+    #[error("{}: row {row}: column '{}' holds {}, expected {expected}", path.display(), Brief(column), Brief(found))]
     BadCell {
         /// The file.
         path: PathBuf,

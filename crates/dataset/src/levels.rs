@@ -4,7 +4,7 @@
 //! Source: apache/parquet-format, LogicalTypes.md, "Lists" and its backward-compatibility rules.
 
 use parquet::{
-    basic::Repetition,
+    basic::{ConvertedType, LogicalType, Repetition},
     schema::types::{ColumnDescriptor, Type},
 };
 
@@ -18,31 +18,49 @@ pub(crate) struct ListLevels {
 }
 
 impl ListLevels {
-    /// None when the column is not a list of depth one.
-    pub(crate) fn of(root: &Type, column: &ColumnDescriptor) -> Option<Self> {
+    /// None when the top-level column `root`, whose only leaf is `leaf`, is not a list of plain values: a structure of one
+    /// list, a list of structures of one field and a set (a map without values) have one leaf as well.
+    pub(crate) fn of(root: &Type, leaf: &ColumnDescriptor) -> Option<Self> {
+        if root.is_group() && !is_list(root) {
+            return None;
+        }
         let mut node = root;
         let mut level = 0;
         let mut element = None;
-        for part in column.path().parts() {
-            node = node
-                .get_fields()
-                .iter()
-                .find(|field| field.name() == part)?;
+        for (depth, part) in leaf.path().parts().iter().enumerate() {
+            if depth > 0 {
+                node = node
+                    .get_fields()
+                    .iter()
+                    .find(|field| field.name() == part)?;
+            }
             match node.get_basic_info().repetition() {
                 Repetition::REQUIRED => {}
                 Repetition::OPTIONAL => level += 1,
                 Repetition::REPEATED => {
                     level += 1;
-                    if element.replace(level).is_some() {
+                    if element.replace(level).is_some()
+                        || (node.is_group() && is_struct(root, node))
+                    {
                         return None;
                     }
                 }
             }
         }
-        // Three levels at most: a longer path is a list of structs, whose field may share its name with no token list.
-        (column.path().parts().len() <= 3).then_some(Self {
+        (leaf.path().parts().len() <= 3).then_some(Self {
             element: element?,
             value: level,
         })
     }
+}
+
+pub(crate) fn is_list(group: &Type) -> bool {
+    let info = group.get_basic_info();
+    info.logical_type_ref() == Some(&LogicalType::List)
+        || info.converted_type() == ConvertedType::LIST
+}
+
+/// Two names by which old writers say that the repeated group is the element itself and not a level around it.
+fn is_struct(root: &Type, repeated: &Type) -> bool {
+    repeated.name() == "array" || repeated.name() == format!("{}_tuple", root.name())
 }

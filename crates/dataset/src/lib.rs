@@ -8,12 +8,18 @@
     allow(clippy::disallowed_methods, reason = "tests open what they made")
 )]
 
+mod arrow;
 mod cell;
+mod codec;
 mod dataset;
+mod decimal;
 mod error;
 mod fingerprint;
 mod frame;
+mod header;
 mod levels;
+mod meaning;
+mod moment;
 mod pages;
 mod pickle;
 mod plain;
@@ -24,8 +30,10 @@ mod text;
 mod text_file;
 mod tokens;
 
+pub use arrow::{ARROW_KEY, encode_arrow};
 pub use cell::Cell;
 pub use dataset::{Dataset, TEXT_COLUMNS, TOKEN_COLUMNS};
+pub use decimal::Decimal;
 pub use error::Error;
 pub use fingerprint::{content_sha256, file_sha256};
 pub use frame::Frame;

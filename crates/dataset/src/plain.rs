@@ -1,29 +1,45 @@
-//! Columns of plain values, as typed cells. Owns which parquet types count as text, a number or a boolean.
+//! Columns of plain values, as typed cells.
+//!
+//! Memory: the cells, of whose text there is at most [`budget`], and [`crate::pages`]' pages.
 
+use std::str;
+
+use half::f16;
+use num_bigint::BigInt;
 use parquet::{
-    basic::{ConvertedType, LogicalType, Type as Physical},
+    basic::Type as Physical,
     data_type::{
-        BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArray,
-        FixedLenByteArrayType, FloatType, Int32Type, Int64Type,
+        BoolType, ByteArrayType, DataType, DoubleType, FixedLenByteArrayType, FloatType, Int32Type,
+        Int64Type, Int96Type,
     },
-    schema::types::ColumnDescriptor,
 };
 
-use crate::{Cell, Error, Result, cell::floats_if_gaps, table::Table};
+use crate::{
+    Cell, Decimal, Error, Result,
+    cell::floats_if_gaps,
+    meaning::{Meaning, meaning},
+    moment,
+    pages::{BYTE_ARRAYS_AT_A_TIME, allowance},
+    table::Table,
+};
 
 const MAX_ROWS: u64 = 1 << 24;
+/// The longest text. The longest of any benchmark's, the tests of a LiveCodeBench problem, are some tens of megabytes.
+const MAX_VALUE: u64 = 256 << 20;
+/// Bytes of a column's text, whatever the file's size.
 const MAX_BYTES: u64 = 1 << 32;
-const ROWS_AT_A_TIME: usize = 1024;
-const EXPECTED: &str = "text, a number or a boolean";
+const NUMBERS_AT_A_TIME: usize = 1024;
+const EXPECTED: &str = "text, a number, a boolean, a date, a time or a UUID";
 
-pub(crate) fn readable(leaf: &ColumnDescriptor) -> bool {
-    leaf.max_rep_level() == 0 && leaf.physical_type() != Physical::INT96
+/// Bytes of text that a column may hold: a dictionary's entry of a megabyte may be named by millions of rows.
+fn budget(file_bytes: u64) -> u64 {
+    allowance(file_bytes).clamp(256 << 20, MAX_BYTES)
 }
 
 /// The column as `pandas.read_parquet` gives it.
 pub(crate) fn pandas_cells(table: &Table, column: &str) -> Result<Vec<Cell>> {
-    let (_, leaf) = table.leaf(column)?;
-    if let (true, Annotation::Other(found)) = (readable(leaf), annotation(leaf)) {
+    if let (_, Meaning::Bytes) = meaning_of(table, column)? {
+        let found = "BYTE_ARRAY that is not marked as text".into();
         return Err(table.column_type(column, found, EXPECTED));
     }
     let cells = cells(table, column)?;
@@ -33,155 +49,188 @@ pub(crate) fn pandas_cells(table: &Table, column: &str) -> Result<Vec<Cell>> {
     })
 }
 
-/// The column as it is in the file; bytes count as text if they are UTF-8, dates and times as their numbers.
+/// The leaf of a column of plain values, and what they mean; refuses everything else by its name.
+pub(crate) fn meaning_of(table: &Table, column: &str) -> Result<(usize, Meaning)> {
+    let (number, leaf) = table.plain_leaf(column, EXPECTED)?;
+    if let Some(arrow) = table.arrow_only(column) {
+        return Err(table.column_type(column, arrow, EXPECTED));
+    }
+    let meaning = meaning(leaf).map_err(|found| table.column_type(column, found, EXPECTED))?;
+    Ok((number, meaning))
+}
+
+/// The column as it is in the file; bytes count as text if they are UTF-8.
 pub(crate) fn cells(table: &Table, column: &str) -> Result<Vec<Cell>> {
-    let (number, leaf) = table.leaf(column)?;
-    if !readable(leaf) {
-        let list = match leaf.max_rep_level() {
-            0 => "",
-            _ => " in a list",
-        };
-        let found = format!("{}{list}", leaf.physical_type());
-        return Err(table.column_type(column, found, EXPECTED));
-    }
-    let unsigned = matches!(annotation(leaf), Annotation::Unsigned);
-    let text = |bytes: &[u8], row| match String::from_utf8(bytes.to_vec()) {
-        Ok(text) => Ok(Cell::Text(text)),
-        Err(_) => Err(Error::NotUtf8 {
-            path: table.path().to_owned(),
-            column: column.into(),
-            row,
-        }),
+    let (number, meaning) = meaning_of(table, column)?;
+    let mut reader = Reader {
+        table,
+        column,
+        number,
+        meaning,
+        rows: Vec::new(),
+        bytes: 0,
     };
-    let rows = match leaf.physical_type() {
-        Physical::BYTE_ARRAY => {
-            decode::<ByteArrayType>(table, column, number, |v: &ByteArray, row| {
-                text(v.data(), row)
-            })
-        }
+    match table.plain_leaf(column, EXPECTED)?.1.physical_type() {
+        Physical::BYTE_ARRAY => reader.decode::<ByteArrayType>(|r, v| r.of_bytes(v.data())),
         Physical::FIXED_LEN_BYTE_ARRAY => {
-            decode::<FixedLenByteArrayType>(table, column, number, |v: &FixedLenByteArray, row| {
-                text(v.data(), row)
-            })
+            reader.decode::<FixedLenByteArrayType>(|r, v| r.of_bytes(v.data()))
         }
-        Physical::INT32 => decode::<Int32Type>(table, column, number, |&v, _| {
-            Ok(Cell::Int(match unsigned {
-                true => i64::from(v.cast_unsigned()),
-                false => i64::from(v),
-            }))
+        Physical::INT32 => reader.decode::<Int32Type>(|r, &v| r.of_integer(v.into())),
+        Physical::INT64 => reader.decode::<Int64Type>(|r, &v| r.of_integer(v)),
+        Physical::INT96 => reader.decode::<Int96Type>(|r, v| {
+            r.of_moment(moment::int96(v.data()), || format!("{:?}", v.data()))
         }),
-        Physical::INT64 => decode::<Int64Type>(table, column, number, |&v, row| {
-            if unsigned && v < 0 {
-                return Err(Error::BadCell {
-                    path: table.path().to_owned(),
-                    column: column.into(),
-                    row,
-                    found: v.cast_unsigned().to_string(),
-                    expected: "an integer of at most 9223372036854775807",
-                });
-            }
-            Ok(Cell::Int(v))
-        }),
-        Physical::BOOLEAN => decode::<BoolType>(table, column, number, |&v, _| Ok(Cell::Bool(v))),
-        Physical::FLOAT => decode::<FloatType>(table, column, number, |&v, _| Ok(Cell::float32(v))),
-        Physical::DOUBLE => decode::<DoubleType>(table, column, number, |&v, _| Ok(Cell::float(v))),
-        Physical::INT96 => unreachable!("refused above"),
+        Physical::BOOLEAN => reader.decode::<BoolType>(|_, &v| Ok(Cell::Bool(v))),
+        Physical::FLOAT => reader.decode::<FloatType>(|_, &v| Ok(Cell::float32(v))),
+        Physical::DOUBLE => reader.decode::<DoubleType>(|_, &v| Ok(Cell::float(v))),
     }?;
-    table.check_rows(column, rows.len())?;
-    Ok(rows)
+    Ok(reader.rows)
 }
 
-/// What a column's values mean beyond their physical type.
-enum Annotation {
-    Plain,
-    Unsigned,
-    /// Something that pandas makes an object of: bytes, dates, decimals.
-    Other(String),
-}
-
-/// Source: apache/parquet-format, LogicalTypes.md; old writers only set the converted type.
-fn annotation(leaf: &ColumnDescriptor) -> Annotation {
-    let bytes = matches!(
-        leaf.physical_type(),
-        Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY
-    );
-    match (leaf.logical_type_ref(), leaf.converted_type()) {
-        // Unknown is a column of nothing but nulls.
-        (Some(LogicalType::String | LogicalType::Json | LogicalType::Unknown), _) => {
-            Annotation::Plain
-        }
-        (Some(LogicalType::Integer(integer)), _) if integer.is_signed => Annotation::Plain,
-        (Some(LogicalType::Integer(_)), _) => Annotation::Unsigned,
-        (Some(other), _) => Annotation::Other(format!("{other:?}")),
-        (None, ConvertedType::NONE) if bytes => Annotation::Other(format!(
-            "{} that is not marked as text",
-            leaf.physical_type()
-        )),
-        (
-            None,
-            ConvertedType::NONE
-            | ConvertedType::UTF8
-            | ConvertedType::JSON
-            | ConvertedType::INT_8
-            | ConvertedType::INT_16
-            | ConvertedType::INT_32
-            | ConvertedType::INT_64,
-        ) => Annotation::Plain,
-        (
-            None,
-            ConvertedType::UINT_8
-            | ConvertedType::UINT_16
-            | ConvertedType::UINT_32
-            | ConvertedType::UINT_64,
-        ) => Annotation::Unsigned,
-        (None, other) => Annotation::Other(other.to_string()),
-    }
-}
-
-fn decode<T: DataType>(
-    table: &Table,
-    column: &str,
+struct Reader<'a> {
+    table: &'a Table,
+    column: &'a str,
     number: usize,
-    cell: impl Fn(&T::T, usize) -> Result<Cell>,
-) -> Result<Vec<Cell>> {
-    let present = table.leaf(column)?.1.max_def_level();
-    let mut rows = Vec::new();
-    let mut bytes = 0;
-    let (mut defs, mut values) = (Vec::new(), Vec::new());
-    for reader in table.readers::<T>(number, MAX_ROWS) {
-        let mut reader = reader?;
-        loop {
-            defs.clear();
-            values.clear();
-            let (read, ..) = reader
-                .read_records(ROWS_AT_A_TIME, Some(&mut defs), None, &mut values)
-                .map_err(|e| table.decoding(column, &e, "rows", MAX_ROWS))?;
-            if read == 0 {
-                break;
-            }
-            if present == 0 {
-                defs.resize(read, 0);
-            }
-            let mut values = values.iter();
-            for &def in &defs {
-                let value = (def == present).then(|| values.next()).flatten();
-                let cell = value.map_or(Ok(Cell::Null), |v| cell(v, rows.len()))?;
-                // A dictionary entry of a megabyte may be named by millions of rows.
-                if let Cell::Text(text) = &cell {
-                    bytes += text.len() as u64;
+    meaning: Meaning,
+    rows: Vec<Cell>,
+    /// Of text, so far.
+    bytes: u64,
+}
+
+impl Reader<'_> {
+    fn decode<T: DataType>(&mut self, cell: impl Fn(&Self, &T::T) -> Result<Cell>) -> Result<()> {
+        let (table, column) = (self.table, self.column);
+        let present = table.plain_leaf(column, EXPECTED)?.1.max_def_level();
+        let at_a_time = match T::get_physical_type() {
+            Physical::BYTE_ARRAY => BYTE_ARRAYS_AT_A_TIME,
+            _ => NUMBERS_AT_A_TIME,
+        };
+        let budget = budget(table.file_bytes());
+        let (mut defs, mut values) = (Vec::new(), Vec::new());
+        for group in table.readers::<T>(column, self.number, MAX_ROWS) {
+            let (mut reader, group) = group?;
+            let before = self.rows.len();
+            loop {
+                defs.clear();
+                values.clear();
+                let (read, ..) = reader
+                    .read_records(at_a_time, Some(&mut defs), None, &mut values)
+                    .map_err(|e| table.decoding(column, &e, "rows", MAX_ROWS))?;
+                if read == 0 {
+                    break;
                 }
-                if bytes > MAX_BYTES {
-                    let (path, column) = (table.path().to_owned(), column.to_owned());
-                    return Err(Error::TooLarge {
-                        path,
-                        column,
-                        what: "bytes of text",
-                        limit: MAX_BYTES,
-                    });
+                if present == 0 {
+                    defs.resize(read, 0);
                 }
-                rows.push(cell);
+                let mut values = values.iter();
+                for &def in &defs {
+                    let value = (def == present).then(|| values.next()).flatten();
+                    let cell = value.map_or(Ok(Cell::Null), |v| cell(self, v))?;
+                    if let Cell::Text(text) = &cell {
+                        self.bytes += text.len() as u64;
+                    }
+                    if self.bytes > budget {
+                        return Err(table.too_large(column, "bytes of text", budget));
+                    }
+                    self.rows.push(cell);
+                }
             }
+            table.check_group(column, group, self.rows.len() - before)?;
+        }
+        Ok(())
+    }
+
+    fn of_bytes(&self, bytes: &[u8]) -> Result<Cell> {
+        if bytes.len() as u64 > MAX_VALUE {
+            return Err(self
+                .table
+                .too_large(self.column, "bytes in one value", MAX_VALUE));
+        }
+        match self.meaning {
+            Meaning::Decimal { scale } => match Decimal::of_bytes(bytes, scale) {
+                Some(number) => Ok(Cell::Decimal(number)),
+                None => Err(self.bad(
+                    format!("a DECIMAL of {} bytes", bytes.len()),
+                    "one of 1 to 64 bytes",
+                )),
+            },
+            Meaning::Uuid => {
+                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| hex.get(part));
+                let parts = parts.map(Option::unwrap_or_default);
+                Ok(Cell::Text(parts.join("-")))
+            }
+            Meaning::Half => Ok(half(bytes)),
+            _ => match str::from_utf8(bytes) {
+                Ok(text) => Ok(Cell::Text(text.to_owned())),
+                Err(_) => Err(Error::NotUtf8 {
+                    path: self.table.path().to_owned(),
+                    column: self.column.into(),
+                    row: self.rows.len(),
+                }),
+            },
         }
     }
-    Ok(rows)
+
+    fn of_integer(&self, value: i64) -> Result<Cell> {
+        let shown = || value.to_string();
+        match self.meaning {
+            Meaning::Integer { bits, signed } => {
+                // Bits above the type's width mean nothing.
+                let unused = 64 - bits;
+                Ok(match signed {
+                    true => Cell::Int(value << unused >> unused),
+                    false => Cell::unsigned(value.cast_unsigned() << unused >> unused),
+                })
+            }
+            Meaning::Decimal { scale } => {
+                Ok(Cell::Decimal(Decimal::new(&BigInt::from(value), scale)))
+            }
+            Meaning::Date => {
+                let days = i32::try_from(value).ok();
+                self.of_moment(days.and_then(moment::date), shown)
+            }
+            Meaning::Time { per_second } => self.of_moment(moment::time(value, per_second), shown),
+            Meaning::Timestamp { per_second, utc } => {
+                self.of_moment(moment::timestamp(value, per_second, utc), shown)
+            }
+            _ => Ok(Cell::Int(value)),
+        }
+    }
+
+    fn of_moment(&self, text: Option<String>, found: impl Fn() -> String) -> Result<Cell> {
+        match text {
+            Some(text) => Ok(Cell::Text(text)),
+            None => Err(self.bad(
+                found(),
+                "a date in the years 1 to 9999, or a time within a day",
+            )),
+        }
+    }
+
+    fn bad(&self, found: String, expected: &'static str) -> Error {
+        Error::BadCell {
+            path: self.table.path().to_owned(),
+            column: self.column.into(),
+            row: self.rows.len(),
+            found,
+            expected,
+        }
+    }
+}
+
+/// A binary16 as the float64 of the fewest decimals that give it, which NumPy shows.
+fn half(bytes: &[u8]) -> Cell {
+    let &[low, high] = bytes else {
+        return Cell::Null;
+    };
+    let value = f16::from_le_bytes([low, high]);
+    let wide = value.to_f32();
+    let shortest = (0..5)
+        .map(|decimals| format!("{wide:.decimals$e}"))
+        .find(|text| text.parse().is_ok_and(|near| f16::from_f32(near) == value));
+    match shortest.and_then(|text| text.parse().ok()) {
+        Some(number) => Cell::float(number),
+        None => Cell::float(wide.into()),
+    }
 }

@@ -15,8 +15,11 @@ fn text(cell: Cell) -> Option<String> {
         Cell::Null => None,
         Cell::Text(text) => Some(text),
         Cell::Int(value) => Some(value.to_string()),
+        Cell::Unsigned(value) => Some(value.to_string()),
         // `{:?}` writes 12.0 as Python does.
         Cell::Float(value) => Some(format!("{value:?}")),
+        // With its decimals, as Python does, but never with an exponent.
+        Cell::Decimal(value) => Some(value.plain()),
         Cell::Bool(value) => Some(value.to_string()),
     }
 }

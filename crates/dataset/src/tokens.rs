@@ -8,7 +8,12 @@ use parquet::{
     data_type::{DataType, Int32Type, Int64Type},
 };
 
-use crate::{Error, Result, levels::ListLevels, table::Table};
+use crate::{
+    Error, Result,
+    levels::ListLevels,
+    meaning::{Meaning, meaning},
+    table::Table,
+};
 
 /// 1 GiB of tokens. The largest benchmark file has at most 6396 x 15,330 = 98 million (facts: MLCommons' and NVIDIA's READMEs).
 const MAX_TOKENS: u64 = 1 << 28;
@@ -17,28 +22,36 @@ const ROWS_AT_A_TIME: usize = 64;
 const EXPECTED: &str = "a list of int32 or int64";
 
 pub(crate) fn read(table: &Table, column: &str) -> Result<Vec<Arc<[u32]>>> {
-    let (number, leaf) = table.leaf(column)?;
-    let found = || {
-        format!(
-            "{}{}",
-            leaf.physical_type(),
-            if leaf.max_rep_level() > 0 {
-                " in a list"
-            } else {
-                ""
-            }
-        )
+    let (number, leaf, levels) = table.list_leaf(column, EXPECTED)?;
+    let refuse = |found| table.column_type(column, format!("a list of {found}"), EXPECTED);
+    let meaning = meaning(leaf).map_err(refuse)?;
+    let Meaning::Integer { bits, signed } = meaning else {
+        return Err(refuse(format!("{meaning:?} ({})", leaf.physical_type())));
     };
-    let levels = table
-        .list_levels(leaf)
-        .ok_or_else(|| table.column_type(column, found(), EXPECTED))?;
-    let prompts = match leaf.physical_type() {
-        Physical::INT32 => decode::<Int32Type>(table, column, number, levels),
-        Physical::INT64 => decode::<Int64Type>(table, column, number, levels),
-        _ => Err(table.column_type(column, found(), EXPECTED)),
-    }?;
-    table.check_rows(column, prompts.len())?;
-    Ok(prompts)
+    let widen = Widen {
+        unused: 64 - bits,
+        signed,
+    };
+    match leaf.physical_type() {
+        Physical::INT32 => decode::<Int32Type>(table, column, number, levels, widen),
+        _ => decode::<Int64Type>(table, column, number, levels, widen),
+    }
+}
+
+/// An integer of the column's type as one that holds them all: bits above its width mean nothing.
+#[derive(Clone, Copy)]
+struct Widen {
+    unused: u32,
+    signed: bool,
+}
+
+impl Widen {
+    fn of(self, value: i64) -> i128 {
+        match self.signed {
+            true => (value << self.unused >> self.unused).into(),
+            false => (value.cast_unsigned() << self.unused >> self.unused).into(),
+        }
+    }
 }
 
 fn decode<T>(
@@ -46,14 +59,16 @@ fn decode<T>(
     column: &str,
     number: usize,
     levels: ListLevels,
+    widen: Widen,
 ) -> Result<Vec<Arc<[u32]>>>
 where
     T: DataType<T: Copy + Into<i64>>,
 {
     let mut prompts = Vec::new();
     let (mut defs, mut reps, mut values) = (Vec::new(), Vec::new(), Vec::new());
-    for reader in table.readers::<T>(number, MAX_TOKENS) {
-        let mut reader = reader?;
+    for group in table.readers::<T>(column, number, MAX_TOKENS) {
+        let (mut reader, group) = group?;
+        let before = prompts.len();
         loop {
             defs.clear();
             reps.clear();
@@ -73,12 +88,14 @@ where
                 table,
                 column,
                 levels,
+                widen,
                 defs: &defs,
                 reps: &reps,
                 values: &values,
             };
             batch.append(&mut prompts)?;
         }
+        table.check_group(column, group, prompts.len() - before)?;
     }
     Ok(prompts)
 }
@@ -88,6 +105,7 @@ struct Batch<'a, V> {
     table: &'a Table,
     column: &'a str,
     levels: ListLevels,
+    widen: Widen,
     defs: &'a [i16],
     reps: &'a [i16],
     values: &'a [V],
@@ -120,22 +138,25 @@ impl<V: Copy + Into<i64>> Batch<'_, V> {
 
     fn ids(&self, row: usize, values: &[V]) -> Result<Arc<[u32]>> {
         // One pass that only accumulates vectorises; the position of a bad token is looked for when there is one.
-        let bad = |v: i64| !(0..=i64::from(i32::MAX)).contains(&v);
-        if values.iter().fold(false, |any, &v| any | bad(v.into())) {
-            let position = values
-                .iter()
-                .position(|&v| bad(v.into()))
-                .unwrap_or_default();
-            let (path, column) = (self.table.path().to_owned(), self.column.to_owned());
-            return Err(Error::BadToken {
-                path,
-                column,
-                row,
-                position,
-                value: values[position].into(),
-            });
+        let bad = |v: V| !(0..=i128::from(i32::MAX)).contains(&self.widen.of(v.into()));
+        let plain = |v: V| (0..=i64::from(i32::MAX)).contains(&v.into());
+        let sure = self.widen.unused == 32 || self.widen.unused == 0;
+        if !sure || values.iter().fold(false, |any, &v| any | !plain(v)) {
+            if let Some(position) = values.iter().position(|&v| bad(v)) {
+                let (path, column) = (self.table.path().to_owned(), self.column.to_owned());
+                return Err(Error::BadToken {
+                    path,
+                    column,
+                    row,
+                    position,
+                    value: self.widen.of(values[position].into()),
+                });
+            }
         }
-        Ok(values.iter().map(|&v| v.into() as u32).collect())
+        Ok(values
+            .iter()
+            .map(|&v| self.widen.of(v.into()) as u32)
+            .collect())
     }
 
     fn hole(&self, row: usize, position: usize, def: i16) -> Error {

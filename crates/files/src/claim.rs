@@ -146,10 +146,13 @@ pub fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
     let permissions = from.metadata()?.permissions();
     let mut claim = Claim::new(to, Earlier::Replace)?;
     claim
-        .write_with(|e| e, |file| {
-            file.set_permissions(permissions.clone())?;
-            io::copy(&mut from, file)
-        })
+        .write_with(
+            |e| e,
+            |file| {
+                file.set_permissions(permissions.clone())?;
+                io::copy(&mut from, file)
+            },
+        )
         .map(drop)
 }
 

@@ -10,6 +10,7 @@
 )]
 
 mod aside;
+mod brief;
 mod claim;
 mod directory;
 mod escape;
@@ -18,6 +19,7 @@ mod part;
 mod stream;
 
 pub use aside::move_aside;
+pub use brief::Brief;
 pub use claim::{Claim, Earlier, append_line, copy_whole, create_new, write_whole};
 pub use directory::{Directory, Tree, make_directories};
 pub use escape::Escaped;

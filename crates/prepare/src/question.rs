@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ossmark_files::Brief;
+
 use crate::{
     Error, Place, Reader, Result, SourceRecipe,
     shuffle::Shuffler,
@@ -166,20 +168,29 @@ fn question(
     }
 }
 
-/// An answer of AIME: 0 to 999, which may be written with leading zeros, as a float, or in degrees ("336^\circ" stands in
+/// An answer of AIME: 0 to 999, which may be written with leading zeros, as a float or a decimal ("42.00"), or in degrees ("336^\circ" stands in
 /// opencompass/AIME2025).
 fn integer(text: &str) -> Result<String, String> {
     let trimmed = text.trim();
     let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = trimmed.split_at(digits);
     match number.parse::<u64>() {
-        Ok(number @ 0..=999) if matches!(unit, "" | ".0" | "°" | "^\\circ" | "^{\\circ}") => {
+        Ok(number @ 0..=999)
+            if nothing(unit) || matches!(unit, "" | "°" | "^\\circ" | "^{\\circ}") =>
+        {
             Ok(number.to_string())
         }
         _ => Err(format!(
-            "the answer is {text:?}, expected a whole number from 0 to 999"
+            "the answer is \"{}\", expected a whole number from 0 to 999",
+            Brief(text)
         )),
     }
+}
+
+/// A point and zeros.
+fn nothing(decimals: &str) -> bool {
+    let zeros = decimals.strip_prefix('.').unwrap_or_default();
+    !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0')
 }
 
 #[cfg(test)]
@@ -194,6 +205,8 @@ mod tests {
             (" 0 ", "0"),
             ("336^\\circ", "336"),
             ("12.0", "12"),
+            ("0.00000000", "0"),
+            ("042.000", "42"),
         ] {
             assert_eq!(integer(text).unwrap(), number);
         }
@@ -202,6 +215,10 @@ mod tests {
             "1000",
             "-1",
             "12.5",
+            "12.50",
+            "12.",
+            "12.0.0",
+            "12e1",
             "x",
             "12 or 13",
             "99999999999999999999999",

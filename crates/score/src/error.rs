@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ossmark_files::Brief;
+
 /// A situation in which scoring cannot go on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -13,7 +15,8 @@ pub enum Error {
     EmptyDatasetName,
     /// No evaluator belongs to a data set.
     #[error(
-        "no evaluator for the data set {name:?}; its name must hold gpqa, mmlu, math500, aime or livecodebench"
+        "no evaluator for the data set \"{}\"; its name must hold gpqa, mmlu, math500, aime or livecodebench",
+        Brief(name)
     )]
     UnknownDataset {
         /// Its name, as it was found.

@@ -250,6 +250,12 @@ fn same_integer(
             }
             BigInt::from_f64(value.trunc())
         }
+        GroundTruth::Decimal(value) => {
+            if value.has_fraction() {
+                quirks.push(Quirk::TruncatedGroundTruth);
+            }
+            value.integer().parse().ok()
+        }
     };
     Ok(expected == Some(BigInt::from(*answer)))
 }

@@ -156,7 +156,9 @@ fn grade_row(
 fn number(cell: &Cell) -> f64 {
     match cell {
         Cell::Int(n) => *n as f64,
+        Cell::Unsigned(n) => *n as f64,
         Cell::Float(n) => *n,
+        Cell::Decimal(n) => n.to_string().parse().unwrap_or(f64::NAN),
         Cell::Bool(b) => f64::from(u8::from(*b)),
         Cell::Null | Cell::Text(_) => f64::NAN,
     }

@@ -121,7 +121,9 @@ pub(crate) fn truth(cell: Cell) -> GroundTruth {
         Cell::Null => GroundTruth::Missing,
         Cell::Text(text) => GroundTruth::Text(text),
         Cell::Int(n) => GroundTruth::Integer(n.into()),
+        Cell::Unsigned(n) => GroundTruth::Integer(n.into()),
         Cell::Float(n) => GroundTruth::from_float(n),
+        Cell::Decimal(n) => GroundTruth::Decimal(n),
         Cell::Bool(b) => GroundTruth::Boolean(b),
     }
 }

@@ -121,7 +121,7 @@ impl PickleFrame {
                 column,
                 row,
                 position,
-                value,
+                value: value.into(),
             });
         }
         Ok(list.into_iter().map(|value| value as u32).collect())

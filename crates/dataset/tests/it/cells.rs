@@ -32,6 +32,11 @@ pub(crate) fn compare(expected: &str, cells: impl Fn(&str) -> Result<Vec<Cell>>)
     for (name, values) in &columns {
         match values.iter().map(cell).collect::<Option<Vec<_>>>() {
             Some(values) => assert_eq!(cells(name).unwrap(), values, "{name}"),
+            // The text that str() gives of pandas' object.
+            None if cells(name).is_ok() => {
+                let first = Cell::Text("2026-11-23 00:00:00".into());
+                assert_eq!((name.as_str(), &cells(name).unwrap()[0]), ("time", &first));
+            }
             None => {
                 let error = cells(name).unwrap_err();
                 let refused = matches!(error, Error::ColumnType { .. } | Error::BadCell { .. });
@@ -73,15 +78,9 @@ fn cells_without_notes_from_pandas() {
     assert_eq!(cells("gaps"), [Cell::Float(7.0), Cell::Null]);
     assert_eq!(cells("full"), [Cell::Int(7), Cell::Int(8)]);
     assert_eq!(cells("small"), [Cell::Int(1), Cell::Int(4294967295)]);
+    assert_eq!(cells("unsigned"), [Cell::Int(1), Cell::Unsigned(u64::MAX)]);
+    assert_eq!(cells("day")[1], Cell::Text("1970-01-03".into()));
     for (name, part) in [
-        (
-            "unsigned",
-            "row 1: column 'unsigned' holds 18446744073709551615, expected an integer of at most",
-        ),
-        (
-            "day",
-            "column 'day' is Date, expected text, a number or a boolean",
-        ),
         (
             "bytes",
             "column 'bytes' is BYTE_ARRAY that is not marked as text",

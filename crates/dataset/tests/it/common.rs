@@ -4,7 +4,10 @@ use std::{fs::File, path::Path, sync::Arc};
 
 use parquet::{
     basic::Compression,
-    data_type::{ByteArray, ByteArrayType, DataType, DoubleType, Int32Type, Int64Type},
+    data_type::{
+        ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArray, FixedLenByteArrayType,
+        Int32Type, Int64Type,
+    },
     file::{
         properties::{WriterProperties, WriterVersion},
         writer::{SerializedFileWriter, SerializedRowGroupWriter},
@@ -18,6 +21,7 @@ pub(crate) enum Leaf {
     I64(Vec<i64>, Vec<i16>, Vec<i16>),
     F64(Vec<f64>, Vec<i16>),
     Bytes(Vec<Vec<u8>>, Vec<i16>),
+    Fixed(Vec<Vec<u8>>, Vec<i16>),
 }
 
 /// The levels of full lists in pandas' schema: three definition levels, no nulls.
@@ -85,6 +89,11 @@ pub(crate) fn write(path: &Path, fields: &str, groups: &[Vec<Leaf>], encoding: E
                 Leaf::Bytes(v, d) => {
                     let values: Vec<ByteArray> = v.iter().map(|b| b.clone().into()).collect();
                     put::<ByteArrayType>(&mut group, &values, d, &[]);
+                }
+                Leaf::Fixed(v, d) => {
+                    let values: Vec<FixedLenByteArray> =
+                        v.iter().map(|b| b.clone().into()).collect();
+                    put::<FixedLenByteArrayType>(&mut group, &values, d, &[]);
                 }
             }
         }

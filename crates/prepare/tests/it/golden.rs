@@ -118,6 +118,8 @@ fn bytes_are_the_same_for_one_worker_and_for_eight() {
     }
 }
 
+const COLUMNS: [&str; 4] = ["ground_truth", "question", "prompt", "text_input"];
+
 #[test]
 fn the_file_is_a_data_set_that_says_what_it_is() {
     let harmony = demo();
@@ -131,7 +133,7 @@ fn the_file_is_a_data_set_that_says_what_it_is() {
     let file = dir.path().join("out.parquet");
     let parquet = prepared.parquet().unwrap();
     std::fs::write(&file, &parquet).unwrap();
-    let dataset = Dataset::open(&file).unwrap();
+    let dataset = Dataset::open_with(&file, &COLUMNS).unwrap();
     assert_eq!(dataset.token_column, "input_tokens");
     let expected = expected(Effort::Low);
     assert_eq!(dataset.len(), expected.len());

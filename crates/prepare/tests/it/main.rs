@@ -4,6 +4,7 @@
 mod broken;
 mod forms;
 mod golden;
+mod parquet;
 
 use std::path::{Path, PathBuf};
 

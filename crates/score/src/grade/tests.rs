@@ -298,3 +298,35 @@ mod fuzz {
         println!("{cases} outputs");
     }
 }
+
+/// A ground truth that pandas read from a DECIMAL column: int() cuts it, str() keeps its decimals, and it has no upper().
+#[test]
+fn decimals_are_graded_as_python_does() {
+    let decimal = |unscaled: i64, scale| {
+        let number = ossmark_dataset::Decimal::new(&BigInt::from(unscaled), scale);
+        crate::reference::truth(ossmark_dataset::Cell::Decimal(number))
+    };
+    let grade = |evaluator: Evaluator, output: &str, truth: &GroundTruth| {
+        let found = evaluator.extract(output, IntDigits::DEFAULT);
+        let grade = evaluator.grade(&found.answer, truth, IntDigits::DEFAULT);
+        let grade = grade.unwrap();
+        (grade.correct, grade.quirks, grade.reason)
+    };
+    let aime = |truth| grade(Evaluator::Aime, r"The answer is \boxed{42}", &truth);
+    assert!(aime(decimal(420, 1)).0);
+    assert!(!aime(decimal(420, 0)).0);
+    let (correct, quirks, _) = aime(decimal(4250, 2));
+    assert!(correct && quirks.contains(&Quirk::TruncatedGroundTruth));
+    assert!(
+        !aime(decimal(4200, 2))
+            .1
+            .contains(&Quirk::TruncatedGroundTruth)
+    );
+    let (correct, _, reason) = grade(Evaluator::Gpqa, "Answer: A", &decimal(420, 1));
+    assert!(
+        !correct && reason.contains("'decimal.Decimal' object has no attribute 'upper'"),
+        "{reason}"
+    );
+    assert!(grade(Evaluator::Math500, r"\boxed{42.50}", &decimal(4250, 2)).0);
+    assert!(!decimal(0, 3).is_truthy() && decimal(1, 3).is_truthy());
+}

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use ossmark_dataset::Decimal;
+
 use crate::python::float_repr;
 
 /// A cell of the column `ground_truth`, as pandas gives it to the reference: a column of integers with a null in it is a column
@@ -18,6 +20,8 @@ pub enum GroundTruth {
     Integer(i128),
     /// A float; NaN counts as [`GroundTruth::Missing`], see [`GroundTruth::from_float`].
     Float(f64),
+    /// A `decimal.Decimal`.
+    Decimal(Decimal),
     /// A boolean.
     Boolean(bool),
 }
@@ -39,6 +43,7 @@ impl GroundTruth {
             Self::Text(text) => !text.is_empty(),
             Self::Integer(value) => *value != 0,
             Self::Float(value) => *value != 0.0,
+            Self::Decimal(value) => !value.is_zero(),
             Self::Boolean(value) => *value,
         }
     }
@@ -50,6 +55,7 @@ impl GroundTruth {
             Self::Text(_) => "str",
             Self::Integer(_) => "int",
             Self::Float(_) => "float",
+            Self::Decimal(_) => "decimal.Decimal",
             Self::Boolean(_) => "bool",
         }
     }
@@ -63,6 +69,7 @@ impl fmt::Display for GroundTruth {
             Self::Text(text) => f.write_str(text),
             Self::Integer(value) => write!(f, "{value}"),
             Self::Float(value) => f.write_str(&float_repr(*value)),
+            Self::Decimal(value) => write!(f, "{value}"),
             Self::Boolean(value) => f.write_str(if *value { "True" } else { "False" }),
         }
     }
