@@ -12,6 +12,7 @@ use ossmark_prepare::{Manifest, Recipe, Request, Step, TokenizerEntry, prepare};
 use crate::cli::DatasetPrepareArgs;
 use crate::exit::Outcome;
 use crate::output;
+use crate::pairing::tokenizer_file;
 
 pub(crate) fn dataset(args: &DatasetPrepareArgs) -> Result<Outcome> {
     let manifest_file = args.output.with_extension("manifest.json");
@@ -84,13 +85,6 @@ pub(crate) fn dataset(args: &DatasetPrepareArgs) -> Result<Outcome> {
     }
     print(&args.output, &manifest);
     Ok(Outcome::Good)
-}
-
-fn tokenizer_file(path: &Path) -> PathBuf {
-    match path.is_dir() {
-        true => path.join("tokenizer.json"),
-        false => path.to_owned(),
-    }
 }
 
 fn same(one: &Path, other: &Path) -> bool {
