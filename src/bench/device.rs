@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Times every operation.
 pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
-    claim(args.json.as_deref())?;
+    claim(args.json.as_deref(), args.force)?;
     let mut config = gpt_oss_120b();
     if args.tiny {
         (
@@ -117,8 +117,8 @@ fn write_report(file: Option<&std::path::Path>, report: &serde_json::Value) -> R
     })
 }
 
-fn claim(json: Option<&std::path::Path>) -> Result<()> {
-    json.map_or(Ok(()), |file| output::claim_file(file, false))
+fn claim(json: Option<&std::path::Path>, force: bool) -> Result<()> {
+    json.map_or(Ok(()), |file| output::claim_file(file, force))
 }
 
 #[derive(Debug, Serialize)]
@@ -146,7 +146,7 @@ struct Way {
 
 /// Single stream, batches, prefill, in each of the ways that were asked for.
 pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
-    claim(args.json.as_deref())?;
+    claim(args.json.as_deref(), args.force)?;
     if !(0.0..1.0).contains(&args.offline_spread) {
         bail!(
             "--offline-spread {}: expected at least 0 and less than 1",

@@ -111,11 +111,11 @@ struct Test {
 pub(crate) fn run(args: &BenchLoadgenArgs) -> Result<Outcome> {
     let temporary = tempfile::tempdir().context("cannot make a temporary directory")?;
     let dir = match &args.output {
-        Some(dir) => output::claim_directory(dir, false)?,
+        Some(dir) => output::claim_directory(dir, args.force)?,
         None => temporary.path().to_owned(),
     };
     if let Some(file) = &args.json {
-        output::claim_file(file, false)?;
+        output::claim_file(file, args.force)?;
     }
     let mut bench = Bench {
         args,

@@ -15,7 +15,7 @@ const BAR_WIDTH: usize = 40;
 pub(crate) fn inspect(args: &DatasetInspectArgs) -> Result<Outcome> {
     let (file, json_file) = (&args.dataset, args.json.as_deref());
     if let Some(json_file) = json_file {
-        output::claim_file(json_file, false)?;
+        output::claim_file(json_file, args.force)?;
     }
     let dataset = Dataset::open(file)?;
     let stats = dataset.stats();

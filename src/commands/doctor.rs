@@ -12,7 +12,7 @@ use crate::output;
 
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<Outcome> {
     if let Some(file) = &args.json {
-        output::claim_file(file, false)?;
+        output::claim_file(file, args.force)?;
     }
     let loadgen = LoadgenInfo {
         version: ossmark_loadgen::LOADGEN_VERSION.into(),

@@ -110,7 +110,7 @@ impl CudaOps {
         ] {
             if found > most {
                 return Err(LoadError::Cuda(format!(
-                    "{name} is {found}, and the CUDA kernels take at most {most}: use --engine cpu"
+                    "{name} is {found}, and the CUDA kernels take at most {most}: use --engine cpu (run, generate, infer, serve)"
                 )));
             }
         }

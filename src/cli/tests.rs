@@ -1,0 +1,95 @@
+//! The command line against itself.
+
+mod messages;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::{Command as Clap, CommandFactory};
+
+use super::Cli;
+use messages::named;
+
+/// Every command that does something, by its words, hidden ones included.
+fn commands() -> BTreeMap<String, Clap> {
+    fn walk(command: &Clap, path: &str, out: &mut BTreeMap<String, Clap>) {
+        let children: Vec<&Clap> = command
+            .get_subcommands()
+            .filter(|c| c.get_name() != "help")
+            .collect();
+        if children.is_empty() {
+            out.insert(path.to_owned(), command.clone());
+        }
+        for child in children {
+            let path = format!("{path} {}", child.get_name());
+            walk(child, path.trim_start(), out);
+        }
+    }
+    let mut root = Cli::command();
+    root.build();
+    let mut out = BTreeMap::new();
+    walk(&root, "", &mut out);
+    out
+}
+
+fn options(command: &Clap) -> BTreeSet<String> {
+    let long = command.get_arguments().filter_map(|arg| arg.get_long());
+    long.map(str::to_owned).collect()
+}
+
+#[test]
+fn clap_finds_nothing_wrong() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_and_every_option_has_a_text() {
+    for (name, command) in commands() {
+        assert!(command.get_about().is_some(), "{name}");
+        for arg in command.get_arguments() {
+            assert!(arg.get_help().is_some(), "{name}: {}", arg.get_id());
+        }
+    }
+}
+
+/// What a command does not do without, beside what clap knows.
+const NEEDED: [(&str, &[&str]); 7] = [
+    ("run", &["scenario", "mode", "output", "model", "dataset"]),
+    ("generate", &["model"]),
+    ("infer", &["model", "tokenizer"]),
+    ("serve", &["model"]),
+    ("score", &["log", "inferred", "reference", "tokenizer"]),
+    ("audit test07", &["logs", "reference", "tokenizer"]),
+    ("audit test09", &["logs"]),
+];
+
+#[test]
+fn usage_lines_show_what_is_required() {
+    for (name, mut command) in commands() {
+        let usage = command.render_usage().to_string();
+        let required = command.get_arguments().filter(|arg| arg.is_required_set());
+        let mut needed: Vec<String> = required
+            .filter_map(|arg| arg.get_long())
+            .map(str::to_owned)
+            .collect();
+        for group in command.get_groups().filter(|group| group.is_required_set()) {
+            let members = command
+                .get_arguments()
+                .filter(|arg| group.get_args().any(|id| id == arg.get_id()));
+            needed.extend(members.filter_map(|arg| arg.get_long()).map(str::to_owned));
+        }
+        let more = NEEDED.iter().filter(|(command, _)| *command == name);
+        needed.extend(more.flat_map(|(_, names)| names.iter().map(|n| (*n).to_owned())));
+        for option in needed {
+            let shown =
+                usage.contains(&format!("--{option} ")) || usage.contains(&format!("--{option}|"));
+            assert!(shown, "{name} needs --{option}: {usage}");
+        }
+        // A line that was written by hand names nothing that is not there.
+        for option in named(&usage) {
+            assert!(
+                options(&command).contains(&option),
+                "{name} has no --{option}: {usage}"
+            );
+        }
+    }
+}
