@@ -81,7 +81,7 @@ impl Pairing<'_> {
         // A compliance test logs the answers of a performance run.
         if mode != "accuracy" && plan["audit_config"].is_null() {
             found.push(format!(
-                "{plan_file}: found the mode {:?}, expected \"accuracy\": other runs do not log every answer",
+                "{plan_file}: found the mode \"{}\", expected \"accuracy\": other runs do not log every answer",
                 Escaped(mode)
             ));
         }
@@ -150,7 +150,7 @@ fn mode_of(detail: &Path) -> Option<String> {
     let is_audit = log.warnings.iter().any(|w| w.contains("Audit Config"));
     (mode != "AccuracyOnly" && mode != "SubmissionRun" && !is_audit).then(|| {
         format!(
-            "{}: found the mode {:?}, expected \"AccuracyOnly\": other runs do not log every answer",
+            "{}: found the mode \"{}\", expected \"AccuracyOnly\": other runs do not log every answer",
             Escaped::path(detail),
             Escaped(mode)
         )

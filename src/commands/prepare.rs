@@ -1,6 +1,6 @@
 //! `ossmark dataset prepare`: progress, and where the files go. The work is done by `crates/prepare`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};

@@ -1,7 +1,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use proptest::prelude::*;
+use proptest::{prelude::*, strategy::ValueTree};
 use serde_json::json;
 
 use super::*;

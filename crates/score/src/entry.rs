@@ -116,6 +116,11 @@ impl Entry<'_> {
         }
     }
 
+    /// The row as LoadGen writes it: a whole number, not negative.
+    pub fn index(&self) -> Option<u64> {
+        self.qsl_idx.parse().ok()
+    }
+
     /// Python's `qsl_idx >= rows`, of what is no integer that fits.
     fn is_at_least(&self, rows: usize) -> bool {
         let number = match serde_json::from_str(&self.qsl_idx) {
@@ -296,6 +301,8 @@ enum Hex<'a> {
 impl Hex<'_> {
     fn owned(self) -> Hex<'static> {
         match self {
+            // It stands for a float.
+            Hex::Text(text) if ossmark_json::float(&text).is_some() => Hex::Other,
             Hex::Text(text) => Hex::Text(Cow::Owned(text.into_owned())),
             Hex::Other => Hex::Other,
         }

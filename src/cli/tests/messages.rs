@@ -148,7 +148,7 @@ fn sources() -> Vec<(String, String)> {
         for entry in std::fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            let skip = ["tests", "tests.rs", "examples", "fuzz.rs", "target"];
+            let skip = ["tests", "tests.rs", "examples", "fuzz.rs", "build.rs"];
             match path.is_dir() {
                 _ if skip.contains(&name.as_str()) => {}
                 true => walk(&path, out),

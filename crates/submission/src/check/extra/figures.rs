@@ -118,6 +118,20 @@ impl Figures {
                 )
             });
         }
+        for row in &self.again {
+            for first in self.rows.iter().filter(|first| first.name == row.name) {
+                for (figure, before) in [
+                    (row.correct, first.correct),
+                    (row.total, first.total),
+                    (row.repeats, first.repeats),
+                    (row.score, first.score),
+                    (row.accuracy, first.accuracy),
+                ] {
+                    let what = format!("a second row of {} with", row.name);
+                    against.hold(&what, figure, "the first has", before);
+                }
+            }
+        }
         if self.rows.is_empty() {
             return;
         }
@@ -220,10 +234,6 @@ impl Figures {
     }
 
     fn compare_dictionary(&self, against: &mut Against<'_>) {
-        let all = |name: &str| {
-            let named = self.dictionary.iter().filter(move |(key, _)| key == name);
-            named.map(|(_, value)| *value)
-        };
         let first = |name: &str| {
             self.dictionary
                 .iter()
@@ -235,7 +245,11 @@ impl Figures {
                 against.hold(&format!("'{name}':"), *value, "before it stands", *before);
             }
         }
-        for score in all("exact_match") {
+        let scores = self
+            .dictionary
+            .iter()
+            .filter(|(key, _)| key == "exact_match");
+        for score in scores.map(|(_, value)| *value) {
             for [percent, part, whole] in &self.last {
                 against.hold("'exact_match':", score, "FINAL SCORE is", *percent);
                 against.hold(

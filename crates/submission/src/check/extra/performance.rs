@@ -224,7 +224,7 @@ pub(super) fn tokens_per_sample(log: &DetailLog) -> Option<f64> {
 fn numbers(run: &Run<'_>, log: &DetailLog, object: &mut impl FnMut(&'static str, String)) {
     let near = |a: f64, b: f64| (a - b).abs() <= ROUNDING * a.abs().max(b.abs());
     let is_offline = log.str("effective_scenario") == Some("Offline");
-    let (samples_key, _) = rates(log);
+    let (samples_key, tokens_key) = rates(log);
     if let (true, Some(rate), Some(last_ns), Some(issued)) = (
         is_offline,
         log.f64(samples_key),
@@ -280,8 +280,11 @@ fn numbers(run: &Run<'_>, log: &DetailLog, object: &mut impl FnMut(&'static str,
             object(
                 "performance.tokens-per-sample",
                 format!(
-                    "found {tokens_key} {tokens} at {samples} samples a second, {mean:.1} tokens a sample; TEST09 allows {} to {}",
-                    low.value, high.value
+                    "found {tokens_key} {} at {} samples a second, {mean:.1} tokens a sample; TEST09 allows {} to {}",
+                    found(log, tokens_key),
+                    found(log, samples_key),
+                    low.value,
+                    high.value
                 ),
             );
         }

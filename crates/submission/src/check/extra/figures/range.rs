@@ -9,6 +9,8 @@ pub(crate) struct Range {
     high: f64,
     /// As it is shown: digits after the point.
     digits: usize,
+    /// Read, not computed.
+    is_printed: bool,
 }
 
 /// What floats lose in some additions and quotients of figures below 1e9.
@@ -29,6 +31,7 @@ impl Range {
             low: value - half,
             high: value + half,
             digits,
+            is_printed: true,
         })
     }
 
@@ -37,8 +40,12 @@ impl Range {
     }
 
     pub(crate) fn between(low: f64, high: f64) -> Range {
-        let digits = 3;
-        Range { low, high, digits }
+        Range {
+            low,
+            high,
+            digits: 3,
+            is_printed: false,
+        }
     }
 
     pub(crate) fn low(&self) -> f64 {
@@ -77,8 +84,12 @@ impl Range {
         Range::between(self.low - more, self.high + more)
     }
 
-    /// Whether some number is in both.
+    /// Whether some number is in both. One number is printed with as many digits in one way only.
     pub(crate) fn meets(self, other: Range) -> bool {
+        if self.is_printed && other.is_printed && self.digits == other.digits {
+            let apart = (self.low - other.low).abs();
+            return apart < 0.5 * 10f64.powi(-i32::try_from(self.digits).unwrap_or(i32::MAX));
+        }
         let slack = SLACK * self.high.abs().max(other.high.abs()).max(1.0);
         self.low <= other.high + slack && other.low <= self.high + slack
     }
@@ -91,7 +102,9 @@ impl Range {
 /// The middle.
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (low, high, digits) = (self.low, self.high, self.digits);
+        let Range {
+            low, high, digits, ..
+        } = *self;
         match low == high {
             true => write!(f, "{low}"),
             false => write!(f, "{:.digits$}", (low + high) / 2.0),

@@ -26,6 +26,8 @@ pub(super) struct Figures {
     /// Per cent, right, all.
     pub(super) raw: Vec<[Range; 3]>,
     pub(super) rows: Vec<Row>,
+    /// Rows of a data set that has one already.
+    pub(super) again: Vec<Row>,
     /// `name/repeats`.
     pub(super) formula: Vec<Vec<(String, Range)>>,
     /// `right/repeats + ...` after `Score:`, `all/repeats + ...` after `Max:`, and the sums below.
@@ -106,7 +108,10 @@ pub(super) fn read(text: &str) -> Figures {
                     accuracy: number(6)?,
                 })
             }) {
-                out.rows.push(row);
+                match out.rows.iter().any(|known| known.name == row.name) {
+                    true => out.again.push(row),
+                    false => out.rows.push(row),
+                }
             }
             Some(())
         };
