@@ -69,7 +69,7 @@ fn for_each_entry(file: &Path, mut each: impl FnMut(u64, Vec<u32>)) -> Result<()
     while let Some(raw) = log.next_raw()? {
         let entry = raw.parse(file)?;
         let place = || format!("{}: entry {}", file.display(), raw.number);
-        let sample = entry.qsl_idx.as_u64().with_context(place)?;
+        let sample = entry.index().with_context(place)?;
         let tokens = entry.tokens(file)?;
         let counted = entry.token_count.as_ref().and_then(Value::as_u64);
         if counted != Some(tokens.len() as u64) {

@@ -20,6 +20,7 @@ mod loading;
 mod logs;
 mod metrics;
 mod output;
+mod pairing;
 mod progress;
 mod provenance;
 mod responder;

@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Times every operation.
 pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
     children::end_at_signal()?;
-    let mut json_file = output::claim_optional(args.json.as_ref(), false)?;
+    let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     let mut config = gpt_oss_120b();
     if args.tiny {
         (
@@ -156,7 +156,7 @@ struct Way {
 /// Single stream, batches, prefill, in each of the ways that were asked for.
 pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
     children::end_at_signal()?;
-    let mut json_file = output::claim_optional(args.json.as_ref(), false)?;
+    let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     if !(0.0..1.0).contains(&args.offline_spread) {
         bail!(
             "--offline-spread {}: expected at least 0 and less than 1",

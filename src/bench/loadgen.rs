@@ -115,14 +115,14 @@ pub(crate) fn run(args: &BenchLoadgenArgs) -> Result<Outcome> {
     let temporary = tempfile::tempdir().context("cannot make a temporary directory")?;
     children::listen()?;
     let claimed = match &args.output {
-        Some(dir) => Some(output::claim_directory(dir, false)?.make_room()?),
+        Some(dir) => Some(output::claim_directory(dir, args.force)?.make_room()?),
         None => None,
     };
     let dir = claimed
         .as_ref()
         .map_or(temporary.path(), |(_, dir)| dir)
         .to_owned();
-    let mut json_file = output::claim_optional(args.json.as_ref(), false)?;
+    let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     let mut bench = Bench {
         args,
         dir,

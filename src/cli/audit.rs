@@ -43,6 +43,11 @@ pub(crate) struct AuditArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(
+    override_usage = "ossmark audit test07 --output <DIR> --logs <DIR> --reference <FILE> --tokenizer <PATH> [OPTIONS]
+       ossmark audit test07 --output <DIR> --logs <DIR> --accuracy-output <FILE> [OPTIONS]
+       ossmark audit test07 --output <DIR> --reference <FILE> --tokenizer <PATH> [OPTIONS] -- <RUN OPTIONS>..."
+)]
 pub(crate) struct AuditTest07Args {
     #[command(flatten)]
     pub(crate) common: AuditArgs,
@@ -66,6 +71,10 @@ pub(crate) struct AuditTest07Args {
 }
 
 #[derive(Args, Debug)]
+#[command(
+    override_usage = "ossmark audit test09 --output <DIR> --logs <DIR> [OPTIONS]
+       ossmark audit test09 --output <DIR> [OPTIONS] -- <RUN OPTIONS>..."
+)]
 pub(crate) struct AuditTest09Args {
     #[command(flatten)]
     pub(crate) common: AuditArgs,

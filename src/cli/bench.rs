@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::{KvDtypeArg, ScenarioArg, ShapeArg};
 
@@ -36,6 +36,9 @@ pub(crate) struct BenchLoadgenArgs {
     /// Write the result as JSON.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
+    /// Move earlier --output and --json aside instead of refusing.
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Seconds per Server test.
     #[arg(long, default_value_t = 3.0)]
     pub(crate) seconds: f64,
@@ -76,6 +79,9 @@ pub(crate) struct BenchKernelsArgs {
     /// Write the result as JSON.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
+    /// Move an earlier --json file aside instead of refusing.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// What the engine can do without.
@@ -88,6 +94,7 @@ pub(crate) enum WithoutArg {
 }
 
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("weights").required(true).args(["model", "synthetic"])))]
 pub(crate) struct BenchEngineArgs {
     /// Directory with config.json and safetensors.
     #[arg(long, value_name = "DIR")]
@@ -138,18 +145,26 @@ pub(crate) struct BenchEngineArgs {
     /// Write the result as JSON.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
+    /// Move an earlier --json file aside instead of refusing.
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct BenchChildArgs {
+    /// Which test.
     #[arg(long, value_enum)]
     pub(crate) scenario: ScenarioArg,
+    /// Queries per second that are offered.
     #[arg(long)]
     pub(crate) qps: f64,
+    /// How long.
     #[arg(long)]
     pub(crate) seconds: f64,
+    /// Tokens per answer.
     #[arg(long)]
     pub(crate) tokens: u32,
+    /// Where the logs go.
     #[arg(long)]
     pub(crate) output: PathBuf,
     /// Answer inside IssueQuery, without the adapter.

@@ -7,6 +7,10 @@ use clap::Args;
 use super::{EchoArgs, EngineArgs, HttpArgs, SamplingArgs};
 
 #[derive(Args, Debug)]
+#[command(
+    override_usage = "ossmark infer --dataset <FILE.parquet> --output <FILE.parquet> --model <DIR> [OPTIONS]
+       ossmark infer --dataset <FILE.parquet> --output <FILE.parquet> --engine http --endpoint <URL> --tokenizer <PATH> [OPTIONS]"
+)]
 pub(crate) struct InferArgs {
     /// Parquet file with the tokenised prompts.
     #[arg(long, value_name = "FILE.parquet")]

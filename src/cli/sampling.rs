@@ -5,12 +5,13 @@ use ossmark_engine::types::Sampling;
 
 #[derive(Args, Debug)]
 pub(crate) struct SamplingArgs {
-    /// 0 is greedy.
+    /// What the logits are divided by before the next token is drawn; 0 takes the likeliest, always.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) temperature: f32,
+    /// Draw from the likeliest tokens only that together have this probability; 1 keeps all.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) top_p: f32,
-    /// 0 keeps all tokens.
+    /// Draw from this many of the likeliest tokens only; 0 keeps all.
     #[arg(long, default_value_t = 0)]
     pub(crate) top_k: u32,
     /// Of token sampling; each answer's own is made from it and the answer's place.

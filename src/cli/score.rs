@@ -6,6 +6,10 @@ use clap::{ArgGroup, Args, ValueEnum};
 
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("input").required(true).args(["log", "inferred"])))]
+#[command(
+    override_usage = "ossmark score --log <FILE> --reference <FILE> --tokenizer <PATH> [--lcb-problems <FILE.jsonl>]... [OPTIONS]
+       ossmark score --inferred <FILE> [--lcb-problems <FILE.jsonl>]... [OPTIONS]"
+)]
 pub(crate) struct ScoreArgs {
     /// LoadGen's mlperf_log_accuracy.json.
     #[arg(long, value_name = "FILE")]
@@ -54,6 +58,10 @@ pub(crate) struct ScoreArgs {
     /// Write the result as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Score the log also where what the run left beside it (run_plan.json, LoadGen's detail log) says that it was made from
+    /// another data set, in another mode or with another tokenizer.
+    #[arg(long, conflicts_with = "inferred")]
+    pub(crate) anyway: bool,
     /// Replace existing output files by moving them aside.
     #[arg(long)]
     pub(crate) force: bool,

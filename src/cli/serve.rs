@@ -7,6 +7,8 @@ use clap::Args;
 use super::{EchoArgs, EngineArgs};
 
 #[derive(Args, Debug)]
+#[command(override_usage = "ossmark serve --model <DIR> [OPTIONS]
+       ossmark serve --synthetic <SHAPE> [OPTIONS]")]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) engine: EngineArgs,

@@ -60,6 +60,10 @@ pub(crate) struct SubmissionTruncateArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(
+    override_usage = "ossmark submission pack --input <DIR> --submitter <NAME> --output <FILE.tar.zst> [OPTIONS]
+       ossmark submission pack --verify <FILE.tar.zst> [OPTIONS]"
+)]
 pub(crate) struct SubmissionPackArgs {
     /// The directory that holds closed/, open/ or network/.
     #[arg(long, value_name = "DIR", required_unless_present = "verify", requires_all = ["submitter", "output"])]

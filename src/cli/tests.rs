@@ -1,54 +1,105 @@
-//! The list of options that take a path is complete: see tests/integration/path_options.rs.
+//! The command line against itself.
 
-use std::any::TypeId;
-use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::path::PathBuf;
+mod messages;
+mod paths;
 
-use clap::CommandFactory;
+use std::collections::{BTreeMap, BTreeSet};
+
+use clap::{Command as Clap, CommandFactory};
 
 use super::Cli;
+use messages::named;
 
-#[path = "../../tests/integration/path_options.rs"]
-#[allow(
-    dead_code,
-    reason = "the command lines are tried by the integration tests"
-)]
-mod path_options;
-
-/// Every command that does something, with its options that take a path.
-fn of_clap(command: &clap::Command, name: &str, found: &mut BTreeSet<(String, String)>) {
-    let mut is_group = false;
-    for below in command.get_subcommands() {
-        is_group = true;
-        of_clap(below, &format!("{name} {}", below.get_name()), found);
-    }
-    let name = name.trim_start();
-    let before = found.len();
-    for option in command.get_arguments() {
-        let of = option.get_value_parser().type_id();
-        if of == TypeId::of::<PathBuf>() || of == TypeId::of::<OsString>() {
-            found.insert((name.into(), option.get_id().to_string()));
+/// Every command that does something, by its words, hidden ones included.
+fn commands() -> BTreeMap<String, Clap> {
+    fn walk(command: &Clap, path: &str, out: &mut BTreeMap<String, Clap>) {
+        let children: Vec<&Clap> = command
+            .get_subcommands()
+            .filter(|c| c.get_name() != "help")
+            .collect();
+        if children.is_empty() {
+            out.insert(path.to_owned(), command.clone());
+        }
+        for child in children {
+            let path = format!("{path} {}", child.get_name());
+            walk(child, path.trim_start(), out);
         }
     }
-    if !is_group && found.len() == before {
-        found.insert((name.into(), String::new()));
-    }
+    let mut root = Cli::command();
+    root.build();
+    let mut out = BTreeMap::new();
+    walk(&root, "", &mut out);
+    out
+}
+
+fn options(command: &Clap) -> BTreeSet<String> {
+    let long = command.get_arguments().filter_map(|arg| arg.get_long());
+    long.map(str::to_owned).collect()
 }
 
 #[test]
-fn every_option_that_takes_a_path_is_listed() {
-    let mut found = BTreeSet::new();
-    of_clap(&Cli::command(), "", &mut found);
-    let listed: BTreeSet<_> = path_options::PATH_OPTIONS
-        .iter()
-        .map(|o| (o.command.to_owned(), o.option.to_owned()))
-        .chain(path_options::WITHOUT.map(|command| (command.into(), String::new())))
-        .collect();
-    let missing: Vec<_> = found.difference(&listed).collect();
-    let gone: Vec<_> = listed.difference(&found).collect();
-    assert!(
-        missing.is_empty() && gone.is_empty(),
-        "tests/integration/path_options.rs lacks {missing:?} and has too many: {gone:?}"
-    );
+fn clap_finds_nothing_wrong() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_and_every_option_has_a_text() {
+    for (name, command) in commands() {
+        assert!(command.get_about().is_some(), "{name}");
+        for arg in command.get_arguments() {
+            assert!(arg.get_help().is_some(), "{name}: {}", arg.get_id());
+        }
+    }
+}
+
+/// What a command does not do without, beside what clap knows.
+const NEEDED: [(&str, &[&str]); 7] = [
+    ("run", &["scenario", "mode", "output", "model", "dataset"]),
+    ("generate", &["model"]),
+    ("infer", &["model", "tokenizer"]),
+    ("serve", &["model"]),
+    ("score", &["log", "inferred", "reference", "tokenizer"]),
+    ("audit test07", &["logs", "reference", "tokenizer"]),
+    ("audit test09", &["logs"]),
+];
+
+#[test]
+fn usage_lines_show_what_is_required() {
+    for (name, mut command) in commands() {
+        let usage = command.render_usage().to_string();
+        let required = command.get_arguments().filter(|arg| arg.is_required_set());
+        let mut needed: Vec<String> = required
+            .filter_map(|arg| arg.get_long())
+            .map(str::to_owned)
+            .collect();
+        for group in command.get_groups().filter(|group| group.is_required_set()) {
+            let members = command
+                .get_arguments()
+                .filter(|arg| group.get_args().any(|id| id == arg.get_id()));
+            needed.extend(members.filter_map(|arg| arg.get_long()).map(str::to_owned));
+        }
+        let more = NEEDED.iter().filter(|(command, _)| *command == name);
+        needed.extend(more.flat_map(|(_, names)| names.iter().map(|n| (*n).to_owned())));
+        for option in needed {
+            let shown =
+                usage.contains(&format!("--{option} ")) || usage.contains(&format!("--{option}|"));
+            assert!(shown, "{name} needs --{option}: {usage}");
+        }
+        // A line that was written by hand names nothing that is not there.
+        for option in named(&usage) {
+            assert!(
+                options(&command).contains(&option),
+                "{name} has no --{option}: {usage}"
+            );
+        }
+    }
+}
+
+/// tests/integration/outputs.rs tries every command of that list with outputs that are closed and full.
+#[test]
+fn every_command_is_in_the_list_that_tests_run() {
+    let list = include_str!("../../tests/integration/commands.txt");
+    let names = list.lines().filter_map(|line| line.split_once(" ::"));
+    let listed: BTreeSet<String> = names.map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(listed, commands().into_keys().collect());
 }

@@ -17,6 +17,7 @@ use crate::cli::{AuditArgs, AuditTest07Args, AuditTest09Args};
 use crate::exit::Outcome;
 use crate::logs::ACCURACY;
 use crate::output;
+use crate::pairing::Pairing;
 use crate::terminal::{page, say};
 
 /// What makes a run one of this test.
@@ -64,9 +65,22 @@ fn scorer_output(args: &AuditTest07Args, logs: &Path) -> Result<String> {
             "expected --reference FILE and --tokenizer PATH to score the log, or --accuracy-output FILE"
         );
     };
-    let reference = Reference::open(reference, false)?;
-    let tokenizer = Detokenizer::load(tokenizer)?;
-    let answers = read_log(&logs.join(ACCURACY), &reference, &tokenizer)?;
+    let (reference_file, tokenizer_file) = (reference, tokenizer);
+    let reference = Reference::open(reference_file, false)?;
+    let log = logs.join(ACCURACY);
+    let pairing = Pairing {
+        log: &log,
+        reference: reference_file,
+        rows: reference.rows(),
+        tokenizer: tokenizer_file,
+    };
+    pairing.refuse("--accuracy-output with what another scorer printed")?;
+    let tokenizer = Detokenizer::load(tokenizer_file)?;
+    let mut answers = read_log(&log, &reference, &tokenizer)?;
+    answers.note_implausible();
+    for finding in answers.findings() {
+        eprintln!("{finding}");
+    }
     if answers.code_answers() > 0 {
         bail!(
             "--reference: found questions whose answers are programs, expected GPQA's 990 (acc_eval_compliance_gpqa)"

@@ -20,7 +20,7 @@ const NAMES: usize = 20;
 pub(crate) fn inspect(args: &DatasetInspectArgs) -> Result<Outcome> {
     children::end_at_signal()?;
     let file = &args.dataset;
-    let mut json_file = output::claim_optional(args.json.as_ref(), false)?;
+    let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     let dataset = Dataset::open(file)?;
     let stats = dataset.stats();
     let rows = dataset.len();

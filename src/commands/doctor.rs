@@ -14,7 +14,7 @@ use crate::terminal::page;
 
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<Outcome> {
     children::end_at_signal()?;
-    let mut json_file = output::claim_optional(args.json.as_ref(), false)?;
+    let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     let loadgen = LoadgenInfo {
         version: ossmark_loadgen::LOADGEN_VERSION.into(),
         source: ossmark_loadgen::LOADGEN_SOURCE.into(),

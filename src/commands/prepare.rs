@@ -1,6 +1,6 @@
 //! `ossmark dataset prepare`: progress, and where the files go. The work is done by `crates/prepare`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +12,7 @@ use crate::children;
 use crate::cli::DatasetPrepareArgs;
 use crate::exit::Outcome;
 use crate::output;
+use crate::pairing::tokenizer_file;
 use crate::terminal::{Bar, say};
 
 pub(crate) fn dataset(args: &DatasetPrepareArgs) -> Result<Outcome> {
@@ -84,13 +85,6 @@ pub(crate) fn dataset(args: &DatasetPrepareArgs) -> Result<Outcome> {
     }
     print(&args.output, &manifest);
     Ok(Outcome::Good)
-}
-
-fn tokenizer_file(path: &Path) -> PathBuf {
-    match path.is_dir() {
-        true => path.join("tokenizer.json"),
-        false => path.to_owned(),
-    }
 }
 
 fn same(one: &Path, other: &Path) -> bool {

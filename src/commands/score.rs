@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use ossmark_harmony::Detokenizer;
 use ossmark_score::lcb::{LcbReport, Problems, Settings as LcbSettings, TimeLimit};
-use ossmark_score::{Answers, CodeProgress, CodeRun, Finding, Reference, read_log, read_passes};
+use ossmark_score::{Answers, CodeProgress, CodeRun, Reference, read_log, read_passes};
 use serde_json::{Value, json};
 
 use crate::children;
 use crate::cli::{ScoreArgs, TimeLimitArg};
 use crate::exit::Outcome;
 use crate::output::{self, Output};
+use crate::pairing::Pairing;
 use crate::terminal::{Bar, note, page};
 
 pub(crate) fn score(args: &ScoreArgs) -> Result<Outcome> {
@@ -46,10 +47,25 @@ fn score_log(args: &ScoreArgs, mut files: Files, log: &Path) -> Result<Outcome> 
     let tokenizer = args.tokenizer.as_deref().context(
         "missing --tokenizer PATH: the model's directory or its tokenizer.json, which turns the log's tokens into text",
     )?;
-    let reference = Reference::open(reference, args.allow_pickle)?;
+    let pairing = |rows| Pairing {
+        log,
+        reference,
+        rows,
+        tokenizer,
+    };
+    let rows = Reference::open(reference, args.allow_pickle)?;
+    if args.anyway {
+        for contradiction in pairing(rows.rows()).contradictions()? {
+            eprintln!("ossmark: warning: {contradiction}");
+        }
+    } else {
+        pairing(rows.rows()).refuse("--anyway to score it all the same")?;
+    }
+    let reference = rows;
     let tokenizer = Detokenizer::load(tokenizer)?;
     let mut answers = read_log(log, &reference, &tokenizer)?;
     let code = run_code(args, &files, &mut answers)?;
+    answers.note_implausible();
     let report = answers.report();
     let text = report.to_string();
     let hash = match &args.json {
@@ -78,6 +94,7 @@ fn score_log(args: &ScoreArgs, mut files: Files, log: &Path) -> Result<Outcome> 
 fn score_inferred(args: &ScoreArgs, mut files: Files, file: &Path) -> Result<Outcome> {
     let mut passes = read_passes(file, args.allow_pickle)?;
     let code = run_code(args, &files, &mut passes.answers)?;
+    passes.answers.note_implausible();
     let summary = passes.summary();
     let result =
         json!({ "exact_match": summary.exact_match, "summary": summary, "inferred": file });
@@ -153,19 +170,8 @@ fn publish(
     mut result: Value,
 ) -> Result<()> {
     let findings = answers.findings();
-    for Finding {
-        rule,
-        count,
-        message,
-        first,
-    } in &findings
-    {
-        let times = if *count == 1 {
-            String::new()
-        } else {
-            format!("{count} ")
-        };
-        note!("finding: {rule}: {times}{message} (first: {first})");
+    for finding in &findings {
+        note!("{finding}");
     }
     if let Some(file) = &mut files.details {
         let mut text = Vec::new();

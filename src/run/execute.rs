@@ -23,7 +23,7 @@ use crate::generator::Generator;
 use crate::generator::choice::{EnginePlan, check_prompts};
 use crate::generator::device::Device;
 use crate::metrics::Progress;
-use crate::output;
+use crate::pairing;
 use crate::progress::{self, Display};
 use crate::provenance;
 use crate::responder::{Message, Setup, respond};
@@ -52,7 +52,7 @@ pub(crate) fn execute(mut plan: RunPlan) -> Result<Outcome> {
     plan.loadgen.output_dir.clone_from(&output);
     output::write_json(
         &output.join("run_plan.json"),
-        &run_plan_json(&plan, &description),
+        &run_plan_json(&plan, &description)?,
     )?;
     reserve(&output)?;
 
@@ -240,7 +240,7 @@ fn record_loadgen_faults(faults: &Faults, found: &ossmark_loadgen::Faults) {
 }
 
 /// What will be done, for whoever wants to know later what was run.
-fn run_plan_json(plan: &RunPlan, description: &Description) -> Value {
+fn run_plan_json(plan: &RunPlan, description: &Description) -> Result<Value> {
     let dataset = plan.dataset.as_ref().map(|d| {
         json!({
             "path": d.path, "rows": d.len(), "file_sha256": d.file_sha256, "content_sha256": d.content_sha256,
@@ -256,7 +256,7 @@ fn run_plan_json(plan: &RunPlan, description: &Description) -> Value {
         EnginePlan::Model { devices, .. } => devices.iter().any(|d| matches!(d, Device::Cuda(_))),
         EnginePlan::Echo(_) | EnginePlan::Http { .. } => false,
     };
-    json!({
+    Ok(json!({
         "ossmark": provenance::provenance(on_gpu),
         "command": std::env::args().collect::<Vec<_>>(),
         "loadgen": { "version": ossmark_loadgen::LOADGEN_VERSION, "source": ossmark_loadgen::LOADGEN_SOURCE },
@@ -274,6 +274,7 @@ fn run_plan_json(plan: &RunPlan, description: &Description) -> Value {
         },
         "remote": description.remote,
         "dataset": dataset,
+        "tokenizer": pairing::tokenizer_json(plan.engine.model())?,
         "dtype": (!matches!(plan.engine, EnginePlan::Http { .. })).then_some(plan.dtype),
         "kv_dtype": match &plan.engine {
             EnginePlan::Model { devices, .. } => Some(devices[0].kv_dtype()),
@@ -295,5 +296,5 @@ fn run_plan_json(plan: &RunPlan, description: &Description) -> Value {
         "requested_settings": plan.requested,
         "watchdog_s": plan.watchdog.as_secs_f64(),
         "drill": plan.drill.map(|d| format!("{:?}@{}", d.kind, d.at)),
-    })
+    }))
 }

@@ -2,13 +2,17 @@
 //!
 //! Source: `TestSettings::FromConfig` in LoadGen's test_settings_internal.cc (facts only: names, types, order of look-up).
 
-use super::Kind;
+use ossmark_logs::config;
+
+use super::{Effect, Kind, line::Objection};
 
 /// How LoadGen reads a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     /// strtoull.
     Whole,
+    /// strtoull, then cut to an `int`.
+    Int,
     /// strtoull, then multiplied by a million.
     Milliseconds,
     /// Compared with 0 for some keys and with 1 for others, so nothing else is safe.
@@ -28,14 +32,16 @@ pub(super) enum Value {
 enum Place {
     Both,
     AuditOnly,
+    /// In a scenario that is never run here.
+    MultiStream,
     /// Looked up only while the built-in mlperf.conf is read.
     BuiltIn,
 }
 
 /// A key of LoadGen's.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Key {
-    name: &'static str,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(super) name: &'static str,
     value: Value,
     /// Empty: the scenario that is run.
     scenarios: &'static [&'static str],
@@ -61,7 +67,6 @@ const fn placed(name: &'static str, value: Value, place: Place) -> Key {
 }
 
 const SERVER: &[&str] = &["Server"];
-const LATENCY: &[&str] = &["Server", "SingleStream", "MultiStream"];
 
 const KEYS: [Key; 37] = [
     key("min_duration", Value::Whole, &[]),
@@ -83,11 +88,11 @@ const KEYS: [Key; 37] = [
     key("target_qps", Value::Rate, &["Offline", "Server"]),
     key("ttft_latency", Value::Milliseconds, SERVER),
     key("tpot_latency", Value::Milliseconds, SERVER),
-    key("target_latency", Value::Milliseconds, LATENCY),
-    key("target_latency_percentile", Value::Percent, LATENCY),
+    key("target_latency", Value::Milliseconds, SERVER),
+    key("target_latency_percentile", Value::Percent, SERVER),
     key("coalesce_queries", Value::Flag, SERVER),
-    key("max_async_queries", Value::Whole, SERVER),
-    key("samples_per_query", Value::Whole, &["MultiStream"]),
+    key("max_async_queries", Value::Int, SERVER),
+    placed("samples_per_query", Value::Whole, Place::MultiStream),
     placed("mode", Value::Mode, Place::AuditOnly),
     placed(
         "test07_accuracy_threshold",
@@ -130,6 +135,12 @@ pub(super) const PER_MODEL: [&str; 4] = [
 /// Keys by which a performance run logs answers.
 pub(super) const AUDIT_LOG: [&str; 2] = ["accuracy_log_rng_seed", "accuracy_log_sampling_target"];
 
+/// All names.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().map(|key| key.name)
+}
+
 pub(super) fn check_model(model: &str, kind: Kind) -> Result<(), String> {
     let known: &[&str] = match kind {
         Kind::User => &["gpt-oss-120b", "gpt-oss-120b-interactive", "*"],
@@ -139,14 +150,14 @@ pub(super) fn check_model(model: &str, kind: Kind) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "found the model '{model}', expected {}; LoadGen ignores the line{}",
+        "found the model '{model}', expected {}{}",
         any_of(known),
         likely(model, known)
     ))
 }
 
 pub(super) fn check_scenario(scenario: &str) -> Result<(), String> {
-    const KNOWN: [&str; 5] = ["Offline", "Server", "*", "SingleStream", "MultiStream"];
+    const KNOWN: [&str; 3] = ["Offline", "Server", "*"];
     if KNOWN.contains(&scenario) {
         return Ok(());
     }
@@ -155,8 +166,8 @@ pub(super) fn check_scenario(scenario: &str) -> Result<(), String> {
         false => likely(scenario, &KNOWN),
     };
     Err(format!(
-        "found the scenario '{scenario}', expected {}; LoadGen ignores the line{hint}",
-        any_of(&KNOWN[..3])
+        "found the scenario '{scenario}', expected {}{hint}",
+        any_of(&KNOWN)
     ))
 }
 
@@ -168,43 +179,62 @@ pub(super) fn check_key(name: &str, scenario: &str, kind: Kind) -> Result<Key, S
             .map(|k| k.name)
             .collect();
         return Err(format!(
-            "found the key '{name}', which LoadGen 6.0.17 does not know and ignores{}",
+            "found the key '{name}', which LoadGen 6.0.17 does not know{}",
             likely(name, &names)
         ));
     };
     match (key.place, kind) {
-        (Place::BuiltIn, _) => Err(format!(
-            "{name} is ignored here: LoadGen takes it from its built-in mlperf.conf only; remove the line"
-        )),
-        (Place::AuditOnly, Kind::User) if name == "mode" => {
-            Err("mode in a user.conf overrides what the command line asks for; remove the line and use --mode".into())
+        (Place::BuiltIn, _) => {
+            Err("LoadGen takes it from its built-in mlperf.conf only; remove the line".into())
         }
-        (Place::AuditOnly, Kind::User) => Err(format!("{name} belongs into a compliance test's audit.config; remove the line")),
-        _ if scenario != "*" && !key.scenarios.is_empty() && !key.scenarios.contains(&scenario) => Err(format!(
-            "{name} is looked up for {} only; LoadGen ignores it for {scenario}",
-            any_of(key.scenarios)
-        )),
+        (Place::AuditOnly, Kind::User) if name != "mode" => {
+            Err("it belongs into a compliance test's audit.config; remove the line".into())
+        }
+        (Place::MultiStream, _) => {
+            Err("it is looked up for 'MultiStream' only, in which gpt-oss-120b does not run".into())
+        }
+        _ if scenario != "*" && !key.scenarios.is_empty() && !key.scenarios.contains(&scenario) => {
+            Err(format!(
+                "it is looked up for {} only",
+                any_of(key.scenarios)
+            ))
+        }
         _ => Ok(*key),
     }
 }
 
 impl Key {
-    pub(super) fn check_value(&self, value: &str) -> Result<(), String> {
+    pub(super) fn check_value(&self, value: &str) -> Result<(), Objection> {
+        let reads = config::whole(value);
+        // Nothing is to be said where LoadGen's number is the one that is written.
+        let effect = match value == reads.to_string() {
+            true => Effect::Takes,
+            false => Effect::Reads(reads),
+        };
+        let expected =
+            |expected: &str| Err((format!("found {value}, expected {expected}"), effect));
         match self.value {
-            Value::Whole => whole(value).map(drop),
-            Value::Milliseconds => match whole(value)? {
-                ms if ms > u64::MAX / 1_000_000 => Err(format!(
-                    "found {value} ms, which overflows as nanoseconds; expected at most {}",
-                    u64::MAX / 1_000_000
-                )),
-                _ => Ok(()),
-            },
-            Value::Flag if ["0", "1"].contains(&value) => Ok(()),
-            Value::Flag => Err(format!("found '{value}', expected 0 or 1")),
-            Value::Mode if ["0", "1", "2", "3"].contains(&value) => Ok(()),
-            Value::Mode => Err(format!(
-                "found '{value}', expected 0 (submission), 1 (accuracy), 2 (performance) or 3 (find peak)"
+            Value::Whole => whole(value),
+            Value::Int if reads > i32::MAX as u64 => Err((
+                format!("found {value}, expected at most {}", i32::MAX),
+                // What C++ makes of it: the lower half, with its sign.
+                Effect::Reads(reads as i32 as u64),
             )),
+            Value::Int => whole(value),
+            Value::Milliseconds if reads > u64::MAX / 1_000_000 => expected(&format!(
+                "milliseconds, at most {}: more overflows as nanoseconds",
+                u64::MAX / 1_000_000
+            )),
+            Value::Milliseconds => whole(value),
+            Value::Flag if ["0", "1"].contains(&value) => Ok(()),
+            Value::Flag => expected("0 or 1"),
+            Value::Mode if ["0", "1", "2", "3"].contains(&value) => Ok(()),
+            Value::Mode => {
+                let text = format!(
+                    "found {value}, expected 0 (submission), 1 (accuracy), 2 (performance) or 3 (find peak)"
+                );
+                Err((text, if reads > 3 { Effect::Ignores } else { effect }))
+            }
             Value::Rate => decimal(value, f64::MIN_POSITIVE, f64::MAX, "a number above 0"),
             Value::Percent => decimal(
                 value,
@@ -217,58 +247,33 @@ impl Key {
     }
 }
 
-fn whole(value: &str) -> Result<u64, String> {
-    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-    match value.parse::<u64>() {
-        Ok(_) if digits && value.len() > 1 && value.starts_with('0') => Err(format!(
-            "found {value}, which LoadGen reads as octal; write {}",
-            value
-                .trim_start_matches('0')
-                .parse::<u64>()
-                .unwrap_or_default()
-        )),
-        Ok(number) if digits => Ok(number),
-        Err(_) if digits => Err(format!("found {value}, expected at most {}", u64::MAX)),
-        _ => Err(not_whole(value)),
+fn whole(value: &str) -> Result<(), Objection> {
+    let reads = config::whole(value);
+    if value == reads.to_string() {
+        return Ok(());
     }
-}
-
-fn not_whole(value: &str) -> String {
-    // What strtoull makes of it: the leading digits.
-    let taken: String = value.chars().take_while(char::is_ascii_digit).collect();
-    match value.parse::<f64>() {
+    // What was probably meant.
+    let hint = match value.parse::<f64>() {
         Ok(number) if number.fract() == 0.0 && (0.0..1e18).contains(&number) => {
-            format!(
-                "found {value}, of which LoadGen reads {}; write {number:.0}",
-                or_zero(taken)
-            )
+            format!("; write {number:.0}")
         }
-        Ok(number) if number.is_finite() && number >= 0.0 => {
-            format!(
-                "found {value}, of which LoadGen reads {}, expected a whole number",
-                or_zero(taken)
-            )
-        }
-        _ => format!("found '{value}', expected a whole number in decimal digits"),
-    }
+        _ => String::new(),
+    };
+    let text = format!(
+        "found {value}, expected a whole number in decimal digits, at most {}{hint}",
+        u64::MAX
+    );
+    Err((text, Effect::Reads(reads)))
 }
 
-fn or_zero(digits: String) -> String {
-    if digits.is_empty() {
-        "0".into()
-    } else {
-        digits
-    }
-}
-
-fn decimal(value: &str, low: f64, high: f64, expected: &str) -> Result<(), String> {
+fn decimal(value: &str, low: f64, high: f64, expected: &str) -> Result<(), Objection> {
     // Neither 'inf' nor hexadecimal, which strtod takes.
     let plain = value
         .bytes()
         .all(|b| b.is_ascii_digit() || b".eE+-".contains(&b));
     match value.parse::<f64>() {
         Ok(number) if plain && (low..=high).contains(&number) => Ok(()),
-        _ => Err(format!("found '{value}', expected {expected}")),
+        _ => Err((format!("found {value}, expected {expected}"), Effect::Takes)),
     }
 }
 

@@ -17,7 +17,8 @@ mod infer;
 mod inputs;
 mod kills;
 mod outputs;
-#[allow(dead_code, reason = "src/cli/tests.rs uses the rest")]
+mod pairing;
+#[allow(dead_code, reason = "src/cli/tests/paths.rs uses the rest")]
 mod path_options;
 mod rehearsal;
 mod remote;
@@ -26,3 +27,4 @@ mod score;
 mod serve;
 mod submission;
 mod synthetic;
+mod user_conf;

@@ -1,4 +1,5 @@
-//! Readers for the logs that MLCommons' LoadGen writes: the `:::MLLOG` detail log and the summary.
+//! Readers for the logs that MLCommons' LoadGen writes, the `:::MLLOG` detail log and the summary, and for the lines of the
+//! configuration files that it reads.
 //!
 //! Owns what a line means. Does not own LoadGen (`crates/loadgen` builds it; this package needs no C++), nor what makes a
 //! run valid or official. Plain functions over files and bytes; any thread.
@@ -8,6 +9,7 @@
     allow(clippy::disallowed_methods, reason = "tests open what they made")
 )]
 
+pub mod config;
 pub mod detail_log;
 mod error;
 pub mod summary;

@@ -188,7 +188,7 @@ const DUPLICATE: &str =
     "entries answer a row that was answered before: each counts, as in the reference";
 const MISSING: &str =
     "rows of the reference data have no answer in the log: not counted, as in the reference";
-const NO_ANSWERS: &str = "the log answers nothing: the score is 0, as in the reference";
+const NO_ANSWERS: &str = "the log answers nothing: the score is 0, as in the reference; is it the log of an accuracy run?";
 const NO_FIRST_TOKEN: &str = "entries lack their first token (data does not begin with token_data): scored without it, as the reference does";
 const TOKEN_COUNT: &str = "entries count more or fewer tokens than their data holds";
 const UNKNOWN_IDS: &str = "tokens are not in the tokenizer: left out of the text, as the reference does; is it the model's tokenizer?";

@@ -3,11 +3,12 @@
 
 use std::{borrow::Cow, fmt, path::Path};
 
+use ossmark_files::Escaped;
 use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use crate::{Error, Result};
 
@@ -25,11 +26,18 @@ impl RawEntry {
     /// # Errors
     /// When the object is no JSON, or lacks what the reference reads of every entry.
     pub fn parse(&self, path: &Path) -> Result<Entry<'_>> {
-        let fields: Fields<'_> = serde_json::from_slice(&self.json)
-            .map_err(|e| entry_error(path, self.number, format!("not JSON: {e}")))?;
+        let fail = |what: String| entry_error(path, self.number, what);
+        let text = str::from_utf8(&self.json).map_err(|e| fail(format!("not JSON: {e}")))?;
+        let fields: Fields<'_> = match serde_json::from_str(text) {
+            Ok(fields) => fields,
+            // What only Python reads.
+            Err(_) => serde_json::from_str::<Fields<'_>>(&ossmark_json::strict(text))
+                .map_err(|e| fail(format!("not JSON: {e}")))?
+                .owned(),
+        };
         let qsl_idx = fields
             .qsl_idx
-            .ok_or_else(|| entry_error(path, self.number, "has no qsl_idx".into()))?;
+            .ok_or_else(|| fail("has no qsl_idx".into()))?;
         Ok(Entry {
             number: self.number,
             seq_id: fields.seq_id,
@@ -46,8 +54,8 @@ pub struct Entry<'a> {
     /// Its place in the log, from 0.
     pub number: usize,
     seq_id: Option<Value>,
-    /// The sample's row in the reference data.
-    pub qsl_idx: Value,
+    /// The sample's row in the reference data: a JSON value's text. Python tells 1 from 1.0, and `-0` from `-0.0`.
+    qsl_idx: String,
     data: Option<Hex<'a>>,
     token_data: Option<Hex<'a>>,
     /// What LoadGen counted.
@@ -80,31 +88,49 @@ impl Entry<'_> {
                 self.number,
                 format!(
                     "qsl_idx is {}, expected a row of the reference data, 0 to {}",
-                    self.qsl_idx,
+                    Escaped(ossmark_json::restored(&self.qsl_idx)),
                     rows as i64 - 1
                 ),
             )
         };
-        let Value::Number(number) = &self.qsl_idx else {
-            return Err(refuse());
+        let digits = self.qsl_idx.strip_prefix('-').unwrap_or(&self.qsl_idx);
+        let is_integer = digits.bytes().all(|b| b.is_ascii_digit());
+        let index: i128 = match self.qsl_idx.parse() {
+            Ok(index) if is_integer => index,
+            _ if self.is_at_least(rows) => return Ok(Row::OutOfRange),
+            _ => return Err(refuse()),
         };
-        if number.as_f64().is_some_and(|n| n >= rows as f64) {
-            return Ok(Row::OutOfRange);
-        }
-        let index = number.as_i64().ok_or_else(refuse)?;
-        match usize::try_from(index) {
-            Ok(row) => Ok(Row::At {
+        let row = if index < 0 {
+            rows as i128 + index
+        } else {
+            index
+        };
+        match usize::try_from(row) {
+            Ok(row) if row < rows => Ok(Row::At {
                 row,
-                negative: false,
+                negative: index < 0,
             }),
-            Err(_) => {
-                let row = usize::try_from(rows as i64 + index).map_err(|_| refuse())?;
-                Ok(Row::At {
-                    row,
-                    negative: true,
-                })
-            }
+            Ok(_) => Ok(Row::OutOfRange),
+            Err(_) if index > 0 => Ok(Row::OutOfRange),
+            Err(_) => Err(refuse()),
         }
+    }
+
+    /// The row as LoadGen writes it: a whole number, not negative.
+    pub fn index(&self) -> Option<u64> {
+        self.qsl_idx.parse().ok()
+    }
+
+    /// Python's `qsl_idx >= rows`, of what is no integer that fits.
+    fn is_at_least(&self, rows: usize) -> bool {
+        let number = match serde_json::from_str(&self.qsl_idx) {
+            Ok(Value::String(text)) => ossmark_json::float(&text),
+            Ok(Value::Number(_)) => self.qsl_idx.parse().ok(),
+            Ok(_) => None,
+            // Beyond a float's range: an infinity.
+            Err(_) => self.qsl_idx.parse().ok(),
+        };
+        number.is_some_and(|number| number >= rows as f64)
     }
 
     /// LoadGen's running number of the answer.
@@ -113,7 +139,10 @@ impl Entry<'_> {
     /// When there is none.
     pub fn seq_id(&self, path: &Path) -> Result<Value> {
         let missing = || entry_error(path, self.number, "has no seq_id".into());
-        self.seq_id.clone().ok_or_else(missing)
+        self.seq_id
+            .clone()
+            .map(ossmark_json::shown)
+            .ok_or_else(missing)
     }
 
     /// The answer's tokens.
@@ -205,10 +234,22 @@ fn not_hex(hex: &str, at: usize) -> String {
 #[derive(Default)]
 struct Fields<'a> {
     seq_id: Option<Value>,
-    qsl_idx: Option<Value>,
+    qsl_idx: Option<String>,
     data: Option<Hex<'a>>,
     token_data: Option<Hex<'a>>,
     token_count: Option<Value>,
+}
+
+impl Fields<'_> {
+    fn owned(self) -> Fields<'static> {
+        Fields {
+            seq_id: self.seq_id,
+            qsl_idx: self.qsl_idx,
+            data: self.data.map(Hex::owned),
+            token_data: self.token_data.map(Hex::owned),
+            token_count: self.token_count,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -235,7 +276,10 @@ impl<'de> Visitor<'de> for FieldsVisitor {
         while let Some(key) = map.next_key::<Cow<'_, str>>()? {
             match key.as_ref() {
                 "seq_id" => fields.seq_id = Some(map.next_value()?),
-                "qsl_idx" => fields.qsl_idx = Some(map.next_value()?),
+                "qsl_idx" => {
+                    let raw: &RawValue = map.next_value()?;
+                    fields.qsl_idx = Some(raw.get().to_owned());
+                }
                 "data" => fields.data = Some(map.next_value()?),
                 "token_data" => fields.token_data = Some(map.next_value()?),
                 "token_count" => fields.token_count = Some(map.next_value()?),
@@ -252,6 +296,17 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 enum Hex<'a> {
     Text(Cow<'a, str>),
     Other,
+}
+
+impl Hex<'_> {
+    fn owned(self) -> Hex<'static> {
+        match self {
+            // It stands for a float.
+            Hex::Text(text) if ossmark_json::float(&text).is_some() => Hex::Other,
+            Hex::Text(text) => Hex::Text(Cow::Owned(text.into_owned())),
+            Hex::Other => Hex::Other,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Hex<'de> {
@@ -315,126 +370,4 @@ impl<'de> Visitor<'de> for HexVisitor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn raw(json: &str) -> RawEntry {
-        RawEntry {
-            number: 3,
-            json: json.as_bytes().to_vec(),
-        }
-    }
-
-    fn tokens(data: &str) -> std::result::Result<Vec<u32>, String> {
-        tokens_of(data)
-    }
-
-    #[test]
-    fn hexadecimal_is_read_as_python_reads_it() {
-        assert_eq!(tokens("0100000000010000").unwrap(), [1, 256]);
-        assert_eq!(
-            tokens(" 01 00\n00\t00 ff\x0b00 00\x0c00\r").unwrap(),
-            [1, 255]
-        );
-        assert_eq!(tokens("fFfFfF7F").unwrap(), [i32::MAX as u32]);
-        assert_eq!(tokens("").unwrap(), Vec::<u32>::new());
-        for (data, expected) in [
-            ("0", "odd number"),
-            ("010000000", "odd number"),
-            ("0 1000000", "has ' ' at position 1"),
-            ("0x000000", "has 'x' at position 1"),
-            ("01000000é0", "expected a hexadecimal digit"),
-            ("010000", "has 3 bytes"),
-            ("ffffffff", "the token -1 at place 0"),
-        ] {
-            let error = tokens(data).unwrap_err();
-            assert!(error.contains(expected), "{data}: {error}");
-        }
-    }
-
-    #[test]
-    fn fields_may_come_in_any_form_that_python_reads() {
-        let path = Path::new("log.json");
-        let entry = raw(
-            r#"{"data": 1, "x": [null], "qsl_idx": 9, "data": "0\u00310000\u00300", "qsl_idx": -1, "seq_id": "a"}"#,
-        );
-        let entry = entry.parse(path).unwrap();
-        assert_eq!(
-            entry.row(5, path).unwrap(),
-            Row::At {
-                row: 4,
-                negative: true
-            }
-        );
-        assert_eq!(entry.tokens(path).unwrap(), [1]);
-        assert_eq!(entry.seq_id(path).unwrap(), "a");
-    }
-
-    #[test]
-    fn rows_follow_iloc() {
-        let path = Path::new("log.json");
-        let row = |index: &str| {
-            let entry = raw(&format!("{{\"qsl_idx\": {index}}}"));
-            let entry = entry.parse(path).unwrap();
-            entry.row(5, path).map_err(|e| e.to_string())
-        };
-        let at = |row, negative| Ok(Row::At { row, negative });
-        assert_eq!(row("0"), at(0, false));
-        assert_eq!(row("4"), at(4, false));
-        assert_eq!(row("-5"), at(0, true));
-        for beyond in ["5", "5.5", "1e300", "99999999999999999999999999"] {
-            assert_eq!(row(beyond), Ok(Row::OutOfRange), "{beyond}");
-        }
-        for refused in ["-6", "1.0", "true", "null", "\"1\"", "[1]"] {
-            let error = row(refused).unwrap_err();
-            assert!(
-                error.contains("entry 3") && error.contains("0 to 4"),
-                "{error}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_missing_first_token_is_recognised() {
-        let path = Path::new("log.json");
-        for (token_data, lacks) in [
-            (r#""01000000""#, false),
-            (r#""0100000002000000""#, false),
-            (r#""02000000""#, true),
-            (r#""""#, false),
-            ("null", false),
-        ] {
-            let entry = raw(&format!(
-                r#"{{"qsl_idx": 0, "data": "0100000002000000", "token_data": {token_data}}}"#
-            ));
-            let entry = entry.parse(path).unwrap();
-            let tokens = entry.tokens(path).unwrap();
-            assert_eq!(entry.lacks_first_token(&tokens), lacks, "{token_data}");
-        }
-    }
-
-    #[test]
-    fn an_entry_without_its_fields_is_named() {
-        let path = Path::new("log.json");
-        for (json, expected) in [
-            ("{}", "entry 3 (counted from 0): has no qsl_idx"),
-            ("{\"qsl_idx\": }", "entry 3 (counted from 0): not JSON"),
-        ] {
-            let error = raw(json).parse(path).err().unwrap().to_string();
-            assert!(error.contains(expected), "{error}");
-        }
-        for json in [
-            r#"{"qsl_idx": 0}"#,
-            r#"{"qsl_idx": 0, "data": null}"#,
-            r#"{"qsl_idx": 0, "data": {"a": [1.5]}}"#,
-        ] {
-            let entry = raw(json);
-            let entry = entry.parse(path).unwrap();
-            let error = entry.tokens(path).unwrap_err().to_string();
-            assert!(
-                error.contains("entry 3") && error.contains("data"),
-                "{error}"
-            );
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! What the reference lets pass and an auditor should know: counted by rule, with the first place named.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
@@ -12,9 +12,20 @@ pub struct Finding {
     /// How often it was seen.
     pub count: u64,
     /// What it means.
-    pub message: &'static str,
+    pub message: Cow<'static, str>,
     /// Where it was seen first.
     pub first: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "finding: {}: ", self.rule)?;
+        if self.count != 1 {
+            write!(f, "{} ", self.count)?;
+        }
+        let Self { message, first, .. } = self;
+        write!(f, "{message} (first: {})", ossmark_files::Escaped(first))
+    }
 }
 
 /// Findings by rule.
@@ -44,11 +55,22 @@ impl Findings {
             let finding = self.0.entry(rule).or_insert_with(|| Finding {
                 rule,
                 count: 0,
-                message,
+                message: message.into(),
                 first: place(),
             });
             finding.count += count;
         }
+    }
+
+    /// One that is made of what was found, of which there is one for each `rule`.
+    pub fn say(&mut self, rule: &'static str, message: String, first: String) {
+        let finding = Finding {
+            rule,
+            count: 1,
+            message: message.into(),
+            first,
+        };
+        self.0.insert(rule, finding);
     }
 
     /// All findings, by the name of their rule.

@@ -23,6 +23,7 @@ pub mod grade;
 pub mod lcb;
 mod log;
 mod passes;
+mod plausible;
 pub mod python;
 mod reference;
 mod report;

@@ -1,15 +1,7 @@
 //! The official checker is a Python program over untyped JSON; what it accepts depends on Python's ideas of truth, order
 //! and numbers. Those ideas, for JSON values. Pure.
 
-use std::sync::LazyLock;
-
-use regex::Regex;
 use serde_json::Value;
-
-/// What Python's parser makes of numbers that JSON has not; the real ones cannot begin so in a file of text.
-const NAN: &str = "\u{0}NaN";
-const INFINITY: &str = "\u{0}Infinity";
-const MINUS_INFINITY: &str = "\u{0}-Infinity";
 
 /// As JSON a byte takes 16 in memory (a list of digits), and eighty where it begins a list or an object. Reports of
 /// mlcommons/endpoints are the longest that are read: some 100 kB.
@@ -31,43 +23,7 @@ pub(crate) fn loads(text: &str) -> Result<Value, serde_json::Error> {
             parts(text)
         )));
     }
-    serde_json::from_str(text)
-        .or_else(|error| serde_json::from_str(&tolerant(text)).map_err(|_| error))
-}
-
-/// What serde_json refuses and Python takes, said otherwise.
-fn tolerant(text: &str) -> String {
-    static PARTS: LazyLock<Regex> = LazyLock::new(|| {
-        let parts = r#""(?:[^"\\]|\\.)*"|-?Infinity|NaN|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"#;
-        Regex::new(parts).expect("a fixed pattern, compiled by the tests")
-    });
-    let replaced = PARTS.replace_all(text, |part: &regex::Captures<'_>| {
-        let part = &part[0];
-        let quoted = |name: &str| Value::from(name).to_string();
-        match part {
-            "NaN" => quoted(NAN),
-            "Infinity" => quoted(INFINITY),
-            "-Infinity" => quoted(MINUS_INFINITY),
-            text if text.starts_with('"') => without_lone_surrogates(text),
-            number => match number.parse::<f64>() {
-                Ok(n) if n == f64::INFINITY => quoted(INFINITY),
-                Ok(n) if n == f64::NEG_INFINITY => quoted(MINUS_INFINITY),
-                _ => number.to_owned(),
-            },
-        }
-    });
-    replaced.into_owned()
-}
-
-fn without_lone_surrogates(text: &str) -> String {
-    if serde_json::from_str::<Value>(text).is_ok() {
-        return text.to_owned();
-    }
-    static SURROGATE: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-            .expect("a fixed pattern, compiled by the tests")
-    });
-    SURROGATE.replace_all(text, r"\ufffd").into_owned()
+    ossmark_json::loads(text)
 }
 
 /// `bool(value)`.
@@ -86,12 +42,7 @@ pub(crate) fn truthy(value: &Value) -> bool {
 pub(crate) fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Bool(b) => Some(f64::from(u8::from(*b))),
-        Value::String(text) => match text.as_str() {
-            NAN => Some(f64::NAN),
-            INFINITY => Some(f64::INFINITY),
-            MINUS_INFINITY => Some(f64::NEG_INFINITY),
-            _ => None,
-        },
+        Value::String(text) => ossmark_json::float(text),
         value => value.as_f64(),
     }
 }

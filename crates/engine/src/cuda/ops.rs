@@ -76,7 +76,7 @@ impl CudaOps {
         ] {
             if found > max {
                 return Err(LoadError::Cuda(format!(
-                    "{name} is {found}, and the CUDA kernels take at most {max}: use --engine cpu"
+                    "{name} is {found}, and the CUDA kernels take at most {max}: use --engine cpu (run, generate, infer, serve)"
                 )));
             }
         }

@@ -132,7 +132,7 @@ impl Uploader {
             if rounded.to_f32() != v {
                 return Err(LoadError::Cuda(format!(
                     "a matrix of the checkpoint is stored in F32 and holds {v}, which is no bf16 number; the CUDA engine \
-                     computes with bf16 weights: convert the checkpoint, or use --engine cpu"
+                     computes with bf16 weights: convert the checkpoint, or use --engine cpu (run, generate, infer, serve)"
                 )));
             }
             converted.extend_from_slice(&rounded.to_le_bytes());

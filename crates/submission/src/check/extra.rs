@@ -3,10 +3,12 @@
 
 mod accuracy;
 mod compliance;
+mod figures;
 mod files;
 mod logs;
 mod performance;
 mod user_conf;
+mod verification;
 
 use std::collections::HashMap;
 

@@ -10,6 +10,7 @@
 mod building;
 mod common;
 mod compliance;
+mod figures;
 mod holes;
 mod official;
 mod packing;

@@ -37,7 +37,7 @@ pub fn cuda_devices() -> Result<u32, LoadError> {
     // SAFETY: only asks the system's loader for the library.
     if !unsafe { sys::is_culib_present() } {
         return Err(LoadError::Cuda(
-            "NVIDIA's driver (libcuda.so) was not found: install driver 580 or later, or use --engine cpu".into(),
+            "NVIDIA's driver (libcuda.so) was not found: install driver 580 or later, or use --engine cpu (run, generate, infer, serve)".into(),
         ));
     }
     let mut version = 0;
@@ -47,7 +47,7 @@ pub fn cuda_devices() -> Result<u32, LoadError> {
         .map_err(|e| failed("cuDriverGetVersion", e))?;
     if version < OLDEST_DRIVER {
         return Err(LoadError::Cuda(format!(
-            "NVIDIA's driver supports CUDA {}.{}, expected 13.0 or later: install driver 580 or later, or use --engine cpu",
+            "NVIDIA's driver supports CUDA {}.{}, expected 13.0 or later: install driver 580 or later, or use --engine cpu (run, generate, infer, serve)",
             version / 1000,
             version % 1000 / 10
         )));
@@ -113,7 +113,7 @@ impl Device {
         let count = cuda_devices()?;
         if ordinal >= count {
             return Err(LoadError::Cuda(format!(
-                "CUDA device {ordinal} was asked for, and there are {count}: choose one below that, or use --engine cpu"
+                "CUDA device {ordinal} was asked for, and there are {count}: choose one below that, or use --engine cpu (run, generate, infer, serve)"
             )));
         }
         let device = result::device::get(ordinal as c_int).map_err(|e| failed("cuDeviceGet", e))?;

@@ -29,7 +29,7 @@ impl Module {
         if (major, minor) < OLDEST {
             return Err(LoadError::Cuda(format!(
                 "the device has compute capability {major}.{minor}, expected {}.{} or later: use a newer GPU, or --engine \
-                 cpu",
+                 cpu (run, generate, infer, serve)",
                 OLDEST.0, OLDEST.1
             )));
         }

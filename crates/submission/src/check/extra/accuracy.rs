@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::official::hash_in;
 use super::super::run::{ACCURACY, DETAIL, Run, SUMMARY};
+use super::figures::{self, Range};
 use super::logs::{self, found};
 use super::{Seen, scenario_of};
 use crate::finding::Findings;
@@ -12,6 +13,26 @@ use crate::tree::{Text, read_text};
 use crate::truncate::MARK;
 
 pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
+    let text = run.score_text.as_deref().unwrap_or_default();
+    for message in figures::contradictions(text) {
+        run.object(
+            findings,
+            "accuracy.figures",
+            "accuracy/accuracy.txt",
+            message,
+        );
+    }
+    let wanted = run.system.rules.accuracy.sample_count.value;
+    for samples in figures::samples(text) {
+        if !samples.meets(Range::exactly(wanted as f64)) {
+            run.object(
+                findings,
+                "accuracy.figures",
+                "accuracy/accuracy.txt",
+                format!("found {samples} samples evaluated, expected {wanted}"),
+            );
+        }
+    }
     hash(
         run,
         "accuracy",

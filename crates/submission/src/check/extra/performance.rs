@@ -203,18 +203,28 @@ fn limits(run: &Run<'_>, log: &DetailLog, object: &mut impl FnMut(&'static str, 
     }
 }
 
+/// Where LoadGen writes the rates of samples and of tokens.
+fn rates(log: &DetailLog) -> (&'static str, &'static str) {
+    match log.str("effective_scenario") == Some("Offline") {
+        true => ("result_samples_per_second", "result_tokens_per_second"),
+        false => (
+            "result_completed_samples_per_sec",
+            "result_completed_tokens_per_second",
+        ),
+    }
+}
+
+/// Mean length of the answers, from rates of six digits.
+pub(super) fn tokens_per_sample(log: &DetailLog) -> Option<f64> {
+    let (samples, tokens) = rates(log);
+    Some(log.f64(tokens)? / log.f64(samples)?)
+}
+
 /// Numbers of one log that follow from each other.
 fn numbers(run: &Run<'_>, log: &DetailLog, object: &mut impl FnMut(&'static str, String)) {
     let near = |a: f64, b: f64| (a - b).abs() <= ROUNDING * a.abs().max(b.abs());
     let is_offline = log.str("effective_scenario") == Some("Offline");
-    let (samples_key, tokens_key) = if is_offline {
-        ("result_samples_per_second", "result_tokens_per_second")
-    } else {
-        (
-            "result_completed_samples_per_sec",
-            "result_completed_tokens_per_second",
-        )
-    };
+    let (samples_key, tokens_key) = rates(log);
     if let (true, Some(rate), Some(last_ns), Some(issued)) = (
         is_offline,
         log.f64(samples_key),
@@ -261,19 +271,20 @@ fn numbers(run: &Run<'_>, log: &DetailLog, object: &mut impl FnMut(&'static str,
         );
     }
     let bounds = &run.system.rules.compliance.test09;
-    if let (Some(samples), Some(tokens), Some(low), Some(high)) = (
-        log.f64(samples_key),
-        log.f64(tokens_key),
+    if let (Some(mean), Some(low), Some(high)) = (
+        tokens_per_sample(log),
         &bounds.min_mean_tokens,
         &bounds.max_mean_tokens,
     ) {
-        let mean = tokens / samples;
         if !(low.value..=high.value).contains(&mean) {
             object(
                 "performance.tokens-per-sample",
                 format!(
-                    "found {tokens_key} {tokens} at {samples} samples a second, {mean:.1} tokens a sample; TEST09 allows {} to {}",
-                    low.value, high.value
+                    "found {tokens_key} {} at {} samples a second, {mean:.1} tokens a sample; TEST09 allows {} to {}",
+                    found(log, tokens_key),
+                    found(log, samples_key),
+                    low.value,
+                    high.value
                 ),
             );
         }

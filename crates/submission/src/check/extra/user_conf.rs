@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use ossmark_logs::config::{self, Line};
 use ossmark_logs::detail_log::DetailLog;
 
 use super::super::run::Run;
@@ -49,24 +50,45 @@ pub(super) fn check(run: &Run<'_>, performance: Option<&DetailLog>, findings: &m
     let Text::Read(text) = read_text(&run.dir.join(file), TEXT_LIMIT) else {
         return;
     };
-    let mut settings: HashMap<(&str, &str, &str), &str> = HashMap::new();
-    let mut lines_found = 0;
-    for (n, line) in python::lines(&text).enumerate() {
-        match parse(line) {
-            Some(Ok((key, value))) => {
-                settings.insert(key, value);
+    let mut settings: HashMap<&[u8], &str> = HashMap::new();
+    let (mut lines_found, mut dropped) = (0, false);
+    for (n, line) in text.as_bytes().split(|b| *b == b'\n').enumerate() {
+        let why = match Line::read(line) {
+            Line::Blank => continue,
+            // A word that begins with # is a comment to its writer, and a name that nobody looks up to LoadGen.
+            Line::Set {
+                name: [b'#', ..], ..
             }
-            Some(Err(why)) if lines_found < 5 => {
-                lines_found += 1;
-                run.object(
-                    findings,
-                    "user-conf.line",
-                    file,
-                    format!("line {}: {why}", n + 1),
-                );
+            | Line::NoValue {
+                name: [b'#', ..], ..
+            } => continue,
+            Line::Set { name, values } => {
+                if let Some(&value) = values.last() {
+                    settings.insert(name, value);
+                }
+                match (values.len(), name.iter().filter(|b| **b == b'.').count()) {
+                    (1, 2..) => continue,
+                    (1, _) => "expected a key \"model.scenario.key\"; LoadGen ignores the line",
+                    _ => "expected one value; LoadGen takes the last",
+                }
             }
-            Some(Err(_)) | None => {}
+            Line::NoValue { .. } => {
+                "expected \"model.scenario.key = value\"; LoadGen ignores the line"
+            }
+            Line::Drops { .. } => {
+                dropped = true;
+                "expected \"model.scenario.key = value\"; LoadGen drops the whole file for it"
+            }
+        };
+        lines_found += 1;
+        if lines_found <= 5 {
+            let line = String::from_utf8_lossy(line);
+            let message = format!("line {}: found {:.80?}, {why}", n + 1, line.trim());
+            run.object(findings, "user-conf.line", file, message);
         }
+    }
+    if dropped {
+        return;
     }
     let (Some(log), Some(scenario)) = (performance, scenario_of(&run.folder)) else {
         return;
@@ -81,17 +103,19 @@ pub(super) fn check(run: &Run<'_>, performance: Option<&DetailLog>, findings: &m
         let places = [(model, scenario), ("*", scenario), (model, "*"), ("*", "*")];
         let Some(value) = places
             .iter()
-            .find_map(|(m, s)| settings.get(&(*m, *s, key)))
+            .find_map(|(m, s)| settings.get(format!("{m}.{s}.{key}").as_bytes()))
         else {
             continue;
         };
         let Some(name) = logged.iter().find(|name| log.last(name).is_some()) else {
             continue;
         };
-        let (Ok(asked), Some(ran)) = (
-            value.parse::<f64>(),
-            log.last(name).and_then(python::number),
-        ) else {
+        // As LoadGen reads it: `1e6` is 1 where a whole number is wanted.
+        let asked = match key {
+            "target_qps" => config::real(value),
+            _ => Some(config::whole(value) as f64),
+        };
+        let Some((asked, ran)) = asked.zip(log.last(name).and_then(python::number)) else {
             continue;
         };
         let asked = asked * factor;
@@ -107,29 +131,5 @@ pub(super) fn check(run: &Run<'_>, performance: Option<&DetailLog>, findings: &m
                 ),
             );
         }
-    }
-}
-
-type Key<'a> = (&'a str, &'a str, &'a str);
-
-/// Model, scenario, key and value of a line; None for an empty one or a comment.
-fn parse(line: &str) -> Option<Result<(Key<'_>, &str), String>> {
-    let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
-        return None;
-    }
-    let words: Vec<&str> = line.split_ascii_whitespace().collect();
-    let &[name, "=", value] = words.as_slice() else {
-        return Some(Err(format!(
-            "found {line:.80?}, expected \"model.scenario.key = value\""
-        )));
-    };
-    // Model names hold dots elsewhere, not here.
-    let mut parts = name.splitn(3, '.');
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(model), Some(scenario), Some(key)) => Some(Ok(((model, scenario, key), value))),
-        _ => Some(Err(format!(
-            "found key {name:.80?}, expected \"model.scenario.key\""
-        ))),
     }
 }

@@ -1,0 +1,134 @@
+//! A log is scored with the files of its run, or not without a word.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::common::{Bench, Done, binary, finish, read_json, repository};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn demo(file: &str) -> PathBuf {
+    repository().join("demo").join(file)
+}
+
+/// A short run of the demo checkpoint.
+fn made(mode: &str) -> Bench {
+    let bench = Bench::new();
+    let done = finish(
+        bench.demo_model("offline", mode, &["--max-new-tokens", "2"]),
+        LIMIT,
+    );
+    assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    bench
+}
+
+fn score(bench: &Bench, reference: &Path, tokenizer: &Path, more: &[&str]) -> Done {
+    let mut command = Command::new(binary());
+    command
+        .arg("score")
+        .arg("--log")
+        .arg(bench.out().join("mlperf_log_accuracy.json"))
+        .arg("--reference")
+        .arg(reference)
+        .arg("--tokenizer")
+        .arg(tokenizer)
+        .arg("--lcb-problems")
+        .arg(demo("lcb_problems.jsonl"))
+        .args(more);
+    finish(command, LIMIT)
+}
+
+#[track_caller]
+fn scored(done: &Done) {
+    assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("'exact_match':"), "{}", done.stdout);
+}
+
+/// Changes what the plan says.
+fn edit(bench: &Bench, change: impl FnOnce(&mut Value)) {
+    let file = bench.out().join("run_plan.json");
+    let mut plan = read_json(&file);
+    change(&mut plan);
+    std::fs::write(file, plan.to_string()).unwrap();
+}
+
+#[test]
+fn an_accuracy_log_and_its_files() {
+    let bench = made("accuracy");
+    let (data, model) = (demo("accuracy.parquet"), demo(""));
+    let right = score(&bench, &data, &model, &[]);
+    scored(&right);
+    assert!(!right.stderr.contains("was made"), "{}", right.stderr);
+
+    // Another tokenizer, by directory or file; other data.
+    let tokenizer = repository().join("tests/fixtures/score/tokenizer");
+    for path in [tokenizer.clone(), tokenizer.join("tokenizer.json")] {
+        score(&bench, &data, &path, &[]).refused(&[
+            "run_plan.json",
+            "demo/tokenizer.json",
+            "score/tokenizer/tokenizer.json",
+            "--anyway",
+        ]);
+    }
+    let small = repository().join("tests/fixtures/score/edge/ref.parquet");
+    score(&bench, &small, &model, &[]).refused(&["that has 480 rows, this has 17", "--anyway"]);
+    let anyway = score(&bench, &data, &tokenizer, &["--anyway"]);
+    scored(&anyway);
+    for part in [
+        "ossmark: warning: ",
+        "demo/tokenizer.json",
+        "finding: improbable_reading: ",
+    ] {
+        assert!(anyway.stderr.contains(part), "{part}: {}", anyway.stderr);
+    }
+
+    // The same prompts in another file are the same data; others in a file of as many rows are not.
+    edit(&bench, |plan| {
+        plan["dataset"]["file_sha256"] = "0".repeat(64).into()
+    });
+    scored(&score(&bench, &data, &model, &[]));
+    edit(&bench, |plan| {
+        plan["dataset"]["content_sha256"] = "0".repeat(64).into()
+    });
+    score(&bench, &data, &model, &[]).refused(&["the prompts are others", "accuracy.parquet"]);
+    // A plan from before tokenizers were named; a run over made-up prompts; somebody else's file of that name.
+    edit(&bench, |plan| {
+        plan["dataset"] = Value::Null;
+        plan["tokenizer"] = Value::Null;
+    });
+    score(&bench, &data, &tokenizer, &[]).refused(&["without a data set"]);
+    std::fs::write(bench.out().join("run_plan.json"), "{\"mode\": \"x\"}").unwrap();
+    scored(&score(&bench, &data, &model, &[]));
+}
+
+#[test]
+fn a_performance_runs_log_is_no_accuracy_log() {
+    let bench = made("performance");
+    let model = demo("");
+    let accuracy = demo("accuracy.parquet");
+    score(&bench, &accuracy, &model, &[]).refused(&[
+        "found the mode \"performance\"",
+        "expected \"accuracy\"",
+        "--anyway",
+    ]);
+    // A compliance test's log is that of a performance run; its data are still others.
+    edit(&bench, |plan| plan["audit_config"] = "given".into());
+    let other = score(&bench, &accuracy, &model, &[]);
+    other.refused(&["the run was made with", "perf.parquet"]);
+    assert!(!other.stderr.contains("the mode"), "{}", other.stderr);
+    // LoadGen's own log knows the mode where there is no plan.
+    std::fs::remove_file(bench.out().join("run_plan.json")).unwrap();
+    score(&bench, &accuracy, &model, &[]).refused(&["mlperf_log_detail.txt", "AccuracyOnly"]);
+    // And where there is neither, the answers are looked at.
+    std::fs::remove_file(bench.out().join("mlperf_log_detail.txt")).unwrap();
+    let alone = score(&bench, &accuracy, &model, &[]);
+    scored(&alone);
+    assert!(
+        alone.stderr.contains("is it the log of an accuracy run?"),
+        "{}",
+        alone.stderr
+    );
+}
