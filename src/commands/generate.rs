@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_channel::unbounded;
 use ossmark_engine::check_sampling;
-use ossmark_engine::types::{End, Event, Request, RequestId, TokenId};
+use ossmark_engine::types::{End, Event, Request, RequestId, TokenId, request_seed};
 use ossmark_harmony::Tokenizer;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,6 @@ use crate::exit::Outcome;
 use crate::generator::choice::{EnginePlan, check_prompts};
 use crate::generator::weights::NOISE;
 use crate::output;
-use crate::sut::request_seed;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
