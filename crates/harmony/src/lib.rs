@@ -6,6 +6,8 @@
 //! any thread may use it.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "encode")]
+mod bounds;
 mod control;
 mod error;
 #[cfg(feature = "encode")]
@@ -17,6 +19,8 @@ mod stream;
 mod tokenizer;
 mod vocabulary;
 
+#[cfg(feature = "encode")]
+pub use bounds::Bounds;
 pub use control::{Control, Controls};
 pub use error::Error;
 #[cfg(feature = "encode")]
