@@ -60,6 +60,8 @@ pub async fn serve(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(app.settings.read_timeout)
+        // Whether the client has gone is `Peer`'s to say; hyper would give up even what is ready to be sent.
+        .half_close(true)
         .max_buf_size(64 << 10);
     let places = Arc::new(Semaphore::new(
         app.settings.max_connections.min(Semaphore::MAX_PERMITS),
