@@ -37,7 +37,7 @@ async def one(args, rng, vanish):
     body = json.dumps({"input_ids": prompt, "sampling_params": params, "stream": True}).encode()
     reader, writer = await asyncio.open_connection(args.host, args.port, limit=1 << 22)
     try:
-        head = f"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        head = f"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         writer.write(head.encode() + body)
         await writer.drain()
         if vanish:
@@ -82,7 +82,7 @@ async def worker(args, seed, until, outcomes):
 
 async def metrics(args):
     reader, writer = await asyncio.open_connection(args.host, args.port)
-    writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     text = (await reader.read(-1)).decode()
     writer.close()
     lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("ossmark_")]

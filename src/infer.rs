@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use ossmark_engine::types::{End, Event, Request, RequestId, Sampling, StepOutputs, TokenId};
+use ossmark_engine::types::{
+    End, Event, Request, RequestId, Sampling, StepOutputs, TokenId, request_seed,
+};
 use ossmark_infer::{Answer, Journal, Outcome};
 
 use crate::generator::Generator;
-use crate::sut::request_seed;
 use display::Display;
 
 /// What is asked for each (row, pass).

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
-use ossmark_engine::types::{Request, RequestId, Sampling, TokenId};
+use ossmark_engine::types::{Request, RequestId, Sampling, TokenId, request_seed};
 use ossmark_loadgen::{Sample, SampleLibrary, Samples, SystemUnderTest};
 
 use crate::faults::FaultKind;
@@ -20,12 +20,6 @@ pub(crate) struct RequestTemplate {
     pub(crate) max_new_tokens: u32,
     /// The run's seed; each request's own is made from it and the issue order.
     pub(crate) seed: u64,
-}
-
-/// The seed of the request issued as number `order`: a fixed, well spread function of both, so that a run can be
-/// repeated and no two requests share random numbers.
-pub(crate) fn request_seed(run_seed: u64, order: u64) -> u64 {
-    run_seed ^ order.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
 /// Turns queries into tickets for the responder and requests for the generator.
@@ -119,17 +113,4 @@ impl SampleLibrary for Library {
     fn load(&self, _samples: &[usize]) {}
 
     fn unload(&self, _samples: &[usize]) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_two_requests_of_a_run_share_a_seed_and_runs_differ() {
-        let seeds = |run: u64| (0..10_000).map(move |order| request_seed(run, order));
-        let distinct: std::collections::HashSet<u64> = seeds(7).chain(seeds(8)).collect();
-        assert_eq!(distinct.len(), 20_000);
-        assert!(seeds(7).eq(seeds(7)), "a run can be repeated");
-    }
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_channel::unbounded;
 use ossmark_dataset::{Place, TextFile};
 use ossmark_engine::check_sampling;
-use ossmark_engine::types::{End, Event, Request, RequestId, TokenId};
+use ossmark_engine::types::{End, Event, Request, RequestId, TokenId, request_seed};
 use ossmark_harmony::Tokenizer;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,6 @@ use crate::exit::Outcome;
 use crate::generator::choice::{EnginePlan, check_prompts};
 use crate::generator::weights::NOISE;
 use crate::output::{self, Output};
-use crate::sut::request_seed;
 use crate::terminal::note;
 
 #[derive(Deserialize)]

@@ -133,6 +133,7 @@ fn settings(args: &ServeArgs, files: u64) -> Result<Settings> {
     Ok(Settings {
         model_name: name.unwrap_or(defaults.model_name),
         api_key: api_key(args)?,
+        own_name: args.host.clone(),
         max_concurrency: positive("max-concurrency", args.max_concurrency)?,
         max_connections: usize::try_from(files.saturating_sub(OTHER_FILES).max(1))
             .unwrap_or(usize::MAX)

@@ -82,6 +82,28 @@ fn every_row_and_pass_is_answered() {
     finish(infer(tmp.path(), &args), LIMIT).refused(&["out.parquet", "already exists"]);
 }
 
+/// Both interfaces, so that neither changes what the seed was made as.
+#[test]
+fn sampled_answers_are_the_same_whoever_gives_them() {
+    let server = crate::serve::Server::start(&["--engine", "cpu", "--model", "demo"]);
+    let (url, demo) = (server.url(), repository().join("demo"));
+    let answers = |engine: &[&str]| {
+        let tmp = tempfile::tempdir().unwrap();
+        let mut args = vec!["--seed", "1", "--temperature", "4", "--max-new-tokens", "6"];
+        args.extend(engine);
+        let done = finish(infer(tmp.path(), &args), LIMIT);
+        assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+        let table = Table::open(&tmp.path().join("out.parquet")).unwrap();
+        table.tokens("tok_model_output_0").unwrap()
+    };
+    let here = answers(&["--engine", "cpu", "--model", demo.to_str().unwrap()]);
+    assert_eq!(here.len(), ROWS);
+    for api in ["sglang", "openai"] {
+        let there = answers(&["--engine", "http", "--endpoint", &url, "--api", api]);
+        assert_eq!(there, here, "{api}");
+    }
+}
+
 #[test]
 fn killed_again_and_again_it_loses_and_repeats_nothing() {
     let kills: usize = std::env::var("OSSMARK_INFER_KILLS")

@@ -38,6 +38,15 @@ pub enum Error {
         /// What the tokenizer said.
         reason: String,
     },
+    /// A text of more tokens than its reader can use.
+    #[error("the text has more than {most} tokens")]
+    TooManyTokens {
+        /// What would have been fine.
+        most: usize,
+    },
+    /// Nobody waits for the ids any more.
+    #[error("tokenising was stopped: nobody waits for it")]
+    Stopped,
     /// A vocabulary in which ordinary text reaches a control token.
     #[error(
         "the tokenizer makes control token {id} of ordinary text, so a data set could forge a conversation; give the \

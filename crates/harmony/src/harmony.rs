@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use crate::{
-    Controls, Detokenizer, Parser, Piece, Result, TextStream, Tokenizer, Turn, conversation,
+    Bounds, Controls, Detokenizer, Error, Parser, Piece, Result, TextStream, Tokenizer, Turn,
+    conversation,
 };
 
 /// Harmony with one model's vocabulary.
@@ -38,14 +39,44 @@ impl Harmony {
     /// # Errors
     /// Those of [`Tokenizer::encode_text`].
     pub fn prompt(&self, turns: &[Turn]) -> Result<Vec<u32>> {
+        self.prompt_within(turns, &Bounds::NONE)
+    }
+
+    /// The same, ended early by `bounds`.
+    ///
+    /// # Errors
+    /// Those of [`Harmony::prompt`], [`crate::Error::TooManyTokens`], [`crate::Error::Stopped`].
+    pub fn prompt_within(&self, turns: &[Turn], bounds: &Bounds<'_>) -> Result<Vec<u32>> {
         let mut ids = Vec::new();
         for piece in conversation(turns) {
             match piece {
                 Piece::Control(control) => ids.push(self.controls.id(control)),
-                Piece::Text(text) => ids.extend(self.tokenizer.encode_text(&text)?),
+                Piece::Text(text) => {
+                    let left = bounds.after(ids.len());
+                    let more = self.tokenizer.encode_text_within(&text, &left);
+                    ids.extend(more.map_err(|error| match error {
+                        Error::TooManyTokens { .. } => Error::TooManyTokens {
+                            most: bounds.most_tokens,
+                        },
+                        error => error,
+                    })?);
+                }
             }
+            bounds.check(ids.len())?;
         }
         Ok(ids)
+    }
+
+    /// The prompt for these turns has at least so many tokens; told without encoding, 0 where nothing is known.
+    pub fn least_tokens(&self, turns: &[Turn]) -> usize {
+        let texts = turns.iter().map(|turn| match turn {
+            Turn::Developer(text) | Turn::User(text) | Turn::Assistant(text) => {
+                self.tokenizer.least_tokens(text)
+            }
+            Turn::System(_) => 0,
+        });
+        // Each turn begins with a control token.
+        texts.sum::<usize>() + turns.len()
     }
 
     /// A parser for what the model generates after [`Harmony::prompt`].

@@ -10,6 +10,8 @@
     allow(clippy::disallowed_methods, reason = "tests open what they made")
 )]
 
+#[cfg(feature = "encode")]
+mod bounds;
 mod control;
 mod error;
 #[cfg(feature = "encode")]
@@ -21,6 +23,8 @@ mod stream;
 mod tokenizer;
 mod vocabulary;
 
+#[cfg(feature = "encode")]
+pub use bounds::Bounds;
 pub use control::{Control, Controls};
 pub use error::Error;
 #[cfg(feature = "encode")]

@@ -137,6 +137,12 @@ impl Detokenizer {
         self.slice(*self.spans.get(id as usize)?)
     }
 
+    /// The bytes of every token.
+    #[cfg(feature = "encode")]
+    pub(crate) fn tokens(&self) -> impl Iterator<Item = &[u8]> {
+        self.spans.iter().filter_map(|span| self.slice(*span))
+    }
+
     /// The text of `ids`.
     pub fn decode(&self, ids: &[u32]) -> Decoded {
         let mut bytes = Vec::with_capacity(ids.len() * 4);

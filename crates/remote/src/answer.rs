@@ -9,6 +9,8 @@ use std::ops::Range;
 
 use ossmark_engine::types::{End, TokenId};
 
+use crate::quote::quote;
+
 /// What one piece of a stream, or a whole response, said.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Said {
@@ -35,7 +37,7 @@ impl Finish {
         match reason {
             "stop" => Self::Stop,
             "length" => Self::Length,
-            other => Self::Other(other.to_owned()),
+            other => Self::Other(quote(other)),
         }
     }
 }

@@ -3,6 +3,7 @@
 use ossmark_engine::types::{Request, TokenId};
 
 use crate::answer::Answer;
+use crate::quote::{quote, quote_bytes};
 use crate::settings::Api;
 use crate::{openai, sglang};
 
@@ -86,32 +87,19 @@ pub(crate) fn push_ids(body: &mut Vec<u8>, ids: &[TokenId]) {
     body.push(b']');
 }
 
-/// Both APIs take a signed 64-bit seed; a request's own is any 64 bits.
-pub(crate) fn seed_of(request: &Request) -> u64 {
-    request.seed & (u64::MAX >> 1)
-}
-
 /// The message of an error object, which servers put where an answer should be.
 pub(crate) fn error_text(error: &serde_json::Value) -> String {
     let message = error["message"].as_str().or(error.as_str());
     let text = message.map_or_else(|| error.to_string(), str::to_owned);
-    format!("the server says: {}", shorten(&text))
-}
-
-/// Enough of a server's words to understand them.
-pub(crate) fn shorten(text: &str) -> String {
-    const MOST: usize = 300;
-    let text = text.trim();
-    match text.char_indices().nth(MOST) {
-        Some((at, _)) => format!("{}...", &text[..at]),
-        None => text.to_owned(),
-    }
+    format!("the server says: {}", quote(&text))
 }
 
 /// Where JSON that a server sent stops making sense.
 pub(crate) fn bad_json(error: &serde_json::Error, body: &[u8]) -> String {
     format!(
-        "not the JSON that this API answers with ({error}): {}",
-        shorten(&String::from_utf8_lossy(body))
+        "not the JSON that this API answers with ({}): {}",
+        // Names what it found, whole.
+        quote(&error.to_string()),
+        quote_bytes(body)
     )
 }

@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::Request;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,6 +20,8 @@ use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use crate::http::Received;
 
 /// Longer than any handshake of a server that is up, shorter than a person waits for an error.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -91,8 +92,8 @@ impl Connection {
     pub(crate) async fn send(
         &mut self,
         request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, hyper::Error> {
-        self.sender.send_request(request).await
+    ) -> Result<Received, hyper::Error> {
+        self.sender.send_request(request).await.map(Received)
     }
 
     /// Bytes read since it was opened.

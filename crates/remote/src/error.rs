@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::quote::message;
+
 /// Situations at the start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -32,7 +34,10 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Nobody listens, or the connection breaks.
-    #[error("{url}: {what}; check that the server is up, and the address")]
+    #[error(
+        "{url}: {}; check that the server is up, and the address",
+        message(what)
+    )]
     Unreachable {
         /// The server.
         url: String,
@@ -41,8 +46,10 @@ pub enum Error {
     },
     /// A server of no kind that is known here.
     #[error(
-        "{url}: answers neither as SGLang ({sglang}) nor as an OpenAI-compatible server ({openai}); check the URL's path, or name \
-         the API with --api"
+        "{url}: answers neither as SGLang ({}) nor as an OpenAI-compatible server ({}); check the URL's path, or name the API \
+         with --api",
+        message(sglang),
+        message(openai)
     )]
     UnknownServer {
         /// The server.
@@ -53,7 +60,7 @@ pub enum Error {
         openai: String,
     },
     /// Several models and none was named.
-    #[error("{url}: {what}; name the model with --served-model")]
+    #[error("{url}: {}; name the model with --served-model", message(what))]
     Model {
         /// The server.
         url: String,
@@ -61,7 +68,7 @@ pub enum Error {
         what: String,
     },
     /// The first request, made to see that token ids come back, failed.
-    #[error("{url}: the first request failed: {what}")]
+    #[error("{url}: the first request failed: {}", message(what))]
     WarmUp {
         /// The server.
         url: String,

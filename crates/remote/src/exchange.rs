@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::header::CONTENT_TYPE;
-use ossmark_engine::types::{End, Request};
-
+use ossmark_engine::types::{End, MOST_SEED, Request};
 use tokio::sync::Notify;
 
 use crate::answer::Answer;
 use crate::connection::Connection;
 use crate::dispatch::{Dispatch, Lane};
-use crate::http::{cause, check_status, next_piece, post, whole_body};
+use crate::http::{cause, post};
 use crate::outbox::OpenRequest;
+use crate::quote::quote_bytes;
 use crate::sse::Decoder;
 use crate::stats::count;
 
@@ -96,6 +95,13 @@ async fn attempts(
     progress: &mut Progress,
 ) -> Result<End, String> {
     let stream = dispatch.settings.stream;
+    // Sent as it is or not at all: another seed is another answer.
+    if request.seed > MOST_SEED {
+        let seed = request.seed;
+        return Err(format!(
+            "the request's seed is {seed}, servers take at most {MOST_SEED}"
+        ));
+    }
     let mut tried = 0;
     loop {
         let here = &dispatch.lanes[*lane];
@@ -146,7 +152,7 @@ async fn attempt(
     };
     let before = connection.bytes_read();
     let sent = connection.send(post(&lane.uri, &lane.headers, body)).await;
-    let mut response = sent.map_err(|error| {
+    let response = sent.map_err(|error| {
         let early = connection.bytes_read() == before;
         let when = if early { "before" } else { "while" };
         Broken {
@@ -158,14 +164,12 @@ async fn attempt(
             trouble: false,
         }
     })?;
-    check_status(&mut response).await.map_err(|what| Broken {
-        trouble: response.status().is_server_error() || response.status().as_u16() == 429,
-        ..Broken::late(what)
+    let mut body = response.body().await.map_err(|refused| Broken {
+        trouble: refused.status.is_server_error() || refused.status.as_u16() == 429,
+        ..Broken::late(refused.what)
     })?;
     if !dispatch.settings.stream {
-        let body = whole_body(&mut response, RESPONSE_BYTES)
-            .await
-            .map_err(Broken::late)?;
+        let body = body.whole(RESPONSE_BYTES).await.map_err(Broken::late)?;
         lane.dialect
             .whole(&body, &mut progress.answer)
             .map_err(Broken::late)?;
@@ -173,14 +177,13 @@ async fn attempt(
         lane.keep(connection);
         return Ok(end);
     }
-    let kind = response.headers().get(CONTENT_TYPE);
-    if !kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream")) {
+    if !body.is_event_stream() {
         let what = "asked for a stream, but the response is no text/event-stream";
         return Err(Broken::late(what.into()));
     }
     let mut decoder = Decoder::new(EVENT_BYTES);
     loop {
-        let piece = next_piece(&mut response).await.map_err(Broken::late)?;
+        let piece = body.next_piece().await.map_err(Broken::late)?;
         let Some(piece) = piece else {
             return Err(Broken::late(format!(
                 "the stream ended after {} token(s), before [DONE]",
@@ -196,7 +199,7 @@ async fn attempt(
     }
     let end = progress.answer.finish().map_err(Broken::late)?;
     // The end of the body follows at once, from a server that means to keep the connection.
-    let rest = tokio::time::timeout(AFTER_DONE, next_piece(&mut response)).await;
+    let rest = tokio::time::timeout(AFTER_DONE, body.next_piece()).await;
     if matches!(rest, Ok(Ok(None))) {
         lane.keep(connection);
     }
@@ -218,8 +221,8 @@ fn take(
                 b"" | b"message" => lane.dialect.piece(event.data, answer),
                 kind => Err(format!(
                     "the stream holds an event of kind {}: {}",
-                    String::from_utf8_lossy(kind),
-                    crate::api::shorten(&String::from_utf8_lossy(event.data))
+                    quote_bytes(kind),
+                    quote_bytes(event.data)
                 )),
             };
         }

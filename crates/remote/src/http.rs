@@ -4,11 +4,12 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap,
+    HeaderValue, TRANSFER_ENCODING, USER_AGENT,
 };
 use hyper::{Method, Request, Response, StatusCode, Uri};
 
-use crate::api::shorten;
+use crate::quote::quote_bytes;
 use crate::{Endpoint, Error};
 
 /// Headers that every request to an endpoint has.
@@ -21,6 +22,8 @@ pub(crate) fn headers(endpoint: &Endpoint, api_key: Option<&str>) -> Result<Head
     let host = HeaderValue::from_str(endpoint.authority.as_str()).map_err(refuse)?;
     headers.insert(HOST, host);
     headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    // Without it any coding may come.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     let agent = concat!("ossmark/", env!("CARGO_PKG_VERSION"));
     headers.insert(USER_AGENT, HeaderValue::from_static(agent));
     if let Some(key) = api_key {
@@ -48,49 +51,108 @@ pub(crate) fn post(path: &Uri, headers: &HeaderMap, body: Bytes) -> Request<Full
     request
 }
 
-/// The whole body, up to `limit` bytes.
-pub(crate) async fn whole_body(
-    response: &mut Response<Incoming>,
-    limit: usize,
-) -> Result<Vec<u8>, String> {
-    let mut whole = Vec::new();
-    while let Some(piece) = next_piece(response).await? {
-        if whole.len() + piece.len() > limit {
-            return Err(format!("the response is longer than {limit} bytes"));
-        }
-        whole.extend_from_slice(&piece);
-    }
-    Ok(whole)
+/// A response of which nothing has been believed yet. Its body is reached through [`Received::body`] alone.
+pub(crate) struct Received(pub(super) Response<Incoming>);
+
+/// The body of a response with status 200, in the bytes that the server wrote.
+pub(crate) struct Body {
+    body: Incoming,
+    kind: Option<HeaderValue>,
 }
 
-/// The next bytes of a body; `None` at its proper end.
-pub(crate) async fn next_piece(response: &mut Response<Incoming>) -> Result<Option<Bytes>, String> {
-    loop {
-        match response.body_mut().frame().await {
-            None => return Ok(None),
-            // Trailers say nothing here.
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
+/// A response that is no answer.
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    pub(crate) what: String,
+}
+
+impl Received {
+    /// Refuses every status but 200, with what the server says about it, and bodies in a coding that was not asked for.
+    pub(crate) async fn body(self) -> Result<Body, Refused> {
+        const ENOUGH: usize = 16 << 10;
+        let status = self.0.status();
+        let coding = coding(self.0.headers());
+        let mut body = Body {
+            kind: self.0.headers().get(CONTENT_TYPE).cloned(),
+            body: self.0.into_body(),
+        };
+        let what = match (status, coding) {
+            (StatusCode::OK, None) => return Ok(body),
+            (StatusCode::OK, Some(coding)) => format!(
+                "the response is compressed ({coding}), though Accept-Encoding: identity was sent; switch compression off in \
+                 the server, or in the proxy before it"
+            ),
+            (status, Some(coding)) => format!("HTTP {status}, with a compressed body ({coding})"),
+            (status, None) => {
+                let (beginning, _) = body.at_most(ENOUGH).await.unwrap_or_default();
+                format!("HTTP {status}: {}", quote_bytes(&beginning))
+            }
+        };
+        Err(Refused { status, what })
+    }
+}
+
+impl Body {
+    pub(crate) fn is_event_stream(&self) -> bool {
+        let kind = self.kind.as_ref().map(HeaderValue::as_bytes);
+        kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"))
+    }
+
+    /// All of it, up to `limit` bytes.
+    pub(crate) async fn whole(&mut self, limit: usize) -> Result<Vec<u8>, String> {
+        match self.at_most(limit).await? {
+            (whole, true) => Ok(whole),
+            (_, false) => Err(format!("the response is longer than {limit} bytes")),
+        }
+    }
+
+    /// Its beginning, and whether that is all.
+    async fn at_most(&mut self, limit: usize) -> Result<(Vec<u8>, bool), String> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.next_piece().await? {
+            let room = limit - bytes.len();
+            bytes.extend_from_slice(&piece[..piece.len().min(room)]);
+            if piece.len() > room {
+                return Ok((bytes, false));
+            }
+        }
+        Ok((bytes, true))
+    }
+
+    /// The next bytes; `None` at its proper end.
+    pub(crate) async fn next_piece(&mut self) -> Result<Option<Bytes>, String> {
+        loop {
+            match self.body.frame().await {
+                None => return Ok(None),
+                // Trailers say nothing here.
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+                Some(Err(error)) => {
+                    return Err(format!("the response broke off: {}", cause(&error)));
                 }
             }
-            Some(Err(error)) => {
-                return Err(format!("the response broke off: {}", cause(&error)));
-            }
         }
     }
 }
 
-/// Refuses every status but 200, with what the server says about it.
-pub(crate) async fn check_status(response: &mut Response<Incoming>) -> Result<(), String> {
-    const ENOUGH: usize = 16 << 10;
-    let status = response.status();
-    if status == StatusCode::OK {
-        return Ok(());
-    }
-    let body = whole_body(response, ENOUGH).await.unwrap_or_default();
-    let text = shorten(&String::from_utf8_lossy(&body));
-    Err(format!("HTTP {status}: {text}"))
+/// The first coding of a body besides the chunks that hyper takes apart.
+fn coding(headers: &HeaderMap) -> Option<String> {
+    [CONTENT_ENCODING, TRANSFER_ENCODING]
+        .into_iter()
+        .find_map(|name| {
+            let values = headers.get_all(&name).iter();
+            let mut codings = values.flat_map(|value| value.as_bytes().split(|b| *b == b','));
+            let odd = codings.find(|coding| {
+                let coding = coding.trim_ascii();
+                !(coding.is_empty()
+                    || coding.eq_ignore_ascii_case(b"identity")
+                    || name == TRANSFER_ENCODING && coding.eq_ignore_ascii_case(b"chunked"))
+            })?;
+            Some(format!("{name}: {}", quote_bytes(odd)))
+        })
 }
 
 /// hyper's errors tell the kind; what happened is in their source.

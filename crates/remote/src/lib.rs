@@ -24,6 +24,7 @@ mod http;
 mod openai;
 mod outbox;
 mod probe;
+mod quote;
 mod remote;
 mod settings;
 mod sglang;

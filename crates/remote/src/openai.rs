@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::answer::{Finish, Said};
-use crate::api::{AskForIds, bad_json, error_text, push_ids, seed_of};
+use crate::api::{AskForIds, bad_json, error_text, push_ids};
 
 /// `top_k` is no part of OpenAI's API, but vLLM would take a missing one from the model's generation_config.json; 0 keeps all
 /// tokens in vLLM and TensorRT-LLM.
@@ -24,11 +24,7 @@ pub(crate) fn body(request: &Request, stream: bool, model: &str, ids: AskForIds)
     let _ = write!(
         body,
         ",\"max_tokens\":{},\"temperature\":{},\"top_p\":{},\"top_k\":{},\"seed\":{},\"stream\":{stream}",
-        request.max_new_tokens,
-        sampling.temperature,
-        sampling.top_p,
-        sampling.top_k,
-        seed_of(request)
+        request.max_new_tokens, sampling.temperature, sampling.top_p, sampling.top_k, request.seed
     );
     if stream {
         body.extend_from_slice(b",\"stream_options\":{\"include_usage\":true}");

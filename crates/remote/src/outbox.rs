@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use ossmark_engine::types::{End, Event, RequestId, SeqOutput, Sink, StepOutputs, TokenId};
 use tokio::sync::Notify;
 
+use crate::quote::message;
 use crate::stats::{Counters, count};
 
 /// The sink, which the thread's last words need as well when the runtime has panicked.
@@ -105,9 +106,10 @@ impl<'a> OpenRequest<'a> {
     }
 
     /// The last have come.
-    pub(crate) fn end(mut self, tokens: &[TokenId], end: End) {
+    pub(crate) fn end(mut self, tokens: &[TokenId], mut end: End) {
         self.ended = true;
-        if matches!(end, End::Failed(_)) {
+        if let End::Failed(what) = &mut end {
+            *what = message(what);
             count(&self.outbox.counters.failed);
         }
         self.outbox.push(self.id, tokens, Some(end), &self.last);

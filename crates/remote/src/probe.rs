@@ -12,7 +12,7 @@ use crate::answer::Answer;
 use crate::api::{AskForIds, Dialect};
 use crate::connection::{Connection, Target};
 use crate::dispatch::Lane;
-use crate::http::{cause, check_status, get, headers, post, whole_body};
+use crate::http::{cause, get, headers, post};
 use crate::settings::Api;
 use crate::sse::Decoder;
 use crate::tls::server_name;
@@ -196,11 +196,12 @@ impl Server<'_> {
         let question = async {
             let mut connection = Connection::open(&self.target).await?;
             let sent = connection.send(get(&uri, &self.headers)).await;
-            let mut response = sent.map_err(|e| format!("GET {uri}: {}", cause(&e)))?;
-            if let Err(what) = check_status(&mut response).await {
-                return Ok(Err(what));
-            }
-            let body = whole_body(&mut response, INFO_BYTES).await?;
+            let response = sent.map_err(|e| format!("GET {uri}: {}", cause(&e)))?;
+            let mut body = match response.body().await {
+                Ok(body) => body,
+                Err(refused) => return Ok(Err(refused.what)),
+            };
+            let body = body.whole(INFO_BYTES).await?;
             let info: Result<Value, _> = serde_json::from_slice(&body);
             Ok(match info {
                 Ok(info) if info.is_object() => Ok(info),
@@ -233,9 +234,9 @@ impl Server<'_> {
         let exchange = async {
             let mut connection = Connection::open(&self.target).await?;
             let sent = connection.send(post(&uri, &self.headers, body)).await;
-            let mut response = sent.map_err(|e| cause(&e))?;
-            check_status(&mut response).await?;
-            let body = whole_body(&mut response, INFO_BYTES).await?;
+            let response = sent.map_err(|e| cause(&e))?;
+            let mut body = response.body().await.map_err(|refused| refused.what)?;
+            let body = body.whole(INFO_BYTES).await?;
             if stream {
                 let mut taken = Ok(false);
                 let fed = Decoder::new(INFO_BYTES).feed(&body, |event| {

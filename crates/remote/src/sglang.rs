@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::answer::{Finish, Said};
-use crate::api::{bad_json, error_text, push_ids, seed_of, shorten};
+use crate::api::{bad_json, error_text, push_ids};
+use crate::quote::quote;
 
 /// Sampling parameters are all said: what a server takes for missing ones depends on its flags.
 pub(crate) fn body(request: &Request, stream: bool, with_seed: bool) -> Vec<u8> {
@@ -28,7 +29,7 @@ pub(crate) fn body(request: &Request, stream: bool, with_seed: bool) -> Vec<u8> 
         sampling.temperature, sampling.top_p, request.max_new_tokens
     );
     if with_seed {
-        let _ = write!(body, ",\"sampling_seed\":{}", seed_of(request));
+        let _ = write!(body, ",\"sampling_seed\":{}", request.seed);
     }
     let _ = write!(body, "}},\"stream\":{stream}}}");
     body
@@ -67,7 +68,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Said, String> {
     let meta = reply.meta_info.ok_or("the response has no meta_info")?;
     let finish = meta.finish_reason.map(|reason| match reason.message {
         Some(message) if reason.kind == "abort" => {
-            Finish::Other(format!("abort: {}", shorten(&message)))
+            Finish::Other(format!("abort: {}", quote(&message)))
         }
         _ => Finish::named(&reason.kind),
     });
@@ -96,14 +97,14 @@ pub(crate) fn read(body: &[u8]) -> Result<Said, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ossmark_engine::types::{RequestId, Sampling};
+    use ossmark_engine::types::{MOST_SEED, RequestId, Sampling};
 
     fn request(sampling: Sampling) -> Request {
         Request {
             id: RequestId(1),
             prompt: [7, 200_002].into(),
             sampling,
-            seed: u64::MAX,
+            seed: MOST_SEED,
             max_new_tokens: 32,
             want_logits: false,
         }

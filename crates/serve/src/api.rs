@@ -14,16 +14,6 @@ pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
         .map_err(|error| ApiError::bad(format!("the body is no valid request: {error}")))
 }
 
-/// Ids of a text prompt.
-pub(crate) async fn encode(app: &App, text: String) -> Result<Vec<TokenId>, ApiError> {
-    match &app.text {
-        Some(tokenizer) => tokenizer.encode(text).await,
-        None => Err(ApiError::bad(
-            "this server has no tokenizer: send the prompt as token ids",
-        )),
-    }
-}
-
 /// Unique among the answers of this server, and between its restarts.
 pub(crate) fn id(app: &App, prefix: &str, request: u64) -> String {
     format!(

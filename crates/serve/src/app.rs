@@ -11,16 +11,16 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use subtle::ConstantTimeEq;
 
 use crate::backend::{Backend, Limits};
+use crate::body::{Room, Work};
+use crate::encoding::Encoders;
 use crate::error::{ApiError, ServeError, json_response};
 use crate::hub::Hub;
 use crate::metrics::{self, Endpoint};
 use crate::text::Text;
-use crate::{api, chat, clock, completions, generate};
+use crate::{api, chat, clock, completions, generate, host};
 
 /// A secret that clients send as `Authorization: Bearer …`.
 #[derive(Clone)]
@@ -71,12 +71,18 @@ pub struct Settings {
     pub model_name: String,
     /// Needed to listen elsewhere than on a loopback address.
     pub api_key: Option<ApiKey>,
+    /// The host that it was told to listen on: without a key, requests may name this or loopback, and nothing else.
+    pub own_name: String,
     /// Requests open at a time, waiting ones included; more are refused with 429.
     pub max_concurrency: usize,
     /// Connections at a time; more wait to be accepted.
     pub max_connections: usize,
     /// Longest body of a request.
     pub max_body_bytes: usize,
+    /// Bytes of bodies that are being read or turned into tokens, over all requests, small ones aside; more wait.
+    pub max_bodies_bytes: usize,
+    /// Long texts that are turned into tokens at a time; more wait.
+    pub max_encodings: usize,
     /// How long the head of a request may take, and its body again.
     pub read_timeout: Duration,
     /// How long a write may make no progress.
@@ -98,9 +104,12 @@ impl Default for Settings {
         Self {
             model_name: "gpt-oss-120b".into(),
             api_key: None,
+            own_name: "localhost".into(),
             max_concurrency: 8192,
             max_connections: 16384,
             max_body_bytes: 16 << 20,
+            max_bodies_bytes: 256 << 20,
+            max_encodings: std::thread::available_parallelism().map_or(1, |n| n.get().min(2)),
             read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
@@ -118,6 +127,8 @@ pub struct App {
     pub(crate) limits: Limits,
     pub(crate) text: Option<Arc<Text>>,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) room: Room,
+    pub(crate) encoders: Encoders,
     /// When it started, in seconds since 1970: the model's `created`, and part of every answer's id.
     pub(crate) started: u64,
     draining: AtomicBool,
@@ -133,6 +144,8 @@ impl App {
     ) -> Self {
         let hub = Arc::new(Hub::new(backend, settings.max_concurrency, settings.seed));
         Self {
+            room: Room::new(settings.max_bodies_bytes.max(settings.max_body_bytes)),
+            encoders: Encoders::new(settings.max_encodings),
             settings,
             limits,
             text: text.map(Arc::new),
@@ -167,6 +180,20 @@ impl App {
         }
     }
 
+    /// Refuses, on every route, requests that some web page's name led here. A key keeps those out by itself.
+    pub(crate) fn turns_away<B>(&self, request: &axum::http::Request<B>) -> Option<Response> {
+        if self.settings.api_key.is_some() {
+            return None;
+        }
+        let why = host::stranger(request, &self.settings.own_name)?;
+        let message = format!(
+            "{why}, expected localhost or a loopback address: without an API key (--api-key-file) this server answers to no \
+             other name, since any web page can have its own name lead here"
+        );
+        let error = ApiError::new(StatusCode::FORBIDDEN, message);
+        Some(self.tell(Endpoint::of(request.uri().path()), Err(error)))
+    }
+
     fn takes_work(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         if self.draining.load(SeqCst) {
             return Err(ApiError::busy(
@@ -196,36 +223,6 @@ impl App {
         self.hub.admits(1)
     }
 
-    async fn read_body(&self, request: Request) -> Result<Bytes, ApiError> {
-        let limit = self.settings.max_body_bytes;
-        let too_long = || {
-            let message = format!("the body is longer than {limit} bytes (--max-body-mib)");
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
-        };
-        let announced = request.headers().get(header::CONTENT_LENGTH);
-        let announced = announced
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| text.parse::<u64>().ok());
-        if announced.is_some_and(|bytes| bytes > limit as u64) {
-            return Err(too_long());
-        }
-        let body = Limited::new(request.into_body(), limit).collect();
-        match tokio::time::timeout(self.settings.read_timeout, body).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
-            Ok(Err(error)) => Err(ApiError::bad(format!(
-                "the body could not be read: {error}"
-            ))),
-            Err(_) => Err(ApiError::new(
-                StatusCode::REQUEST_TIMEOUT,
-                format!(
-                    "the body did not arrive within {} s",
-                    self.settings.read_timeout.as_secs_f64()
-                ),
-            )),
-        }
-    }
-
     /// The way of a request that wants tokens.
     async fn work<F, Fut>(
         self: Arc<Self>,
@@ -234,15 +231,15 @@ impl App {
         handle: F,
     ) -> Response
     where
-        F: FnOnce(Arc<Self>, Bytes) -> Fut,
+        F: FnOnce(Arc<Self>, Work) -> Fut,
         Fut: Future<Output = Result<Response, ApiError>>,
     {
         let mut counted = self.hub.metrics.count(endpoint);
         let answer = async {
             self.let_in(request.headers())?;
             self.takes_work(request.headers())?;
-            let body = self.read_body(request).await?;
-            handle(Arc::clone(&self), body).await
+            let work = Work::read(&self, request).await?;
+            handle(Arc::clone(&self), work).await
         };
         let response = answer.await.unwrap_or_else(IntoResponse::into_response);
         counted.answered(response.status());

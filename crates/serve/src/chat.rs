@@ -5,7 +5,6 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use bytes::Bytes;
 use ossmark_engine::types::TokenId;
 use ossmark_harmony::{Channel, Effort, Parser, System, Turn};
 use serde::{Deserialize, Serialize};
@@ -13,8 +12,10 @@ use serde_json::{Map, Value};
 
 use crate::api::{self, Usage};
 use crate::app::App;
+use crate::body::Work;
 use crate::clock;
 use crate::completions::{StreamOptions, TOLERATED, choices};
+use crate::encoding;
 use crate::error::{ApiError, json_response};
 use crate::hub::Job;
 use crate::sampling::{Harmless, Options, SAMPLING, Tolerated, refuse_rest};
@@ -96,12 +97,13 @@ const TOLERATED_HERE: Tolerated = &[
     ("chat_template", Harmless::Off),
 ];
 
-pub(crate) async fn chat(app: Arc<App>, body: Bytes) -> Result<Response, ApiError> {
-    let body: Body = api::parse(&body)?;
+pub(crate) async fn chat(app: Arc<App>, work: Work) -> Result<Response, ApiError> {
+    let (body, mut held): (Body, _) = work.parse()?;
     refuse_rest(&body.rest, &[TOLERATED, TOLERATED_HERE, SAMPLING])?;
     let usage = StreamOptions::usage(body.stream_options.as_ref())?;
     let asked = body.options.check(&app.limits)?;
     let n = choices(body.n)?;
+    held.places.widen(n as usize)?;
     if let Some(format) = body
         .response_format
         .filter(|format| format.r#type != "text")
@@ -133,7 +135,7 @@ pub(crate) async fn chat(app: Arc<App>, body: Bytes) -> Result<Response, ApiErro
             "this server has no tokenizer: use /v1/completions or /generate with token ids",
         ));
     };
-    let prompt: Arc<[TokenId]> = text.conversation(turns).await?.into();
+    let prompt: Arc<[TokenId]> = encoding::conversation(&app, turns).await?.into();
     let asked_tokens = body.max_completion_tokens.or(body.max_tokens);
     let max_new_tokens = match asked_tokens {
         Some(n) => n,
@@ -153,7 +155,7 @@ pub(crate) async fn chat(app: Arc<App>, body: Bytes) -> Result<Response, ApiErro
     let stream = body.stream.unwrap_or(false);
     let tickets = app
         .hub
-        .submit(jobs, stream.then_some(app.settings.stream_interval))?;
+        .submit(held, jobs, stream.then_some(app.settings.stream_interval))?;
     let head = Head {
         id: api::id(&app, "chatcmpl-", tickets[0].id),
         created: clock::now(),

@@ -5,14 +5,15 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use bytes::Bytes;
 use ossmark_engine::types::TokenId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::api::{self, Usage};
 use crate::app::App;
+use crate::body::Work;
 use crate::clock;
+use crate::encoding;
 use crate::error::{ApiError, json_response};
 use crate::hub::Job;
 use crate::prompts::Prompts;
@@ -91,29 +92,27 @@ const TOLERATED_HERE: Tolerated = &[
     ("add_special_tokens", Harmless::Always),
 ];
 
-pub(crate) async fn completions(app: Arc<App>, body: Bytes) -> Result<Response, ApiError> {
-    let body: Body = api::parse(&body)?;
+pub(crate) async fn completions(app: Arc<App>, work: Work) -> Result<Response, ApiError> {
+    let (body, mut held): (Body, _) = work.parse()?;
     refuse_rest(&body.rest, &[TOLERATED, TOLERATED_HERE, SAMPLING])?;
     let usage = StreamOptions::usage(body.stream_options.as_ref())?;
     let asked = body.options.check(&app.limits)?;
     let n = choices(body.n)?;
-    let mut prompts: Vec<Arc<[TokenId]>> = Vec::new();
-    match body.prompt {
-        Prompts::Tokens(tokens) => prompts.push(tokens.into()),
-        Prompts::TokenLists(lists) => prompts.extend(lists.into_iter().map(Arc::from)),
-        Prompts::Text(text) => prompts.push(api::encode(&app, text).await?.into()),
-        Prompts::Texts(texts) => {
-            for text in texts {
-                prompts.push(api::encode(&app, text).await?.into());
-            }
-        }
+    held.places
+        .widen(body.prompt.len().saturating_mul(n as usize))?;
+    let prompts = match body.prompt {
+        Prompts::Tokens(tokens) => vec![tokens],
+        Prompts::TokenLists(lists) => lists,
+        Prompts::Text(text) => encoding::texts(&app, vec![text]).await?,
+        Prompts::Texts(texts) => encoding::texts(&app, texts).await?,
         Prompts::Nothing => {
             return Err(ApiError::bad_param(
                 "prompt",
                 "the prompt is empty: give at least one token",
             ));
         }
-    }
+    };
+    let prompts: Vec<Arc<[TokenId]>> = prompts.into_iter().map(Arc::from).collect();
     let prompt_tokens = prompts.iter().map(|prompt| prompt.len()).sum();
     let jobs = prompts
         .iter()
@@ -135,7 +134,7 @@ pub(crate) async fn completions(app: Arc<App>, body: Bytes) -> Result<Response, 
     let stream = body.stream.unwrap_or(false);
     let tickets = app
         .hub
-        .submit(jobs, stream.then_some(app.settings.stream_interval))?;
+        .submit(held, jobs, stream.then_some(app.settings.stream_interval))?;
     let head = Head {
         id: api::id(&app, "cmpl-", tickets[0].id),
         created: clock::now(),

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::response::Response;
-use bytes::Bytes;
 use ossmark_engine::types::TokenId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::api;
 use crate::app::App;
+use crate::body::{Held, Work};
+use crate::encoding;
 use crate::error::{ApiError, json_response};
 use crate::hub::{Answer, Job, Ticket};
 use crate::prompts::Prompts;
@@ -85,8 +86,8 @@ struct Show {
     trim_stop: bool,
 }
 
-pub(crate) async fn generate(app: Arc<App>, body: Bytes) -> Result<Response, ApiError> {
-    let body: Body = api::parse(&body)?;
+pub(crate) async fn generate(app: Arc<App>, work: Work) -> Result<Response, ApiError> {
+    let (body, mut held): (Body, _) = work.parse()?;
     let params = body.sampling_params.unwrap_or_default();
     refuse_rest(&body.rest, &[TOLERATED])?;
     refuse_rest(&params.rest, &[SAMPLING])?;
@@ -95,16 +96,14 @@ pub(crate) async fn generate(app: Arc<App>, body: Bytes) -> Result<Response, Api
         skip_special: asked.skip_special,
         trim_stop: !params.no_stop_trim.unwrap_or(false),
     };
-    let (prompts, batch) = prompts(&app, body.text, body.input_ids).await?;
-    if body
-        .rid
-        .as_ref()
-        .is_some_and(|rid| batch || rid.len() > LONGEST_RID)
-    {
-        let message = format!("rid names one request, with at most {LONGEST_RID} bytes");
-        return Err(ApiError::bad_param("rid", message));
+    if body.rid.as_ref().is_some_and(|rid| rid.len() > LONGEST_RID) {
+        return Err(bad_rid());
     }
+    let (prompts, batch) = prompts(&app, &mut held, body.text, body.input_ids).await?;
     let max_new_tokens = params.max_new_tokens.unwrap_or(MAX_NEW_TOKENS);
+    if batch && body.rid.is_some() {
+        return Err(bad_rid());
+    }
     let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
     let jobs = prompts
         .into_iter()
@@ -113,7 +112,7 @@ pub(crate) async fn generate(app: Arc<App>, body: Bytes) -> Result<Response, Api
     let stream = body.stream.unwrap_or(false);
     let tickets = app
         .hub
-        .submit(jobs, stream.then_some(app.settings.stream_interval))?;
+        .submit(held, jobs, stream.then_some(app.settings.stream_interval))?;
     let askers =
         tickets
             .iter()
@@ -154,20 +153,17 @@ pub(crate) async fn generate(app: Arc<App>, body: Bytes) -> Result<Response, Api
 /// The prompts as token ids, and whether they came as a batch.
 async fn prompts(
     app: &App,
+    held: &mut Held,
     text: Option<Prompts>,
     ids: Option<Prompts>,
 ) -> Result<(Vec<Vec<TokenId>>, bool), ApiError> {
+    let n = [&text, &ids].map(|prompts| prompts.as_ref().map_or(0, Prompts::len));
+    held.places.widen(n[0].max(n[1]))?;
     match (text, ids) {
         (None, Some(Prompts::Tokens(tokens))) => Ok((vec![tokens], false)),
         (None, Some(Prompts::TokenLists(lists))) => Ok((lists, true)),
-        (Some(Prompts::Text(text)), None) => Ok((vec![api::encode(app, text).await?], false)),
-        (Some(Prompts::Texts(texts)), None) => {
-            let mut all = Vec::with_capacity(texts.len());
-            for text in texts {
-                all.push(api::encode(app, text).await?);
-            }
-            Ok((all, true))
-        }
+        (Some(Prompts::Text(text)), None) => Ok((encoding::texts(app, vec![text]).await?, false)),
+        (Some(Prompts::Texts(texts)), None) => Ok((encoding::texts(app, texts).await?, true)),
         (Some(_), Some(_)) => Err(ApiError::bad("both text and input_ids: give one of them")),
         (None, None) => Err(ApiError::bad(
             "no prompt: give input_ids (a list of token ids) or text",
@@ -184,6 +180,11 @@ async fn prompts(
             "text holds token ids, expected text; ids go into input_ids",
         )),
     }
+}
+
+fn bad_rid() -> ApiError {
+    let message = format!("rid names one request, with at most {LONGEST_RID} bytes");
+    ApiError::bad_param("rid", message)
 }
 
 fn job(prompt: Vec<TokenId>, asked: &Asked, max_new_tokens: u32) -> Job {

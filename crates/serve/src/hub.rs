@@ -10,9 +10,12 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::http::StatusCode;
-use ossmark_engine::types::{Event, Request, RequestId, Sampling, StepOutputs, TokenId};
+use ossmark_engine::types::{
+    Event, Request, RequestId, Sampling, StepOutputs, TokenId, request_seed,
+};
 
 use crate::backend::{Backend, Events, Load};
+use crate::body::Held;
 use crate::error::ApiError;
 use crate::metrics::Metrics;
 use crate::slot::{Ended, News, Slot};
@@ -68,6 +71,35 @@ pub(crate) struct Ticket {
     pub(crate) id: u64,
     hub: Arc<Hub>,
     slot: Arc<Slot>,
+}
+
+/// Room for requests, held from before their prompts are tokenised until they have tickets.
+pub(crate) struct Places {
+    hub: Arc<Hub>,
+    n: usize,
+}
+
+impl Places {
+    /// Makes them at least `n`.
+    pub(crate) fn widen(&mut self, n: usize) -> Result<(), ApiError> {
+        let hub = &self.hub;
+        let more = n.saturating_sub(self.n);
+        let reserve = |open: usize| {
+            let open = open.checked_add(more)?;
+            (open <= hub.max_tickets).then_some(open)
+        };
+        hub.tickets
+            .fetch_update(SeqCst, SeqCst, reserve)
+            .map_err(|_| hub.full())?;
+        self.n += more;
+        Ok(())
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.hub.tickets.fetch_sub(self.n, SeqCst);
+    }
 }
 
 /// A whole answer.
@@ -155,20 +187,31 @@ impl Hub {
         )
     }
 
+    /// A place among the requests that may be open.
+    pub(crate) fn place(self: &Arc<Self>) -> Result<Places, ApiError> {
+        let mut places = Places {
+            hub: Arc::clone(self),
+            n: 0,
+        };
+        places.widen(1)?;
+        Ok(places)
+    }
+
     /// Hands requests to the engine, all or none. `interval` as in [`Slot`].
     pub(crate) fn submit(
         self: &Arc<Self>,
+        held: Held,
         jobs: Vec<Job>,
         interval: Option<usize>,
     ) -> Result<Vec<Ticket>, ApiError> {
+        let mut places = held.places;
+        let n = jobs.len();
+        places.widen(n)?;
         for job in &jobs {
             self.check(&job.prompt, job.max_new_tokens)?;
         }
-        let n = jobs.len();
-        let reserve = |open: usize| (open + n <= self.max_tickets).then_some(open + n);
-        self.tickets
-            .fetch_update(SeqCst, SeqCst, reserve)
-            .map_err(|_| self.full())?;
+        // Each ticket has its own from here on.
+        places.n -= n;
         let first = self.next_id.fetch_add(n as u64, Relaxed);
         let mut requests = Vec::with_capacity(n);
         let mut tickets = Vec::with_capacity(n);
@@ -177,7 +220,7 @@ impl Hub {
                 id: RequestId(id),
                 prompt: job.prompt,
                 sampling: job.sampling,
-                seed: job.seed.unwrap_or_else(|| seed(self.seed, id)),
+                seed: job.seed.unwrap_or_else(|| request_seed(self.seed, id)),
                 max_new_tokens: job.max_new_tokens,
                 want_logits: false,
             });
@@ -288,14 +331,6 @@ impl Hub {
 
 fn dead(message: &str) -> ApiError {
     ApiError::engine(format!("the engine is dead: {message}"))
-}
-
-/// The seed of a request that brings none: a mix of the server's and its number (splitmix64's finaliser).
-fn seed(server: u64, id: u64) -> u64 {
-    let mut z = server.wrapping_add((id + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 impl Ticket {

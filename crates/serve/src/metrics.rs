@@ -1,8 +1,8 @@
 //! Counters and histograms, and their text for Prometheus. Owns atomics only; written by every task.
 
 use std::fmt::Write;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::hub::Hub;
@@ -29,6 +29,14 @@ const ENDPOINTS: [(Endpoint, &str); 7] = [
     (Endpoint::Other, "other"),
 ];
 
+impl Endpoint {
+    /// What a path asks for.
+    pub(crate) fn of(path: &str) -> Self {
+        let known = ENDPOINTS.iter().find(|(_, name)| *name == path);
+        known.map_or(Self::Other, |(endpoint, _)| *endpoint)
+    }
+}
+
 /// nginx's number for a client that went away before it had an answer.
 const CLIENT_GONE: u16 = 499;
 
@@ -40,8 +48,35 @@ pub(crate) struct Metrics {
     pub(crate) prompt_tokens: AtomicU64,
     pub(crate) generated_tokens: AtomicU64,
     pub(crate) cancelled: AtomicU64,
+    pub(crate) body_bytes: AtomicI64,
+    pub(crate) bodies_waiting: AtomicI64,
+    pub(crate) texts_waiting: AtomicI64,
+    pub(crate) texts_encoding: AtomicI64,
+    pub(crate) texts_encoded: AtomicU64,
+    pub(crate) texts_refused: AtomicU64,
     pub(crate) first_token: Histogram<FIRST_TOKEN>,
     pub(crate) per_token: Histogram<PER_TOKEN>,
+}
+
+/// Something that is there until this is dropped, counted by a gauge.
+pub(crate) struct Counting {
+    hub: Arc<Hub>,
+    gauge: fn(&Metrics) -> &AtomicI64,
+    n: i64,
+}
+
+impl Counting {
+    pub(crate) fn new(hub: &Arc<Hub>, gauge: fn(&Metrics) -> &AtomicI64, n: usize) -> Self {
+        let (hub, n) = (Arc::clone(hub), n as i64);
+        gauge(&hub.metrics).fetch_add(n, Relaxed);
+        Self { hub, gauge, n }
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        (self.gauge)(&self.hub.metrics).fetch_sub(self.n, Relaxed);
+    }
 }
 
 /// Counts a request when it is dropped: a request whose client went away ends nowhere else.
@@ -197,7 +232,7 @@ fn write_all(hub: &Hub, out: &mut String) -> std::fmt::Result {
     one(
         "ossmark_requests_open",
         "gauge",
-        "Requests let in and not yet answered or given up.",
+        "Requests let in, with their body read, and not yet answered or given up.",
         hub.tickets() as i64,
     )?;
     one(
@@ -211,6 +246,42 @@ fn write_all(hub: &Hub, out: &mut String) -> std::fmt::Result {
         "counter",
         "Requests given up because their client went away.",
         total(&metrics.cancelled),
+    )?;
+    for (name, help, gauge) in [
+        (
+            "ossmark_body_bytes",
+            "Room taken for bodies that are being read or tokenised, small ones aside.",
+            &metrics.body_bytes,
+        ),
+        (
+            "ossmark_bodies_waiting",
+            "Requests that wait for room for their body.",
+            &metrics.bodies_waiting,
+        ),
+        (
+            "ossmark_texts_waiting",
+            "Requests whose text waits to be tokenised.",
+            &metrics.texts_waiting,
+        ),
+        (
+            "ossmark_texts_tokenising",
+            "Requests whose text is being tokenised, short ones aside.",
+            &metrics.texts_encoding,
+        ),
+    ] {
+        one(name, "gauge", help, gauge.load(Relaxed))?;
+    }
+    one(
+        "ossmark_texts_tokenised_total",
+        "counter",
+        "Requests whose text was tokenised to its end, short ones aside.",
+        total(&metrics.texts_encoded),
+    )?;
+    one(
+        "ossmark_texts_refused_total",
+        "counter",
+        "Requests whose text cannot fit the context, told by its bytes.",
+        total(&metrics.texts_refused),
     )?;
     one(
         "ossmark_prompt_tokens_total",

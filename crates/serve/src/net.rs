@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use axum::response::IntoResponse;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -16,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::app::{self, App};
 use crate::backend::Events;
 use crate::error::ServeError;
+use crate::peer::Peer;
 use crate::timed::TimedIo;
 
 /// Connections that may wait to be accepted: a benchmark opens thousands at once.
@@ -56,6 +60,8 @@ pub async fn serve(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(app.settings.read_timeout)
+        // Whether the client has gone is `Peer`'s to say; hyper would give up even what is ready to be sent.
+        .half_close(true)
         .max_buf_size(64 << 10);
     let places = Arc::new(Semaphore::new(
         app.settings.max_connections.min(Semaphore::MAX_PERMITS),
@@ -70,8 +76,20 @@ pub async fn serve(
         let Some((stream, place)) = accepted else {
             continue;
         };
+        let stream = Arc::new(stream);
+        let peer = Peer::new(&stream);
+        let (routes, own) = (router.clone(), Arc::clone(&app));
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let (routes, own) = (routes.clone(), Arc::clone(&own));
+            peer.clone().answered(async move {
+                match own.turns_away(&request) {
+                    None => routes.call(request).await.into_response(),
+                    Some(refusal) => refusal,
+                }
+            })
+        });
         let io = TokioIo::new(TimedIo::new(stream, app.settings.write_timeout));
-        let connection = graceful.watch(http.serve_connection(io, router.clone()));
+        let connection = graceful.watch(http.serve_connection(io, service));
         let app = Arc::clone(&app);
         tokio::spawn(async move {
             app.hub.metrics.connections.fetch_add(1, Relaxed);

@@ -17,6 +17,18 @@ pub(crate) enum Prompts {
     Nothing,
 }
 
+impl Prompts {
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Text(_) | Self::Tokens(_) => 1,
+            Self::Texts(texts) => texts.len(),
+            Self::TokenLists(lists) => lists.len(),
+            Self::Nothing => 0,
+        }
+    }
+}
+
 enum First {
     Text(String),
     Token(TokenId),

@@ -1,11 +1,11 @@
-//! Text and token ids, by the model's own `tokenizer.json`. Owns when tokenising leaves the threads that serve connections;
-//! the tokenizer, Harmony and decoding are `ossmark-harmony`'s. Every task may use it.
+//! Text and token ids, by the model's own `tokenizer.json`. The tokenizer, Harmony and decoding are `ossmark-harmony`'s; when and
+//! where texts are tokenised is `encoding`'s. Every task may use it.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use ossmark_engine::types::TokenId;
-use ossmark_harmony::{Controls, Harmony, Parser, TextStream, Tokenizer, Turn};
+use ossmark_harmony::{Bounds, Controls, Error, Harmony, Parser, TextStream, Tokenizer};
 
 use crate::error::{ApiError, ServeError};
 
@@ -16,9 +16,6 @@ enum Inner {
     Harmony(Harmony),
     Plain(Tokenizer),
 }
-
-/// Texts longer than this are tokenised off the threads that serve connections: some 15 ms at a million tokens a second.
-const LONG_TEXT: usize = 64 << 10;
 
 impl Text {
     /// Loads a `tokenizer.json`, or the one in a model directory.
@@ -40,7 +37,19 @@ impl Text {
         }
     }
 
-    fn harmony(&self) -> Result<&Harmony, ApiError> {
+    /// Ids of a prompt in which control tokens such as `<|start|>` are parsed: who may send prompts may send any tokens.
+    pub(crate) fn encode(&self, text: &str, bounds: &Bounds<'_>) -> Result<Vec<TokenId>, Error> {
+        self.tokenizer()
+            .encode_with_control_tokens_within(text, bounds)
+    }
+
+    /// The text has at least so many tokens.
+    pub(crate) fn least_tokens(&self, text: &str) -> usize {
+        self.tokenizer().least_tokens(text)
+    }
+
+    /// Prompts for answers to conversations, whose texts stay text.
+    pub(crate) fn harmony(&self) -> Result<&Harmony, ApiError> {
         match &self.0 {
             Inner::Harmony(harmony) => Ok(harmony),
             Inner::Plain(_) => Err(ApiError::bad(
@@ -49,48 +58,7 @@ impl Text {
         }
     }
 
-    /// Ids of a prompt in which control tokens such as `<|start|>` are parsed: who may send prompts may send any tokens.
-    pub(crate) async fn encode(self: &Arc<Self>, text: String) -> Result<Vec<TokenId>, ApiError> {
-        let len = text.len();
-        let encode = move |this: &Self| {
-            let ids = this.tokenizer().encode_with_control_tokens(&text);
-            ids.map_err(|error| ApiError::bad(error.to_string()))
-        };
-        self.aside(len, encode).await
-    }
-
-    /// The prompt for the answer to a conversation, whose texts stay text.
-    pub(crate) async fn conversation(
-        self: &Arc<Self>,
-        turns: Vec<Turn>,
-    ) -> Result<Vec<TokenId>, ApiError> {
-        let lens = turns.iter().map(|turn| match turn {
-            Turn::Developer(text) | Turn::User(text) | Turn::Assistant(text) => text.len(),
-            Turn::System(_) => 0,
-        });
-        let len = lens.sum();
-        let encode = move |this: &Self| {
-            let ids = this.harmony()?.prompt(&turns);
-            ids.map_err(|error| ApiError::bad(error.to_string()))
-        };
-        self.aside(len, encode).await
-    }
-
-    /// Runs on a thread of its own what takes long.
-    async fn aside<T: Send + 'static>(
-        self: &Arc<Self>,
-        len: usize,
-        encode: impl FnOnce(&Self) -> Result<T, ApiError> + Send + 'static,
-    ) -> Result<T, ApiError> {
-        if len <= LONG_TEXT {
-            return encode(self);
-        }
-        let this = Arc::clone(self);
-        let ids = tokio::task::spawn_blocking(move || encode(&this)).await;
-        ids.unwrap_or_else(|_| Err(ApiError::engine("the tokenizer panicked")))
-    }
-
-    /// What the model says after [`Text::conversation`], by channel.
+    /// What the model says after a prompt of [`Text::harmony`], by channel.
     pub(crate) fn parser(&self) -> Result<Parser, ApiError> {
         Ok(self.harmony()?.parser())
     }
@@ -132,37 +100,6 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn demo() -> Arc<Text> {
-        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo");
-        Arc::new(Text::load(&demo).unwrap())
-    }
-
-    #[tokio::test]
-    async fn prompts_parse_control_tokens_and_conversations_do_not() {
-        let text = demo();
-        let prompt = text
-            .encode("<|channel|>final<|message|>ok<|return|>".into())
-            .await
-            .unwrap();
-        assert_eq!(text.decode(&prompt, true), "finalok");
-        assert_eq!(
-            text.decode(&prompt, false),
-            "<|channel|>final<|message|>ok<|return|>"
-        );
-        let turns = vec![Turn::User("<|return|>".into())];
-        let prompt = text.conversation(turns).await.unwrap();
-        assert_eq!(text.decode(&prompt, true), "user<|return|>assistant");
-    }
-
-    #[tokio::test]
-    async fn long_texts_come_out_the_same() {
-        let text = demo();
-        let short = text.encode("1 + 2 ".repeat(10)).await.unwrap();
-        let long = text.encode("1 + 2 ".repeat(20_000)).await.unwrap();
-        assert_eq!(long[..short.len() - 1], short[..short.len() - 1]);
-        assert_eq!(text.decode(&long, true), "1 + 2 ".repeat(20_000));
-    }
 
     #[test]
     fn what_is_no_tokenizer_is_named() {

@@ -243,3 +243,161 @@ fn an_endpoint_that_goes_away_is_left_for_another() {
     assert!(client.ask(50).iter().all(|got| got.end == Some(End::Stop)));
     assert!(client.stats().retries > 0);
 }
+
+/// A response with one more header and a body of any bytes.
+fn coded(status: &str, kind: &str, header: &str, body: &[u8]) -> Reply {
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\n{header}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    vec![Do::Send([head.as_bytes(), body].concat())]
+}
+
+/// The beginning of gzip data, with all that a terminal would act upon.
+const BINARY: &[u8] = b"\x1f\x8b\x08\0\x1b[2J\x1b]0;title\x07\x9b31mraw\r\n\xe2\x80\xae";
+
+#[track_caller]
+fn is_plain(message: &str) {
+    let acts = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c);
+    assert!(
+        !message.contains(acts) && message.len() < 4000,
+        "{message:?}"
+    );
+}
+
+#[test]
+fn compressed_answers_are_refused_by_name() {
+    let json = "application/json";
+    for (stream, status, kind) in [
+        (false, "200 OK", json),
+        (true, "200 OK", "text/event-stream"),
+        (false, "500 Internal Server Error", json),
+        (true, "404 Not Found", "text/html"),
+    ] {
+        for coding in [
+            "gzip",
+            "GZIP",
+            "br",
+            "zstd",
+            "deflate",
+            "x-gzip",
+            "\u{fe}\u{ff}",
+        ] {
+            for header in [
+                format!("content-encoding: {coding}"),
+                format!("Content-Encoding: identity, {coding}"),
+                format!("content-encoding: identity\r\ncontent-encoding:{coding}"),
+            ] {
+                let message = message(stream, coded(status, kind, &header, BINARY));
+                is_plain(&message);
+                let named = format!("content-encoding: {coding}");
+                assert!(message.contains(&named), "{message}");
+                assert!(!message.contains("raw"), "{message}");
+            }
+        }
+    }
+    // Said in the header of the transfer.
+    let head = text(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
+    );
+    let message = message(false, vec![head, text("2\r\n{}\r\n0\r\n\r\n")]);
+    assert!(message.contains("transfer-encoding: gzip"), "{message}");
+    // What is none is taken.
+    let good = sglang(&[5, 6], 2, "stop");
+    let reply = coded(
+        "200 OK",
+        json,
+        "content-encoding: Identity",
+        good.as_bytes(),
+    );
+    let (_server, client) = broken(false, reply);
+    assert_eq!(client.ask(1)[0].end, Some(End::Stop));
+}
+
+#[test]
+fn whatever_a_server_says_is_shown_on_one_line_and_acts_on_nothing() {
+    let kind = "application/json";
+    let plain = "x-nothing: 0";
+    let nasty = "out\u{1b}[2J\u{202e}of\u{7}\nmemory";
+    let quoted = serde_json::to_string(nasty).unwrap();
+    let long = format!("{}end", nasty.repeat(5000));
+    let meta = |finish: &str| {
+        format!(
+            "{{\"output_ids\": [5, 6], \"meta_info\": {{\"prompt_tokens\": 3, \"completion_tokens\": 2, \"finish_reason\": {finish}}}}}"
+        )
+    };
+    for (status, body) in [
+        ("200 OK", BINARY.to_vec()),
+        ("200 OK", nasty.as_bytes().to_vec()),
+        ("200 OK", long.as_bytes().to_vec()),
+        ("200 OK", format!("{{\"error\": {quoted}}}").into_bytes()),
+        (
+            "200 OK",
+            format!("{{\"error\": {{\"message\": {quoted}}}}}").into_bytes(),
+        ),
+        (
+            "200 OK",
+            format!("{{\"output_ids\": {quoted}}}").into_bytes(),
+        ),
+        (
+            "200 OK",
+            format!(
+                "{{\"output_ids\": {}}}",
+                serde_json::to_string(&long).unwrap()
+            )
+            .into_bytes(),
+        ),
+        (
+            "200 OK",
+            meta(&format!("{{\"type\": {quoted}}}")).into_bytes(),
+        ),
+        (
+            "200 OK",
+            meta(&format!(
+                "{{\"type\": {}}}",
+                serde_json::to_string(&long).unwrap()
+            ))
+            .into_bytes(),
+        ),
+        (
+            "200 OK",
+            meta(&format!("{{\"type\": \"abort\", \"message\": {quoted}}}")).into_bytes(),
+        ),
+        ("500 Internal Server Error", BINARY.to_vec()),
+        ("500 Internal Server Error", long.as_bytes().to_vec()),
+        ("503 \u{1b}[2J", nasty.as_bytes().to_vec()),
+    ] {
+        let message = message(false, coded(status, kind, plain, &body));
+        is_plain(&message);
+        assert!(
+            !message.contains("end") || !body.ends_with(b"end"),
+            "not cut: {message}"
+        );
+    }
+    for event in [format!("{{\"error\": {quoted}}}"), "\u{1b}[2J".into()] {
+        let mut reply = events(&[&event]);
+        reply.push(last_chunk());
+        is_plain(&message(true, reply));
+    }
+    let mut kinds = events(&[]);
+    kinds.push(crate::script::chunk(
+        "event: \u{1b}[2J\u{9b}\ndata: \u{7}\n\n",
+    ));
+    is_plain(&message(true, kinds));
+}
+
+#[test]
+fn a_seed_that_servers_cannot_take_is_refused_and_never_changed() {
+    let (server, client) = broken(false, vec![json(&sglang(&[5, 6], 2, "stop"))]);
+    client.submit_seeded(u64::MAX);
+    let got = client.collect(1);
+    assert!(
+        failure(&got[0]).contains("seed is 18446744073709551615"),
+        "{}",
+        failure(&got[0])
+    );
+    // Only the warm-up came.
+    assert_eq!(server.requests.load(SeqCst), 1);
+    client.submit_seeded(i64::MAX as u64);
+    assert_eq!(client.collect(1)[0].end, Some(End::Stop));
+}

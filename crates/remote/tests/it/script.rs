@@ -254,15 +254,12 @@ impl Client {
     }
 
     pub(crate) fn submit(&self, n: usize) {
-        let requests = (0..n).map(|i| Request {
-            id: RequestId(i as u64),
-            prompt: [7, 8, 9].into(),
-            sampling: Sampling::GREEDY,
-            seed: 1,
-            max_new_tokens: 8,
-            want_logits: false,
-        });
+        let requests = (0..n).map(|i| request(i, 1));
         self.remote.submit(requests.collect()).unwrap();
+    }
+
+    pub(crate) fn submit_seeded(&self, seed: u64) {
+        self.remote.submit(vec![request(0, seed)]).unwrap();
     }
 
     pub(crate) fn collect(&self, n: usize) -> Vec<Got> {
@@ -297,6 +294,17 @@ impl Client {
 
     pub(crate) fn stats(&self) -> Stats {
         self.remote.stats()
+    }
+}
+
+fn request(i: usize, seed: u64) -> Request {
+    Request {
+        id: RequestId(i as u64),
+        prompt: [7, 8, 9].into(),
+        sampling: Sampling::GREEDY,
+        seed,
+        max_new_tokens: 8,
+        want_logits: false,
     }
 }
 

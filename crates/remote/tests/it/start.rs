@@ -108,3 +108,33 @@ fn settings_out_of_range() {
     assert!(with(|s| s.api_key = Some("a b".into())).contains("API key"));
     assert!(with(|s| s.max_concurrency = 1 << 20).contains("ulimit"));
 }
+
+#[test]
+fn a_server_that_compresses_unasked_is_refused_with_the_reason() {
+    let coded = Do::Send(
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\n\x1f\x8b\x08\0"
+            .to_vec(),
+    );
+    for stream in [false, true] {
+        let server = serve_raw(Api::Sglang, vec![vec![coded.clone()]]);
+        let message = refused(settings(&[&server.url], stream));
+        assert!(
+            message.contains("content-encoding: gzip")
+                && message.contains("switch compression off"),
+            "{message}"
+        );
+        assert!(!message.contains(char::is_control), "{message:?}");
+    }
+}
+
+#[test]
+fn what_a_server_says_at_the_start_acts_on_nothing() {
+    let nasty = response(
+        "500 Internal Server Error",
+        "text/plain",
+        "a\u{1b}[2J\nb\u{7}",
+    );
+    let server = serve_raw(Api::Sglang, vec![vec![nasty]]);
+    let message = refused(settings(&[&server.url], false));
+    assert!(message.contains("a\\u{1b}[2J\\nb\\u{7}"), "{message}");
+}

@@ -115,6 +115,8 @@ pub(crate) struct Wanted {
     pub(crate) fault: Option<Fault>,
     pub(crate) step_time: Duration,
     pub(crate) text: bool,
+    /// What the server takes for the model's context.
+    pub(crate) max_context: u32,
 }
 
 impl Default for Wanted {
@@ -125,6 +127,7 @@ impl Default for Wanted {
             fault: None,
             step_time: Duration::ZERO,
             text: true,
+            max_context: CAPACITY.max_context,
         }
     }
 }
@@ -167,7 +170,7 @@ impl Wanted {
         let text = self.text.then(|| Text::load(&demo()).unwrap());
         let limits = Limits {
             vocab_size: CAPACITY.vocab_size,
-            max_context: CAPACITY.max_context,
+            max_context: self.max_context,
         };
         let app = Arc::new(App::new(backend, limits, text, self.settings));
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -260,7 +263,10 @@ impl Served {
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
-        self.raw(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+        self.raw(
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
+        )
     }
 
     pub(crate) fn post_bytes(&self, path: &str, body: &[u8]) -> Answer {
@@ -335,9 +341,23 @@ impl Served {
     }
 }
 
+/// Waits until a value of `/metrics` is this.
+#[track_caller]
+pub(crate) fn wait_for(served: &Served, name: &str, value: f64) {
+    let deadline = Instant::now() + LONG;
+    while served.metric(name) != value {
+        assert!(
+            Instant::now() < deadline,
+            "{name} is {}, expected {value}",
+            served.metric(name)
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 pub(crate) fn post(path: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
     [head.as_bytes(), body].concat()

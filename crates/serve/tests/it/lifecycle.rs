@@ -8,7 +8,7 @@ use ossmark_engine::fake::Fault;
 use ossmark_serve::Settings;
 use serde_json::json;
 
-use crate::common::{LONG, Served, Wanted, expected, ids, post, read_answer, start};
+use crate::common::{LONG, Served, Wanted, expected, ids, post, read_answer, start, wait_for};
 
 fn slow(step: Duration) -> Served {
     Wanted {
@@ -21,18 +21,6 @@ fn slow(step: Duration) -> Served {
 fn body(stream: bool, max_new_tokens: u32) -> Vec<u8> {
     let body = json!({ "input_ids": [1, 2, 3], "stream": stream, "sampling_params": { "temperature": 0, "max_new_tokens": max_new_tokens } });
     post("/generate", body.to_string().as_bytes())
-}
-
-fn wait_for(served: &Served, name: &str, value: f64) {
-    let deadline = Instant::now() + LONG;
-    while served.metric(name) != value {
-        assert!(
-            Instant::now() < deadline,
-            "{name} is {}, expected {value}",
-            served.metric(name)
-        );
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 #[test]
@@ -109,7 +97,10 @@ fn keep_alive_connections_serve_one_request_after_another() {
         .replace("Connection: close\r\n", "");
     for last in [false, false, true] {
         let request = if last {
-            request.replace("Host: x\r\n", "Host: x\r\nConnection: close\r\n")
+            request.replace(
+                "Host: localhost\r\n",
+                "Host: localhost\r\nConnection: close\r\n",
+            )
         } else {
             request.clone()
         };

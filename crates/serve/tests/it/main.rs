@@ -3,6 +3,9 @@
 mod chat;
 mod common;
 mod generate;
+mod hosts;
 mod lifecycle;
 mod misuse;
 mod openai;
+mod texts;
+mod vanish;

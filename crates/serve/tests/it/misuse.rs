@@ -152,12 +152,12 @@ fn strange_requests_are_refused() {
         assert!(status == 400 || status == 0, "{status}");
     }
     let huge = format!(
-        "GET /health HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+        "GET /health HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
         "a".repeat(200_000)
     );
     assert!(matches!(served.raw(huge.as_bytes()).status, 431 | 0));
     let two_lengths =
-        b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n{}";
+        b"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n{}";
     assert!(matches!(served.raw(two_lengths).status, 400 | 0));
     served.works();
     served.at_rest(0);
@@ -175,11 +175,11 @@ fn long_bodies_are_cut_off_announced_or_not() {
     .start();
     let answer = served.post_bytes("/generate", &[b' '; 10_001]);
     assert_eq!(answer.status, 413, "{}", answer.text());
-    let head = "POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head = "POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
     let chunk = format!("1000\r\n{}\r\n", " ".repeat(0x1000));
     let answer = served.raw([head, &chunk.repeat(4), "0\r\n\r\n"].concat().as_bytes());
     assert!(matches!(answer.status, 413 | 0), "{answer:?}");
-    let announced = "POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99999999999999999999\r\n\r\n";
+    let announced = "POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99999999999999999999\r\n\r\n";
     assert!(matches!(
         served.raw(announced.as_bytes()).status,
         400 | 413 | 0
@@ -203,8 +203,8 @@ fn slow_clients_are_given_up_and_the_others_served() {
     let mut slow: Vec<_> = (0..30).map(|_| served.connect()).collect();
     for (i, stream) in slow.iter_mut().enumerate() {
         match i % 3 {
-            0 => stream.write_all(b"POST /generate HTTP/1.1\r\nHost: x\r\nX-A").unwrap(),
-            1 => stream.write_all(b"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{\"in").unwrap(),
+            0 => stream.write_all(b"POST /generate HTTP/1.1\r\nHost: localhost\r\nX-A").unwrap(),
+            1 => stream.write_all(b"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{\"in").unwrap(),
             _ => {}
         }
     }
