@@ -24,19 +24,22 @@
 
 mod confine;
 mod filter;
+mod layers;
 mod pickle;
+mod pids;
 mod problems;
 mod process;
 mod python;
 mod root;
 mod run;
+mod scratch;
 mod session;
 
 use std::{ffi::OsString, path::PathBuf};
 
 pub use confine::confine;
+pub use layers::Layers;
 pub use problems::{Problem, Problems};
-pub use process::Layers;
 pub use python::Interpreter;
 pub use run::{probe, run};
 use serde::{Deserialize, Serialize};
@@ -67,7 +70,7 @@ pub struct Settings {
     pub memory_bytes: u64,
     /// The command that re-executes this binary so that it calls [`confine()`] with the one argument that is appended.
     pub helper: Vec<OsString>,
-    /// Run even where the kernel offers no layer of the sandbox.
+    /// Run even where the layers that the kernel offers do not confine a candidate ([`Layers::confined`]).
     pub allow_unconfined: bool,
 }
 

@@ -1,8 +1,15 @@
 //! LiveCodeBench, end to end: real interpreter, real sandbox. This binary is its own helper: started with `confine` it locks
 //! itself in, which needs a process with one thread and therefore no test harness around it.
 
+mod covert;
+mod deny;
 mod golden;
+mod host;
 mod hostile;
+mod judge;
+mod layers;
+mod ordinary;
+mod place;
 mod runs;
 mod support;
 
@@ -19,7 +26,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     if let [_, helper, spec] = &arguments[..]
-        && let Some(error) = runs::helper(helper, spec)
+        && let Some(error) = runs::helper(helper, spec).or_else(|| deny::helper(helper, spec))
     {
         eprintln!("{error}");
         return ExitCode::from(2);
@@ -33,6 +40,12 @@ fn main() -> ExitCode {
     };
     let mut trials: Vec<Trial> = golden::trials();
     trials.extend(hostile::trials(&layers));
+    trials.extend(host::trials());
+    trials.extend(covert::trials());
+    trials.extend(judge::trials());
+    trials.extend(layers::trials());
+    trials.extend(place::trials());
     trials.extend(runs::trials());
+    trials.extend(ordinary::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
