@@ -4,9 +4,10 @@
 //! locks itself in and becomes a Python interpreter with the script in `worker/`:
 //!
 //! - a *worker* per thread, warm, which runs no candidate itself;
-//! - a *candidate* per program, forked from the worker into a PID namespace of its own and confined further (no
-//!   capabilities, a system call filter that allows computing and threads, and nothing else). It gets program and inputs, and
-//!   sends what was printed or returned, over a socket that only this process holds the other end of;
+//! - a *candidate* per program, forked from the worker into a PID and a mount namespace of its own, with a new file system to
+//!   write to, and confined further (no capabilities, Landlock, a system call filter that allows computing and threads, and
+//!   nothing else). It gets program and inputs, and sends what was printed or returned, over a socket that only this process
+//!   holds the other end of;
 //! - a *judge* per thread, which holds the expected outputs and compares. It runs no candidate.
 //!
 //! So a candidate can lie about its own output and about nothing else: whatever it writes to its socket is taken for output,
@@ -16,9 +17,9 @@
 //! Such a pass is marked ([`Verdict::own_equality`]), because the program could have made it up.
 //!
 //! Deviations from the reference, all for the sandbox's sake: a memory limit; one candidate is never affected by another; files
-//! can be written only to a small temporary directory; printed output that is 64 MiB longer than the expected one counts as
-//! wrong unread; files of the host cannot be read; a wrong candidate is stopped when the judge says so, so it may have begun
-//! the following test.
+//! can be written only to a small temporary directory, and their modes and times cannot be changed; an answer that is 64 MiB
+//! longer than the expected one counts as wrong unread, and one that takes longer than a test's limit to compare as wrong; files
+//! of the host cannot be read; a wrong candidate is stopped when the judge says so, so it may have begun the following test.
 //!
 //! Threads: [`run()`] blocks its caller and starts one thread per worker.
 
