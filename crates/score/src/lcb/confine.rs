@@ -65,8 +65,8 @@ pub(super) struct Spec {
 pub(super) enum Tasks {
     /// RLIMIT_NPROC, which counts those of the namespace only.
     Rlimit,
-    /// The namespace's pid_max; the machine's is this, and must stay so.
-    PidMax(String),
+    /// The namespace's pid_max.
+    PidMax,
     /// Nothing, for this reason.
     Unbounded(String),
 }
@@ -128,11 +128,20 @@ fn enter_namespaces(mut spec: Spec) -> Result<std::convert::Infallible> {
         let _ = fs::write("/proc/self/gid_map", format!("0 {gid} 1"));
     }
     // The superuser is not bounded by RLIMIT_NPROC.
-    let tasks = match user.is_ok() && !uid.is_root() && pids::tasks_are_counted_per_namespace() {
-        true => Tasks::Rlimit,
-        false => pids::outside().map_or_else(Tasks::Unbounded, Tasks::PidMax),
-    };
-    spec.inside = Some(tasks.clone());
+    let mut outside = None;
+    spec.inside = Some(
+        if user.is_ok() && !uid.is_root() && pids::tasks_are_counted_per_namespace() {
+            Tasks::Rlimit
+        } else {
+            match pids::Outside::open() {
+                Ok(machine) => {
+                    outside = Some(machine);
+                    Tasks::PidMax
+                }
+                Err(why) => Tasks::Unbounded(why),
+            }
+        },
+    );
     let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
     arguments.pop();
     let fail = |e: std::io::Error| sandbox(format!("/proc/self/exe cannot be started again: {e}"));
@@ -147,9 +156,7 @@ fn enter_namespaces(mut spec: Spec) -> Result<std::convert::Infallible> {
         .stdout
         .take()
         .map(|mut pipe| pipe.read_to_end(&mut Vec::new()));
-    if let Tasks::PidMax(before) = tasks
-        && let Err(e) = pids::unchanged(&before)
-    {
+    if let Some(Err(e)) = outside.map(|machine| machine.unchanged()) {
         let _ = child.kill();
         return Err(sandbox(e.to_string()));
     }
@@ -214,7 +221,7 @@ fn close_inherited() {
 fn limit_tasks(spec: &mut Spec) {
     let bounded = match &spec.inside {
         Some(Tasks::Rlimit) => Ok(()),
-        Some(Tasks::PidMax(_)) => pids::limit(),
+        Some(Tasks::PidMax) => pids::limit(),
         Some(Tasks::Unbounded(why)) => Err(why.clone()),
         None => Err("not inside".into()),
     };

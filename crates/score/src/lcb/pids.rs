@@ -4,7 +4,7 @@
 //! from inside a namespace, too. So it is written only where the kernel's version says that it is the namespace's own, by the
 //! process inside, and the process outside reads its own back before anything else happens.
 
-use std::{fs, io};
+use std::{fs, io, os::unix::fs::FileExt};
 
 use nix::sys::utsname::uname;
 
@@ -35,20 +35,51 @@ pub(super) fn tasks_are_counted_per_namespace() -> bool {
     kernel() >= COUNTED_PER_NAMESPACE
 }
 
-/// What the machine's number is, told to the process inside as the permission to write; or why it must not.
-pub(super) fn outside() -> Result<String, String> {
-    let (major, minor) = kernel();
-    if (major, minor) < PER_NAMESPACE {
-        let (since, dot) = PER_NAMESPACE;
-        return Err(format!(
-            "Linux {major}.{minor} has one pid_max for the whole machine, since {since}.{dot} namespaces have their own"
-        ));
-    }
-    let text = fs::read_to_string(PID_MAX).map_err(|e| format!("{PID_MAX}: {e}"))?;
-    Ok(text.trim().to_owned())
+/// The machine's own number, held open: by the time it is read back, the process outside may have no `/proc` any more.
+pub(super) struct Outside {
+    file: fs::File,
+    before: Vec<u8>,
 }
 
-/// Inside, once [`outside`] has permitted it.
+impl Outside {
+    /// To be called outside; an error says why the process inside must not write.
+    pub(super) fn open() -> Result<Self, String> {
+        let (major, minor) = kernel();
+        if (major, minor) < PER_NAMESPACE {
+            let (since, dot) = PER_NAMESPACE;
+            return Err(format!(
+                "Linux {major}.{minor} has one pid_max for the whole machine, since {since}.{dot} namespaces have their own"
+            ));
+        }
+        let open = || {
+            let file = fs::File::options().read(true).write(true).open(PID_MAX)?;
+            let before = number(&file)?;
+            Ok(Self { file, before })
+        };
+        open().map_err(|e: io::Error| format!("{PID_MAX}: {e}"))
+    }
+
+    /// To be called after [`limit`]: an error, and the old number in its place again, when it was this one that changed.
+    pub(super) fn unchanged(&self) -> io::Result<()> {
+        let now = number(&self.file)?;
+        if now == self.before || now != MAX_PIDS.as_bytes() {
+            return Ok(());
+        }
+        self.file.write_all_at(&self.before, 0)?;
+        Err(io::Error::other(format!(
+            "{PID_MAX} was taken for the namespace's own and is the machine's; {} stands there again",
+            String::from_utf8_lossy(&self.before)
+        )))
+    }
+}
+
+fn number(file: &fs::File) -> io::Result<Vec<u8>> {
+    let mut text = [0; 32];
+    let count = file.read_at(&mut text, 0)?;
+    Ok(text[..count].trim_ascii().to_vec())
+}
+
+/// Inside, once [`Outside::open`] has permitted it.
 pub(super) fn limit() -> Result<(), String> {
     fs::write(PID_MAX, MAX_PIDS).map_err(|e| format!("{PID_MAX}: {e}"))?;
     match fs::read_to_string(PID_MAX) {
@@ -56,18 +87,6 @@ pub(super) fn limit() -> Result<(), String> {
         Ok(text) => Err(format!("{PID_MAX} is still {}", text.trim())),
         Err(e) => Err(format!("{PID_MAX}: {e}")),
     }
-}
-
-/// Outside, after [`limit`]: an error, and the old number back in its place, when it was this one that changed.
-pub(super) fn unchanged(before: &str) -> io::Result<()> {
-    let now = fs::read_to_string(PID_MAX)?;
-    if now.trim() == before || now.trim() != MAX_PIDS {
-        return Ok(());
-    }
-    fs::write(PID_MAX, before)?;
-    Err(io::Error::other(format!(
-        "{PID_MAX} was taken for the namespace's own and is the machine's; {before} stands there again"
-    )))
 }
 
 #[cfg(test)]

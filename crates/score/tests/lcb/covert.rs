@@ -127,7 +127,7 @@ for kind in ((29, 0x1234, 4096, 0o1666), (64, 0x1234, 1, 0o1666), (68, 0x1234, 0
 try: socket.socket(socket.AF_UNIX).bind('\0left')
 except OSError: pass
 json.left = 1
-os.environ['left'] = '1'
+attempt(os.environ.__setitem__, 'left', '1')
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 raise Exception('left')
 "#;

@@ -48,7 +48,7 @@ pub(crate) fn helper(name: &str, spec: &str) -> Option<String> {
     };
     let spec: Value = serde_json::from_str(spec).ok()?;
     let text = |key: &str| spec[key].as_str().unwrap_or_default().to_owned();
-    let setup = serde_json::json!({"layers": Layers::default(), "fresh": null, "read": [], "devices": [], "disk_bytes": 1 << 26});
+    let setup = serde_json::json!({"layers": Layers::default(), "fresh": null, "read": ["/"], "devices": ["/dev/null"], "disk_bytes": 1 << 26});
     let error = Command::new(text("python"))
         .args(["-I", "-B", "-c", &script, &text("role"), &setup.to_string()])
         .current_dir(text("directory"))
