@@ -55,23 +55,37 @@ def f(x):
     let codes = [("f", code.as_str()), ("f", code.as_str())];
     let (verdicts, _) = grade(&problems, &codes, &settings);
     assert!(verdicts.iter().all(|v| v.passed), "{verdicts:?}");
+    // Directories on the way to it are the program's own; what it finds there of the interpreter is the machine's.
     let directory = python.parent().expect("a directory");
-    kept_out(
+    let names = || -> std::io::Result<Vec<_>> {
+        let mut names: Vec<_> = fs::read_dir(directory)?
+            .map(|e| e.map(|e| e.file_name()))
+            .collect::<Result<_, _>>()?;
+        names.sort();
+        Ok(names)
+    };
+    let before = names()?;
+    let message = kept_out(
         &settings,
-        &format!(
-            r#"
+        r#"
 import os, sys, posix
 done = []
-for place in {{sys.prefix, os.path.dirname(sys.executable), {directory:?}, os.path.dirname(os.__file__)}}:
-    for act in (lambda: open(place + '/x', 'w'), lambda: posix.mkdir(place + '/y'), lambda: posix.chmod(place, 0o777),
-                lambda: posix.utime(place, (1, 1)), lambda: posix.unlink(sys.executable), lambda: open(sys.executable, 'r+b')):
-        try: act(); done.append(place)
-        except OSError: pass
+def attempt(act):
+    try: act(); return True
+    except OSError: return False
+for place in (sys.prefix, os.path.dirname(sys.executable)):
+    for act in (lambda: open(place + '/x', 'w'), lambda: posix.mkdir(place + '/y'), lambda: posix.unlink(sys.executable)): attempt(act)
+library, program = os.path.dirname(os.__file__), os.path.realpath(sys.executable)
+for act in (lambda: open(library + '/x', 'w'), lambda: posix.mkdir(library + '/y'),
+            lambda: open(os.__file__, 'r+b'), lambda: open(program, 'r+b'),
+            lambda: posix.chmod(library, os.stat(library).st_mode & 0o7777), lambda: posix.utime(os.__file__, None)):
+    if attempt(act): done.append(1)
 if done: print('SECRET')
 else: raise Exception('kept out')
-"#
-        ),
-    )
+"#,
+    );
+    assert_eq!(names()?, before);
+    message
 }
 
 fn environment(base: &Interpreter, place: &Path, copies: bool) -> Result<PathBuf, Failed> {
