@@ -20,6 +20,8 @@ def fork_candidate(channel, config):
         child = os.fork()
         if child == 0:
             os.setsid()
+            if LIBC is not None:
+                LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: no namespace ends it with the worker
             become_candidate(channel, config)
         return child
     init = fork_into(config["namespaces"])
