@@ -42,7 +42,7 @@ pub(crate) struct ScoreArgs {
     /// MiB of memory a program may use.
     #[arg(long, value_name = "MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(64..=1 << 20))]
     pub(crate) lcb_memory_mib: u64,
-    /// Run programs even where this machine can confine them in no way. They may do whatever you may.
+    /// Run programs even where this machine does not confine them (see `ossmark doctor`). They may do whatever you may.
     #[arg(long)]
     pub(crate) allow_unconfined: bool,
     /// One {"seq_id","qsl_idx","dataset","extracted","correct","reason","token_count"} a line, in the log's order. While

@@ -20,28 +20,22 @@ pub(super) fn check(python: &Path, helper: Vec<OsString>) -> Check {
         "sandbox",
         "grading LiveCodeBench answers, which are untrusted programs",
         found,
-        "allow user namespaces, or use a kernel with Landlock and seccomp",
+        "allow user namespaces with mounts, or Landlock, and seccomp (containers often forbid the first two); without, `ossmark \
+         score` runs programs only with --allow-unconfined",
     )
 }
 
 fn summary(layers: &Layers) -> Result<String, String> {
-    let names = |wanted: bool| {
-        let names: Vec<_> = layers
-            .list()
-            .into_iter()
-            .filter_map(|(name, active)| (active == wanted).then_some(name))
-            .collect();
-        names.join(", ")
-    };
-    let mut text = format!("active: {}", names(true));
-    let inactive = names(false);
+    let mut text = format!("active: {}", layers.active());
+    let inactive = layers.inactive();
     if !inactive.is_empty() {
         text.push_str(&format!("; inactive: {inactive}"));
     }
-    if layers.any() {
-        Ok(text)
-    } else {
-        Err(format!("inactive: {inactive}"))
+    match layers.confined() {
+        true => Ok(text),
+        false => Err(format!(
+            "programs are not confined, which takes seccomp, and own root or Landlock; {text}"
+        )),
     }
 }
 
@@ -50,20 +44,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn layers_are_named() {
+    fn what_does_not_confine_is_missing_whatever_else_is_active() {
         let none = summary(&Layers::default()).unwrap_err();
         assert!(
-            none.starts_with("inactive: user namespace") && none.ends_with("seccomp"),
+            none.contains("not confined") && none.contains("inactive: user namespace"),
             "{none}"
         );
-        let some = Layers {
+        let mut layers = Layers {
             candidate_seccomp: true,
             ..Layers::default()
         };
-        let text = summary(&some).unwrap();
+        layers
+            .lost
+            .insert("own root".into(), "mount: not permitted".into());
+        let text = summary(&layers).unwrap_err();
         assert!(
-            text.starts_with("active: seccomp; inactive: user"),
+            text.contains("active: seccomp; inactive: user")
+                && text.contains("own root (mount: not permitted)"),
             "{text}"
         );
+        layers.landlock = Some("fully".into());
+        assert!(summary(&layers).unwrap().starts_with("active: Landlock"));
     }
 }

@@ -78,12 +78,16 @@ pub enum Error {
         /// What went wrong.
         what: String,
     },
-    /// Nothing would keep candidates from this machine.
+    /// Too little would keep candidates from this machine.
     #[error(
-        "no layer of the sandbox is active (namespaces, Landlock, seccomp), and LiveCodeBench candidates are untrusted code; \
-         use a kernel that has one (`ossmark doctor`), or allow it where the machine may be lost"
+        "LiveCodeBench candidates are untrusted code, and this machine does not confine them: expected seccomp, and own root or \
+         Landlock; inactive: {inactive}; allow user namespaces or Landlock (containers often forbid both; `ossmark doctor` \
+         shows what is there), or give --allow-unconfined where the machine may be lost"
     )]
-    Unconfined,
+    Unconfined {
+        /// The layers that are not active, and why.
+        inactive: String,
+    },
     /// A row's data set has no name, or one that the reference cannot grade either.
     #[error("{}: row {row}", path.display())]
     Dataset {

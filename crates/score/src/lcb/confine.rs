@@ -1,20 +1,20 @@
 //! The hidden subcommand: a process that locks itself in and becomes the Python interpreter.
 //!
-//! Owns the layers that need no knowledge of candidates: namespaces, a root of its own, Landlock, resource limits, an empty
-//! environment. Each is taken where the kernel offers it, and what is active is told to the interpreter's script, which adds
-//! its own part and reports to the scorer. Runs in a process of its own, with one thread.
+//! Owns the layers that surround a worker: namespaces, a root of its own, resource limits, an empty environment. Each is taken
+//! where the kernel offers it; what is active, and why the rest is not, is told to the interpreter's script, which adds what
+//! belongs to a single candidate (worker/layers.py) and reports to the scorer. Runs in a process of its own, with one thread.
 
 use std::{
     fs,
-    os::unix::process::{CommandExt, ExitStatusExt},
+    io::Read,
+    os::{
+        fd::RawFd,
+        unix::process::{CommandExt, ExitStatusExt},
+    },
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
-use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, PathFd, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetStatus, Scope,
-};
 use nix::{
     sched::CloneFlags,
     sys::{
@@ -24,8 +24,9 @@ use nix::{
     },
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::{process::Layers, root};
+use super::{layers::Layers, pids, root};
 use crate::{Error, Result};
 
 /// One script, so that nothing has to be readable inside for Python to import.
@@ -33,12 +34,13 @@ const SCRIPT: &str = concat!(
     include_str!("worker/common.py"),
     include_str!("worker/judge.py"),
     include_str!("worker/candidate.py"),
+    include_str!("worker/layers.py"),
     include_str!("worker/main.py"),
 );
-/// Any file's size, and the size of the file system that candidates write to.
+/// Any file's size, and all that a candidate may have on disk.
 pub(super) const DISK_BYTES: u64 = 64 << 20;
 /// Enough for a program with threads; processes cannot be made at all once the filter is on.
-const MAX_TASKS: u64 = 512;
+const MAX_TASKS: u64 = 1024;
 const MAX_FILES: u64 = 256;
 /// Linux' default. A candidate's deep recursion ends where it ends in the reference.
 const STACK_BYTES: u64 = 8 << 20;
@@ -54,8 +56,19 @@ pub(super) struct Spec {
     pub(super) directory: PathBuf,
     pub(super) memory_bytes: u64,
     pub(super) layers: Layers,
-    /// The namespaces have been entered.
-    pub(super) inside: bool,
+    /// Set once the namespaces have been entered, or cannot be.
+    pub(super) inside: Option<Tasks>,
+}
+
+/// What bounds the number of threads.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) enum Tasks {
+    /// RLIMIT_NPROC, which counts those of the namespace only.
+    Rlimit,
+    /// The namespace's pid_max.
+    PidMax,
+    /// Nothing, for this reason.
+    Unbounded(String),
 }
 
 /// Confines this process as `spec`, the one argument that the scorer appended to its helper command, says, and becomes the
@@ -65,8 +78,8 @@ pub fn confine(spec: &str) -> Error {
         let spec: Spec = serde_json::from_str(spec)
             .map_err(|e| sandbox(format!("`confine` is not for people: {e}")))?;
         match spec.inside {
-            false => enter_namespaces(spec),
-            true => lock_and_exec(spec),
+            None => enter_namespaces(spec),
+            Some(_) => lock_and_exec(spec),
         }
     };
     match run() {
@@ -81,57 +94,105 @@ fn sandbox(what: String) -> Error {
 
 /// A process is in a PID namespace only when it was born there, hence a second process, which is the namespace's init.
 fn enter_namespaces(mut spec: Spec) -> Result<std::convert::Infallible> {
+    // What a shell or a CI system left open in the scorer's parents is nothing for candidates.
+    close_inherited();
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
     let others = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWPID
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS;
-    let user = nix::sched::unshare(others | CloneFlags::CLONE_NEWUSER).is_ok();
+    let user = nix::sched::unshare(others | CloneFlags::CLONE_NEWUSER);
     // Where user namespaces are forbidden, root may still have the others.
-    let entered = user || nix::sched::unshare(others).is_ok();
-    spec.inside = true;
-    spec.layers.user_namespace = user;
-    spec.layers.pid_namespace = entered;
-    spec.layers.network_namespace = entered;
-    spec.layers.ipc_namespace = entered;
-    if !entered {
+    let entered = user.or_else(|_| nix::sched::unshare(others));
+    spec.layers.user_namespace = user.is_ok();
+    spec.layers.pid_namespace = entered.is_ok();
+    spec.layers.network_namespace = entered.is_ok();
+    spec.layers.ipc_namespace = entered.is_ok();
+    if let Err(e) = user {
+        spec.layers.lose("user namespace", format!("unshare: {e}"));
+    }
+    if let Err(e) = entered {
+        for name in ["PID namespace", "network namespace", "IPC namespace"] {
+            spec.layers.lose(name, format!("unshare: {e}"));
+        }
+        spec.layers.lose("own root", "there is no mount namespace");
+        let why = "without namespaces all of the user's threads would count";
+        spec.inside = Some(Tasks::Unbounded(why.into()));
         return lock_and_exec(spec);
     }
-    if user {
+    if user.is_ok() {
         // Root of the namespace: it may mount and make PID namespaces in it, and is nobody new outside.
         let _ = fs::write("/proc/self/setgroups", "deny");
         let _ = fs::write("/proc/self/uid_map", format!("0 {uid} 1"));
         let _ = fs::write("/proc/self/gid_map", format!("0 {gid} 1"));
     }
+    // The superuser is not bounded by RLIMIT_NPROC.
+    let mut outside = None;
+    spec.inside = Some(
+        if user.is_ok() && !uid.is_root() && pids::tasks_are_counted_per_namespace() {
+            Tasks::Rlimit
+        } else {
+            match pids::Outside::open() {
+                Ok(machine) => {
+                    outside = Some(machine);
+                    Tasks::PidMax
+                }
+                Err(why) => Tasks::Unbounded(why),
+            }
+        },
+    );
     let mut arguments: Vec<_> = std::env::args_os().skip(1).collect();
     arguments.pop();
-    let status = Command::new("/proc/self/exe")
+    let fail = |e: std::io::Error| sandbox(format!("/proc/self/exe cannot be started again: {e}"));
+    let mut child = Command::new("/proc/self/exe")
         .args(arguments)
         .arg(serde_json::to_string(&spec).map_err(|e| sandbox(e.to_string()))?)
-        .status()
-        .map_err(|e| sandbox(format!("/proc/self/exe cannot be started again: {e}")))?;
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(fail)?;
+    // Ends when the process inside has written pid_max or will not.
+    let _ = child
+        .stdout
+        .take()
+        .map(|mut pipe| pipe.read_to_end(&mut Vec::new()));
+    if let Some(Err(e)) = outside.map(|machine| machine.unchanged()) {
+        let _ = child.kill();
+        return Err(sandbox(e.to_string()));
+    }
+    let status = child.wait().map_err(fail)?;
     std::process::exit(status.code().unwrap_or(128 + status.signal().unwrap_or(0)))
 }
 
 fn lock_and_exec(mut spec: Spec) -> Result<std::convert::Infallible> {
+    limit_tasks(&mut spec);
+    let mut fresh = None;
     if spec.layers.pid_namespace {
         let _ = prctl::set_pdeathsig(Signal::SIGKILL);
-        spec.layers.own_root = root::enter(&spec.paths, &spec.directory).is_ok();
+        match root::enter(&spec.paths, &spec.directory) {
+            Ok(made) => fresh = Some(made),
+            Err(e) => spec.layers.lose("own root", e),
+        }
+        spec.layers.own_root = fresh.is_some();
     }
-    let place = if spec.layers.own_root {
-        Path::new(root::WRITABLE)
-    } else {
-        &spec.directory
+    let place = match spec.layers.own_root {
+        true => Path::new("/"),
+        false => &spec.directory,
     };
     std::env::set_current_dir(place)
         .map_err(|e| sandbox(format!("{}: {e}", spec.directory.display())))?;
     prctl::set_no_new_privs().map_err(|e| sandbox(format!("no_new_privs: {e}")))?;
-    spec.layers.landlock = landlock(&spec, place).ok().flatten();
-    limits(&mut spec)?;
-    let layers = serde_json::to_string(&spec.layers).map_err(|e| sandbox(e.to_string()))?;
+    limits(&spec)?;
+    let extra = root::EXTRA.into_iter().map(PathBuf::from);
+    let setup = json!({
+        "layers": spec.layers,
+        "read": spec.paths.iter().cloned().chain(extra).collect::<Vec<_>>(),
+        "devices": root::DEVICES,
+        "fresh": fresh,
+        "disk_bytes": DISK_BYTES,
+    });
     let error = Command::new(&spec.python)
-        .args(["-I", "-B", "-c", SCRIPT, &spec.role, &layers])
+        .args(["-I", "-B", "-c", SCRIPT, &spec.role, &setup.to_string()])
         .env_clear()
         .env("OMP_NUM_THREADS", "1")
         .exec();
@@ -141,64 +202,52 @@ fn lock_and_exec(mut spec: Spec) -> Result<std::convert::Infallible> {
     )))
 }
 
-/// What Landlock enforces: `fully` or `partially`; none where the kernel has it not.
-fn landlock(
-    spec: &Spec,
-    place: &Path,
-) -> std::result::Result<Option<String>, landlock::RulesetError> {
-    let abi = ABI::V6;
-    let read = AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Execute;
-    let file = AccessFs::ReadFile | AccessFs::Execute;
-    let mut rules = Ruleset::default()
-        .handle_access(AccessFs::from_all(abi))?
-        .handle_access(AccessNet::from_all(abi))?
-        .scope(Scope::from_all(abi))?
-        .create()?;
-    let mut allow = |path: &Path,
-                     access: BitFlags<AccessFs>|
-     -> std::result::Result<(), landlock::RulesetError> {
-        if let Ok(fd) = PathFd::new(path) {
-            (&mut rules).add_rule(PathBeneath::new(fd, access))?;
-        }
-        Ok(())
-    };
-    for path in &spec.paths {
-        allow(path, if path.is_dir() { read } else { file })?;
+/// Closes everything but the three standard streams.
+fn close_inherited() {
+    let numbers: Vec<RawFd> = fs::read_dir("/proc/self/fd").map_or_else(
+        |_| (3..1024).collect(),
+        |open| {
+            open.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok())
+                .collect()
+        },
+    );
+    for number in numbers.into_iter().filter(|n| *n > 2) {
+        let _ = nix::unistd::close(number);
     }
-    for path in root::EXTRA_FILES {
-        allow(Path::new(path), AccessFs::ReadFile.into())?;
-    }
-    for path in root::DEVICES {
-        allow(Path::new(path), AccessFs::ReadFile | AccessFs::WriteFile)?;
-    }
-    // Only a file system of limited size is written to.
-    let writable = AccessFs::from_all(abi)
-        & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::MakeSock);
-    allow(place, if spec.layers.own_root { writable } else { read })?;
-    Ok(match rules.restrict_self()?.ruleset {
-        RulesetStatus::FullyEnforced => Some("fully".into()),
-        RulesetStatus::PartiallyEnforced => Some("partially".into()),
-        RulesetStatus::NotEnforced => None,
-    })
 }
 
-fn limits(spec: &mut Spec) -> Result<()> {
-    let disk = if spec.layers.own_root { DISK_BYTES } else { 0 };
+/// Takes what bound there is (for [`Tasks::Rlimit`] see [`limits`]), then lets go of standard output, at which the process
+/// outside reads its own pid_max back.
+fn limit_tasks(spec: &mut Spec) {
+    let bounded = match &spec.inside {
+        Some(Tasks::Rlimit) => Ok(()),
+        Some(Tasks::PidMax) => pids::limit(),
+        Some(Tasks::Unbounded(why)) => Err(why.clone()),
+        None => Err("not inside".into()),
+    };
+    if let Ok(null) = fs::File::options().write(true).open("/dev/null") {
+        let _ = nix::unistd::dup2_stdout(null);
+    }
+    spec.layers.task_limit = bounded.is_ok();
+    if let Err(why) = bounded {
+        spec.layers.lose("task limit", why);
+    }
+}
+
+fn limits(spec: &Spec) -> Result<()> {
     for (resource, wanted) in [
         (Resource::RLIMIT_AS, spec.memory_bytes),
-        (Resource::RLIMIT_FSIZE, disk),
+        (Resource::RLIMIT_FSIZE, DISK_BYTES),
         (Resource::RLIMIT_CORE, 0),
         (Resource::RLIMIT_NOFILE, MAX_FILES),
         (Resource::RLIMIT_MEMLOCK, 0),
         (Resource::RLIMIT_MSGQUEUE, 0),
         (Resource::RLIMIT_STACK, STACK_BYTES),
-        // Outside a user namespace all of the user's processes are counted, and threads would fail for want of room.
         (
             Resource::RLIMIT_NPROC,
-            if spec.layers.user_namespace {
-                MAX_TASKS
-            } else {
-                RLIM_INFINITY
+            match spec.inside {
+                Some(Tasks::Rlimit) => MAX_TASKS,
+                _ => RLIM_INFINITY,
             },
         ),
     ] {

@@ -4,9 +4,10 @@
 //! locks itself in and becomes a Python interpreter with the script in `worker/`:
 //!
 //! - a *worker* per thread, warm, which runs no candidate itself;
-//! - a *candidate* per program, forked from the worker into a PID namespace of its own and confined further (no
-//!   capabilities, a system call filter that allows computing and threads, and nothing else). It gets program and inputs, and
-//!   sends what was printed or returned, over a socket that only this process holds the other end of;
+//! - a *candidate* per program, forked from the worker into a PID and a mount namespace of its own, with a new file system to
+//!   write to, and confined further (no capabilities, Landlock, a system call filter that allows computing and threads, and
+//!   nothing else). It gets program and inputs, and sends what was printed or returned, over a socket that only this process
+//!   holds the other end of;
 //! - a *judge* per thread, which holds the expected outputs and compares. It runs no candidate.
 //!
 //! So a candidate can lie about its own output and about nothing else: whatever it writes to its socket is taken for output,
@@ -16,28 +17,31 @@
 //! Such a pass is marked ([`Verdict::own_equality`]), because the program could have made it up.
 //!
 //! Deviations from the reference, all for the sandbox's sake: a memory limit; one candidate is never affected by another; files
-//! can be written only to a small temporary directory; printed output that is 64 MiB longer than the expected one counts as
-//! wrong unread; files of the host cannot be read; a wrong candidate is stopped when the judge says so, so it may have begun
-//! the following test.
+//! can be written only to a small temporary directory, and their modes and times cannot be changed; an answer that is 64 MiB
+//! longer than the expected one counts as wrong unread, and one that takes longer than a test's limit to compare as wrong; files
+//! of the host cannot be read; a wrong candidate is stopped when the judge says so, so it may have begun the following test.
 //!
 //! Threads: [`run()`] blocks its caller and starts one thread per worker.
 
 mod confine;
 mod filter;
+mod layers;
 mod pickle;
+mod pids;
 mod problems;
 mod process;
 mod python;
 mod records;
 mod root;
 mod run;
+mod scratch;
 mod session;
 
 use std::{ffi::OsString, path::PathBuf};
 
 pub use confine::confine;
+pub use layers::Layers;
 pub use problems::{Problem, Problems};
-pub use process::Layers;
 pub use python::Interpreter;
 pub use run::{probe, run};
 use serde::{Deserialize, Serialize};
@@ -68,7 +72,7 @@ pub struct Settings {
     pub memory_bytes: u64,
     /// The command that re-executes this binary so that it calls [`confine()`] with the one argument that is appended.
     pub helper: Vec<OsString>,
-    /// Run even where the kernel offers no layer of the sandbox.
+    /// Run even where the layers that the kernel offers do not confine a candidate ([`Layers::confined`]).
     pub allow_unconfined: bool,
 }
 

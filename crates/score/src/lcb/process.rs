@@ -12,58 +12,15 @@ use std::{
 };
 
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
-use serde::{Deserialize, Serialize};
+use ossmark_files::Escaped;
+use serde::Deserialize;
 use serde_json::json;
 
-use super::{Settings, confine::Spec, python::Interpreter};
+use super::{Settings, confine::Spec, layers::Layers, python::Interpreter, scratch::Scratch};
 use crate::{Error, Result};
 
 /// Python with numpy from a slow disk; the worker imports everything before it answers.
 const START: Duration = Duration::from_secs(120);
-
-/// Which layers of the sandbox are active.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Layers {
-    /// A user namespace: capabilities end at its border.
-    pub user_namespace: bool,
-    /// The workers' PID namespace: everything in it dies with the worker.
-    pub pid_namespace: bool,
-    /// No network, not even loopback.
-    pub network_namespace: bool,
-    /// System V IPC and message queues of its own.
-    pub ipc_namespace: bool,
-    /// A root directory with the interpreter and nothing else, read-only, and 64 MiB of memory to write to.
-    pub own_root: bool,
-    /// Landlock enforces the files, `fully` or `partially`.
-    pub landlock: Option<String>,
-    /// Each candidate is in a PID namespace of its own.
-    #[serde(default)]
-    pub candidate_pid_namespace: bool,
-    /// The system call filter.
-    #[serde(default)]
-    pub candidate_seccomp: bool,
-}
-
-impl Layers {
-    /// Whether anything keeps a candidate from the host's files and network.
-    pub fn any(&self) -> bool {
-        self.own_root || self.landlock.is_some() || self.candidate_seccomp
-    }
-
-    /// Each layer with whether it is active.
-    pub fn list(&self) -> [(&'static str, bool); 8] {
-        [
-            ("user namespace", self.user_namespace),
-            ("PID namespace", self.pid_namespace),
-            ("network namespace", self.network_namespace),
-            ("IPC namespace", self.ipc_namespace),
-            ("own root", self.own_root),
-            ("Landlock", self.landlock.is_some()),
-            ("PID namespace per candidate", self.candidate_pid_namespace),
-            ("seccomp", self.candidate_seccomp),
-        ]
-    }
-}
 
 /// Why no frame came.
 #[derive(Debug)]
@@ -167,11 +124,21 @@ fn patience(error: &io::Error) -> Result<(), Silence> {
     }
 }
 
+/// What the interpreter says once it is locked in.
+#[derive(Deserialize)]
+struct Ready {
+    layers: Layers,
+    numpy: Option<String>,
+    no_numpy: String,
+}
+
 /// A worker or a judge. Dropping it kills it and all that it started.
 pub(super) struct Confined {
     child: Child,
     pub(super) frames: Frames,
     pub(super) layers: Layers,
+    /// Where candidates write to while there is no root of their own.
+    scratch: Scratch,
 }
 
 impl Confined {
@@ -191,7 +158,7 @@ impl Confined {
             directory: directory.to_owned(),
             memory_bytes: settings.memory_bytes,
             layers: Layers::default(),
-            inside: false,
+            inside: None,
         };
         let (program, arguments) = settings.helper.split_first().ok_or_else(|| {
             fail("no helper command is set, expected the one that calls `confine`".into())
@@ -210,6 +177,7 @@ impl Confined {
             child,
             frames,
             layers: Layers::default(),
+            scratch: Scratch::new(directory),
         };
         let deadline = Instant::now() + START;
         let config = json!({ "filter": filter }).to_string();
@@ -230,18 +198,29 @@ impl Confined {
                 .to_owned();
             return Err(fail(format!("the {role} did not start: {last}")));
         };
-        #[derive(Deserialize)]
-        struct Ready {
-            layers: Layers,
-        }
         let ready: Ready = serde_json::from_slice(&ready)
             .map_err(|e| fail(format!("the {role} did not say what confines it: {e}")))?;
+        if ready.numpy != python.numpy {
+            // Verdicts would depend on the layers.
+            let name = |found: &Option<String>| found.clone().unwrap_or_else(|| "none".into());
+            return Err(fail(format!(
+                "{} has numpy {} outside the sandbox and {} inside ({}); expected the same; use an interpreter whose libraries \
+                 lie in its own or the system's directories",
+                python.executable.display(),
+                name(&python.numpy),
+                name(&ready.numpy),
+                Escaped(ready.no_numpy),
+            )));
+        }
         this.layers = ready.layers;
         Ok(this)
     }
 
     /// Hands a candidate's socket to the worker.
     pub(super) fn start_candidate(&mut self, channel: OwnedFd) -> Result<(), Silence> {
+        if !self.layers.own_root {
+            self.scratch.make().map_err(|_| Silence::Gone)?;
+        }
         let descriptors = [channel.as_raw_fd()];
         sendmsg::<()>(
             self.frames.0.as_raw_fd(),
@@ -259,7 +238,8 @@ impl Confined {
         let deadline = Instant::now() + Duration::from_secs(20);
         self.frames.write(b"K", deadline)?;
         let mut answer = [0];
-        self.frames.read(&mut answer, deadline)
+        self.frames.read(&mut answer, deadline)?;
+        self.scratch.remove().map_err(|_| Silence::Gone)
     }
 }
 
@@ -268,5 +248,6 @@ impl Drop for Confined {
         let _ = self.frames.0.shutdown(std::net::Shutdown::Both);
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let _ = self.scratch.remove();
     }
 }

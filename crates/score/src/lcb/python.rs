@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// Prints what `Interpreter` holds. Mapped libraries tell where the dynamic linker looks.
+/// Prints what `Interpreter` holds. Mapped libraries tell where the dynamic linker looks. Not the whole of `sys.prefix`: that
+/// may be a directory with much else in it, as `/usr` is, or the user's home. Nor all of `/tmp`, where candidates write.
 const ASK: &str = r#"
 import json, os, sys
 try:
@@ -21,16 +22,17 @@ try:
     import ctypes, decimal, ssl, sqlite3, zlib
 except Exception:
     pass
-own = {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix} - {"/", "/usr", "/usr/local"}
-own |= {p for p in sys.path if os.path.isabs(p)}
-own |= {sys.executable, os.path.realpath(sys.executable)}
+own = {p for p in sys.path if os.path.isabs(p)} | {os.path.dirname(os.__file__)}
+own |= {sys.executable, os.path.realpath(sys.executable), sys.prefix + "/pyvenv.cfg"}
 try:
-    libraries = {os.path.dirname(l.split(None, 5)[5].strip()) for l in open("/proc/self/maps") if l.count("/") and ".so" in l}
+    mapped = {l.split(None, 5)[5].strip() for l in open("/proc/self/maps") if l.count("/") and ".so" in l}
 except OSError:
-    libraries = set()
+    mapped = set()
+broad = {"/", "/tmp", os.path.realpath("/tmp")}
+libraries = {l if os.path.dirname(l) in broad else os.path.dirname(l) for l in mapped}
 libraries |= {"/lib", "/lib64", "/usr/lib", "/usr/lib64"}
 print(json.dumps({"version": ".".join(map(str, sys.version_info[:3])), "executable": sys.executable, "numpy": version,
-    "paths": sorted(p for p in own | libraries if os.path.exists(p))}))
+    "paths": sorted(p for p in (own | libraries) - broad if os.path.exists(p))}))
 "#;
 
 /// A Python interpreter that can run candidates.

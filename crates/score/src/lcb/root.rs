@@ -1,7 +1,11 @@
 //! A root directory that holds the interpreter, its libraries and nothing else of the host. Runs in the confined process.
+//!
+//! What is written to is not made here: each candidate gets a file system of its own on [`WRITABLE`] (worker/layers.py), with
+//! what of the interpreter lies below it bound into it again, as [`Fresh`] says.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Display,
     fs, io,
     os::unix::fs::symlink,
     path::{Component, Path, PathBuf},
@@ -12,9 +16,12 @@ use nix::{
     sys::statvfs::{FsFlags, statvfs},
     unistd::pivot_root,
 };
+use serde::Serialize;
 
-/// Where candidates may write: memory of limited size, emptied after each.
+/// Where candidates may write: memory of limited size, a new one for each.
 pub(super) const WRITABLE: &str = "/tmp";
+/// Where it is put together.
+const STAGE: &str = "/.fresh";
 /// Devices that are there.
 pub(super) const DEVICES: [&str; 5] = [
     "/dev/null",
@@ -23,142 +30,215 @@ pub(super) const DEVICES: [&str; 5] = [
     "/dev/random",
     "/dev/urandom",
 ];
-/// The dynamic linker's index.
-pub(super) const EXTRA_FILES: [&str; 1] = ["/etc/ld.so.cache"];
-/// Pids (threads, too) in the namespace, where the kernel counts them per namespace (Linux 6.14). The superuser's are not
-/// bounded by RLIMIT_NPROC.
-const MAX_PIDS: &str = "1024";
+/// The dynamic linker's index, and the links by which Debian chooses among libraries (numpy's BLAS is behind one).
+pub(super) const EXTRA: [&str; 2] = ["/etc/ld.so.cache", "/etc/alternatives"];
 
 const NONE: Option<&str> = None;
 
-/// Makes the new root in `directory` and enters it. On failure the process is in its old root, with the rest of the host.
-pub(super) fn enter(paths: &[PathBuf], directory: &Path) -> io::Result<()> {
-    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
+/// How each candidate's file system is made.
+#[derive(Debug, Serialize)]
+pub(super) struct Fresh {
+    stage: &'static str,
+    place: &'static str,
+    options: String,
+    /// Of the interpreter, what lies below `place`.
+    binds: Vec<PathBuf>,
+    links: Vec<(PathBuf, PathBuf)>,
+}
+
+/// What of the host is seen inside, and where.
+#[derive(Debug, Default, PartialEq)]
+struct View {
+    /// Place inside to the host's real path; no place is inside another.
+    binds: BTreeMap<PathBuf, PathBuf>,
+    /// The symbolic links by which the interpreter gets there.
+    links: BTreeMap<PathBuf, PathBuf>,
+}
+
+/// Makes the new root in `directory` and enters it. On failure the process is in its old root, with the rest of the host, and
+/// `directory` is as it was.
+pub(super) fn enter(paths: &[PathBuf], directory: &Path) -> io::Result<Fresh> {
+    // As the table of mounts names it.
+    let directory = &step(directory.display(), || fs::canonicalize(directory))?;
+    step("making mounts private", || {
+        mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
+    })?;
     let sealed = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-    mount(
-        Some("root"),
-        directory,
-        Some("tmpfs"),
-        sealed,
-        Some("size=1m,mode=755"),
-    )?;
-    let (binds, links) = resolve(paths)?;
+    step("mounting a tmpfs", || {
+        let options = Some("size=1m,mode=755");
+        mount(Some("root"), directory, Some("tmpfs"), sealed, options)
+    })?;
+    build(paths, directory).inspect_err(|_| {
+        let _ = umount2(directory, MntFlags::MNT_DETACH);
+    })
+}
+
+fn build(paths: &[PathBuf], directory: &Path) -> io::Result<Fresh> {
+    let view = resolve(paths)?;
     let inside = |path: &Path| directory.join(path.strip_prefix("/").unwrap_or(path));
-    for path in &binds {
-        bind(path, &inside(path), MsFlags::MS_RDONLY)?;
+    for (place, source) in &view.binds {
+        bind(source, &inside(place))?;
     }
-    for (link, target) in &links {
+    for (link, target) in &view.links {
         let link = inside(link);
         if let Some(parent) = link.parent() {
-            fs::create_dir_all(parent)?;
+            make_directories(parent)?;
         }
-        symlink(target, link)?;
+        step(link.display(), || symlink(target, &link))?;
     }
-    for path in EXTRA_FILES.iter().map(Path::new).filter(|p| p.exists()) {
-        bind(path, &inside(path), MsFlags::MS_RDONLY)?;
+    let extra = EXTRA.iter().map(Path::new).filter(|p| p.exists());
+    for path in extra.filter(|p| !view.binds.keys().any(|bound| p.starts_with(bound))) {
+        bind(path, &inside(path))?;
     }
     for path in DEVICES.iter().map(Path::new) {
-        bind(path, &inside(path), MsFlags::empty())?;
+        bind(path, &inside(path))?;
     }
     // As in the reference, where they lead to the empty device (SPEC §6.3).
     for name in ["stdin", "stdout", "stderr"] {
-        symlink("null", directory.join("dev").join(name))?;
+        let link = directory.join("dev").join(name);
+        step(link.display(), || symlink("null", &link))?;
     }
-    limit_pids(directory);
-    let writable = inside(Path::new(WRITABLE));
-    fs::create_dir(&writable)?;
-    let size = format!(
-        "size={},nr_inodes=4096,mode=700",
-        super::confine::DISK_BYTES
-    );
-    let data = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(
-        Some("tmp"),
-        &writable,
-        Some("tmpfs"),
-        data,
-        Some(size.as_str()),
-    )?;
-    mount(
-        NONE,
-        directory,
-        NONE,
-        MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | sealed,
-        NONE,
-    )?;
-    std::env::set_current_dir(directory)?;
-    pivot_root(".", ".")?;
-    umount2(".", MntFlags::MNT_DETACH)?;
-    std::env::set_current_dir("/")
+    for place in [WRITABLE, STAGE] {
+        make_directories(&inside(Path::new(place)))?;
+    }
+    seal(directory)?;
+    step("entering the new root", || {
+        std::env::set_current_dir(directory)?;
+        pivot_root(".", ".")?;
+        umount2(".", MntFlags::MNT_DETACH)?;
+        std::env::set_current_dir("/")
+    })?;
+    let below = |path: &PathBuf| path.starts_with(WRITABLE);
+    Ok(Fresh {
+        stage: STAGE,
+        place: WRITABLE,
+        options: format!(
+            "size={},nr_inodes=4096,mode=700",
+            super::confine::DISK_BYTES
+        ),
+        binds: view.binds.into_keys().filter(below).collect(),
+        links: view.links.into_iter().filter(|(l, _)| below(l)).collect(),
+    })
 }
 
-fn limit_pids(directory: &Path) {
-    let proc = directory.join("proc");
-    let mounted = fs::create_dir(&proc).is_ok()
-        && mount(Some("proc"), &proc, Some("proc"), MsFlags::empty(), NONE).is_ok();
-    if mounted {
-        let _ = fs::write(proc.join("sys/kernel/pid_max"), MAX_PIDS);
-        let _ = umount2(&proc, MntFlags::MNT_DETACH);
-    }
-    let _ = fs::remove_dir(&proc);
+/// Runs one step and names it in its error.
+fn step<T, E: Into<io::Error>>(
+    what: impl Display,
+    run: impl FnOnce() -> Result<T, E>,
+) -> io::Result<T> {
+    run().map_err(|e| {
+        let source: io::Error = e.into();
+        io::Error::new(source.kind(), format!("{what}: {source}"))
+    })
 }
 
-fn bind(from: &Path, to: &Path, extra: MsFlags) -> io::Result<()> {
+fn make_directories(path: &Path) -> io::Result<()> {
+    step(path.display(), || fs::create_dir_all(path))
+}
+
+fn bind(from: &Path, to: &Path) -> io::Result<()> {
     if from.is_dir() {
-        fs::create_dir_all(to)?;
+        make_directories(to)?;
     } else {
-        if let Some(parent) = to.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        fs::File::create(to)?;
+        to.parent().map_or(Ok(()), make_directories)?;
+        step(to.display(), || fs::File::create(to))?;
     }
-    mount(
-        Some(from),
-        to,
-        NONE,
-        MsFlags::MS_BIND | MsFlags::MS_REC,
-        NONE,
-    )?;
-    if extra.is_empty() {
-        return Ok(());
-    }
-    // A user namespace may add restrictions to a mount but must keep those that it has.
-    let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | extra;
-    let has = statvfs(to)?.flags();
-    for (found, keep) in [
-        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
-        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
-        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
-        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
-        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
-    ] {
-        if has.contains(found) {
-            flags |= keep;
-        }
-    }
-    Ok(mount(NONE, to, NONE, flags, NONE)?)
+    step(format_args!("binding {}", from.display()), || {
+        let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+        mount(Some(from), to, NONE, flags, NONE)
+    })
 }
 
-/// Real paths to bind, none inside another, and the symbolic links by which the interpreter gets there.
-fn resolve(paths: &[PathBuf]) -> io::Result<(BTreeSet<PathBuf>, BTreeMap<PathBuf, PathBuf>)> {
-    let (mut real, mut links) = (BTreeSet::new(), BTreeMap::new());
-    for path in paths {
-        let mut here = PathBuf::from("/");
-        for part in path.components() {
-            if let Component::Normal(name) = part {
-                let next = here.join(name);
-                here = fs::canonicalize(&next)?;
-                if here != next {
-                    links.insert(next, here.clone());
+/// Makes every mount of the new root read-only, those that came along with what was bound as well. Devices can be written to
+/// all the same, but keep their modes and times.
+fn seal(directory: &Path) -> io::Result<()> {
+    let table = step("/proc/self/mountinfo", || {
+        fs::read("/proc/self/mountinfo").map(|t| mount_points(&t))
+    })?;
+    for point in table.iter().filter(|point| point.starts_with(directory)) {
+        // A user namespace may add restrictions to a mount but must keep those that it has.
+        let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID;
+        flags |= MsFlags::MS_RDONLY;
+        let has = step(point.display(), || statvfs(point))?.flags();
+        for (found, keep) in [
+            (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+            (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+            (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+            (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
+            (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+        ] {
+            if has.contains(found) {
+                flags |= keep;
+            }
+        }
+        step(format_args!("making {} read-only", point.display()), || {
+            mount(NONE, point, NONE, flags, NONE)
+        })?;
+    }
+    Ok(())
+}
+
+/// The mount points of a mountinfo table, which writes blanks and the like as `\ooo`.
+fn mount_points(table: &[u8]) -> Vec<PathBuf> {
+    use std::os::unix::ffi::OsStringExt;
+    let field = |line: &[u8]| -> Option<PathBuf> {
+        let field = line.split(|&b| b == b' ').nth(4)?;
+        let mut path = Vec::new();
+        let mut rest = field;
+        while let Some((&byte, after)) = rest.split_first() {
+            let octal = |d: &[u8]| u8::from_str_radix(std::str::from_utf8(d).ok()?, 8).ok();
+            match (byte, after.get(..3).and_then(octal)) {
+                (b'\\', Some(code)) => {
+                    path.push(code);
+                    rest = &after[3..];
+                }
+                _ => {
+                    path.push(byte);
+                    rest = after;
                 }
             }
         }
-        real.insert(here);
+        Some(std::ffi::OsString::from_vec(path).into())
+    };
+    table.split(|&b| b == b'\n').filter_map(field).collect()
+}
+
+/// What has to be seen inside so that `paths` lead where they lead here.
+fn resolve(paths: &[PathBuf]) -> io::Result<View> {
+    let mut view = View::default();
+    for path in paths {
+        let mut here = PathBuf::from("/");
+        // Where `here` is seen inside: elsewhere only below WRITABLE, which cannot be a link there.
+        let mut place = PathBuf::from("/");
+        for part in path.components() {
+            let Component::Normal(name) = part else {
+                continue;
+            };
+            let next = here.join(name);
+            place.push(name);
+            here = step(next.display(), || fs::canonicalize(&next))?;
+            if here == next {
+                continue;
+            }
+            if place != Path::new(WRITABLE) {
+                view.links.insert(place, here.clone());
+                place = here.clone();
+            }
+        }
+        if Path::new(WRITABLE).starts_with(&place) {
+            return Err(io::Error::other(format!(
+                "the interpreter needs all of {} ({}); expected it in a directory of its own",
+                place.display(),
+                path.display()
+            )));
+        }
+        view.binds.insert(place, here);
     }
-    let covered = |path: &Path| path.ancestors().skip(1).any(|a| real.contains(a));
-    let binds: BTreeSet<_> = real.iter().filter(|p| !covered(p)).cloned().collect();
-    links.retain(|link, _| !covered(link));
-    Ok((binds, links))
+    let places: BTreeSet<_> = view.binds.keys().cloned().collect();
+    let covered = |path: &Path| path.ancestors().skip(1).any(|a| places.contains(a));
+    view.binds.retain(|place, _| !covered(place));
+    view.links.retain(|link, _| !covered(link));
+    Ok(view)
 }
 
 #[cfg(test)]
@@ -172,9 +252,27 @@ mod tests {
         fs::create_dir_all(base.join("usr/lib/deep")).unwrap();
         symlink("usr/lib", base.join("lib")).unwrap();
         let paths = ["lib/deep", "usr/lib", "lib"].map(|p| base.join(p));
-        let (binds, links) = resolve(&paths).unwrap();
-        assert_eq!(binds, [base.join("usr/lib")].into());
-        assert_eq!(links, [(base.join("lib"), base.join("usr/lib"))].into());
+        let view = resolve(&paths).unwrap();
+        let lib = base.join("usr/lib");
+        assert_eq!(view.binds, [(lib.clone(), lib.clone())].into());
+        assert_eq!(view.links, [(base.join("lib"), lib)].into());
         assert!(resolve(&[base.join("absent")]).is_err());
+    }
+
+    #[test]
+    fn what_holds_the_writable_directory_is_refused_with_its_name() {
+        for path in ["/tmp", "/"] {
+            let error = resolve(&[path.into()]).unwrap_err().to_string();
+            assert!(error.contains(path), "{error}");
+        }
+    }
+
+    #[test]
+    fn mount_points_are_unescaped() {
+        let table = b"1 2 0:3 / /a\\040b/c rw - tmpfs x rw\n4 1 0:5 / /d\\134e rw - tmpfs x rw\n";
+        assert_eq!(
+            mount_points(table),
+            [PathBuf::from("/a b/c"), PathBuf::from("/d\\e")]
+        );
     }
 }

@@ -8,8 +8,9 @@ use std::sync::{
 
 use super::{
     Candidate, LcbReport, Problems, Settings, Verdict, filter,
+    layers::Layers,
     problems::Tests,
-    process::{Confined, Layers},
+    process::Confined,
     python::Interpreter,
     session::{Graded, Session},
 };
@@ -56,8 +57,10 @@ pub fn run(
     // The first worker is started before the others, so that a refusal comes before anything runs.
     let directory = place.path().join("0");
     let (first, layers) = start(&python, settings, &filter, &directory)?;
-    if !layers.any() && !settings.allow_unconfined {
-        return Err(Error::Unconfined);
+    if !layers.confined() && !settings.allow_unconfined {
+        return Err(Error::Unconfined {
+            inactive: layers.inactive(),
+        });
     }
     report.layers = layers;
     let count = settings.workers.clamp(1, waiting.len().max(1));

@@ -9,16 +9,17 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Layers, ResultCode, Settings, TimeLimit,
+    ResultCode, Settings, TimeLimit,
+    layers::Layers,
     problems::Tests,
     process::{Confined, Frames, Silence},
     python::Interpreter,
 };
 use crate::Result;
 
-/// A judge that compares for longer is given up; it compares data, so this is an overload or an attack.
-const JUDGE: Duration = Duration::from_secs(300);
-/// Printed output may be this much longer than the expected one before it counts as wrong unread.
+/// For reading a problem's expected outputs, which nobody has forged.
+const OPEN: Duration = Duration::from_secs(300);
+/// An answer, printed or returned, may be this much longer than the expected one before it counts as wrong unread.
 const EXCESS: usize = 64 << 20;
 
 /// The result list and what explains it.
@@ -79,8 +80,17 @@ pub(super) struct Session<'a> {
     pub(super) started: usize,
 }
 
-/// The judge has gone or is late.
-struct NoJudge;
+/// The judge has gone, or is late.
+struct NoJudge {
+    late: bool,
+}
+
+impl From<Silence> for NoJudge {
+    fn from(silence: Silence) -> Self {
+        let late = matches!(silence, Silence::Late);
+        Self { late }
+    }
+}
 
 enum Attempt {
     Graded(Graded),
@@ -143,7 +153,7 @@ impl<'a> Session<'a> {
         self.revive()?;
         let broken = match self.open(id, tests) {
             Ok(broken) => broken,
-            Err(NoJudge) => {
+            Err(NoJudge { .. }) => {
                 self.give_up_judge();
                 return Ok(Attempt::NotBegun("the judge ended"));
             }
@@ -166,10 +176,7 @@ impl<'a> Session<'a> {
         {
             self.worker = None;
         }
-        Ok(attempt.unwrap_or_else(|NoJudge| {
-            self.give_up_judge();
-            Attempt::Graded(Graded::runner_failure("the judge ended"))
-        }))
+        attempt
     }
 
     fn give_up_judge(&mut self) {
@@ -184,7 +191,7 @@ impl<'a> Session<'a> {
         code: &str,
         channel: &mut Frames,
         broken: Option<&str>,
-    ) -> Result<Attempt, NoJudge> {
+    ) -> Result<Attempt> {
         let deadline = Instant::now() + self.limit(tests.outputs.len());
         let job = json!({
             "fn_name": tests.fn_name,
@@ -217,7 +224,7 @@ impl<'a> Session<'a> {
         channel: &mut Frames,
         broken: Option<&str>,
         deadline: Instant,
-    ) -> Result<Graded, NoJudge> {
+    ) -> Result<Graded> {
         let call = tests.fn_name.is_some();
         let mut graded = Graded::default();
         let mut loaded = !call;
@@ -237,7 +244,7 @@ impl<'a> Session<'a> {
                     return Ok(Graded::runner_failure("killed at the global time limit"));
                 }
                 Err(Silence::TooLong) => {
-                    graded.results.push(ResultCode::Code(-2));
+                    graded.results.push(wrong(call));
                     return Ok(graded.end(-2, format!("Wrong answer: more than {limit} bytes")));
                 }
             };
@@ -264,17 +271,19 @@ impl<'a> Session<'a> {
                         test += 1;
                         continue;
                     }
-                    self.ask(b's', test, body)?
+                    self.ask(b's', tests, test, body)?
                 }
-                (b'V', Some(_)) if call && loaded => self.ask(b'c', test, body)?,
+                (b'V', Some(_)) if call && loaded => self.ask(b'c', tests, test, body)?,
                 (b'Q', Some(expected)) if call && loaded => {
                     let answer = channel
                         .send(&[expected.get().as_bytes()], deadline)
                         .and_then(|()| channel.receive(deadline, 1 << 16));
                     match answer.as_deref() {
                         Ok([b'R', body @ ..]) => match serde_json::from_slice::<Judgement>(body) {
-                            Ok(own) if !own.append.is_empty() => {
+                            // What comparing said, and a failure to compare after it.
+                            Ok(mut own) if (1..=2).contains(&own.append.len()) => {
                                 graded.own_equality |= own.append[0].passed();
+                                own.message = own.message.map(|m| text(m.as_bytes()));
                                 own
                             }
                             _ => return Ok(Graded::runner_failure("no message of the runner's")),
@@ -341,25 +350,60 @@ impl<'a> Session<'a> {
             outputs.extend_from_slice(output.get().as_bytes());
         }
         outputs.extend_from_slice(if outputs.is_empty() { b"[]" } else { b"]" });
-        let answer = self.exchange(&[kind, &outputs])?;
+        let answer = self.exchange(&[kind, &outputs], OPEN)?;
         self.open = Some((id.to_owned(), answer.whole.clone()));
         Ok(answer.whole)
     }
 
-    fn ask(&mut self, kind: u8, test: usize, body: &[u8]) -> Result<Judgement, NoJudge> {
-        let test = u32::try_from(test).map_err(|_| NoJudge)?;
-        self.exchange(&[&[kind], &test.to_le_bytes(), body])
+    /// The judge's word on an answer, which may have been made to be hard to read or to compare: it has a test's time for it. A
+    /// judge that takes longer, or ends over the same answer twice, is given up, and the answer is wrong. An error means that no
+    /// other judge can be started.
+    fn ask(&mut self, kind: u8, tests: &Tests, test: usize, body: &[u8]) -> Result<Judgement> {
+        let id = self.open.as_ref().map(|(id, _)| id.clone());
+        let number = u32::try_from(test).unwrap_or(u32::MAX).to_le_bytes();
+        let limit = Duration::from_secs(self.settings.timeout_s);
+        for last in [false, true] {
+            let failure = match self.exchange(&[&[kind], &number, body], limit) {
+                Ok(judgement) => return Ok(judgement),
+                Err(failure) => failure,
+            };
+            self.give_up_judge();
+            if failure.late || last {
+                break;
+            }
+            // It may have been ended by somebody else.
+            self.revive()?;
+            if self.open(id.as_deref().unwrap_or_default(), tests).is_err() {
+                self.give_up_judge();
+                break;
+            }
+        }
+        Ok(Judgement {
+            append: vec![wrong(kind == b'c')],
+            message: Some(format!(
+                "Wrong answer: it could not be compared in {} s",
+                limit.as_secs()
+            )),
+            whole: None,
+            runner: None,
+        })
     }
 
-    fn exchange(&mut self, parts: &[&[u8]]) -> Result<Judgement, NoJudge> {
-        let judge = self.judge.as_mut().ok_or(NoJudge)?;
-        let deadline = Instant::now() + JUDGE;
-        let answer = judge
-            .frames
-            .send(parts, deadline)
-            .and_then(|()| judge.frames.receive(deadline, 1 << 20))
-            .map_err(|_| NoJudge)?;
-        serde_json::from_slice(&answer).map_err(|_| NoJudge)
+    fn exchange(&mut self, parts: &[&[u8]], limit: Duration) -> Result<Judgement, NoJudge> {
+        let gone = NoJudge { late: false };
+        let judge = self.judge.as_mut().ok_or(gone)?;
+        let deadline = Instant::now() + limit;
+        judge.frames.send(parts, deadline)?;
+        let answer = judge.frames.receive(deadline, 1 << 20)?;
+        serde_json::from_slice(&answer).map_err(|_| NoJudge { late: false })
+    }
+}
+
+/// What a wrong answer appends to the result list of a call-based problem, or of one that prints (SPEC §6.4, §7.5).
+fn wrong(call: bool) -> ResultCode {
+    match call {
+        true => ResultCode::Bool(false),
+        false => ResultCode::Code(-2),
     }
 }
 

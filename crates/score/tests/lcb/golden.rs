@@ -1,7 +1,7 @@
 //! The reference's own verdicts, case by case.
 
 use libtest_mimic::{Failed, Trial};
-use ossmark_score::lcb::Problems;
+use ossmark_score::lcb::{Problems, Settings};
 use serde_json::Value;
 
 use crate::support::{fixture, grade, settings};
@@ -11,6 +11,10 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn golden_verdicts() -> Result<(), Failed> {
+    verdicts(&settings())
+}
+
+pub(crate) fn verdicts(settings: &Settings) -> Result<(), Failed> {
     let problems = Problems::load(&[fixture("problems.jsonl")])?;
     let text = std::fs::read_to_string(fixture("verdicts.jsonl"))?;
     let cases: Vec<Value> = text
@@ -27,13 +31,13 @@ fn golden_verdicts() -> Result<(), Failed> {
             )
         })
         .collect();
-    let (mut verdicts, report) = grade(&problems, &codes, &settings());
+    let (mut verdicts, report) = grade(&problems, &codes, settings);
     println!("{}", serde_json::to_string(&report)?);
     // The limit is wall-clock time, and this machine may be busy: what was late and should not have been gets a second chance.
     for (at, case) in cases.iter().enumerate() {
         if verdicts[at].error_code == Some(-3) && case["passed"] == true {
             println!("{} was late; once more", case["tag"]);
-            verdicts[at] = grade(&problems, &codes[at..=at], &settings()).0.remove(0);
+            verdicts[at] = grade(&problems, &codes[at..=at], settings).0.remove(0);
         }
     }
     let mut wrong = Vec::new();

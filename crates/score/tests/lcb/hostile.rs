@@ -1,18 +1,17 @@
 //! Programs that attack: each must fail to do what it tries, end in time, and leave the scorer and the next program alone.
 
 use std::{
-    io::Write,
     net::TcpListener,
     time::{Duration, Instant},
 };
 
 use libtest_mimic::{Failed, Trial};
-use ossmark_score::lcb::{Layers, Problems, Verdict};
+use ossmark_score::lcb::{Layers, Problems, Settings, Verdict};
 
-use crate::support::{grade, problem, settings};
+use crate::support::{grade, problem, problem_file, settings};
 
 /// The answer that no program is told; a program that prints it without having been asked has stolen it.
-const SECRET: &str = "8461937025";
+pub(crate) const SECRET: &str = "8461937025";
 const HONEST: &str = "print(input()[::-1])";
 
 /// Tests of what only one layer can keep from happening are left out where the kernel has that layer not.
@@ -53,14 +52,12 @@ pub(crate) fn trials(layers: &Layers) -> Vec<Trial> {
         Trial::test("cannot_connect_to_the_host", hosts_network),
         Trial::test("cannot_outlive_its_limit", outlive),
         Trial::test("cannot_stop_the_scorer", stop_the_scorer),
-        Trial::test("cannot_reach_the_next_candidate", next_candidate),
         Trial::test("always_equal_object_of_a_call_is_marked", own_equality),
         Trial::test("thread_bomb_ends", thread_bomb),
     ]);
     for trial in &mut trials {
         let there = match trial.name() {
             "cannot_see_other_processes" => layers.candidate_pid_namespace,
-            "cannot_reach_the_next_candidate" => layers.own_root,
             "thread_bomb_ends" => layers.user_namespace,
             _ => true,
         };
@@ -74,28 +71,29 @@ pub(crate) fn trials(layers: &Layers) -> Vec<Trial> {
 
 /// "asks" has a secret answer to an unrelated input; "calls" the same as a function; "honest" tells whether all still works.
 fn problems() -> (Problems, tempfile::NamedTempFile) {
-    let mut file = tempfile::NamedTempFile::new().expect("a file");
-    for record in [
+    problem_file(&[
         problem("asks", None, &[("x\n", SECRET), ("y\n", SECRET)]),
         problem("calls", Some("f"), &[("1", SECRET)]),
         problem("honest", None, &[("abc\n", "cba"), ("de\n", "ed")]),
-    ] {
-        writeln!(file, "{record}").expect("a line");
-    }
-    let problems = Problems::load(&[file.path().to_owned()]).expect("problems");
-    (problems, file)
+    ])
 }
 
 /// Runs the programs one after another on one worker, then an honest one; gives their verdicts.
 fn attack(codes: &[(&str, &str)], limit: Duration) -> Vec<Verdict> {
-    let mut settings = settings();
+    let start = Instant::now();
+    let verdicts = attack_with(&settings(), codes);
+    assert!(start.elapsed() < limit, "took {:?}", start.elapsed());
+    verdicts
+}
+
+/// The same with these settings, without looking at the clock.
+pub(crate) fn attack_with(settings: &Settings, codes: &[(&str, &str)]) -> Vec<Verdict> {
+    let mut settings = settings.clone();
     settings.workers = 1;
     let mut all = codes.to_vec();
     all.push(("honest", HONEST));
     let (problems, _file) = problems();
-    let start = Instant::now();
     let (mut verdicts, _) = grade(&problems, &all, &settings);
-    assert!(start.elapsed() < limit, "took {:?}", start.elapsed());
     let honest = verdicts.pop().expect("the honest one");
     assert!(honest.passed, "the next program suffered: {honest:?}");
     verdicts
@@ -110,8 +108,18 @@ fn forgery(code: &str) -> Result<(), Failed> {
 }
 
 fn cannot(code: &str) -> Result<(), Failed> {
+    kept_out(&settings(), code)
+}
+
+/// The program prints SECRET if it can do what it tries.
+pub(crate) fn kept_out(settings: &Settings, code: &str) -> Result<(), Failed> {
     let code = code.replace("SECRET", SECRET);
-    let verdict = attack(&[("asks", &code)], Duration::from_secs(60)).remove(0);
+    // Enough for what it tries, on a busy machine as well.
+    let settings = Settings {
+        timeout_s: 20,
+        ..settings.clone()
+    };
+    let verdict = attack_with(&settings, &[("asks", &code)]).remove(0);
     assert!(!verdict.passed, "it did it: {verdict:?}");
     // It must have come to its end without doing it, or a mistake in it would pass this test for ever.
     let message = verdict.message.clone().unwrap_or_default();
@@ -437,26 +445,6 @@ fn stop_the_scorer() -> Result<(), Failed> {
     for verdict in attack(&codes, Duration::from_secs(150)) {
         assert!(!verdict.passed, "{verdict:?}");
     }
-    Ok(())
-}
-
-/// What one leaves behind, the next does not find.
-fn next_candidate() -> Result<(), Failed> {
-    let leave = "import os, sys, json, threading\nopen('/tmp/left', 'w').write('8461937025')\nos.mkdir('/tmp/dir')\nopen('/tmp/dir/f', \
-                 'w').close()\njson.left = 1\nprint(0)";
-    let look = format!(
-        "import os, json\nif os.listdir('/tmp') or hasattr(json, 'left'): print({SECRET:?})\nelse: raise Exception('kept out')"
-    );
-    let verdicts = attack(&[("asks", leave), ("asks", &look)], Duration::from_secs(30));
-    assert!(verdicts.iter().all(|v| !v.passed), "{verdicts:?}");
-    assert!(
-        verdicts[1]
-            .message
-            .as_deref()
-            .unwrap_or_default()
-            .contains("kept out"),
-        "{verdicts:?}"
-    );
     Ok(())
 }
 

@@ -7,8 +7,15 @@
     reason = "what a test says"
 )]
 
+mod covert;
+mod deny;
 mod golden;
+mod host;
 mod hostile;
+mod judge;
+mod layers;
+mod ordinary;
+mod place;
 mod runs;
 mod support;
 
@@ -25,7 +32,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     if let [_, helper, spec] = &arguments[..]
-        && let Some(error) = runs::helper(helper, spec)
+        && let Some(error) = runs::helper(helper, spec).or_else(|| deny::helper(helper, spec))
     {
         eprintln!("{error}");
         return ExitCode::from(2);
@@ -39,6 +46,12 @@ fn main() -> ExitCode {
     };
     let mut trials: Vec<Trial> = golden::trials();
     trials.extend(hostile::trials(&layers));
+    trials.extend(host::trials());
+    trials.extend(covert::trials());
+    trials.extend(judge::trials());
+    trials.extend(layers::trials());
+    trials.extend(place::trials());
     trials.extend(runs::trials());
+    trials.extend(ordinary::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

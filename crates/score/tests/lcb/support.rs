@@ -1,6 +1,6 @@
 //! Settings, problems and a runner for the tests.
 
-use std::path::PathBuf;
+use std::{io::Write, path::PathBuf};
 
 use ossmark_score::lcb::{Candidate, LcbReport, Problems, Settings, Verdict, run};
 use serde_json::{Value, json};
@@ -17,8 +17,12 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn fixture(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/fixtures/lcb")
+    // Elsewhere for whoever may not read this directory (ordinary.rs).
+    std::env::var_os("OSSMARK_TEST_FIXTURES")
+        .map_or_else(
+            || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/lcb"),
+            PathBuf::from,
+        )
         .join(name)
 }
 
@@ -45,8 +49,17 @@ pub(crate) fn grade(
     (verdicts, report)
 }
 
+/// The records as problems; the file must be kept as long as they are used.
+pub(crate) fn problem_file(records: &[Value]) -> (Problems, tempfile::NamedTempFile) {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    for record in records {
+        writeln!(file, "{record}").expect("a line");
+    }
+    let problems = Problems::load(&[file.path().to_owned()]).expect("problems");
+    (problems, file)
+}
+
 /// A problem record with these (input, output) tests.
-#[allow(dead_code)]
 pub(crate) fn problem(id: &str, function: Option<&str>, tests: &[(&str, &str)]) -> Value {
     let kind = if function.is_some() {
         "functional"

@@ -1,7 +1,7 @@
 """Runs and judges LiveCodeBench candidates for ossmark. Started by `ossmark confine` as
-`python3 -I -B -c <common + judge + candidate + main> worker|judge <layers>`; never imported.
+`python3 -I -B -c <common + judge + candidate + layers + main> worker|judge <setup>`; never imported.
 
-worker: stays warm (prelude modules and numpy imported) and forks one process per candidate into a fresh PID namespace.
+worker: stays warm (prelude modules and numpy imported) and forks one process per candidate into fresh PID and mount namespaces.
         A candidate's process reads its program and test inputs from a socket of its own, which only the scorer holds the
         other end of, and sends back what the program printed or returned. It never holds an expected output, except
         where equality is decided by the program's own class (message Q), as in the reference.
@@ -34,13 +34,14 @@ import threading, time, typing  # noqa
 
 try:
     import numpy
-except Exception:
-    numpy = None
+    NO_NUMPY = ""
+except Exception as error:
+    numpy, NO_NUMPY = None, repr(error)
 try:
     import ctypes
-    LIBC = ctypes.CDLL(None, use_errno=True)
-except Exception:
-    LIBC = None
+    LIBC, NO_LIBC = ctypes.CDLL(None, use_errno=True), ""
+except Exception as error:
+    LIBC, NO_LIBC = None, f"this Python's ctypes: {error!r}"
 
 if hasattr(sys, "set_int_max_str_digits"):
     sys.set_int_max_str_digits(50000)  # (4)
@@ -50,7 +51,6 @@ STARRED = ("string re datetime collections heapq bisect copy math random statist
 PRELUDE = ("".join(f"from {name} import *\n" for name in STARRED) + "".join(f"import {name}\n" for name in STARRED[:16])
            + "sys.setrecursionlimit(50000)\n")
 NONE_TO_UNPACK = "cannot unpack non-iterable NoneType object"
-CLONE_NEWPID = 0x20000000
 
 
 # ---------------------------------------------------------------- frames: u32 length, bytes
