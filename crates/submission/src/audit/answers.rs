@@ -114,7 +114,7 @@ pub(super) fn read(path: &Path) -> Result<Answers, Error> {
 /// One list with what only Python reads in it, such as `NaN`; None where it is none for Python either.
 fn as_python_reads(path: &Path) -> Result<Option<Answers>, Error> {
     let mut text = String::new();
-    let file = File::open(path).map_err(Error::io("read", path))?;
+    let file = ossmark_files::open(path).map_err(Error::io("read", path))?;
     if file.take(MAX_LINE_BYTES).read_to_string(&mut text).is_err() {
         return Ok(None);
     }
