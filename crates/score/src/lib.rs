@@ -2,7 +2,7 @@
 //!
 //! The package exists so that an auditor can build the scorer without LoadGen and without the engine. Owns: reading
 //! accuracy logs, extraction and grading per data set, LiveCodeBench in a sandbox, the report. Does not own: turning tokens
-//! back into text (`crates/harmony`), the command line. Everything here is plain data or blocking calls; any thread may use it.
+//! back into text (`crates/harmony`), math500's algebra (`crates/math500`), the command line. Everything here is plain data or blocking calls; any thread may use it.
 
 mod answers;
 mod code;
@@ -15,7 +15,6 @@ pub mod grade;
 pub mod lcb;
 mod log;
 mod passes;
-pub mod python;
 mod reference;
 mod report;
 mod resume;

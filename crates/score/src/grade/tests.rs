@@ -81,7 +81,7 @@ fn the_oracle_agrees_on_every_case() {
         60
     );
     assert_eq!(
-        check(include_str!("../../tests/fixtures/scorer/math500.jsonl")),
+        check(include_str!("../../../math500/tests/fixtures/cases.jsonl")),
         51
     );
 }

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::python::float_repr;
+use ossmark_python::float_repr;
 
 /// A cell of the column `ground_truth`, as pandas gives it to the reference: a column of integers with a null in it is a column
 /// of floats there.

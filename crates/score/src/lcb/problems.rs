@@ -196,7 +196,8 @@ fn tests_of(line: &[u8], fn_name: Option<String>) -> Result<Tests, String> {
     let record = record(line)?;
     let mut all = list(&record.public_test_cases)?;
     let private = &record.private_test_cases;
-    // Whatever JSON it is, it is taken as the list; only what is no JSON is decoded (SPEC §1).
+    // Whatever JSON it is, it is taken as the list; only what is no JSON is decoded, as in the
+    // reference (LiveCodeBench's `benchmarks/code_generation.py`).
     let plain = serde_json::from_str::<serde::de::IgnoredAny>(private).is_ok();
     all.extend(
         if plain {

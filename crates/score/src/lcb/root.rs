@@ -60,7 +60,7 @@ pub(super) fn enter(paths: &[PathBuf], directory: &Path) -> io::Result<()> {
     for path in DEVICES.iter().map(Path::new) {
         bind(path, &inside(path), MsFlags::empty())?;
     }
-    // As in the reference, where they lead to the empty device (SPEC §6.3).
+    // As in the reference, where they lead to the empty device.
     for name in ["stdin", "stdout", "stderr"] {
         symlink("null", directory.join("dev").join(name))?;
     }

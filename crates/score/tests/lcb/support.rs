@@ -46,7 +46,6 @@ pub(crate) fn grade(
 }
 
 /// A problem record with these (input, output) tests.
-#[allow(dead_code)]
 pub(crate) fn problem(id: &str, function: Option<&str>, tests: &[(&str, &str)]) -> Value {
     let kind = if function.is_some() {
         "functional"

@@ -1,4 +1,4 @@
-"""Writes src/python/tables.rs: the character classes of the Python that runs this (CPython 3.11: Unicode 14.0)."""
+"""Writes src/tables.rs: the character classes of the Python that runs this (CPython 3.11: Unicode 14.0)."""
 import sys
 import unicodedata
 

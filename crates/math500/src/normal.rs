@@ -2,8 +2,8 @@
 //!
 //! Owns: units, number words, mixed numbers, commas in numbers, tuples. Does not own: LaTeX. Pure functions; any thread.
 
-use super::{enclosed_text, latex};
-use crate::python::{digit, lower, parse_float, strip};
+use super::{latex, mathd::enclosed_text};
+use ossmark_python::{digit, lower, parse_float, strip};
 
 const UNITS: [&str; 16] = [
     "degree",

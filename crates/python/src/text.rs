@@ -1,12 +1,6 @@
-//! What Python's strings and numbers do, where the verdict of the reference depends on it.
-//!
-//! Owns: character classes (`\s`, `\d`, `\w`), `str.strip`, `str.lower`, `str.upper`, `int()`, `float()` and `repr` of a float, as
-//! CPython 3.11 with Unicode 14.0 has them. Does not own: any pattern of a grader. Pure functions; any thread.
+//! Characters and texts. Owns: character classes, strip, lower, upper. Pure functions; any thread.
 
-mod number;
-mod tables;
-
-pub use number::{IntDigits, float_repr, parse_float, parse_int};
+use crate::tables;
 
 fn within(table: &[(u32, u32)], c: char) -> bool {
     let code = u32::from(c);

@@ -5,29 +5,29 @@
 //!
 //! The grader lets at most two different letters through, which leaves numbers, roots, powers, factorials, logarithms and two
 //! unknowns. A difference is zero when exact algebra says so. It is not when exact algebra over independent atoms, or a
-//! value far from zero at generic complex points, says so. What remains is counted as equal with a quirk.
+//! value far from zero at generic complex points, says so. What remains is counted as equal with a doubt.
 
 mod algebra;
 mod expression;
 mod numeric;
 mod poly;
 
-use super::super::Quirk;
-use crate::python::is_alpha;
+use crate::Doubt;
 use expression::{Expression, Unparsed};
+use ossmark_python::is_alpha;
 
 /// Whether the grader takes two elements for equal by sympy's word.
-pub(super) fn equal(truth: &str, given: &str, quirks: &mut Vec<Quirk>) -> bool {
+pub(super) fn equal(truth: &str, given: &str, doubts: &mut Vec<Doubt>) -> bool {
     let difference = format!("({truth})-({given})");
     if !may_be_evaluated(&difference) {
         return false;
     }
     match expression::parse(&difference) {
-        Ok(expression) => is_zero(&expression, quirks),
+        Ok(expression) => is_zero(&expression, doubts),
         // The grader takes any exception for "not equal".
         Err(Unparsed::Raises) => false,
         Err(Unparsed::Beyond) => {
-            quirks.push(Quirk::BeyondPort);
+            doubts.push(Doubt::BeyondPort);
             false
         }
     }
@@ -48,7 +48,7 @@ fn may_be_evaluated(text: &str) -> bool {
         })
 }
 
-fn is_zero(difference: &Expression, quirks: &mut Vec<Quirk>) -> bool {
+fn is_zero(difference: &Expression, doubts: &mut Vec<Doubt>) -> bool {
     if let Some(value) = numeric::as_python_would(difference) {
         return value;
     }
@@ -62,11 +62,11 @@ fn is_zero(difference: &Expression, quirks: &mut Vec<Quirk>) -> bool {
         Some(true) => false,
         // sympy proves nothing about floats that differ in the last digits.
         Some(false) if !difference.has_decimal() => {
-            quirks.push(Quirk::NumericallyEqual);
+            doubts.push(Doubt::NumericallyEqual);
             true
         }
         Some(false) | None => {
-            quirks.push(Quirk::BeyondPort);
+            doubts.push(Doubt::BeyondPort);
             false
         }
     }

@@ -2,11 +2,19 @@
 //!
 //! Owns: that normal form, its odd corners included. Does not own: the second comparison. Pure functions; any thread.
 
-use super::enclosed_text;
-use crate::python::{IntDigits, strip};
+use ossmark_python::{IntDigits, strip};
 
 /// Stands for the exceptions that the grader swallows: it then compares what it had.
 struct Raised;
+
+/// `^\\text\{(?P<text>.+?)\}$`: what a `\text{…}` around the whole encloses.
+pub(super) fn enclosed_text(answer: &str) -> Option<&str> {
+    let body = answer.strip_prefix("\\text{")?;
+    let inner = body
+        .strip_suffix('}')
+        .or_else(|| body.strip_suffix("}\n"))?;
+    (!inner.is_empty() && !inner.contains('\n')).then_some(inner)
+}
 
 /// The normal form of an answer.
 pub(super) fn normalize(answer: &str, digits: IntDigits) -> String {

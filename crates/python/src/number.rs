@@ -4,7 +4,7 @@
 
 use num_bigint::BigInt;
 
-use super::{digit, is_space};
+use crate::text::{digit, is_space};
 
 /// How many digits `int()` takes before it raises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,8 @@ impl IntDigits {
         }
     }
 
-    pub(crate) fn allows(self, digits: usize) -> bool {
+    /// Whether `int()` takes so many digits.
+    pub fn allows(self, digits: usize) -> bool {
         digits <= self.0
     }
 }

@@ -1,15 +1,9 @@
-//! LaTeX to text, as pylatexenc's `latex2text` does it with its defaults.
+//! The tree that pylatexenc's tolerant parser makes of LaTeX.
 //!
-//! Owns: the tree that pylatexenc's tolerant parser makes of an answer, and the text of that tree. Does not own: the tables of
-//! macros (`symbols`). Not followed, and reported as such: composing accents, `\verb`, sectioning and title macros. `$` and
-//! `%` never arrive here, the grader removes them. Pure functions; any thread.
-
-mod text;
+//! Owns: that tree and how it is read. Does not own: its text, the tables of macros (`symbols`). Pure functions; any thread.
 
 use super::symbols;
-use crate::python::{is_alpha, is_space, is_word};
-
-pub(super) use text::to_text;
+use ossmark_python::{is_alpha, is_space, is_word};
 
 /// Keeps the stack small; Python gives up at about 245 levels, and the grader then keeps the LaTeX.
 const MAX_DEPTH: usize = 80;
@@ -18,7 +12,7 @@ const MAX_DEPTH: usize = 80;
 const SPECIALS: [&str; 8] = ["---", "--", "``", "''", "!`", "?`", "&", "~"];
 
 #[derive(Debug)]
-enum Node {
+pub(super) enum Node {
     Chars(String),
     Group(Vec<Node>),
     Macro(Macro),
@@ -28,13 +22,13 @@ enum Node {
 }
 
 #[derive(Debug)]
-struct Macro {
-    name: String,
+pub(super) struct Macro {
+    pub(super) name: String,
     /// Empty where the arguments could not be read.
-    arguments: Vec<Option<Node>>,
+    pub(super) arguments: Vec<Option<Node>>,
     /// Took neither an argument nor an optional one.
-    bare: bool,
-    post_space: String,
+    pub(super) bare: bool,
+    pub(super) post_space: String,
 }
 
 #[derive(Debug)]
@@ -67,6 +61,38 @@ enum Until {
     Brace(char),
     Environment(String),
     Math(&'static str),
+}
+
+/// A whole text, read.
+pub(super) struct Tree {
+    pub(super) nodes: Vec<Node>,
+    /// Nested too deeply: Python raises.
+    pub(super) too_deep: bool,
+    /// Something was met that this port does not follow.
+    pub(super) beyond: bool,
+}
+
+/// Reads a text to its end.
+pub(super) fn parse(text: &str) -> Tree {
+    let mut parser = Parser {
+        chars: text.chars().collect(),
+        depth: 0,
+        beyond: false,
+    };
+    let (nodes, _) = parser.nodes(0, &Until::Text);
+    Tree {
+        nodes,
+        too_deep: parser.depth != 0,
+        beyond: parser.beyond,
+    }
+}
+
+/// A macro's line of a table.
+pub(super) fn symbol(table: &'static [(&str, &str)], name: &str) -> Option<&'static str> {
+    table
+        .binary_search_by_key(&name, |&(known, _)| known)
+        .ok()
+        .map(|at| table[at].1)
 }
 
 struct Parser {
@@ -288,7 +314,7 @@ impl Parser {
 
     fn macro_call(&mut self, name: String, post_space: String, at: usize) -> (Node, usize) {
         self.beyond |= name == "verb";
-        let specification = text::entry(symbols::ARGUMENTS, &name).unwrap_or_default();
+        let specification = symbol(symbols::ARGUMENTS, &name).unwrap_or_default();
         let read = self.arguments(specification, at, name == "\\");
         let (arguments, end) = read.unwrap_or((Vec::new(), at));
         // Stars do not count, nor does an optional argument that is missing where no other follows.

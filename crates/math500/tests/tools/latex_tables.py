@@ -1,4 +1,4 @@
-"""Writes src/grade/math/symbols.rs: what pylatexenc's latex2text prints for a macro, and what arguments a macro takes."""
+"""Writes src/latex/symbols.rs: what pylatexenc's latex2text prints for a macro, and what arguments a macro takes."""
 from importlib.metadata import version
 
 from pylatexenc import latex2text, latexwalker

@@ -2,16 +2,19 @@
 //!
 //! Owns: what each node prints. Does not own: the tree. Pure functions; any thread.
 
-use super::{Macro, Node, Parser, Until, symbols};
-use crate::python::strip;
+use super::{
+    parse::{Macro, Node, parse, symbol},
+    symbols,
+};
+use ossmark_python::strip;
 
 /// What became of an expression.
 #[derive(Debug)]
-pub(in crate::grade::math) struct Converted {
+pub(crate) struct Converted {
     /// `None` where pylatexenc raises an exception.
-    pub(in crate::grade::math) text: Option<String>,
+    pub(crate) text: Option<String>,
     /// Something was met that this port does not follow.
-    pub(in crate::grade::math) beyond: bool,
+    pub(crate) beyond: bool,
 }
 
 /// pylatexenc raises an exception.
@@ -22,21 +25,16 @@ struct Printer {
 }
 
 /// The text of an expression, as the grader prepares and finishes it.
-pub(in crate::grade::math) fn to_text(expression: &str) -> Converted {
+pub(crate) fn to_text(expression: &str) -> Converted {
     let prepared = expression
         .replace("\\tfrac", "\\frac")
         .replace("\\dfrac", "\\frac")
         .replace("\\frac", " \\frac");
-    let mut parser = Parser {
-        chars: prepared.chars().collect(),
-        depth: 0,
-        beyond: false,
-    };
-    let (nodes, _) = parser.nodes(0, &Until::Text);
+    let tree = parse(&prepared);
     let mut printer = Printer {
-        beyond: parser.beyond,
+        beyond: tree.beyond,
     };
-    let text = printer.nodes(&nodes, false).ok().map(|text| {
+    let text = printer.nodes(&tree.nodes, false).ok().map(|text| {
         let text = text
             .replace('√', "sqrt")
             .replace('π', "pi")
@@ -45,16 +43,9 @@ pub(in crate::grade::math) fn to_text(expression: &str) -> Converted {
         strip(&text.replace(['·', '×'], "*")).to_owned()
     });
     Converted {
-        text: text.filter(|_| parser.depth == 0),
+        text: text.filter(|_| !tree.too_deep),
         beyond: printer.beyond,
     }
-}
-
-pub(super) fn entry(table: &'static [(&str, &str)], key: &str) -> Option<&'static str> {
-    table
-        .binary_search_by_key(&key, |&(name, _)| name)
-        .ok()
-        .map(|at| table[at].1)
 }
 
 /// The combining character of an accent.
@@ -193,7 +184,7 @@ impl Printer {
 
     fn macro_call(&mut self, call: &Macro, formula: bool) -> Result<String, Raised> {
         let name = call.name.as_str();
-        if let Some(template) = entry(symbols::TEXTS, name) {
+        if let Some(template) = symbol(symbols::TEXTS, name) {
             return self.fill(template, call, formula);
         }
         if let Some(mark) = accent(name) {

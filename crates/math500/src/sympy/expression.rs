@@ -8,7 +8,7 @@
 use num_bigint::BigInt;
 use num_rational::Ratio;
 
-use crate::python::{digit, is_alpha, is_word};
+use ossmark_python::{digit, is_alpha, is_word};
 
 const MAX_DEPTH: usize = 60;
 /// In tokens and letters: a chain of sums or products is as deep as it is long, once it is a tree.
