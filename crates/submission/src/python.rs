@@ -169,6 +169,10 @@ mod tests {
     fn numbers_as_python_reads_and_writes_them() {
         assert_eq!(float(&json!("1_000.5")), Some(1000.5));
         assert_eq!(float(&json!(" inf ")), Some(f64::INFINITY));
+        // As CPython has it, digits of any script.
+        assert_eq!(float(&json!("٣.٥")), Some(3.5));
+        assert_eq!(int(&json!("٤٢")), Some(42));
+        assert_eq!(int(&json!("9".repeat(20))), Some(i64::MAX));
         assert_eq!(
             (
                 float(&json!("1__0")),
