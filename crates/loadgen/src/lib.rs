@@ -47,6 +47,7 @@ mod config;
 mod error;
 mod faults;
 mod ffi;
+mod preview;
 mod run;
 mod settings;
 mod ticket;
