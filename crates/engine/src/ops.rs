@@ -187,7 +187,10 @@ pub trait Ops: Send {
     ) -> Done;
 
     /// Router, [`Ops::route`], [`Ops::experts_up`] and [`Ops::experts_down`].
-    #[allow(clippy::too_many_arguments)]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the operands of a layer, which nothing else groups"
+    )]
     fn moe(
         &mut self,
         x: &Self::Buf,
