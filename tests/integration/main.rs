@@ -8,6 +8,7 @@ mod end_to_end;
 mod faults;
 mod generate;
 mod infer;
+mod prints;
 mod rehearsal;
 mod remote;
 mod runs;
