@@ -4,6 +4,8 @@ mod audit;
 mod bench;
 mod dataset;
 mod engine;
+#[cfg(test)]
+mod help;
 mod http;
 mod infer;
 mod sampling;

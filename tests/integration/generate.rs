@@ -57,7 +57,7 @@ fn generate(
 }
 
 fn log_softmax(row: &[f32]) -> Vec<f64> {
-    let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max) as f64;
+    let max = f64::from(row.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let sum: f64 = row.iter().map(|x| (f64::from(*x) - max).exp()).sum();
     row.iter().map(|x| f64::from(*x) - max - sum.ln()).collect()
 }

@@ -20,6 +20,7 @@ mod outputs;
 mod pairing;
 #[allow(dead_code, reason = "src/cli/tests/paths.rs uses the rest")]
 mod path_options;
+mod prints;
 mod rehearsal;
 mod remote;
 mod runs;

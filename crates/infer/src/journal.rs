@@ -17,32 +17,10 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 
-use crate::{Error, Result};
+use crate::{Answer, Error, Outcome, Result};
 use record::{HEAD, Next, decode, encode, head_of, next_record, record_of};
 
 mod record;
-
-/// An answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// All its tokens.
-    pub tokens: Vec<u32>,
-    /// It ended because the limit was reached.
-    pub cut: bool,
-    /// From the request to its end.
-    pub took: Duration,
-}
-
-/// How one (row, pass) ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// The row of the data set.
-    pub row: u32,
-    /// The pass, from 0.
-    pub pass: u32,
-    /// The answer, or why there is none.
-    pub result: std::result::Result<Answer, String>,
-}
 
 /// What an opened journal held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

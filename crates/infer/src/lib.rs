@@ -9,10 +9,12 @@
 
 mod error;
 mod journal;
+mod outcome;
 mod output;
 
 pub use error::Error;
-pub use journal::{Answer, Journal, Outcome, Resumed};
+pub use journal::{Journal, Resumed};
+pub use outcome::{Answer, Outcome};
 pub use output::write_output;
 
 /// Shorthand for results of this package.

@@ -1,6 +1,6 @@
 //! Many tickets answered by one call into LoadGen: all samples of a batch get the same timestamp, as they should when one
 //! engine step produced them. Any thread, within what the ticket types allow.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "calls into LoadGen, each with its reason")]
 
 use std::fmt;
 use std::marker::PhantomData;

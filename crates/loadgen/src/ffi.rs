@@ -1,6 +1,6 @@
 //! The cxx bridge to the shim, and the two LoadGen structs that cross it without a copy. Nothing here leaves the package.
 //! `Callbacks` runs on the thread that called [`crate::run()`]; the two completion functions on any thread.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "calls into LoadGen, each with its reason")]
 
 use cxx::{ExternType, kind, type_id};
 
@@ -51,7 +51,11 @@ unsafe impl ExternType for QuerySampleResponse {
 }
 
 #[cxx::bridge(namespace = "ossmark")]
-#[allow(unreachable_pub, clippy::undocumented_unsafe_blocks)]
+#[allow(
+    unreachable_pub,
+    clippy::undocumented_unsafe_blocks,
+    reason = "what cxx generates"
+)]
 mod bridge {
     /// The members of `mlperf::TestSettings` that matter here, by their C++ names. Enums as their C++ values.
     #[derive(Clone, Debug)]

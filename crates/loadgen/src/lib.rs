@@ -51,6 +51,7 @@ mod config;
 mod error;
 mod faults;
 mod ffi;
+mod preview;
 mod run;
 mod settings;
 mod ticket;

@@ -134,7 +134,7 @@ pub(crate) struct Callbacks<'a> {
 }
 
 impl Callbacks<'_> {
-    #[allow(unsafe_code)]
+    #[allow(unsafe_code, reason = "calls into LoadGen, each with its reason")]
     pub(crate) fn issue(&self, samples: &[QuerySample]) {
         // SAFETY: called by the shim's IssueQuery only, with the query that LoadGen has just issued.
         let samples = unsafe { Samples::new(samples) };

@@ -1,6 +1,6 @@
 //! One sample of a query as a linear value: it is answered exactly once, in order, or the test is marked as faulty.
 //! Any thread, within what the types allow.
-#![allow(unsafe_code)]
+#![allow(unsafe_code, reason = "calls into LoadGen, each with its reason")]
 
 use std::marker::PhantomData;
 use std::mem;

@@ -14,6 +14,7 @@ mod manifest;
 mod prepare;
 mod question;
 mod recipe;
+mod row;
 mod shuffle;
 mod source;
 mod template;
@@ -21,8 +22,9 @@ mod write;
 
 pub use error::{Error, Place};
 pub use manifest::{FileEntry, Manifest, OutputEntry, SourceEntry, TokenizerEntry};
-pub use prepare::{Prepared, Request, Row, Step, prepare};
+pub use prepare::{Prepared, Request, Step, prepare};
 pub use recipe::{Recipe, SourceRecipe};
+pub use row::Row;
 pub use template::{Reader, Template, Templates};
 
 /// Shorthand for results of this package.

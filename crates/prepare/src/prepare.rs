@@ -13,6 +13,7 @@ use crate::{
     manifest::Lengths,
     question::{self, Question},
     recipe::{DEFAULT_DATE, DEFAULT_SEED, Selection, check_date},
+    row::Row,
     write,
 };
 
@@ -40,23 +41,6 @@ pub enum Step<'a> {
     Questions(u64),
     /// One question is tokenised.
     Tokenised,
-}
-
-/// A row of the data set.
-#[derive(Clone, Debug)]
-pub struct Row<'a> {
-    /// The name in the column `dataset`.
-    pub dataset: &'a str,
-    /// What the scorer compares with.
-    pub ground_truth: &'a str,
-    /// The question as its publisher has it.
-    pub question: &'a str,
-    /// The user message: the question with the template around it.
-    pub prompt: &'a str,
-    /// The whole prompt as text, control tokens included.
-    pub text_input: &'a str,
-    /// The whole prompt.
-    pub input_tokens: &'a [u32],
 }
 
 /// A data set in memory.

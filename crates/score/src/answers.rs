@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ossmark_harmony::Detokenizer;
+use ossmark_python::IntDigits;
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
@@ -10,7 +11,6 @@ use serde_json::Value;
 use crate::{
     DatasetKind, Finding, Findings, LogReader, RawEntry, Reference, Report, Result, Row,
     grade::{Evaluator, Extracted, GroundTruth, Quirk},
-    python::IntDigits,
 };
 
 /// One graded answer. Serialised, it is a line of the details file.

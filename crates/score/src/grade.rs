@@ -2,7 +2,7 @@
 //!
 //! Owns: which evaluator a data set's name selects, how often it is repeated, what is taken for the answer in a model's
 //! output, and whether it is right. Does not own: running code (`lcb`), the log, sums and the report. Pure functions that
-//! take time linear in the output (math500 excepted, which is bounded); any thread.
+//! take time linear in the output (math500 excepted, which is bounded; its comparison is `crates/math500`); any thread.
 //!
 //! The rules are those of `language/gpt-oss-120b/eval_accuracy.py` and `eval_mlperf_accuracy.py` of mlcommons/inference at
 //! b66003e1. Where they are plainly wrong, the verdict is kept and a [`Quirk`] says so.
@@ -11,7 +11,6 @@ mod boxed;
 mod choice;
 mod code;
 mod harmony;
-mod math;
 mod quirk;
 mod truth;
 
@@ -22,7 +21,9 @@ use serde::Serialize;
 pub use quirk::Quirk;
 pub use truth::GroundTruth;
 
-use crate::python::{self, IntDigits};
+use ossmark_math500::{Comparison, Doubt};
+use ossmark_python::{self as python, IntDigits};
+
 use crate::{Error, Result};
 
 /// How answers of a data set are extracted and graded.
@@ -200,15 +201,13 @@ impl Evaluator {
             Extracted::Text(text) => text.clone(),
         };
         let mut quirks = Vec::new();
-        let verdict =
-            match self {
-                Self::Aime => same_integer(extracted, truth, digits, &mut quirks),
-                Self::Gpqa => same_choice(&answer, truth, "ABCD"),
-                Self::Mmlu | Self::MmluPro => same_choice(&answer, truth, "ABCDEFGHIJ"),
-                Self::Math500 => Ok(truth.is_truthy()
-                    && math::equal(&answer, &truth.to_string(), digits, &mut quirks)),
-                Self::LiveCodeBench => unreachable!("returned above"),
-            };
+        let verdict = match self {
+            Self::Aime => same_integer(extracted, truth, digits, &mut quirks),
+            Self::Gpqa => same_choice(&answer, truth, "ABCD"),
+            Self::Mmlu | Self::MmluPro => same_choice(&answer, truth, "ABCDEFGHIJ"),
+            Self::Math500 => Ok(same_expression(&answer, truth, digits, &mut quirks)),
+            Self::LiveCodeBench => unreachable!("returned above"),
+        };
         Some(match verdict {
             Ok(true) => Grade {
                 correct: true,
@@ -258,6 +257,23 @@ fn same_integer(
         }
     };
     Ok(expected == Some(BigInt::from(*answer)))
+}
+
+fn same_expression(
+    answer: &str,
+    truth: &GroundTruth,
+    digits: IntDigits,
+    quirks: &mut Vec<Quirk>,
+) -> bool {
+    if !truth.is_truthy() {
+        return false;
+    }
+    let Comparison { equal, doubt } = ossmark_math500::compare(answer, &truth.to_string(), digits);
+    quirks.extend(doubt.map(|doubt| match doubt {
+        Doubt::NumericallyEqual => Quirk::NumericallyEqual,
+        Doubt::BeyondPort => Quirk::BeyondPort,
+    }));
+    equal
 }
 
 fn same_choice(

@@ -2,7 +2,8 @@
 //!
 //! The package exists so that an auditor can build the scorer without LoadGen and without the engine. Owns: reading
 //! accuracy logs, extraction and grading per data set, LiveCodeBench in a sandbox, the report. Does not own: turning tokens
-//! back into text (`crates/harmony`), the command line. Everything here is plain data or blocking calls; any thread may use it.
+//! back into text (`crates/harmony`), math500's algebra (`crates/math500`), the command line. Everything here is plain data or
+//! blocking calls; any thread may use it.
 #![cfg_attr(
     test,
     allow(clippy::disallowed_methods, reason = "tests open what they made")
@@ -24,7 +25,6 @@ pub mod lcb;
 mod log;
 mod passes;
 mod plausible;
-pub mod python;
 mod reference;
 mod report;
 mod resume;

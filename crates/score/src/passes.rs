@@ -4,6 +4,7 @@
 use std::{fmt, path::Path};
 
 use ossmark_dataset::{Cell, Frame};
+use ossmark_python::{IntDigits, float_repr};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -11,7 +12,6 @@ use crate::{
     Answer, Answers, Error, Findings, Program, Reference, Result, Source,
     answers::{Note, grade},
     grade::GroundTruth,
-    python::IntDigits,
     reference::truth,
 };
 
@@ -192,24 +192,15 @@ impl fmt::Display for PassSummary {
         write!(
             f,
             "\nResults\n\n{{'exact_match': {}, 'tokens_per_sample': {}, 'num-samples': {}, 'pass_k': {}",
-            python_float(self.exact_match),
-            python_float(self.tokens_per_sample),
+            float_repr(self.exact_match),
+            float_repr(self.tokens_per_sample),
             self.num_samples,
             self.pass_k
         )?;
         for (i, pass) in self.exact_match_pass.iter().enumerate() {
-            write!(f, ", 'exact_match_pass_{i}': {}", python_float(*pass))?;
+            write!(f, ", 'exact_match_pass_{i}': {}", float_repr(*pass))?;
         }
         writeln!(f, "}}")?;
         writeln!(f, "\n'exact_match': {:.3}", self.exact_match)
-    }
-}
-
-/// The shortest text that reads back as the same number, as both languages write it in this range.
-fn python_float(n: f64) -> String {
-    if n.is_nan() {
-        "nan".into()
-    } else {
-        format!("{n:?}")
     }
 }

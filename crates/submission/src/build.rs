@@ -134,15 +134,12 @@ impl Builder<'_> {
         }
         let mut host = Map::new();
         for result in &d.results {
-            let scenario = match description::scenario(&result.scenario) {
-                Some(scenario) => scenario,
-                None => {
-                    self.problems.push(format!(
-                        "scenario = {:?}: expected offline, server or interactive",
-                        result.scenario
-                    ));
-                    continue;
-                }
+            let Some(scenario) = description::scenario(&result.scenario) else {
+                self.problems.push(format!(
+                    "scenario = {:?}: expected offline, server or interactive",
+                    result.scenario
+                ));
+                continue;
             };
             host = documents::detected(&self.result(&root, scenario, result)?);
         }

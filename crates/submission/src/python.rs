@@ -1,6 +1,9 @@
 //! The official checker is a Python program over untyped JSON; what it accepts depends on Python's ideas of truth, order
-//! and numbers. Those ideas, for JSON values. Pure.
+//! and numbers. Those ideas, for JSON values; for texts and numbers they are in `crates/python`. Pure.
 
+use num_traits::ToPrimitive;
+use ossmark_python::{IntDigits, parse_int};
+pub(crate) use ossmark_python::{float_repr as repr, parse_float as float_of};
 use serde_json::Value;
 
 /// As JSON a byte takes 16 in memory (a list of digits), and eighty where it begins a list or an object. Reports of
@@ -55,34 +58,11 @@ pub(crate) fn float(value: &Value) -> Option<f64> {
     }
 }
 
-/// `float(text)`; None where Python raises.
-pub(crate) fn float_of(text: &str) -> Option<f64> {
-    let text = text.trim();
-    let between_digits = |at: usize| {
-        let bytes = text.as_bytes();
-        at > 0
-            && bytes[at - 1].is_ascii_digit()
-            && bytes.get(at + 1).is_some_and(u8::is_ascii_digit)
-    };
-    if !text.match_indices('_').all(|(at, _)| between_digits(at)) {
-        return None;
-    }
-    text.replace('_', "").parse().ok()
-}
-
 /// `int(value)`; None where Python raises. Numbers beyond i64 are of no interest here.
 pub(crate) fn int(value: &Value) -> Option<i64> {
     match value {
         Value::String(text) => {
-            let text = text.trim();
-            let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-            let plain = digits.replace('_', "");
-            let good = !plain.is_empty()
-                && plain.bytes().all(|b| b.is_ascii_digit())
-                && !digits.starts_with('_')
-                && !digits.ends_with('_')
-                && !digits.contains("__");
-            good.then(|| text.replace('_', "").parse().unwrap_or(i64::MAX))
+            parse_int(text, IntDigits::DEFAULT).map(|n| n.to_i64().unwrap_or(i64::MAX))
         }
         value => number(value).filter(|n| n.is_finite()).map(|n| n as i64),
     }
@@ -100,27 +80,6 @@ pub(crate) fn equals(value: &Value, wanted: u64) -> bool {
         Value::Bool(b) => u64::from(*b) == wanted,
         _ => false,
     }
-}
-
-/// `repr(float)`: the shortest digits that give the number back, with an exponent from 1e16 on and below 1e-4.
-pub(crate) fn repr(number: f64) -> String {
-    if number.is_nan() {
-        return "nan".into();
-    }
-    if number.is_infinite() {
-        return if number > 0.0 { "inf" } else { "-inf" }.into();
-    }
-    let size = number.abs();
-    if size != 0.0 && !(1e-4..1e16).contains(&size) {
-        let text = format!("{number:e}");
-        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, exponent) = match exponent.strip_prefix('-') {
-            Some(exponent) => ('-', exponent),
-            None => ('+', exponent),
-        };
-        return format!("{digits}e{sign}{exponent:0>2}");
-    }
-    format!("{number:?}")
 }
 
 /// `str(value)` of a JSON value, as far as a CSV field of numbers and text needs it.
@@ -161,6 +120,10 @@ mod tests {
     fn numbers_as_python_reads_and_writes_them() {
         assert_eq!(float(&json!("1_000.5")), Some(1000.5));
         assert_eq!(float(&json!(" inf ")), Some(f64::INFINITY));
+        // As CPython has it, digits of any script.
+        assert_eq!(float(&json!("٣.٥")), Some(3.5));
+        assert_eq!(int(&json!("٤٢")), Some(42));
+        assert_eq!(int(&json!("9".repeat(20))), Some(i64::MAX));
         assert_eq!(
             (
                 float(&json!("1__0")),

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use super::{Answer, Outcome};
+use crate::{Answer, Outcome};
 
 /// Length and sum before each payload.
 pub(super) const HEAD: usize = 8;

@@ -3,7 +3,7 @@
 //! Owns: what is taken for the answer. Does not own: comparing it. Pure functions in linear time; any thread.
 
 use super::{Quirk, harmony};
-use crate::python::{self, IntDigits, is_word, skip_spaces, strip};
+use ossmark_python::{self as python, IntDigits, is_word, skip_spaces, strip};
 
 const BOXED: &str = "\\boxed{";
 

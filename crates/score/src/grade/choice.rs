@@ -4,7 +4,7 @@
 //! comparing with the right answer. Pure functions; any thread.
 
 use super::{Quirk, harmony};
-use crate::python::{is_space, is_word, skip_spaces, strip, upper};
+use ossmark_python::{is_space, is_word, skip_spaces, strip, upper};
 
 /// The ASCII letter that `c` matches under `re.IGNORECASE`, in lower case. Beside ASCII these are İ and ı (i), ſ (s) and the
 /// Kelvin sign (k): CPython compares simple lower cases and adds its table of equivalents.

@@ -3,7 +3,7 @@
 //! Owns: which fenced block is taken. Does not own: running it. Pure functions in linear time; any thread.
 
 use super::{Quirk, harmony};
-use crate::python::{is_space, strip};
+use ossmark_python::{is_space, strip};
 
 const FENCE: &str = "```";
 const PYTHON_FENCE: &str = "```python";

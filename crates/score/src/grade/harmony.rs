@@ -3,7 +3,7 @@
 //! Owns: which part of an output the reference takes for the final answer. Does not own: what is looked for in it. Pure.
 
 use super::Quirk;
-use crate::python::strip;
+use ossmark_python::strip;
 
 const FINAL: &str = "<|channel|>final";
 const CHANNEL: &str = "<|channel|>";

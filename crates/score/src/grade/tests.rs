@@ -81,9 +81,32 @@ fn the_oracle_agrees_on_every_case() {
         60
     );
     assert_eq!(
-        check(include_str!("../../tests/fixtures/scorer/math500.jsonl")),
+        check(include_str!("../../../math500/tests/fixtures/cases.jsonl")),
         51
     );
+}
+
+#[test]
+fn doubts_of_math500_are_quirks() {
+    for (answer, truth, correct, quirks) in [
+        (
+            "\\sqrt{5+2\\sqrt{6}}",
+            "\\sqrt{2}+\\sqrt{3}",
+            true,
+            vec![Quirk::NumericallyEqual],
+        ),
+        ("\\hat{x}", "x", false, vec![Quirk::BeyondPort]),
+        ("x+1", "1+x", true, vec![]),
+    ] {
+        let (answer, truth) = (
+            Extracted::Text(answer.into()),
+            GroundTruth::Text(truth.into()),
+        );
+        let grade = Evaluator::Math500
+            .grade(&answer, &truth, IntDigits::DEFAULT)
+            .expect("graded without running");
+        assert_eq!((grade.correct, grade.quirks), (correct, quirks));
+    }
 }
 
 const ALL: [Evaluator; 6] = [

@@ -5,8 +5,7 @@
 use std::fmt;
 
 use ossmark_dataset::Decimal;
-
-use crate::python::float_repr;
+use ossmark_python::float_repr;
 
 /// A cell of the column `ground_truth`, as pandas gives it to the reference: a column of integers with a null in it is a column
 /// of floats there.

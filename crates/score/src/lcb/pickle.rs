@@ -1,7 +1,11 @@
-//! Private tests: base64 around zlib around a pickle of one text string (SPEC §1).
+//! Private tests: base64 around zlib around a pickle of one text string, as LiveCodeBench's `code_generation_lite` ships them.
 //!
 //! Owns reading exactly that and nothing else: a general unpickler would run code that the file names. Opcodes other than
 //! those that a pickled string can consist of are errors. Pure functions; any thread.
+//!
+//! `crates/dataset` reads pickles too, data frames of protocols 2 to 5 into a heap of inert nodes. What both do is to take a
+//! counted text: some 30 lines, with other errors. Run on that heap, this file would accept whatever objects come before its
+//! string, and it would still need protocol 0's texts of its own.
 
 use std::io::Read;
 

@@ -242,7 +242,8 @@ fn tests_of(line: &[u8], fn_name: Option<String>) -> Result<Tests, String> {
     let all = with_record(line, |record| {
         let mut all = list(&record.text("public_test_cases")?)?;
         let private = record.text("private_test_cases")?;
-        // Whatever JSON it is, it is taken as the list; only what is no JSON is decoded (SPEC §1).
+        // Whatever JSON it is, it is taken as the list; only what is no JSON is decoded, as in the
+        // reference (LiveCodeBench's `benchmarks/code_generation.py`).
         let private = match is_json(&private) {
             true => list(&private),
             false => pickle::private_text(&private).and_then(|text| list(&text)),

@@ -93,7 +93,7 @@ fn build(paths: &[PathBuf], directory: &Path) -> io::Result<Fresh> {
     for path in DEVICES.iter().map(Path::new) {
         bind(path, &inside(path))?;
     }
-    // As in the reference, where they lead to the empty device (SPEC §6.3).
+    // As in the reference, where they lead to the empty device.
     for name in ["stdin", "stdout", "stderr"] {
         let link = directory.join("dev").join(name);
         step(link.display(), || symlink("null", &link))?;

@@ -32,7 +32,7 @@ pub(super) struct Graded {
 }
 
 impl Graded {
-    /// The reference's sole entry, whatever came before (SPEC §3, §6.1).
+    /// The reference's sole entry, whatever came before.
     fn sole(entry: i64, error_code: i32, message: impl Into<String>) -> Self {
         Self {
             results: vec![ResultCode::Code(entry)],

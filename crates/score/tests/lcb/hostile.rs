@@ -448,7 +448,7 @@ fn stop_the_scorer() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The reference's own rule (SPEC §7.4); it passes, and the report says so.
+/// The reference's own rule; it passes, and the report says so.
 fn own_equality() -> Result<(), Failed> {
     let code = "class Always:\n    def __eq__(self, other): return True\ndef f(x): return Always()";
     let verdict = attack(&[("calls", code)], Duration::from_secs(30)).remove(0);

@@ -1,0 +1,39 @@
+//! What a test will do, found out before it is started. Reads configuration files; starts nothing. Any thread.
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::run::check_possible;
+use crate::settings::{RequestedSettings, Settings};
+
+impl Settings {
+    /// What LoadGen will log as `requested_*`: mlperf.conf, user.conf and overrides. Reads files, starts nothing, may be
+    /// called any number of times.
+    ///
+    /// Lines that LoadGen ignores or misreads without a word (`1e6` for an integer) are not found here.
+    ///
+    /// # Errors
+    /// A configuration file that is missing, that LoadGen would drop, or that changes the mode.
+    pub fn requested(&self) -> Result<RequestedSettings, Error> {
+        let config = Config::look(self)?;
+        Ok(self.describe(&config.numbers()))
+    }
+
+    /// As [`requested`](Settings::requested), with audit.config applied: what the test will do.
+    ///
+    /// # Errors
+    /// As for `requested`, for both files.
+    pub fn audited(&self) -> Result<RequestedSettings, Error> {
+        let mut config = Config::look(self)?;
+        config.apply_audit(self)?;
+        Ok(self.describe(&config.numbers()))
+    }
+
+    /// Whether LoadGen could run this over a library of these counts: what [`run`](crate::run()) checks first, for callers
+    /// that want to know before they load a model.
+    ///
+    /// # Errors
+    /// As for `audited`, and [`Error::Impossible`].
+    pub fn check(&self, library_total: u64, library_performance: u64) -> Result<(), Error> {
+        check_possible(&self.audited()?, library_total, library_performance)
+    }
+}
