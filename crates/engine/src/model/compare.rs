@@ -30,6 +30,9 @@ impl<O: Ops> Model<O> {
     }
 }
 
+/// Where an operation leaves its result.
+type Output<O> = fn(&mut Scratch<O>) -> &mut <O as Ops>::Buf;
+
 struct Comparison<O, F> {
     reference: fn(&mut O, bool),
     found: F,
@@ -52,7 +55,7 @@ impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Comparison<O, F> {
         &mut self,
         name: &'static str,
         (ops, s, rows): (&mut O, &mut Scratch<O>, usize),
-        into: fn(&mut Scratch<O>) -> &mut O::Buf,
+        into: Output<O>,
         work: impl Fn(&mut O, &mut Scratch<O>) -> OpResult,
     ) -> OpResult {
         let choose = self.reference;
@@ -70,7 +73,7 @@ impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Comparison<O, F> {
 impl<O: Ops, F: FnMut(&'static str, &[f32], &[f32])> Observer<O> for Comparison<O, F> {
     fn op(&mut self, op: &Op<'_, O>, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> OpResult {
         let choose = self.reference;
-        let (name, into): (_, fn(&mut Scratch<O>) -> &mut O::Buf) = match op {
+        let (name, into): (_, Output<O>) = match op {
             Op::Qkv(_) => ("the product for queries, keys and values", |s| &mut s.qkv),
             Op::Attention(_) => ("attention", |s| &mut s.attended),
             Op::AttentionOut(_) => ("attention's last product", |s| &mut s.delta),
