@@ -143,6 +143,8 @@ fn settings(args: &ServeArgs, files: u64) -> Result<Settings> {
                     .max(args.max_concurrency.saturating_mul(2)),
             ),
         max_body_bytes: positive("max-body-mib", args.max_body_mib)?.saturating_mul(1 << 20),
+        max_bodies_bytes: defaults.max_bodies_bytes,
+        max_encodings: defaults.max_encodings,
         read_timeout: seconds("read-timeout", args.read_timeout)?,
         write_timeout: seconds("write-timeout", args.write_timeout)?,
         drain_timeout: seconds("drain-timeout", args.drain_timeout)?,

@@ -23,12 +23,12 @@ use crate::generator::Generator;
 use crate::generator::choice::{EnginePlan, check_prompts};
 use crate::generator::device::Device;
 use crate::metrics::Progress;
-use crate::pairing;
 use crate::progress::{self, Display};
 use crate::provenance;
 use crate::responder::{Message, Setup, respond};
 use crate::sut::{Library, Sut};
 use crate::terminal::note;
+use crate::{output, pairing};
 
 /// A failed Server run is waited for when no more than this of its schedule remains.
 const WORTH_WAITING: Duration = Duration::from_secs(5);
