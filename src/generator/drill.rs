@@ -6,6 +6,8 @@ use std::time::Duration;
 use ossmark_engine::executor::{Capacity, ExecError, Executor, StepHandle, StepPlan, StepTokens};
 use ossmark_engine::types::{End, Event, Sink, StepOutputs};
 
+use crate::terminal::note;
+
 /// What breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -138,9 +140,12 @@ impl Executor for DrilledExecutor {
         match self.drill.kind {
             Kind::ExecError if here => Err(ExecError("drill: the device reports an error".into())),
             Kind::ExecPanic if here => panic!("drill: the device code panics"),
-            Kind::ExecHang if here => loop {
-                std::thread::sleep(Duration::from_secs(3600));
-            },
+            Kind::ExecHang if here => {
+                note!("drill: the device hangs");
+                loop {
+                    std::thread::sleep(Duration::from_secs(3600));
+                }
+            }
             _ => self.inner.submit(plan),
         }
     }

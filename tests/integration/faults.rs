@@ -1,5 +1,6 @@
 //! Whatever breaks, the process ends in time, with an invalid verdict that names the first cause, and exit 1.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -7,8 +8,8 @@ use serde_json::Value;
 
 use crate::common::{Bench, Done, SHORT_CONF, binary, finish};
 
-/// From the fault to the end of the process.
-const LIMIT: Duration = Duration::from_secs(10);
+/// A run that has not ended by then hangs: nothing on its own way to the end takes more than some seconds.
+const LIMIT: Duration = Duration::from_secs(120);
 /// Server at a rate at which the schedule lasts more than a minute.
 const LONG_SERVER: &str = "\
 gpt-oss-120b.*.performance_sample_count_override = 64
@@ -18,6 +19,14 @@ gpt-oss-120b.*.accuracy_sample_count_override = 48
 *.Offline.min_duration = 60000
 *.Offline.target_qps = 20
 ";
+
+/// Only what the watchdog is to find waits for it: on a busy machine nothing may move for a second without a fault.
+fn watchdog(kind: &str) -> &'static str {
+    match kind {
+        "stalled" => "1",
+        _ => "300",
+    }
+}
 
 #[track_caller]
 fn assert_invalid(bench: &Bench, done: &Done, kind: &str, cause: &str) -> Value {
@@ -53,7 +62,7 @@ fn drills_of_the_engines_answers() {
             "--drill",
             drill,
             "--watchdog",
-            "1",
+            watchdog(kind),
             "--echo-slots",
             "2",
             "--echo-ttft-ms",
@@ -82,7 +91,7 @@ fn drills_in_server_accuracy() {
             "--drill",
             drill,
             "--watchdog",
-            "1",
+            watchdog(kind),
             "--echo-ttft-ms",
             "1",
             "--echo-tpot-ms",
@@ -109,14 +118,11 @@ fn a_device_that_fails() {
             "--drill",
             drill,
             "--watchdog",
-            "1",
+            watchdog(kind),
             "--max-new-tokens",
             "16",
         ];
-        let done = finish(
-            bench.demo_model("offline", "performance", &args),
-            LIMIT + Duration::from_secs(10),
-        );
+        let done = finish(bench.demo_model("offline", "performance", &args), LIMIT);
         assert_invalid(&bench, &done, kind, cause);
     }
 }
@@ -185,10 +191,7 @@ fn wait_for_start(bench: &Bench) {
     let log = bench.out().join("mlperf_log_detail.txt");
     let start = Instant::now();
     while !std::fs::read_to_string(&log).is_ok_and(|text| text.contains("generated_query_count")) {
-        assert!(
-            start.elapsed() < Duration::from_secs(20),
-            "the run did not start"
-        );
+        assert!(start.elapsed() < LIMIT, "the run did not start");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -235,19 +238,21 @@ fn a_second_ctrl_c_ends_at_once() {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    wait_for_start(&bench);
-    // The log says that the query was made, not that the engine has come to the step that hangs.
-    std::thread::sleep(Duration::from_secs(1));
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut wait_for_line = |part: &str| {
+        let found = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains(part)));
+        assert!(found.is_some(), "ended without a line with {part:?}");
+    };
+    wait_for_line("drill: the device hangs");
     interrupt(&child);
-    std::thread::sleep(Duration::from_millis(500));
+    wait_for_line("again to end at once");
     assert!(child.try_wait().unwrap().is_none(), "the engine hangs");
-    let start = Instant::now();
     interrupt(&child);
+    // With the first alone it would be 1, after the engine was waited for.
     assert_eq!(wait(&mut child), 130);
-    assert!(start.elapsed() < Duration::from_secs(2));
 }
 
 /// A full disk, by a limit on file sizes: LoadGen's stream fails in silence in both cases.

@@ -111,8 +111,9 @@ fn killed_again_and_again_it_loses_and_repeats_nothing() {
         .and_then(|n| n.parse().ok())
         .unwrap_or(4);
     let tmp = tempfile::tempdir().unwrap();
-    // Answers come every 20 ms and for 8 s in all, more slowly with more kills, so that kills fall between them.
-    let ttft = kills.max(20).to_string();
+    // Kills go by what is in the journal, not by the clock: the first before there is one, the others some answers later,
+    // fewer with more kills, so that work is left for the last call.
+    let most = (250_000 / kills.max(1) as u64).min(40_000);
     let args = [
         "--engine",
         "echo",
@@ -121,10 +122,11 @@ fn killed_again_and_again_it_loses_and_repeats_nothing() {
         "--max-concurrency",
         "4",
         "--echo-ttft-ms",
-        &ttft,
+        "5",
     ];
+    let journal = tmp.path().join("out.parquet.journal");
+    let size = || std::fs::metadata(&journal).map_or(0, |m| m.len());
     let mut sizes = HashSet::new();
-    // A fixed sequence of delays from none to half a second, so that kills fall into the start as well as the work.
     let mut state = 12345u64;
     for _ in 0..kills {
         let mut command = infer(tmp.path(), &args);
@@ -133,11 +135,15 @@ fn killed_again_and_again_it_loses_and_repeats_nothing() {
         state = state
             .wrapping_mul(6364136223846793005)
             .wrapping_add(1442695040888963407);
-        std::thread::sleep(Duration::from_millis((state >> 33) % 500));
+        let target = size() + (state >> 33) % most;
+        let began = Instant::now();
+        while size() < target && child.try_wait().unwrap().is_none() {
+            assert!(began.elapsed() < LIMIT, "nothing is added to the journal");
+            std::thread::sleep(Duration::from_millis(1));
+        }
         child.kill().unwrap();
         child.wait().unwrap();
-        let journal = tmp.path().join("out.parquet.journal");
-        sizes.insert(std::fs::metadata(journal).map_or(0, |m| m.len()));
+        sizes.insert(size());
     }
     let began = Instant::now();
     let done = finish(infer(tmp.path(), &args), LIMIT);

@@ -65,6 +65,27 @@ impl Server {
         json_of(self.send(path, body))
     }
 
+    /// Until so many requests are being answered.
+    fn wait_for_open(&self, n: u64) {
+        let line = format!("ossmark_requests_open {n}\n");
+        let began = Instant::now();
+        loop {
+            let mut stream = self.connect();
+            write!(
+                stream,
+                "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            )
+            .unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            if answer.contains(&line) {
+                return;
+            }
+            assert!(began.elapsed() < LIMIT, "{answer}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(
@@ -174,7 +195,7 @@ fn open_requests_end_before_the_server_and_a_second_signal_does_not_wait() {
     let mut server = Server::start(&echo);
     let body = json!({ "input_ids": [5, 6] });
     let open = server.send("/generate", &body);
-    std::thread::sleep(Duration::from_millis(300));
+    server.wait_for_open(1);
     server.signal("-TERM");
     let row = 5 * 31;
     assert_eq!(
@@ -185,9 +206,14 @@ fn open_requests_end_before_the_server_and_a_second_signal_does_not_wait() {
 
     let mut server = Server::start(&[&echo[..2], &["--echo-ttft-ms", "600000"]].concat());
     let _open = server.send("/generate", &body);
-    std::thread::sleep(Duration::from_millis(300));
+    server.wait_for_open(1);
     server.signal("-INT");
-    std::thread::sleep(Duration::from_millis(300));
+    // It listens no more once it has seen the first.
+    let began = Instant::now();
+    while TcpStream::connect(&server.address).is_ok() {
+        assert!(began.elapsed() < LIMIT, "still listening");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     assert!(server.child.try_wait().unwrap().is_none());
     server.signal("-INT");
     assert_eq!(server.ended().code(), Some(130));
