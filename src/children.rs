@@ -15,13 +15,8 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::exit::INTERRUPTED;
+use crate::exit::{INTERRUPTED, Interrupted};
 use crate::terminal::note;
-
-/// The command was interrupted; the text says what is left and where.
-#[derive(Debug, thiserror::Error)]
-#[error("interrupted; {0}")]
-pub(crate) struct Interrupted(pub(crate) String);
 
 static SIGNALS: AtomicU32 = AtomicU32::new(0);
 /// The child that runs now; 0 where none does.

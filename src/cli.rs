@@ -2,6 +2,7 @@
 
 mod audit;
 mod bench;
+pub(crate) mod config_file;
 mod dataset;
 mod engine;
 #[cfg(test)]
@@ -35,8 +36,8 @@ pub(crate) use submission::{
 };
 pub(crate) use synthetic::{ShapeArg, SyntheticArgs};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use serde::{Deserialize, Serialize};
+use clap::{Args, Parser, Subcommand};
+use ossmark_rules::{Mode, Scenario};
 
 /// MLPerf Inference harness for gpt-oss-120b: LoadGen, engine, logs and verdict in one binary.
 ///
@@ -144,46 +145,8 @@ pub(crate) struct DemoArgs {
     pub(crate) json: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum ScenarioArg {
-    Offline,
-    Server,
-    /// LoadGen's Server with model name gpt-oss-120b-interactive.
-    Interactive,
-}
-
-impl ScenarioArg {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Offline => "offline",
-            Self::Server => "server",
-            Self::Interactive => "interactive",
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum ModeArg {
-    Performance,
-    Accuracy,
-    FindPeak,
-}
-
-impl ModeArg {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Performance => "performance",
-            Self::Accuracy => "accuracy",
-            Self::FindPeak => "find-peak",
-        }
-    }
-}
-
 /// Every option may also stand in the `--config` file; the command line wins.
-#[derive(Args, Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Args, Debug)]
 #[command(
     override_usage = "ossmark run --scenario <SCENARIO> --mode <MODE> --output <DIR> --model <DIR> --dataset <FILE> [OPTIONS]
        ossmark run --scenario <SCENARIO> --mode <MODE> --output <DIR> --engine http --endpoint <URL> --dataset <FILE> [OPTIONS]
@@ -195,17 +158,15 @@ pub(crate) struct RunArgs {
     /// without the prefix, those of --engine http in a table `http`, what a GPU does without in a table `cuda`; paths in it are
     /// relative to it.
     #[arg(long, value_name = "FILE.toml")]
-    #[serde(skip)]
     pub(crate) config: Option<PathBuf>,
     /// What LoadGen sends: all samples at once, or each at its own time.
     #[arg(long, value_enum)]
-    pub(crate) scenario: Option<ScenarioArg>,
+    pub(crate) scenario: Option<Scenario>,
     /// What it is for: a measurement, the log of all answers, or the highest rate that keeps the limits (Server).
     #[arg(long, value_enum)]
-    pub(crate) mode: Option<ModeArg>,
-    /// Directory with config.json, safetensors and tokenizer.json.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) model: Option<PathBuf>,
+    pub(crate) mode: Option<Mode>,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
     /// Parquet file with the tokenised prompts, a folder of them, or a pattern in quotes.
     #[arg(long, value_name = "FILE")]
     pub(crate) dataset: Option<PathBuf>,
@@ -218,9 +179,6 @@ pub(crate) struct RunArgs {
     /// Move an earlier run in the output directory aside instead of refusing.
     #[arg(long)]
     pub(crate) force: bool,
-    /// What answers [default: auto].
-    #[arg(long, value_enum)]
-    pub(crate) engine: Option<EngineArg>,
     /// LoadGen's user.conf; checked before LoadGen sees it.
     #[arg(long, value_name = "FILE")]
     pub(crate) user_conf: Option<PathBuf>,
@@ -248,31 +206,6 @@ pub(crate) struct RunArgs {
     /// Draw from this many of the likeliest tokens only; 0 keeps all [default: the rules' 0].
     #[arg(long, value_name = "N")]
     pub(crate) top_k: Option<u32>,
-    /// Numerics of the engine [default: bf16].
-    #[arg(long, value_enum)]
-    pub(crate) dtype: Option<DtypeArg>,
-    /// How keys and values are kept: fp8 has room for twice as many on a GPU [default: bf16].
-    #[arg(long, value_enum)]
-    pub(crate) kv_dtype: Option<KvDtypeArg>,
-    #[command(flatten)]
-    pub(crate) cuda: CudaArgs,
-    #[command(flatten)]
-    pub(crate) synthetic: SyntheticArgs,
-    /// KV pool of each engine in MiB [default: computed from free memory].
-    #[arg(long, value_name = "MIB")]
-    pub(crate) kv_memory_mib: Option<u64>,
-    /// Most sequences in a step [default: 64 on the CPU, 256 on CUDA].
-    #[arg(long, value_name = "N")]
-    pub(crate) max_batch: Option<u32>,
-    /// Most input tokens in a step [default: 512 on the CPU, 4096 on CUDA].
-    #[arg(long, value_name = "N")]
-    pub(crate) max_step_tokens: Option<u32>,
-    /// CPU threads of each engine [default: all cores, shared out].
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<usize>,
-    /// Engines that share the work: one on each of the first N GPUs, or N that share the CPU [default: 1].
-    #[arg(long, value_name = "N")]
-    pub(crate) dp: Option<u32>,
     /// The run is ended as invalid when nothing has moved for this long [default: 300].
     #[arg(long, value_name = "SECONDS")]
     pub(crate) watchdog: Option<f64>,

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use crate::children::Interrupted;
 use crate::terminal::{self, message, note};
 
 /// How a command that did run ended.
@@ -16,6 +15,11 @@ pub(crate) enum Outcome {
 /// What shells report for a program that Ctrl-C ended.
 pub(crate) const INTERRUPTED: u8 = 130;
 const COULD_NOT_RUN: u8 = 2;
+
+/// The command was interrupted; the text says what is left and where.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; {0}")]
+pub(crate) struct Interrupted(pub(crate) String);
 
 impl Outcome {
     /// For the end of the process: 2 where what was printed could not be.

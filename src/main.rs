@@ -9,31 +9,15 @@ mod bench;
 mod children;
 mod cli;
 mod commands;
-mod config;
 mod doctor;
 mod exit;
-mod faults;
 mod generator;
-mod infer;
-mod ledger;
-mod loading;
-mod logs;
-mod metrics;
 mod output;
 mod pairing;
-mod progress;
-mod provenance;
-mod responder;
-mod rules;
 mod run;
-mod sut;
 mod terminal;
-mod user_conf;
-mod verdict;
 
 use std::process::ExitCode;
-
-use clap::Parser;
 
 use crate::cli::{AuditCommand, BenchCommand, Cli, Command, DatasetCommand, SubmissionCommand};
 
@@ -43,11 +27,16 @@ use crate::cli::{AuditCommand, BenchCommand, Cli, Command, DatasetCommand, Submi
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(said) => return exit::usage(&said),
-    };
-    let result = match cli.command {
+    let result = cli::config_file::parse(std::env::args_os().collect()).and_then(dispatch);
+    match result.map_err(anyhow::Error::downcast::<clap::Error>) {
+        Ok(outcome) => exit::exit_code(Ok(outcome)),
+        Err(Ok(said)) => exit::usage(&said),
+        Err(Err(error)) => exit::exit_code(Err(error)),
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
+    match cli.command {
         Command::Demo(args) => commands::demo::demo(&args),
         Command::Run(args) => run::run(*args),
         Command::Generate(args) => commands::generate::generate(&args),
@@ -90,6 +79,5 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::doctor(&args),
         Command::BenchLoadgenChild(args) => bench::child::run(&args),
         Command::Confine { spec } => commands::confine::confine(&spec),
-    };
-    exit::exit_code(result)
+    }
 }

@@ -14,9 +14,9 @@ use crate::terminal::{give_stdout_away, note};
 const RUN_FILES: [&str; 5] = [
     "run_plan.json",
     "verdict.json",
-    "mlperf_log_summary.txt",
-    "mlperf_log_detail.txt",
-    "mlperf_log_accuracy.json",
+    ossmark_logs::SUMMARY,
+    ossmark_logs::DETAIL,
+    ossmark_logs::ACCURACY,
 ];
 
 /// A directory that belongs to this process until it is dropped.

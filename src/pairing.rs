@@ -12,7 +12,7 @@ use ossmark_files::Escaped;
 use ossmark_logs::detail_log::DetailLog;
 use serde_json::Value;
 
-use crate::logs::DETAIL;
+use ossmark_logs::DETAIL;
 
 /// What a log is to be scored with.
 pub(crate) struct Pairing<'a> {

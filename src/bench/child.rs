@@ -7,19 +7,20 @@ use std::time::Duration;
 
 use anyhow::Result;
 use crossbeam_channel::unbounded;
-use ossmark_engine::types::{Sampling, TokenId};
-use ossmark_loadgen::{Mode, Model, ResponseBuffer, Samples, Scenario, Settings, SystemUnderTest};
+use ossmark_loadgen::{self as loadgen, Model, ResponseBuffer, Samples, Settings, SystemUnderTest};
+use ossmark_protocol::{Sampling, TokenId};
 use ossmark_remote::Settings as RemoteSettings;
+use ossmark_rules::Scenario;
 
-use crate::cli::{BenchChildArgs, ScenarioArg};
+use crate::cli::BenchChildArgs;
 use crate::exit::Outcome;
-use crate::faults::Faults;
-use crate::generator::Generator;
 use crate::generator::null::Null;
 use crate::generator::remote::Http;
-use crate::metrics::Progress;
-use crate::responder::{Message, Setup, respond};
-use crate::sut::{Library, RequestTemplate, Sut};
+use crate::run::faults::Faults;
+use crate::run::metrics::Progress;
+use crate::run::responder::{Message, Setup, respond};
+use crate::run::sut::{Library, RequestTemplate, Sut};
+use ossmark_protocol::Generator;
 
 /// Steps that may wait for the responder.
 const BACKLOG: usize = 64;
@@ -30,10 +31,15 @@ const SAMPLES: usize = 1024;
 
 pub(crate) fn run(args: &BenchChildArgs) -> Result<Outcome> {
     let scenario = match args.scenario {
-        ScenarioArg::Offline => Scenario::Offline,
-        ScenarioArg::Server | ScenarioArg::Interactive => Scenario::Server,
+        Scenario::Offline => loadgen::Scenario::Offline,
+        Scenario::Server | Scenario::Interactive => loadgen::Scenario::Server,
     };
-    let mut settings = Settings::new(scenario, Mode::Performance, Model::GptOss120b, &args.output);
+    let mut settings = Settings::new(
+        scenario,
+        loadgen::Mode::Performance,
+        Model::GptOss120b,
+        &args.output,
+    );
     settings.overrides.target_qps = Some(args.qps);
     settings.overrides.min_duration_ms = Some((args.seconds * 1e3) as u64);
     settings.overrides.min_query_count = Some(1);
@@ -51,7 +57,7 @@ pub(crate) fn run(args: &BenchChildArgs) -> Result<Outcome> {
             .faults
             .is_clean()
     } else {
-        adapter(args, &settings, &library, scenario)?
+        adapter(args, &settings, &library)?
     };
     Ok(if clean {
         Outcome::Good
@@ -60,19 +66,15 @@ pub(crate) fn run(args: &BenchChildArgs) -> Result<Outcome> {
     })
 }
 
-fn adapter(
-    args: &BenchChildArgs,
-    settings: &Settings,
-    library: &Library,
-    scenario: Scenario,
-) -> Result<bool> {
+fn adapter(args: &BenchChildArgs, settings: &Settings, library: &Library) -> Result<bool> {
+    let offline = args.scenario == Scenario::Offline;
     let (send, inbox) = unbounded();
     let faults = Arc::new(Faults::default());
     let setup = Setup {
         faults: Arc::clone(&faults),
         progress: Arc::new(Progress::default()),
         watchdog: Duration::from_secs(60),
-        streaming: scenario == Scenario::Server,
+        streaming: !offline,
         on_failed: Box::new(|| {}),
     };
     let responder = std::thread::Builder::new()
@@ -82,7 +84,7 @@ fn adapter(
     let sink = move |event| {
         // Offline hands over all samples at once: an engine that is never waited for would fill the memory with answers,
         // and the test would measure page faults.
-        while scenario == Scenario::Offline && events.len() > BACKLOG {
+        while offline && events.len() > BACKLOG {
             std::thread::yield_now();
         }
         events.send(Message::Event(event)).is_ok()

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use crossbeam_channel::{Receiver, unbounded};
 use ossmark_engine::cuda::{MeasureSettings, Timing, measure};
-use ossmark_engine::types::{End, Event, Request, RequestId, Sampling, StepOutputs, TokenId};
 use ossmark_engine::weights::{Synthetic, gpt_oss_120b};
 use ossmark_engine::{
     CudaSettings, Engine, EngineSettings, KvDtype, ModelInfo, load_cuda, load_cuda_synthetic,
 };
+use ossmark_protocol::{End, Event, Request, RequestId, Sampling, StepOutputs, TokenId};
 use serde::Serialize;
 use serde_json::json;
 
@@ -301,6 +301,8 @@ impl Running {
                 seed: u64::from(i),
                 max_new_tokens: length(f64::from(args.offline_tokens), i * 7 + 3) as u32,
                 want_logits: false,
+                stop_tokens: Arc::default(),
+                ignore_eos: false,
             }
         });
         let started = Instant::now();
@@ -349,6 +351,8 @@ impl Running {
                 seed: u64::from(i),
                 max_new_tokens: tokens,
                 want_logits: false,
+                stop_tokens: Arc::default(),
+                ignore_eos: false,
             }
         });
         self.engine.submit(requests.collect())?;

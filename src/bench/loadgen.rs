@@ -13,8 +13,8 @@ use super::server::EchoServer;
 use crate::children;
 use crate::cli::BenchLoadgenArgs;
 use crate::exit::Outcome;
-use crate::logs;
 use crate::output;
+use crate::run::logs;
 use crate::terminal::{note, say};
 
 /// LoadGen's Python binding doing the same.

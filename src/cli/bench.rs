@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
-use super::{KvDtypeArg, ScenarioArg, ShapeArg};
+use ossmark_rules::Scenario;
+
+use super::{KvDtypeArg, ShapeArg};
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum BenchCommand {
@@ -154,7 +156,7 @@ pub(crate) struct BenchEngineArgs {
 pub(crate) struct BenchChildArgs {
     /// Which test.
     #[arg(long, value_enum)]
-    pub(crate) scenario: ScenarioArg,
+    pub(crate) scenario: Scenario,
     /// Queries per second that are offered.
     #[arg(long)]
     pub(crate) qps: f64,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::{HttpArgs, SyntheticArgs};
+use super::SyntheticArgs;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -40,8 +40,7 @@ pub(crate) enum KvDtypeArg {
 }
 
 /// What the CUDA engine is to do without: for finding out what is at fault, or what it is worth.
-#[derive(Args, Debug, Default, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Args, Debug, Default, Clone)]
 pub(crate) struct CudaArgs {
     /// On a GPU, launch decode steps kernel by kernel instead of replaying recorded ones.
     #[arg(long)]
@@ -57,19 +56,7 @@ pub(crate) struct CudaArgs {
     pub(crate) no_kernel_check: bool,
 }
 
-impl CudaArgs {
-    /// Both together: a switch can only be added.
-    pub(crate) fn or(&self, other: &Self) -> Self {
-        Self {
-            no_graphs: self.no_graphs || other.no_graphs,
-            no_overlap: self.no_overlap || other.no_overlap,
-            plain_kernels: self.plain_kernels || other.plain_kernels,
-            no_kernel_check: self.no_kernel_check || other.no_kernel_check,
-        }
-    }
-}
-
-/// `run` has the same options for itself, since they may also stand in its `--config` file.
+/// Who answers, but for what servers and the scripted engine need to know besides.
 #[derive(Args, Debug, Default, Clone)]
 pub(crate) struct EngineArgs {
     /// Directory with config.json, safetensors and tokenizer.json.
@@ -103,36 +90,26 @@ pub(crate) struct EngineArgs {
     /// CPU threads of each engine [default: all cores, shared out].
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
-    /// Of --engine http, for the commands that can use servers.
-    #[arg(skip)]
-    pub(crate) http: Option<HttpArgs>,
 }
 
-#[derive(Args, Debug, Default, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Args, Debug, Default, Clone)]
 pub(crate) struct EchoArgs {
     /// Scripted answers for --engine echo: columns index, tokens, and optionally ttft_ms and tpot_ms.
     #[arg(long, value_name = "FILE.parquet")]
-    #[serde(rename = "script")]
     pub(crate) echo_script: Option<PathBuf>,
     /// Tokens per answer of the echo engine without a script [default: 32].
     #[arg(long, value_name = "N")]
-    #[serde(rename = "tokens")]
     pub(crate) echo_tokens: Option<u32>,
     /// Time to first token of the echo engine [default: 0].
     #[arg(long, value_name = "MS")]
-    #[serde(rename = "ttft-ms")]
     pub(crate) echo_ttft_ms: Option<f64>,
     /// Time per output token of the echo engine [default: 0].
     #[arg(long, value_name = "MS")]
-    #[serde(rename = "tpot-ms")]
     pub(crate) echo_tpot_ms: Option<f64>,
     /// Requests that the echo engine serves at a time; 0 is no limit [default: 0].
     #[arg(long, value_name = "N")]
-    #[serde(rename = "slots")]
     pub(crate) echo_slots: Option<u32>,
     /// Rows of the stand-in data set when --engine echo has no --dataset [default: what the settings ask for].
     #[arg(long, value_name = "N")]
-    #[serde(rename = "samples")]
     pub(crate) echo_samples: Option<usize>,
 }

@@ -24,8 +24,7 @@ pub(crate) enum StreamArg {
 }
 
 /// In a `--config` file these stand in a table `http`.
-#[derive(Args, Debug, Default, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Args, Debug, Default, Clone)]
 pub(crate) struct HttpArgs {
     /// A server for --engine http, such as http://host:30000; give it again for more of them.
     #[arg(long, value_name = "URL")]
@@ -38,15 +37,12 @@ pub(crate) struct HttpArgs {
     pub(crate) max_concurrency: Option<usize>,
     /// Seconds that a request over HTTP may take [default: 2400].
     #[arg(long, value_name = "SECONDS")]
-    #[serde(rename = "timeout")]
     pub(crate) http_timeout: Option<f64>,
     /// How often a request is sent again whose connection broke before the response began [default: 2].
     #[arg(long, value_name = "N")]
-    #[serde(rename = "retries")]
     pub(crate) http_retries: Option<u32>,
     /// Tokens as they come, or answers whole, which is cheaper [default: auto].
     #[arg(long, value_enum)]
-    #[serde(rename = "stream")]
     pub(crate) http_stream: Option<StreamArg>,
     /// The model's name for OpenAI's API [default: the one that the server has].
     #[arg(long, value_name = "NAME")]

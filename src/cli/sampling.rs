@@ -1,7 +1,7 @@
 //! How the next token is chosen, for the commands that are not LoadGen's.
 
 use clap::Args;
-use ossmark_engine::types::Sampling;
+use ossmark_protocol::Sampling;
 
 #[derive(Args, Debug)]
 pub(crate) struct SamplingArgs {

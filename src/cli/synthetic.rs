@@ -46,21 +46,17 @@ impl ShapeArg {
     }
 }
 
-#[derive(Args, Debug, Default, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Args, Debug, Default, Clone)]
 pub(crate) struct SyntheticArgs {
     /// Random weights of this shape instead of --model: for measuring speed and memory. Answers are noise, and every
     /// output says so.
     #[arg(long, value_enum, value_name = "SHAPE")]
-    #[serde(rename = "shape")]
     pub(crate) synthetic: Option<ShapeArg>,
     /// Other seeds, other random weights [default: 1].
     #[arg(long, value_name = "N")]
-    #[serde(rename = "seed")]
     pub(crate) synthetic_seed: Option<u32>,
     /// Spread of the random routers' biases: 0 uses all experts about equally, 2 some several times as often as others
     /// [default: 0].
     #[arg(long, value_name = "X")]
-    #[serde(rename = "skew")]
     pub(crate) synthetic_skew: Option<f32>,
 }

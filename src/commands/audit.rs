@@ -15,10 +15,10 @@ use serde_json::json;
 use crate::children;
 use crate::cli::{AuditArgs, AuditTest07Args, AuditTest09Args};
 use crate::exit::Outcome;
-use crate::logs::ACCURACY;
 use crate::output;
 use crate::pairing::Pairing;
-use crate::terminal::{page, say};
+use crate::terminal::{note, page, say};
+use ossmark_logs::ACCURACY;
 
 /// What makes a run one of this test.
 struct Test {
@@ -79,7 +79,7 @@ fn scorer_output(args: &AuditTest07Args, logs: &Path) -> Result<String> {
     let mut answers = read_log(&log, &reference, &tokenizer)?;
     answers.note_implausible();
     for finding in answers.findings() {
-        eprintln!("{finding}");
+        note!("{finding}");
     }
     if answers.code_answers() > 0 {
         bail!(

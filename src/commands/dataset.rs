@@ -9,7 +9,7 @@ use crate::children;
 use crate::cli::DatasetInspectArgs;
 use crate::exit::Outcome;
 use crate::output;
-use crate::rules::OfficialFile;
+use crate::run::rules::OfficialFile;
 use crate::terminal::say;
 
 const BARS: usize = 10;

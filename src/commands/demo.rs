@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::children;
 use crate::cli::DemoArgs;
 use crate::exit::Outcome;
-use crate::logs;
 use crate::output;
+use crate::run::logs;
 use crate::terminal::{note, page, say};
 
 /// The demo's files, embedded so that the binary needs nothing beside itself.
@@ -146,7 +146,7 @@ fn score(exe: &Path, model: &Path, accuracy: &Path) -> Result<String> {
     command
         .arg("score")
         .arg("--log")
-        .arg(accuracy.join(logs::ACCURACY))
+        .arg(accuracy.join(ossmark_logs::ACCURACY))
         .arg("--reference")
         .arg(model.join("accuracy.parquet"))
         .arg("--tokenizer")
@@ -249,7 +249,7 @@ fn print_answers(model: &Path, dir: &Path) -> Result<()> {
         &["ground_truth", "question"],
     )?;
     let tokenizer = Tokenizer::load(model)?;
-    let answers = logs::read_answers(&dir.join(logs::ACCURACY))?;
+    let answers = logs::read_answers(&dir.join(ossmark_logs::ACCURACY))?;
     for kind in dataset.rows_by_name().into_keys() {
         let Some(row) = (0..dataset.len()).find(|row| dataset.cell("dataset", *row) == Some(kind))
         else {

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_channel::unbounded;
 use ossmark_dataset::{Place, TextFile};
-use ossmark_engine::check_sampling;
-use ossmark_engine::types::{End, Event, Request, RequestId, TokenId, request_seed};
 use ossmark_harmony::Tokenizer;
+use ossmark_protocol::{End, Event, Request, RequestId, TokenId, request_seed};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -51,7 +50,7 @@ struct Generated {
 
 pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
     children::end_at_signal()?;
-    let plan = EnginePlan::choose(&args.engine, &EchoArgs::default())?;
+    let plan = EnginePlan::choose(&args.engine, None, &EchoArgs::default())?;
     let EnginePlan::Model { weights, .. } = &plan else {
         bail!(
             "--engine {} has no model here; generate needs one: --engine cpu or cuda (prompts for servers: ossmark infer)",
@@ -59,7 +58,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
         );
     };
     let sampling = args.sampling.sampling();
-    check_sampling(&sampling)?;
+    sampling.check()?;
     let prompts = read_prompts(&args.input, weights.path())?;
     if args.logits.as_ref() == Some(&args.output) {
         bail!("--logits and --output are the same file; give two");
@@ -78,6 +77,8 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
         seed: request_seed(args.sampling.seed, i as u64),
         max_new_tokens: args.max_new_tokens,
         want_logits: args.logits.is_some(),
+        stop_tokens: Arc::default(),
+        ignore_eos: false,
     });
     generator.submit(requests.collect())?;
 

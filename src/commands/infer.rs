@@ -1,5 +1,8 @@
 //! `ossmark infer`: from the options to an output file or a journal that the next call goes on with.
 
+mod display;
+mod drive;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,18 +10,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use crossbeam_channel::unbounded;
 use ossmark_dataset::Dataset;
-use ossmark_engine::check_sampling;
-use ossmark_engine::types::TokenId;
 use ossmark_files::{Earlier, is_stdout, move_aside};
 use ossmark_harmony::Detokenizer;
 use ossmark_infer::{Journal, write_output};
+use ossmark_protocol::{RemoteStats, TokenId};
 use serde_json::{Value, json};
 
+use self::drive::{Done, Template, drive};
 use crate::children;
-use crate::cli::{EngineArgs, InferArgs, StreamArg};
+use crate::cli::{InferArgs, StreamArg};
 use crate::exit::Outcome;
 use crate::generator::choice::{EnginePlan, check_prompts};
-use crate::infer::{Done, Template, drive};
 use crate::output::{self, Output};
 use crate::terminal::{note, say};
 
@@ -61,7 +63,7 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
             journal_path.display()
         );
     }
-    let (mut done, mut remote) = (Done::default(), Value::Null);
+    let (mut done, mut remote) = (Done::default(), None);
     if journal.answered() < journal.requests() {
         let prompts = prompts(&plan, &dataset);
         (done, remote) = run(args, &plan, prompts, &mut journal)?;
@@ -130,13 +132,9 @@ fn plan(args: &InferArgs) -> Result<EnginePlan> {
     let mut http = args.http.clone();
     http.http_timeout.get_or_insert(args.timeout);
     let streaming = http.http_stream.unwrap_or(StreamArg::Auto);
-    let engine = EngineArgs {
-        http: Some(http),
-        ..args.engine.clone()
-    };
-    let mut plan = EnginePlan::choose(&engine, &args.echo)?;
+    let mut plan = EnginePlan::choose(&args.engine, Some(&http), &args.echo)?;
     plan.stream_unless_told(streaming, false);
-    check_sampling(&args.sampling.sampling())?;
+    args.sampling.sampling().check()?;
     Ok(plan)
 }
 
@@ -222,7 +220,7 @@ fn run(
     plan: &EnginePlan,
     prompts: Vec<Arc<[TokenId]>>,
     journal: &mut Journal,
-) -> Result<(Done, Value)> {
+) -> Result<(Done, Option<RemoteStats>)> {
     let concurrency = args.http.max_concurrency.unwrap_or(match plan {
         EnginePlan::Http { settings, .. } => settings.max_concurrency,
         _ => LOCAL_CONCURRENCY,
@@ -257,7 +255,7 @@ fn report(
     journal: &Journal,
     done: &Done,
     left_out: &[String],
-    remote: Value,
+    remote: Option<RemoteStats>,
     took: Duration,
 ) -> Result<()> {
     let failed = journal.failed();

@@ -56,7 +56,7 @@ fn score_log(args: &ScoreArgs, mut files: Files, log: &Path) -> Result<Outcome> 
     let rows = Reference::open(reference, args.allow_pickle)?;
     if args.anyway {
         for contradiction in pairing(rows.rows()).contradictions()? {
-            eprintln!("ossmark: warning: {contradiction}");
+            note!("ossmark: warning: {contradiction}");
         }
     } else {
         pairing(rows.rows()).refuse("--anyway to score it all the same")?;

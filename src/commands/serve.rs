@@ -6,14 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use ossmark_engine::RequestError;
-use ossmark_engine::types::{Request, RequestId, TokenId};
-use ossmark_serve::{ApiKey, App, Backend, Closed, Limits, Load, Settings, Text, model_name};
+use ossmark_protocol::{Closed, Generator, Load, Request, RequestError, RequestId, TokenId};
+use ossmark_serve::{ApiKey, App, Limits, Settings, Text, model_name};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArgs;
 use crate::exit::Outcome;
-use crate::generator::Generator;
 use crate::generator::choice::EnginePlan;
 use crate::terminal::{self, note, say};
 
@@ -31,7 +29,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
     let address = address(args)?;
     let files = ossmark_serve::raise_open_files();
     let settings = settings(args, files)?;
-    let plan = EnginePlan::choose(&args.engine, &args.echo)?;
+    let plan = EnginePlan::choose(&args.engine, None, &args.echo)?;
     let text = tokenizer(args)?;
     if settings.max_concurrency as u64 > files.saturating_sub(OTHER_FILES) {
         note!(
@@ -53,12 +51,14 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
         vocab_size: info.vocab_size,
         max_context: info.max_context,
     });
-    let backend = Behind {
-        generator: Arc::clone(&started.generator),
-        limits,
-        scripted: started.info.is_none(),
+    let generator: Arc<dyn Generator> = match started.info {
+        Some(_) => Arc::clone(&started.generator),
+        None => Arc::new(Scripted {
+            generator: Arc::clone(&started.generator),
+            limits,
+        }),
     };
-    let app = Arc::new(App::new(Arc::new(backend), limits, text, settings));
+    let app = Arc::new(App::new(generator, limits, text, settings));
     let drained = runtime.block_on(async {
         let listener = ossmark_serve::bind(address, &app)?;
         let address = listener.local_addr().context("cannot learn the port")?;
@@ -185,31 +185,23 @@ fn tokenizer(args: &ServeArgs) -> Result<Option<Text>> {
     Ok(path.map(|path| Text::load(&path)).transpose()?)
 }
 
-/// A generator as the server wants it.
-struct Behind {
+/// A scripted engine, which answers anything: what a model would refuse is refused here.
+struct Scripted {
     generator: Arc<dyn Generator>,
     limits: Limits,
-    /// Answers anything: what a model would refuse has to be refused here.
-    scripted: bool,
 }
 
-impl Backend for Behind {
+impl Generator for Scripted {
     fn submit(&self, requests: Vec<Request>) -> Result<(), Closed> {
-        self.generator.submit(requests).map_err(|_| Closed)
+        self.generator.submit(requests)
     }
 
     fn cancel(&self, ids: Vec<RequestId>) {
         self.generator.cancel(ids);
     }
 
-    fn check(&self, prompt: &[TokenId], max_new_tokens: u32) -> Result<(), String> {
-        if self.scripted {
-            check_scripted(&self.limits, prompt, max_new_tokens)
-                .map_err(|error| error.to_string())?;
-        }
-        self.generator
-            .check(prompt, max_new_tokens)
-            .map_err(|error| format!("{error:#}"))
+    fn check(&self, prompt: &[TokenId], max_new_tokens: u32) -> Result<(), RequestError> {
+        check_scripted(&self.limits, prompt, max_new_tokens)
     }
 
     fn load(&self) -> Vec<Load> {

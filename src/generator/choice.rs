@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use ossmark_engine::types::{Sink, TokenId};
 use ossmark_engine::{Dtype, KvDtype, ModelInfo};
+use ossmark_protocol::{Sink, TokenId};
 
-use super::Generator;
 use super::device::{Device, DeviceOptions};
 use super::drill::Drill;
 use super::echo::{self, Echo, Script};
@@ -17,8 +16,9 @@ use super::local::{Local, LocalSettings};
 use super::remote::{self, Http};
 use super::replicas::Replicas;
 use super::weights::Weights;
-use crate::cli::{DtypeArg, EchoArgs, EngineArg, EngineArgs, KvDtypeArg, StreamArg};
+use crate::cli::{DtypeArg, EchoArgs, EngineArg, EngineArgs, HttpArgs, KvDtypeArg, StreamArg};
 use crate::terminal::note;
+use ossmark_protocol::Generator;
 
 /// Who answers.
 pub(crate) enum EnginePlan {
@@ -46,17 +46,18 @@ pub(crate) struct Started {
 const MOST_ENGINES: u32 = 64;
 
 impl EnginePlan {
-    /// Validates what was asked; nothing is started.
-    pub(crate) fn choose(args: &EngineArgs, echo: &EchoArgs) -> Result<Self> {
+    /// Validates what was asked; nothing is started. `http`: for the commands that servers can answer.
+    pub(crate) fn choose(
+        args: &EngineArgs,
+        http: Option<&HttpArgs>,
+        echo: &EchoArgs,
+    ) -> Result<Self> {
         let engines = args.dp.unwrap_or(1);
         if !(1..=MOST_ENGINES).contains(&engines) {
             bail!("--dp {engines}: expected 1 to {MOST_ENGINES} engines");
         }
         if args.engine != Some(EngineArg::Http)
-            && args
-                .http
-                .as_ref()
-                .is_some_and(|http| !http.endpoint.is_empty())
+            && http.is_some_and(|http| !http.endpoint.is_empty())
         {
             bail!("--endpoint is for --engine http; leave it out, or give that");
         }
@@ -72,7 +73,7 @@ impl EnginePlan {
             if engines > 1 {
                 bail!("--dp {engines}: give one --endpoint for each server instead");
             }
-            let http = args.http.as_ref().context(
+            let http = http.context(
                 "--engine http: this command needs an engine of its own; servers answer run and infer",
             )?;
             return Ok(Self::Http {

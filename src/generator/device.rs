@@ -9,7 +9,7 @@ use ossmark_engine::{
 use super::weights::Weights;
 
 use crate::cli::{CudaArgs, EngineArg};
-use crate::loading::Shown;
+use crate::generator::loading::Shown;
 
 /// A device and what the engine may use of it.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use ossmark_engine::executor::{Capacity, ExecError, Executor, StepHandle, StepPlan, StepTokens};
-use ossmark_engine::types::{End, Event, Sink, StepOutputs};
+use ossmark_protocol::{End, Event, Sink, StepOutputs};
 
 use crate::terminal::note;
 

@@ -6,15 +6,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use crossbeam_channel::bounded;
 use ossmark_engine::executor::Capacity;
-use ossmark_engine::types::{Event, Request, RequestId, Sampling, Sink, TokenId};
 use ossmark_engine::{Engine, EngineSettings, ModelInfo};
-
-use ossmark_serve::Load;
+use ossmark_protocol::{
+    Closed, Event, Generator, Load, Request, RequestError, RequestId, Sampling, Sink, TokenId,
+};
 
 use super::device::Device;
 use super::drill::Drill;
 use super::weights::Weights;
-use super::{Closed, Generator};
 
 use crate::terminal::note;
 
@@ -85,6 +84,8 @@ impl Local {
             seed: 0,
             max_new_tokens: 2,
             want_logits: false,
+            stop_tokens: std::sync::Arc::default(),
+            ignore_eos: false,
         };
         engine.submit(vec![request])?;
         match warmed.recv_timeout(WARM_UP) {
@@ -111,19 +112,12 @@ impl Local {
 impl Generator for Local {
     fn submit(&self, requests: Vec<Request>) -> Result<(), Closed> {
         let engine = self.engine.lock().map_err(|_| Closed)?;
-        engine
-            .as_ref()
-            .ok_or(Closed)?
-            .submit(requests)
-            .map_err(|_| Closed)
+        engine.as_ref().ok_or(Closed)?.submit(requests)
     }
 
-    fn check(&self, prompt: &[TokenId], max_new_tokens: u32) -> Result<()> {
+    fn check(&self, prompt: &[TokenId], max_new_tokens: u32) -> Result<(), RequestError> {
         let engine = self.engine.lock().map_err(|_| Closed)?;
-        Ok(engine
-            .as_ref()
-            .ok_or(Closed)?
-            .check(prompt, max_new_tokens)?)
+        engine.as_ref().ok_or(Closed)?.check(prompt, max_new_tokens)
     }
 
     fn cancel(&self, ids: Vec<RequestId>) {

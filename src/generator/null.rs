@@ -2,11 +2,9 @@
 
 use std::sync::Mutex;
 
-use ossmark_engine::types::{
-    End, Event, Request, RequestId, SeqOutput, Sink, StepOutputs, TokenId,
+use ossmark_protocol::{
+    Closed, End, Event, Generator, Request, RequestId, SeqOutput, Sink, StepOutputs, TokenId,
 };
-
-use super::{Closed, Generator};
 
 /// Most requests answered in one event, as a large engine step would.
 const STEP: usize = 128;
@@ -34,11 +32,22 @@ impl Generator for Null {
                 outputs: Vec::with_capacity(batch.len()),
             };
             for request in batch {
-                step.tokens.extend_from_slice(&self.answer);
+                let stop = match request.stop_tokens.is_empty() {
+                    true => None,
+                    false => self
+                        .answer
+                        .iter()
+                        .position(|t| request.stop_tokens.contains(t)),
+                };
+                let answer = &self.answer[..stop.map_or(self.answer.len(), |at| at + 1)];
+                step.tokens.extend_from_slice(answer);
                 step.outputs.push(SeqOutput {
                     id: request.id,
-                    n_tokens: self.answer.len() as u32,
-                    end: Some(End::Length),
+                    n_tokens: answer.len() as u32,
+                    end: Some(match stop {
+                        Some(_) => End::Stop,
+                        None => End::Length,
+                    }),
                     logits: Vec::new(),
                 });
             }
@@ -50,6 +59,4 @@ impl Generator for Null {
     }
 
     fn cancel(&self, _: Vec<RequestId>) {}
-
-    fn shutdown(&self) {}
 }

@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use ossmark_engine::types::{Request, RequestId, Sink};
+use ossmark_protocol::{
+    Closed, Description, Generator, RemoteStats, Request, RequestId, RequestsTo, Server, Sink,
+};
 use ossmark_remote::{Api, Endpoint, Remote, Settings};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{Closed, Generator};
 use crate::cli::{ApiArg, HttpArgs, StreamArg};
 use crate::terminal::note;
 
@@ -91,47 +92,46 @@ fn api_name(api: Api) -> &'static str {
 
 impl Generator for Http {
     fn submit(&self, requests: Vec<Request>) -> Result<(), Closed> {
-        self.remote.submit(requests).map_err(|_| Closed)
+        self.remote.submit(requests)
     }
 
     fn cancel(&self, ids: Vec<RequestId>) {
         self.remote.cancel(ids);
     }
 
-    fn describe(&self) -> Value {
-        let servers = self.remote.servers().iter().map(|server| {
-            json!({
-                "endpoint": server.endpoint.to_string(),
-                "api": api_name(server.api),
-                "seed_is_sent": server.seeded,
-                "model_info": server.model_info,
-            })
+    fn describe(&self) -> Option<Description> {
+        let servers = self.remote.servers().iter().map(|server| Server {
+            endpoint: server.endpoint.to_string(),
+            api: api_name(server.api),
+            seed_is_sent: server.seeded,
+            model_info: json!(server.model_info),
         });
         let settings = &self.settings;
-        json!({
-            "servers": servers.collect::<Vec<_>>(),
-            "max_concurrency": settings.max_concurrency,
-            "timeout_s": settings.timeout.as_secs_f64(),
-            "retries": settings.retries,
-            "stream": settings.stream,
-            "with_key": settings.api_key.is_some(),
-            "not_seen_from_here": NOT_SEEN_FROM_HERE,
+        Some(Description {
+            servers: servers.collect(),
+            max_concurrency: settings.max_concurrency,
+            timeout_s: settings.timeout.as_secs_f64(),
+            retries: settings.retries,
+            stream: settings.stream,
+            with_key: settings.api_key.is_some(),
+            not_seen_from_here: &NOT_SEEN_FROM_HERE,
         })
     }
 
-    fn stats(&self) -> Value {
+    fn stats(&self) -> Option<RemoteStats> {
         let stats = self.remote.stats();
         let by_endpoint = self.remote.servers().iter().zip(&stats.by_endpoint);
-        let by_endpoint: Vec<_> = by_endpoint
-            .map(|(server, n)| json!({ "endpoint": server.endpoint.to_string(), "requests": n }))
-            .collect();
-        json!({
-            "requests": stats.requests,
-            "failed": stats.failed,
-            "timed_out": stats.timed_out,
-            "retries": stats.retries,
-            "connections": stats.connections,
-            "by_endpoint": by_endpoint,
+        let by_endpoint = by_endpoint.map(|(server, n)| RequestsTo {
+            endpoint: server.endpoint.to_string(),
+            requests: *n,
+        });
+        Some(RemoteStats {
+            requests: stats.requests,
+            failed: stats.failed,
+            timed_out: stats.timed_out,
+            retries: stats.retries,
+            connections: stats.connections,
+            by_endpoint: by_endpoint.collect(),
         })
     }
 

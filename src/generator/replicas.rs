@@ -9,14 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use anyhow::{Context, Result};
 use ossmark_engine::ModelInfo;
-use ossmark_engine::types::{
-    End, Event, Request, RequestId, SeqOutput, Sink, StepOutputs, TokenId,
+use ossmark_protocol::{
+    Closed, End, Event, Generator, Load, Request, RequestError, RequestId, SeqOutput, Sink,
+    StepOutputs, TokenId,
 };
 
-use ossmark_serve::Load;
-
 use super::local::{Local, LocalSettings};
-use super::{Closed, Generator};
 
 /// Local engines that share one queue.
 pub(crate) struct Replicas {
@@ -80,7 +78,7 @@ impl Generator for Replicas {
         self.shared.hand_out(&mut state)
     }
 
-    fn check(&self, prompt: &[TokenId], max_new_tokens: u32) -> Result<()> {
+    fn check(&self, prompt: &[TokenId], max_new_tokens: u32) -> Result<(), RequestError> {
         self.shared.engines[0].check(prompt, max_new_tokens)
     }
 
@@ -201,7 +199,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ossmark_engine::types::Sampling;
+    use ossmark_protocol::Sampling;
 
     #[test]
     fn cancelled_requests_leave_the_queue_and_the_others_keep_their_order() {
@@ -212,6 +210,8 @@ mod tests {
             seed: 0,
             max_new_tokens: 1,
             want_logits: false,
+            stop_tokens: Arc::default(),
+            ignore_eos: false,
         };
         let mut queue: VecDeque<Request> = (0..6).map(request).collect();
         let ids = HashSet::from([1, 4, 9].map(RequestId));

@@ -10,9 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use crossbeam_channel::Sender;
 
-use crate::faults::FaultKind;
-use crate::metrics::Progress;
-use crate::responder::Message;
+use super::faults::FaultKind;
+use super::metrics::Progress;
+use super::responder::Message;
 
 /// Enough for what LoadGen and the harness write at the end of a run.
 const ROOM_BYTES: usize = 128 << 10;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use ossmark_engine::config::ModelConfig;
 use serde_json::Value;
 
-use super::plan::{RunPlan, mode_name, scenario_name};
+use super::plan::RunPlan;
+use super::rules::{Audit, EngineName, ModelFacts, RunFacts};
 use crate::cli::DtypeArg;
 use crate::generator::choice::EnginePlan;
 use crate::generator::device::Device;
-use crate::rules::{Audit, EngineName, ModelFacts, RunFacts};
 
 /// `settings` are the entries of the detail log.
 pub(crate) fn run_facts(plan: &RunPlan, settings: BTreeMap<String, Value>) -> RunFacts {
@@ -41,8 +41,8 @@ pub(crate) fn run_facts(plan: &RunPlan, settings: BTreeMap<String, Value>) -> Ru
         .map(|path| ossmark_files::read_to_string(path).unwrap_or_default());
     RunFacts {
         round: plan.round.clone(),
-        scenario: scenario_name(plan.scenario),
-        mode: mode_name(plan.mode),
+        scenario: plan.scenario,
+        mode: plan.mode,
         settings,
         dataset_rows: plan.prompts.len() as u64,
         engine,

@@ -9,22 +9,22 @@ use std::time::Instant;
 
 use anyhow::Result;
 use ossmark_files::Directory;
+use ossmark_rules::Mode;
 use serde_json::{Map, Value, json};
 
 use super::facts::run_facts;
+use super::faults::{FaultKind, Faults};
+use super::logs;
+use super::metrics::{Latencies, Progress};
 use super::plan::RunPlan;
-use crate::cli::ModeArg;
+use super::rules::deviations;
+use super::verdict::{Evidence, SettingsLabel, Validity, Verdict, judge};
 use crate::exit::Outcome;
-use crate::faults::{FaultKind, Faults};
-use crate::generator::Generator;
 use crate::generator::choice::EnginePlan;
 use crate::generator::remote::NOT_SEEN_FROM_HERE;
-use crate::logs;
-use crate::metrics::{Latencies, Progress};
 use crate::output::{self, Output};
-use crate::rules::deviations;
 use crate::terminal::{note, say};
-use crate::verdict::{Evidence, SettingsLabel, Validity, Verdict, judge};
+use ossmark_protocol::Generator;
 
 /// Bytes kept back from the start, so that the verdict can still be written on a disk that has filled up.
 const RESERVE_BYTES: usize = 64 << 10;
@@ -51,7 +51,7 @@ pub(crate) fn reserve(output: &Path) -> Result<()> {
 impl Finish {
     /// Makes, writes and prints the verdict.
     pub(crate) fn finish(&self, latencies: Option<&Latencies>, interrupted: bool) -> Outcome {
-        let is_accuracy = self.plan.mode == ModeArg::Accuracy;
+        let is_accuracy = self.plan.mode == Mode::Accuracy;
         let _ = std::fs::remove_file(self.output.join(RESERVE));
         let mut logs = logs::read(&self.output, is_accuracy);
         // LoadGen may still write the logs of a run that is left early.
@@ -147,9 +147,8 @@ impl Finish {
             "elapsed_s".into(),
             json!(self.started.elapsed().as_secs_f64()),
         );
-        let remote = self.generator.stats();
-        if !remote.is_null() {
-            metrics.insert("remote".into(), remote);
+        if let Some(remote) = self.generator.stats() {
+            metrics.insert("remote".into(), json!(remote));
         }
         if let Some(latencies) = latencies {
             let harness = json!({

@@ -7,23 +7,23 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ossmark_dataset::Dataset;
-use ossmark_engine::check_sampling;
-use ossmark_engine::types::{Sampling, TokenId};
-use ossmark_loadgen::{Mode, Model, RequestedSettings, Scenario, Settings};
+use ossmark_loadgen::{self as loadgen, Model, RequestedSettings, Settings};
+use ossmark_protocol::{Sampling, TokenId};
+use ossmark_rules::{Mode, Scenario};
 
-use crate::cli::{DtypeArg, EngineArg, EngineArgs, ModeArg, RunArgs, ScenarioArg, StreamArg};
+use super::rules::{Audit, OfficialFile, rules};
+use super::sut::RequestTemplate;
+use super::user_conf::{self, Kind};
+use crate::cli::{DtypeArg, EngineArg, RunArgs, StreamArg};
 use crate::generator::choice::EnginePlan;
 use crate::generator::drill::Drill;
-use crate::rules::{Audit, ModeName, OfficialFile, ScenarioName, rules};
-use crate::sut::RequestTemplate;
 use crate::terminal::note;
-use crate::user_conf::{self, Kind};
 
 /// What a run will do, validated.
 pub(crate) struct RunPlan {
     pub(crate) round: String,
-    pub(crate) scenario: ScenarioArg,
-    pub(crate) mode: ModeArg,
+    pub(crate) scenario: Scenario,
+    pub(crate) mode: Mode,
     pub(crate) engine: EnginePlan,
     pub(crate) prompts: Arc<[Arc<[TokenId]>]>,
     /// `None`: stand-in prompts of the echo engine.
@@ -57,18 +57,18 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
     };
     check_configuration_files(&args)?;
 
-    let loadgen = loadgen_settings(&args, scenario, mode, &output);
-    let requested = loadgen.requested()?;
-    let echo = args.engine == Some(EngineArg::Echo);
+    let settings = loadgen_settings(&args, scenario, mode, &output);
+    let requested = settings.requested()?;
+    let echo = args.engine.engine == Some(EngineArg::Echo);
     let dataset = args.dataset.as_deref().map(Dataset::open).transpose()?;
     if let Some(dataset) = &dataset {
         check_dataset(&args, dataset, mode)?;
     }
     let prompts = prompts(&args, echo, dataset.as_ref(), &requested)?;
-    loadgen.check(prompts.len() as u64, prompts.len() as u64)?;
+    settings.check(prompts.len() as u64, prompts.len() as u64)?;
     let max_new_tokens = args
         .max_new_tokens
-        .unwrap_or_else(|| rules().max_new_tokens(mode_name(mode)).value[0]);
+        .unwrap_or_else(|| rules().max_new_tokens(mode).value[0]);
     if max_new_tokens == 0 {
         bail!(
             "--max-new-tokens 0: expected at least 1 (and 2 for LoadGen to have a time per output token)"
@@ -82,10 +82,10 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
         top_p: args.top_p.unwrap_or(generation.top_p.value as f32),
         top_k: args.top_k.unwrap_or(generation.top_k.value),
     };
-    check_sampling(&sampling)?;
+    sampling.check()?;
     let seed = args.seed.unwrap_or(round_rules.qsl_rng_seed.value);
     // Answers that come whole may all be under way for as long as one may take.
-    let default_watchdog = match args.engine {
+    let default_watchdog = match args.engine.engine {
         Some(EngineArg::Http) => {
             let timeout = args.http.http_timeout;
             timeout.unwrap_or(ossmark_remote::Settings::TIMEOUT.as_secs_f64()) + 60.0
@@ -102,10 +102,10 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
         .map(str::parse)
         .transpose()
         .map_err(anyhow::Error::msg)?;
-    let dtype = args.dtype.unwrap_or(DtypeArg::Bf16);
-    let mut engine = EnginePlan::choose(&engine_args(&args), &args.echo)?;
+    let dtype = args.engine.dtype.unwrap_or(DtypeArg::Bf16);
+    let mut engine = EnginePlan::choose(&args.engine, Some(&args.http), &args.echo)?;
     let streaming = args.http.http_stream.unwrap_or(StreamArg::Auto);
-    engine.stream_unless_told(streaming, scenario != ScenarioArg::Offline);
+    engine.stream_unless_told(streaming, scenario != Scenario::Offline);
     Ok(RunPlan {
         round,
         scenario,
@@ -119,7 +119,7 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
             seed,
         },
         dtype,
-        loadgen,
+        loadgen: settings,
         requested,
         output,
         force: args.force,
@@ -127,40 +127,6 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
         drill,
         json: args.json,
     })
-}
-
-pub(crate) fn mode_name(mode: ModeArg) -> ModeName {
-    match mode {
-        ModeArg::Performance => ModeName::Performance,
-        ModeArg::Accuracy => ModeName::Accuracy,
-        ModeArg::FindPeak => ModeName::FindPeak,
-    }
-}
-
-pub(crate) fn scenario_name(scenario: ScenarioArg) -> ScenarioName {
-    match scenario {
-        ScenarioArg::Offline => ScenarioName::Offline,
-        ScenarioArg::Server => ScenarioName::Server,
-        ScenarioArg::Interactive => ScenarioName::Interactive,
-    }
-}
-
-/// The options that `run` shares with other commands.
-fn engine_args(args: &RunArgs) -> EngineArgs {
-    EngineArgs {
-        model: args.model.clone(),
-        engine: args.engine,
-        dtype: args.dtype,
-        kv_dtype: args.kv_dtype,
-        cuda: args.cuda.clone(),
-        synthetic: args.synthetic.clone(),
-        dp: args.dp,
-        kv_memory_mib: args.kv_memory_mib,
-        max_batch: args.max_batch,
-        max_step_tokens: args.max_step_tokens,
-        threads: args.threads,
-        http: Some(args.http.clone()),
-    }
 }
 
 fn required<T>(value: Option<T>, flag: &str) -> Result<T> {
@@ -187,12 +153,12 @@ fn check_configuration_files(args: &RunArgs) -> Result<()> {
 
 /// Only a file that is known to be for another kind of run is refused: that is a mistake, found out after hours. Any other makes the
 /// run one with test settings (`rules`).
-fn check_dataset(args: &RunArgs, dataset: &Dataset, mode: ModeArg) -> Result<()> {
+fn check_dataset(args: &RunArgs, dataset: &Dataset, mode: Mode) -> Result<()> {
     let audit = args
         .audit_config
         .as_ref()
         .map(|file| Audit::of(&ossmark_files::read_to_string(file).unwrap_or_default()));
-    let wanted = OfficialFile::wanted(mode_name(mode), audit);
+    let wanted = OfficialFile::wanted(mode, audit);
     if let (Some(found), Some(wanted)) = (OfficialFile::of(dataset), wanted)
         && found != wanted
         && !args.any_dataset
@@ -210,21 +176,16 @@ fn check_dataset(args: &RunArgs, dataset: &Dataset, mode: ModeArg) -> Result<()>
     Ok(())
 }
 
-fn loadgen_settings(
-    args: &RunArgs,
-    scenario: ScenarioArg,
-    mode: ModeArg,
-    output: &Path,
-) -> Settings {
+fn loadgen_settings(args: &RunArgs, scenario: Scenario, mode: Mode, output: &Path) -> Settings {
     let (loadgen_scenario, model) = match scenario {
-        ScenarioArg::Offline => (Scenario::Offline, Model::GptOss120b),
-        ScenarioArg::Server => (Scenario::Server, Model::GptOss120b),
-        ScenarioArg::Interactive => (Scenario::Server, Model::GptOss120bInteractive),
+        Scenario::Offline => (loadgen::Scenario::Offline, Model::GptOss120b),
+        Scenario::Server => (loadgen::Scenario::Server, Model::GptOss120b),
+        Scenario::Interactive => (loadgen::Scenario::Server, Model::GptOss120bInteractive),
     };
     let mode = match mode {
-        ModeArg::Performance => Mode::Performance,
-        ModeArg::Accuracy => Mode::Accuracy,
-        ModeArg::FindPeak => Mode::FindPeak,
+        Mode::Performance => loadgen::Mode::Performance,
+        Mode::Accuracy => loadgen::Mode::Accuracy,
+        Mode::FindPeak => loadgen::Mode::FindPeak,
     };
     let mut settings = Settings::new(loadgen_scenario, mode, model, output);
     settings.user_conf = args.user_conf.clone();
@@ -245,8 +206,10 @@ fn prompts(
         return Ok(dataset.prompts.clone().into());
     }
     let asked = match requested.mode {
-        Mode::Accuracy => requested.accuracy_sample_count_override,
-        Mode::Performance | Mode::FindPeak => requested.performance_sample_count_override,
+        loadgen::Mode::Accuracy => requested.accuracy_sample_count_override,
+        loadgen::Mode::Performance | loadgen::Mode::FindPeak => {
+            requested.performance_sample_count_override
+        }
     };
     let rows = dataset.map_or(
         args.echo.echo_samples.unwrap_or(asked as usize),

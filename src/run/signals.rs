@@ -6,8 +6,8 @@ use crossbeam_channel::Sender;
 use ossmark_files::abandon_parts;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::faults::FaultKind;
-use crate::responder::Message;
+use super::faults::FaultKind;
+use super::responder::Message;
 use crate::terminal::note;
 
 /// What shells report for a program that Ctrl-C ended.

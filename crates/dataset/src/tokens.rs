@@ -141,17 +141,16 @@ impl<V: Copy + Into<i64>> Batch<'_, V> {
         let bad = |v: V| !(0..=i128::from(i32::MAX)).contains(&self.widen.of(v.into()));
         let plain = |v: V| (0..=i64::from(i32::MAX)).contains(&v.into());
         let sure = self.widen.unused == 32 || self.widen.unused == 0;
-        if !sure || values.iter().fold(false, |any, &v| any | !plain(v)) {
-            if let Some(position) = values.iter().position(|&v| bad(v)) {
-                let (path, column) = (self.table.path().to_owned(), self.column.to_owned());
-                return Err(Error::BadToken {
-                    path,
-                    column,
-                    row,
-                    position,
-                    value: self.widen.of(values[position].into()),
-                });
-            }
+        let suspicious = !sure || values.iter().fold(false, |any, &v| any | !plain(v));
+        if suspicious && let Some(position) = values.iter().position(|&v| bad(v)) {
+            let (path, column) = (self.table.path().to_owned(), self.column.to_owned());
+            return Err(Error::BadToken {
+                path,
+                column,
+                row,
+                position,
+                value: self.widen.of(values[position].into()),
+            });
         }
         Ok(values
             .iter()

@@ -11,8 +11,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use ossmark_engine::executor::{BlockTable, InputToken, SampleSpec, StepPlan, StepSeq};
-use ossmark_engine::types::Sampling;
 use ossmark_engine::{CpuSettings, load_cpu};
+use ossmark_protocol::Sampling;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();

@@ -10,7 +10,7 @@ use std::path::Path;
 use self::raw::{Eos, Generation, Raw};
 use crate::load_error::LoadError;
 use crate::rope::Yarn;
-use crate::types::TokenId;
+use ossmark_protocol::TokenId;
 
 /// Which positions the attention of a layer sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

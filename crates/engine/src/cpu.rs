@@ -30,8 +30,8 @@ use crate::load_error::LoadError;
 use crate::mxfp4;
 use crate::ops::{KvLayer, OpResult, Ops};
 use crate::rope::Rope;
-use crate::types::TokenId;
 use crate::weights::{DenseTensor, ExpertSources, LinearSource};
+use ossmark_protocol::TokenId;
 
 /// Bytes of one KV block.
 #[must_use]

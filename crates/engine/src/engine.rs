@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use crate::error::{Closed, EngineError};
+use crate::error::EngineError;
 use crate::executor::{Capacity, Executor};
-use crate::limits::{Limits, RequestError};
+use crate::limits::Limits;
 use crate::pipeline::Pipeline;
 use crate::scheduler::Scheduler;
-use crate::stats::{EngineStats, SharedStats};
-use crate::types::{Event, Request, RequestId, Sink, StepOutputs, TokenId};
+use crate::stats::SharedStats;
+use ossmark_protocol::{
+    Closed, EngineStats, Event, Request, RequestError, RequestId, Sink, StepOutputs, TokenId,
+};
 
 /// How an engine runs.
 #[derive(Clone, Debug, PartialEq, Eq)]

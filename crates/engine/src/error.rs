@@ -1,4 +1,4 @@
-//! What can go wrong with a running engine. Trouble with one request is [`crate::limits::RequestError`], trouble with a
+//! What can go wrong with a running engine. Trouble with one request is [`ossmark_protocol::RequestError`], trouble with a
 //! checkpoint is a load error.
 
 use std::time::Duration;
@@ -74,8 +74,3 @@ pub enum EngineError {
     )]
     ShutdownTimeout(Duration),
 }
-
-/// The engine takes no more requests: it was stopped, or it died (then a [`crate::types::Event::Fatal`] said why).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the engine has stopped and takes no more requests")]
-pub struct Closed;

@@ -4,7 +4,7 @@
 //! Two steps may be in flight: an input token that the step before has not yet delivered to the host is
 //! `FromPrevious`, and is resolved where the step runs.
 
-use crate::types::{Sampling, TokenId};
+use ossmark_protocol::{Sampling, TokenId};
 
 /// One of the fixed places for running sequences; the device keeps the last sampled token of each.
 pub type SeqSlot = u32;

@@ -13,7 +13,7 @@ use crate::executor::{
     StepSeq, StepTokens,
 };
 use crate::rng::RequestRng;
-use crate::types::{End, Request, TokenId};
+use ossmark_protocol::{End, Request, TokenId};
 
 /// What goes wrong, and in which step (counted from 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,8 @@ impl FakeModel {
             let generated = tokens.len() - request.prompt.len();
             let full = generated == request.max_new_tokens as usize
                 || tokens.len() == self.capacity.max_context as usize;
-            let end = if stop_tokens.contains(&token) {
+            let of_model = !request.ignore_eos && stop_tokens.contains(&token);
+            let end = if of_model || request.stop_tokens.contains(&token) {
                 End::Stop
             } else {
                 End::Length

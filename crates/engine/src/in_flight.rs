@@ -1,7 +1,7 @@
 //! What is kept of a step from its submission to its results. Plain data of the engine thread.
 
 use crate::executor::StepHandle;
-use crate::types::{RequestId, TokenId};
+use ossmark_protocol::{RequestId, TokenId};
 
 /// Order of arrival; never used again, so that a late result cannot reach a stranger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

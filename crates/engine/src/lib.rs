@@ -17,7 +17,6 @@ mod rng;
 mod scheduler;
 mod sequence;
 mod stats;
-pub mod types;
 
 // Numerics: everything that computes a step.
 pub mod batch;
@@ -46,6 +45,4 @@ pub use load_progress::LoadProgress;
 
 pub use blocks::BlockError;
 pub use engine::{Engine, EngineSettings};
-pub use error::{Closed, EngineError};
-pub use limits::{RequestError, check_sampling};
-pub use stats::EngineStats;
+pub use error::EngineError;

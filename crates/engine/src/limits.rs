@@ -2,49 +2,7 @@
 
 use crate::blocks::Geometry;
 use crate::executor::Capacity;
-use crate::types::{Request, Sampling, TokenId};
-
-/// Why a request can never be answered.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[allow(missing_docs, reason = "the messages say what each field is")]
-pub enum RequestError {
-    /// No prompt.
-    #[error("the prompt is empty: give at least one token")]
-    EmptyPrompt,
-    /// A token that the model does not have.
-    #[error(
-        "prompt token {token} at position {position} is outside the vocabulary of {vocab_size}: was the prompt tokenized for this model?"
-    )]
-    TokenOutsideVocabulary {
-        token: TokenId,
-        position: usize,
-        vocab_size: u32,
-    },
-    /// Nothing to generate.
-    #[error("max_new_tokens is 0: ask for at least one token")]
-    NoNewTokens,
-    /// The prompt leaves no room for a single token.
-    #[error("the prompt has {prompt} tokens, but the context of {max_context} leaves room for at most {} with one generated token: shorten the prompt", .max_context - 1)]
-    PromptBeyondContext { prompt: usize, max_context: u32 },
-    /// The sequence would not fit even if it ran alone.
-    #[error(
-        "a prompt of {prompt} tokens with up to {new} generated needs {needed} KV blocks of {block_size} positions at once, but the pool has {n_blocks}: raise the memory budget or lower max_new_tokens"
-    )]
-    PoolTooSmall {
-        prompt: usize,
-        new: u32,
-        needed: u32,
-        block_size: u32,
-        n_blocks: u32,
-    },
-    /// A sampling parameter out of range.
-    #[error("{name} is {value}, expected {expected}")]
-    Sampling {
-        name: &'static str,
-        value: f32,
-        expected: &'static str,
-    },
-}
+use ossmark_protocol::{Request, RequestError, TokenId};
 
 /// The limits of a running engine.
 #[derive(Clone, Copy, Debug)]
@@ -110,37 +68,14 @@ impl Limits {
 
     pub(crate) fn check_request(&self, request: &Request) -> Result<(), RequestError> {
         self.check(&request.prompt, request.max_new_tokens)?;
-        check_sampling(&request.sampling)
+        request.sampling.check()
     }
-}
-
-/// Whether sampling parameters make sense: a temperature that is finite and not negative, 0 < top_p <= 1.
-pub fn check_sampling(sampling: &Sampling) -> Result<(), RequestError> {
-    let Sampling {
-        temperature, top_p, ..
-    } = *sampling;
-    if !(temperature.is_finite() && temperature >= 0.0) {
-        let expected = "a finite number of at least 0 (0 is greedy)";
-        return Err(RequestError::Sampling {
-            name: "temperature",
-            value: temperature,
-            expected,
-        });
-    }
-    if !(top_p > 0.0 && top_p <= 1.0) {
-        let expected = "more than 0 and at most 1 (1 keeps all tokens)";
-        return Err(RequestError::Sampling {
-            name: "top_p",
-            value: top_p,
-            expected,
-        });
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ossmark_protocol::Sampling;
 
     const CAPACITY: Capacity = Capacity {
         n_blocks: 6,
@@ -189,19 +124,20 @@ mod tests {
             top_p: 0.5,
             top_k: 0,
         };
-        assert_eq!(check_sampling(&ok), Ok(()));
-        assert_eq!(check_sampling(&Sampling::GREEDY), Ok(()));
+        assert_eq!(ok.check(), Ok(()));
+        assert_eq!(Sampling::GREEDY.check(), Ok(()));
         for bad in [f32::NAN, f32::INFINITY, -1.0] {
             assert!(
-                check_sampling(&Sampling {
+                Sampling {
                     temperature: bad,
                     ..ok
-                })
+                }
+                .check()
                 .is_err()
             );
         }
         for bad in [f32::NAN, 0.0, 1.5] {
-            assert!(check_sampling(&Sampling { top_p: bad, ..ok }).is_err());
+            assert!(Sampling { top_p: bad, ..ok }.check().is_err());
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::config::{LayerKind, ModelConfig};
 use crate::executor::Executor;
 use crate::load_error::LoadError;
-use crate::types::TokenId;
+use ossmark_protocol::TokenId;
 
 /// What a run wants to know about its model.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,8 +23,8 @@ use crate::batch::StepBatch;
 use crate::config::LayerKind;
 use crate::executor::{ExecError, StepHandle};
 use crate::load_error::LoadError;
-use crate::types::TokenId;
 use crate::weights::{DenseTensor, ExpertSources, LinearSource};
+use ossmark_protocol::TokenId;
 
 /// What [`Ops::sample`] writes instead of a token when a row's logits are not all finite.
 pub const BAD_LOGITS: TokenId = TokenId::MAX;

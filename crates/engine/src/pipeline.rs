@@ -8,7 +8,7 @@ use crate::executor::Executor;
 use crate::in_flight::InFlight;
 use crate::resolve::resolve;
 use crate::scheduler::{PlannedStep, Scheduler};
-use crate::types::StepOutputs;
+use ossmark_protocol::StepOutputs;
 
 /// The scheduler with its executor.
 pub(crate) struct Pipeline {

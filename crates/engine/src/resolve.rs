@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::executor::StepHandle;
     use crate::in_flight::{InFlightSeq, SeqKey};
-    use crate::types::{RequestId, TokenId};
+    use ossmark_protocol::{RequestId, TokenId};
 
     fn step(samples: bool, rows: u32, skip_rows: u32) -> InFlight {
         let seq = InFlightSeq {

@@ -17,7 +17,7 @@ use crate::executor::{BlockId, Capacity, SeqSlot, StepPlan};
 use crate::in_flight::{InFlightSeq, SeqKey, SeqStep};
 use crate::limits::Limits;
 use crate::sequence::Sequence;
-use crate::types::{End, Request, RequestId, SeqOutput, StepOutputs, TokenId};
+use ossmark_protocol::{End, Request, RequestId, SeqOutput, StepOutputs, TokenId};
 
 /// A new sequence is let in only if this share of the pool stays free for those that run to grow into: a preemption costs
 /// the recomputation of a whole sequence. vLLM keeps the same 1%.
@@ -307,7 +307,8 @@ impl Scheduler {
                 seq.pending -= 1;
                 seq.generated.push(token);
                 out.tokens.push(token);
-                if self.stop_tokens.contains(&token) {
+                let of_model = !seq.request.ignore_eos && self.stop_tokens.contains(&token);
+                if of_model || seq.request.stop_tokens.contains(&token) {
                     end = Some(End::Stop);
                 } else if seq.host_len() == seq.max_len {
                     end = Some(End::Length);

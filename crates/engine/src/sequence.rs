@@ -5,7 +5,7 @@ use crate::blocks::SeqBlocks;
 use crate::executor::{InputToken, SampleSpec, SeqSlot, StepSeq};
 use crate::in_flight::{InFlightSeq, SeqKey};
 use crate::rng::RequestRng;
-use crate::types::{Request, TokenId};
+use ossmark_protocol::{Request, TokenId};
 
 /// A request with its progress. It is waiting when it has no slot, else running.
 pub(crate) struct Sequence {

@@ -2,25 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::scheduler::Scheduler;
-use crate::types::StepOutputs;
+use ossmark_protocol::{EngineStats, StepOutputs};
 
-/// A snapshot of the engine; its numbers may stem from neighbouring steps.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct EngineStats {
-    /// Sequences that have a slot.
-    pub running: u64,
-    /// Sequences that the engine has taken in and that have no slot: new or preempted.
-    pub waiting: u64,
-    /// Blocks of the KV pool that nobody holds.
-    pub free_blocks: u64,
-    /// Steps finished so far.
-    pub steps: u64,
-    /// Tokens delivered so far.
-    pub tokens: u64,
-    /// Preemptions so far.
-    pub preemptions: u64,
-}
+use crate::scheduler::Scheduler;
 
 #[derive(Debug, Default)]
 pub(crate) struct SharedStats {

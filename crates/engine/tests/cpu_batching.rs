@@ -5,8 +5,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use crossbeam_channel::unbounded;
-use ossmark_engine::types::{End, Event, Request, RequestId, Sampling, TokenId};
-use ossmark_engine::{CpuSettings, Dtype, Engine, EngineSettings, EngineStats, load_cpu};
+use ossmark_engine::{CpuSettings, Dtype, Engine, EngineSettings, load_cpu};
+use ossmark_protocol::{End, EngineStats, Event, Request, RequestId, Sampling, TokenId};
 
 /// Far more than any of this takes.
 const LONG: Duration = Duration::from_secs(120);
@@ -66,6 +66,8 @@ fn requests() -> Vec<Request> {
             seed: id << 33 | 5,
             max_new_tokens,
             want_logits: false,
+            stop_tokens: std::sync::Arc::default(),
+            ignore_eos: false,
         }
     };
     (0..N_REQUESTS).map(one).collect()

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, unbounded};
 use ossmark_engine::executor::Capacity;
 use ossmark_engine::fake::{FakeExecutor, FakeModel, Fault};
-use ossmark_engine::types::{End, Event, Request, RequestId, Sampling, Sink, TokenId};
-use ossmark_engine::{Closed, Engine, EngineError, EngineSettings, RequestError};
+use ossmark_engine::{Engine, EngineError, EngineSettings};
+use ossmark_protocol::{
+    Closed, End, Event, Request, RequestError, RequestId, Sampling, Sink, TokenId,
+};
 
 /// Far more than any of this takes.
 const LONG: Duration = Duration::from_secs(10);
@@ -51,6 +53,8 @@ fn requests(n: u64) -> Vec<Request> {
         seed: id,
         max_new_tokens: 30,
         want_logits: false,
+        stop_tokens: std::sync::Arc::default(),
+        ignore_eos: false,
     };
     (0..n).map(one).collect()
 }

@@ -140,7 +140,7 @@ pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Those of [`crate::open`] and of writing.
+/// Those of [`crate::open()`] and of writing.
 pub fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
     let mut from = crate::open::regular(from, OFlags::RDONLY)?;
     let permissions = from.metadata()?.permissions();

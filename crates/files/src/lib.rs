@@ -1,6 +1,6 @@
 //! What every package does with files and texts that come from outside, and with files that it leaves.
 //!
-//! Owned here: opening a file without hanging on what is no file ([`open`]); showing a text that somebody else wrote without
+//! Owned here: opening a file without hanging on what is no file ([`open()`]); showing a text that somebody else wrote without
 //! its control characters reaching a terminal, a log or a page ([`Escaped`]); claiming what will be written, so that two
 //! processes never share it, and writing it whole ([`Claim`], [`Directory`], [`Tree`]). clippy.toml forbids the standard
 //! library's ways outside tests. Knows no format and prints nothing.

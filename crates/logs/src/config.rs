@@ -1,7 +1,7 @@
 //! LoadGen's configuration files (user.conf, audit.config), a line as LoadGen's own parser takes it.
 //!
 //! Owns what a line is to LoadGen 6.0.17 and what number it makes of a value. Does not own which names mean something, nor
-//! what is worth an objection. Held against LoadGen itself on random files (`src/user_conf/tests/loadgen.rs`).
+//! what is worth an objection. Held against LoadGen itself on random files (`src/run/user_conf/tests/loadgen.rs`).
 
 use std::sync::LazyLock;
 

@@ -15,3 +15,10 @@ mod error;
 pub mod summary;
 
 pub use error::Error;
+
+/// LoadGen's summary, for people.
+pub const SUMMARY: &str = "mlperf_log_summary.txt";
+/// LoadGen's detail log: settings, results, errors.
+pub const DETAIL: &str = "mlperf_log_detail.txt";
+/// The answers of an accuracy or compliance run.
+pub const ACCURACY: &str = "mlperf_log_accuracy.json";

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use ossmark_engine::types::{End, TokenId};
+use ossmark_protocol::{End, TokenId};
 
 use crate::quote::quote;
 

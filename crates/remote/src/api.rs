@@ -1,11 +1,11 @@
 //! What the two APIs have in common: a request's body, and what comes back.
 
-use ossmark_engine::types::{Request, TokenId};
+use ossmark_protocol::Request;
 
 use crate::answer::Answer;
-use crate::quote::{quote, quote_bytes};
+use crate::openai::{self, AskForIds};
 use crate::settings::Api;
-use crate::{openai, sglang};
+use crate::sglang;
 
 /// An API as a server turned out to speak it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,15 +18,6 @@ pub(crate) enum Dialect {
         model: String,
         ids: AskForIds,
     },
-}
-
-/// How an OpenAI-compatible server is asked for token ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AskForIds {
-    /// vLLM from 0.10.2, and `ossmark serve`.
-    ReturnTokenIds,
-    /// TensorRT-LLM, which refuses fields that it does not know.
-    NoDetokenize,
 }
 
 impl Dialect {
@@ -73,33 +64,4 @@ impl Dialect {
         }
         .map(|_| false)
     }
-}
-
-pub(crate) fn push_ids(body: &mut Vec<u8>, ids: &[TokenId]) {
-    let mut digits = itoa::Buffer::new();
-    body.push(b'[');
-    for (i, id) in ids.iter().enumerate() {
-        if i > 0 {
-            body.push(b',');
-        }
-        body.extend_from_slice(digits.format(*id).as_bytes());
-    }
-    body.push(b']');
-}
-
-/// The message of an error object, which servers put where an answer should be.
-pub(crate) fn error_text(error: &serde_json::Value) -> String {
-    let message = error["message"].as_str().or(error.as_str());
-    let text = message.map_or_else(|| error.to_string(), str::to_owned);
-    format!("the server says: {}", quote(&text))
-}
-
-/// Where JSON that a server sent stops making sense.
-pub(crate) fn bad_json(error: &serde_json::Error, body: &[u8]) -> String {
-    format!(
-        "not the JSON that this API answers with ({}): {}",
-        // Names what it found, whole.
-        quote(&error.to_string()),
-        quote_bytes(body)
-    )
 }

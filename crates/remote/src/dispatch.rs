@@ -3,86 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
-use std::time::Duration;
 
-use hyper::Uri;
-use hyper::header::HeaderMap;
-use ossmark_engine::types::{End, Request, RequestId};
+use ossmark_protocol::{End, Request, RequestId};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
-use crate::api::Dialect;
-use crate::connection::{Connection, Target};
+use crate::Settings;
 use crate::exchange::exchange;
+use crate::lane::Lane;
 use crate::outbox::{OpenRequest, Outbox};
 use crate::stats::count;
-use crate::{Endpoint, Settings};
-
-/// A server that refuses everything at once would have the fewest open requests and draw all others: for this long after an
-/// error it only gets what no other server can take.
-const TROUBLE: Duration = Duration::from_secs(1);
-
-/// One endpoint and the way to it.
-pub(crate) struct Lane {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) target: Target,
-    pub(crate) headers: HeaderMap,
-    pub(crate) uri: Uri,
-    pub(crate) dialect: Dialect,
-    kept: RefCell<Vec<Connection>>,
-    open: Cell<usize>,
-    troubled_until: Cell<Option<Instant>>,
-}
-
-impl Lane {
-    pub(crate) fn new(
-        endpoint: Endpoint,
-        target: Target,
-        headers: HeaderMap,
-        uri: Uri,
-        dialect: Dialect,
-    ) -> Self {
-        Self {
-            endpoint,
-            target,
-            headers,
-            uri,
-            dialect,
-            kept: RefCell::default(),
-            open: Cell::new(0),
-            troubled_until: Cell::new(None),
-        }
-    }
-
-    /// The connection that was used last, if the server has not closed it since.
-    pub(crate) async fn kept(&self) -> Option<Connection> {
-        loop {
-            let mut connection = self.kept.borrow_mut().pop()?;
-            if connection.is_usable().await {
-                return Some(connection);
-            }
-        }
-    }
-
-    pub(crate) fn keep(&self, connection: Connection) {
-        self.kept.borrow_mut().push(connection);
-    }
-
-    pub(crate) fn trouble(&self) {
-        self.troubled_until.set(Some(Instant::now() + TROUBLE));
-    }
-
-    fn is_troubled(&self) -> bool {
-        match self.troubled_until.get() {
-            Some(until) if until > Instant::now() => true,
-            Some(_) => {
-                self.troubled_until.set(None);
-                false
-            }
-            None => false,
-        }
-    }
-}
 
 /// All lanes and the requests that wait for one.
 pub(crate) struct Dispatch {

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ossmark_engine::types::{End, MOST_SEED, Request};
+use ossmark_protocol::{End, MAX_SEED, Request};
 use tokio::sync::Notify;
 
 use crate::answer::Answer;
 use crate::connection::Connection;
-use crate::dispatch::{Dispatch, Lane};
+use crate::dispatch::Dispatch;
 use crate::http::{cause, post};
+use crate::lane::Lane;
 use crate::outbox::OpenRequest;
 use crate::quote::quote_bytes;
 use crate::sse::Decoder;
@@ -96,10 +97,10 @@ async fn attempts(
 ) -> Result<End, String> {
     let stream = dispatch.settings.stream;
     // Sent as it is or not at all: another seed is another answer.
-    if request.seed > MOST_SEED {
+    if request.seed > MAX_SEED {
         let seed = request.seed;
         return Err(format!(
-            "the request's seed is {seed}, servers take at most {MOST_SEED}"
+            "the request's seed is {seed}, servers take at most {MAX_SEED}"
         ));
     }
     let mut tried = 0;

@@ -5,11 +5,12 @@
 
 use std::time::{Duration, Instant};
 
-use ossmark_engine::types::End;
+use ossmark_protocol::End;
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use crate::answer::Answer;
-use crate::api::{AskForIds, Dialect};
+use crate::api::Dialect;
+use crate::openai::AskForIds;
 use crate::sse::Decoder;
 
 fn drive<S: Strategy>(strategy: S, check: impl Fn(S::Value)) {

@@ -4,12 +4,21 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use ossmark_engine::types::{Request, TokenId};
+use ossmark_protocol::{Request, TokenId};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::answer::{Finish, Said};
-use crate::api::{AskForIds, bad_json, error_text, push_ids};
+use crate::json::{bad_json, error_text, push_ids, push_stops};
+
+/// How an OpenAI-compatible server is asked for token ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AskForIds {
+    /// vLLM from 0.10.2, and `ossmark serve`.
+    ReturnTokenIds,
+    /// TensorRT-LLM, which refuses fields that it does not know.
+    NoDetokenize,
+}
 
 /// `top_k` is no part of OpenAI's API, but vLLM would take a missing one from the model's generation_config.json; 0 keeps all
 /// tokens in vLLM and TensorRT-LLM.
@@ -26,6 +35,7 @@ pub(crate) fn body(request: &Request, stream: bool, model: &str, ids: AskForIds)
         ",\"max_tokens\":{},\"temperature\":{},\"top_p\":{},\"top_k\":{},\"seed\":{},\"stream\":{stream}",
         request.max_new_tokens, sampling.temperature, sampling.top_p, sampling.top_k, request.seed
     );
+    push_stops(&mut body, request);
     if stream {
         body.extend_from_slice(b",\"stream_options\":{\"include_usage\":true}");
     }
@@ -110,7 +120,7 @@ fn said(reply: Reply<'_>) -> Result<Said, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ossmark_engine::types::{RequestId, Sampling};
+    use ossmark_protocol::{RequestId, Sampling};
 
     #[test]
     fn a_body_asks_for_ids_in_the_servers_way() {
@@ -121,6 +131,8 @@ mod tests {
             seed: 5,
             max_new_tokens: 32,
             want_logits: false,
+            stop_tokens: std::sync::Arc::default(),
+            ignore_eos: false,
         };
         let text = body(&request, true, "a\"b", AskForIds::ReturnTokenIds);
         assert_eq!(

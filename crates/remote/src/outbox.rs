@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::sync::{Arc, Mutex};
 
-use ossmark_engine::types::{End, Event, RequestId, SeqOutput, Sink, StepOutputs, TokenId};
+use ossmark_protocol::{End, Event, RequestId, SeqOutput, Sink, StepOutputs, TokenId};
 use tokio::sync::Notify;
 
 use crate::quote::message;

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::HeaderMap;
-use ossmark_engine::types::{Request, RequestId, Sampling};
+use ossmark_protocol::{Request, RequestId, Sampling};
 use serde_json::Value;
 use tokio_rustls::TlsConnector;
 
 use crate::answer::Answer;
-use crate::api::{AskForIds, Dialect};
+use crate::api::Dialect;
 use crate::connection::{Connection, Target};
-use crate::dispatch::Lane;
 use crate::http::{cause, get, headers, post};
+use crate::lane::Lane;
+use crate::openai::AskForIds;
 use crate::settings::Api;
 use crate::sse::Decoder;
 use crate::tls::server_name;
@@ -226,6 +227,8 @@ impl Server<'_> {
             seed: 0,
             max_new_tokens: 2,
             want_logits: false,
+            stop_tokens: std::sync::Arc::default(),
+            ignore_eos: false,
         };
         let stream = self.settings.stream;
         let body = dialect.body(&request, stream).into();

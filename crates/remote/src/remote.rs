@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, mpsc as std_mpsc};
 use std::thread::JoinHandle;
 
-use ossmark_engine::types::{Event, Request, RequestId, Sink};
+use ossmark_protocol::{Closed, Event, Request, RequestId, Sink};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
@@ -25,11 +25,6 @@ pub struct Remote {
     servers: Vec<ServerInfo>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
-
-/// The generator was shut down, or has died and said so to the sink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the HTTP generator no longer takes requests")]
-pub struct Closed;
 
 #[derive(Debug)]
 enum Command {

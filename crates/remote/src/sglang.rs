@@ -4,12 +4,12 @@
 use std::borrow::Cow;
 use std::io::Write;
 
-use ossmark_engine::types::{Request, TokenId};
+use ossmark_protocol::{Request, TokenId};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::answer::{Finish, Said};
-use crate::api::{bad_json, error_text, push_ids};
+use crate::json::{bad_json, error_text, push_ids, push_stops};
 use crate::quote::quote;
 
 /// Sampling parameters are all said: what a server takes for missing ones depends on its flags.
@@ -31,6 +31,7 @@ pub(crate) fn body(request: &Request, stream: bool, with_seed: bool) -> Vec<u8> 
     if with_seed {
         let _ = write!(body, ",\"sampling_seed\":{}", request.seed);
     }
+    push_stops(&mut body, request);
     let _ = write!(body, "}},\"stream\":{stream}}}");
     body
 }
@@ -97,16 +98,18 @@ pub(crate) fn read(body: &[u8]) -> Result<Said, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ossmark_engine::types::{MOST_SEED, RequestId, Sampling};
+    use ossmark_protocol::{MAX_SEED, RequestId, Sampling};
 
     fn request(sampling: Sampling) -> Request {
         Request {
             id: RequestId(1),
             prompt: [7, 200_002].into(),
             sampling,
-            seed: MOST_SEED,
+            seed: MAX_SEED,
             max_new_tokens: 32,
             want_logits: false,
+            stop_tokens: std::sync::Arc::default(),
+            ignore_eos: false,
         }
     }
 

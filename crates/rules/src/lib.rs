@@ -12,9 +12,13 @@
     allow(clippy::disallowed_methods, reason = "tests open what they made")
 )]
 
+mod run_kind;
+
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use serde::{Deserialize, Serialize};
+
+pub use run_kind::{Mode, Scenario};
 
 /// A value and the place that says so.
 #[derive(Clone, Debug, Deserialize)]
@@ -209,24 +213,6 @@ pub fn rules() -> &'static Rules {
     &RULES
 }
 
-/// The three submission scenarios; the names are the ones of the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ScenarioName {
-    Offline,
-    Server,
-    Interactive,
-}
-
-/// What is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ModeName {
-    Performance,
-    Accuracy,
-    FindPeak,
-}
-
 /// The dimensions of a checkpoint, named as in its config.json.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -273,22 +259,15 @@ impl Rules {
     }
 
     /// A scenario's values.
-    pub fn scenario(&self, scenario: ScenarioName) -> &ScenarioRules {
-        let name = match scenario {
-            ScenarioName::Offline => "offline",
-            ScenarioName::Server => "server",
-            ScenarioName::Interactive => "interactive",
-        };
-        &self.scenario[name]
+    pub fn scenario(&self, scenario: Scenario) -> &ScenarioRules {
+        &self.scenario[scenario.name()]
     }
 
     /// The most tokens that may be generated for a sample in this mode; the first is the default.
-    pub fn max_new_tokens(&self, mode: ModeName) -> &Sourced<Vec<u32>> {
+    pub fn max_new_tokens(&self, mode: Mode) -> &Sourced<Vec<u32>> {
         match mode {
-            ModeName::Accuracy => &self.generation.max_new_tokens_accuracy,
-            ModeName::Performance | ModeName::FindPeak => {
-                &self.generation.max_new_tokens_performance
-            }
+            Mode::Accuracy => &self.generation.max_new_tokens_accuracy,
+            Mode::Performance | Mode::FindPeak => &self.generation.max_new_tokens_performance,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the interfaces have in common: parsing of bodies, ids, which tokens are shown as text, the list of models.
 
-use ossmark_engine::types::TokenId;
+use ossmark_protocol::TokenId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -1,6 +1,7 @@
 //! What all requests share: settings, the key, routes, and the way of a request from its head to its answer. Refuses what
 //! can be refused before a body is read.
 
+use ossmark_protocol::Generator;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -13,10 +14,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use subtle::ConstantTimeEq;
 
-use crate::backend::{Backend, Limits};
 use crate::body::{Room, Work};
 use crate::encoding::Encoders;
 use crate::error::{ApiError, ServeError, json_response};
+use crate::events::Limits;
 use crate::hub::Hub;
 use crate::metrics::{self, Endpoint};
 use crate::text::Text;
@@ -137,12 +138,12 @@ pub struct App {
 impl App {
     /// An app over an engine; without `text` only token ids are understood.
     pub fn new(
-        backend: Arc<dyn Backend>,
+        generator: Arc<dyn Generator>,
         limits: Limits,
         text: Option<Text>,
         settings: Settings,
     ) -> Self {
-        let hub = Arc::new(Hub::new(backend, settings.max_concurrency, settings.seed));
+        let hub = Arc::new(Hub::new(generator, settings.max_concurrency, settings.seed));
         Self {
             room: Room::new(settings.max_bodies_bytes.max(settings.max_body_bytes)),
             encoders: Encoders::new(settings.max_encodings),

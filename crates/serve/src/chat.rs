@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use ossmark_engine::types::TokenId;
 use ossmark_harmony::{Channel, Effort, Parser, System, Turn};
+use ossmark_protocol::TokenId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use ossmark_engine::types::TokenId;
+use ossmark_protocol::TokenId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

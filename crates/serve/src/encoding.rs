@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use ossmark_engine::types::TokenId;
 use ossmark_harmony::{Bounds, Error, Turn};
+use ossmark_protocol::TokenId;
 use tokio::sync::Semaphore;
 
 use crate::app::App;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::response::Response;
-use ossmark_engine::types::TokenId;
+use ossmark_protocol::TokenId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

@@ -10,13 +10,13 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::http::StatusCode;
-use ossmark_engine::types::{
-    Event, Request, RequestId, Sampling, StepOutputs, TokenId, request_seed,
+use ossmark_protocol::{
+    Event, Generator, Load, Request, RequestId, Sampling, StepOutputs, TokenId, request_seed,
 };
 
-use crate::backend::{Backend, Events, Load};
 use crate::body::Held;
 use crate::error::ApiError;
+use crate::events::Events;
 use crate::metrics::Metrics;
 use crate::slot::{Ended, News, Slot};
 
@@ -44,7 +44,7 @@ impl Hasher for IdHasher {
 type Open = HashMap<u64, Arc<Slot>, BuildHasherDefault<IdHasher>>;
 
 pub(crate) struct Hub {
-    backend: Arc<dyn Backend>,
+    generator: Arc<dyn Generator>,
     pub(crate) metrics: Metrics,
     open: Mutex<Open>,
     next_id: AtomicU64,
@@ -109,9 +109,9 @@ pub(crate) struct Answer {
 }
 
 impl Hub {
-    pub(crate) fn new(backend: Arc<dyn Backend>, max_tickets: usize, seed: u64) -> Self {
+    pub(crate) fn new(generator: Arc<dyn Generator>, max_tickets: usize, seed: u64) -> Self {
         Self {
-            backend,
+            generator,
             metrics: Metrics::default(),
             open: Mutex::default(),
             next_id: AtomicU64::new(0),
@@ -142,13 +142,13 @@ impl Hub {
     }
 
     pub(crate) fn load(&self) -> Vec<Load> {
-        self.backend.load()
+        self.generator.load()
     }
 
     pub(crate) fn check(&self, prompt: &[TokenId], max_new_tokens: u32) -> Result<(), ApiError> {
-        self.backend
+        self.generator
             .check(prompt, max_new_tokens)
-            .map_err(ApiError::bad)
+            .map_err(|error| ApiError::bad(error.to_string()))
     }
 
     /// The longest answer, within a factor of two, that this prompt leaves room for.
@@ -223,6 +223,8 @@ impl Hub {
                 seed: job.seed.unwrap_or_else(|| request_seed(self.seed, id)),
                 max_new_tokens: job.max_new_tokens,
                 want_logits: false,
+                stop_tokens: Arc::default(),
+                ignore_eos: false,
             });
             let slot = Arc::new(Slot::new(job.stop, interval));
             let hub = Arc::clone(self);
@@ -235,7 +237,7 @@ impl Hub {
         );
         let prompt_tokens: usize = requests.iter().map(|request| request.prompt.len()).sum();
         self.in_engine.fetch_add(n as u64, Relaxed);
-        let submitted = self.backend.submit(requests);
+        let submitted = self.generator.submit(requests);
         // Looked at after the slots are in place: whoever declares the engine dead fails all slots that it finds.
         if submitted.is_err() || self.dead().is_some() {
             self.forget(&tickets);
@@ -312,7 +314,7 @@ impl Hub {
         self.left_engine(ended);
         readers.into_iter().for_each(std::task::Waker::wake);
         if !cut.is_empty() {
-            self.backend.cancel(cut);
+            self.generator.cancel(cut);
         }
     }
 
@@ -376,7 +378,7 @@ impl Drop for Ticket {
         // Whoever takes it out of the table tells the engine; the end may be on its way.
         if self.hub.open().remove(&self.id).is_some() {
             self.hub.metrics.cancelled.fetch_add(1, Relaxed);
-            self.hub.backend.cancel(vec![RequestId(self.id)]);
+            self.hub.generator.cancel(vec![RequestId(self.id)]);
         }
     }
 }

@@ -2,10 +2,11 @@
 //! and `/v1/models`, `/health` and `/metrics`.
 //!
 //! Owns connections, their limits and time-outs, the shapes of both interfaces, and which request a token belongs to. Does
-//! not own the engine: a [`Backend`] takes requests, and its events come in through the [`Sink`] of [`channel`]. Everything
+//! not own the engine: a [`Generator`] takes requests, and its events come in through the [`Sink`] of [`channel`]. Everything
 //! here runs on the threads of the caller's tokio runtime; the sink runs on the engine's thread and only hands on.
 //!
-//! [`Sink`]: ossmark_engine::types::Sink
+//! [`Generator`]: ossmark_protocol::Generator
+//! [`Sink`]: ossmark_protocol::Sink
 #![forbid(unsafe_code)]
 #![cfg_attr(
     test,
@@ -14,13 +15,13 @@
 
 mod api;
 mod app;
-mod backend;
 mod body;
 mod chat;
 mod clock;
 mod completions;
 mod encoding;
 mod error;
+mod events;
 mod generate;
 mod host;
 mod hub;
@@ -35,7 +36,7 @@ mod text;
 mod timed;
 
 pub use app::{ApiKey, App, Settings, model_name};
-pub use backend::{Backend, Closed, Events, Limits, Load, channel};
 pub use error::ServeError;
+pub use events::{Events, Limits, channel};
 pub use net::{bind, raise_open_files, serve};
 pub use text::Text;

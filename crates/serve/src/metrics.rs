@@ -296,7 +296,10 @@ fn write_all(hub: &Hub, out: &mut String) -> std::fmt::Result {
         total(&metrics.generated_tokens),
     )?;
     let load = hub.load();
-    let mut sum = |name: &str, kind: &str, help: &str, of: &dyn Fn(&crate::Load) -> u64| match load
+    let mut sum = |name: &str,
+                   kind: &str,
+                   help: &str,
+                   of: &dyn Fn(&ossmark_protocol::Load) -> u64| match load
         .is_empty()
     {
         true => Ok(()),

@@ -17,8 +17,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::app::{self, App};
-use crate::backend::Events;
 use crate::error::ServeError;
+use crate::events::Events;
 use crate::peer::Peer;
 use crate::timed::TimedIo;
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use ossmark_engine::types::TokenId;
+use ossmark_protocol::TokenId;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 /// One or several prompts of one kind.

@@ -1,13 +1,12 @@
 //! What both interfaces let a client say about generation: what the engine can do is done, what it cannot do is refused.
 //! Nothing that would change the answer is ignored without a word.
 
-use ossmark_engine::check_sampling;
-use ossmark_engine::types::{Sampling, TokenId};
+use ossmark_protocol::{Sampling, TokenId};
 use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 
-use crate::backend::Limits;
 use crate::error::ApiError;
+use crate::events::Limits;
 
 /// Each token is compared with all of them.
 const MOST_STOP_TOKENS: usize = 256;
@@ -55,7 +54,9 @@ impl Options {
             top_p: self.top_p.unwrap_or(1.0),
             top_k,
         };
-        check_sampling(&sampling).map_err(|error| ApiError::bad(error.to_string()))?;
+        sampling
+            .check()
+            .map_err(|error| ApiError::bad(error.to_string()))?;
         let stop = self.stop_token_ids.unwrap_or_default();
         if stop.len() > MOST_STOP_TOKENS {
             let message = format!(

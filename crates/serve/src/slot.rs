@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use ossmark_engine::types::{End, TokenId};
+use ossmark_protocol::{End, TokenId};
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

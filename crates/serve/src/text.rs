@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ossmark_engine::types::TokenId;
 use ossmark_harmony::{Bounds, Controls, Error, Harmony, Parser, TextStream, Tokenizer};
+use ossmark_protocol::TokenId;
 
 use crate::error::{ApiError, ServeError};
 

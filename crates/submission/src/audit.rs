@@ -17,7 +17,9 @@ use serde::Serialize;
 pub use test07::{Test07, test07};
 pub use test09::{Test09, test09};
 
-use crate::check::{ACCURACY, DETAIL, PERFORMANCE_RUN, SUMMARY};
+use ossmark_logs::{ACCURACY, DETAIL, SUMMARY};
+
+use crate::check::PERFORMANCE_RUN;
 use crate::error::Error;
 use crate::python;
 use crate::tree::{TEXT_LIMIT, Text, read_text};

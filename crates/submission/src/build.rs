@@ -6,21 +6,23 @@
 mod description;
 mod documents;
 mod runs;
+mod text;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use ossmark_files::{copy_whole, make_directories, write_whole};
-use ossmark_rules::{ScenarioName, rules};
+use ossmark_rules::{Scenario, rules};
 use serde_json::{Map, Value, json};
 
 pub use description::{Description, ResultDescription};
 
 use runs::RunDir;
 
-use crate::check::{ACCURACY, DETAIL, PERFORMANCE_RUN, REHEARSAL, SUMMARY};
+use ossmark_logs::{ACCURACY, DETAIL, SUMMARY};
+
+use crate::check::{PERFORMANCE_RUN, REHEARSAL};
 use crate::error::Error;
-use crate::tree::{TEXT_LIMIT, Text, read_text};
 
 /// What to build from, and where.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +49,7 @@ enum Content {
 /// [`Error::Refused`] with everything that stands against the runs or is missing in the description, before anything is
 /// written; [`Error::Unusable`] for a file that cannot be understood, [`Error::Io`].
 pub fn build(options: Options<'_>) -> Result<Vec<String>, Error> {
-    let text = text_of(options.description)?;
+    let text = text::text_of(options.description)?;
     let unusable = |why: String| Error::Unusable {
         path: options.description.into(),
         why,
@@ -81,19 +83,6 @@ pub fn build(options: Options<'_>) -> Result<Vec<String>, Error> {
         written.push(name);
     }
     Ok(written)
-}
-
-fn text_of(path: &Path) -> Result<String, Error> {
-    let why = match read_text(path, TEXT_LIMIT) {
-        Text::Read(text) => return Ok(text),
-        Text::Missing => "found nothing".into(),
-        Text::Unreadable(why) => why,
-        Text::TooLarge(size) => format!("found {size} bytes"),
-    };
-    Err(Error::Unusable {
-        path: path.into(),
-        why,
-    })
 }
 
 struct Builder<'a> {
@@ -176,7 +165,7 @@ impl Builder<'_> {
     fn result(
         &mut self,
         root: &str,
-        scenario: ScenarioName,
+        scenario: Scenario,
         result: &ResultDescription,
     ) -> Result<Value, Error> {
         let d = self.description;

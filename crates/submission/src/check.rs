@@ -9,11 +9,12 @@ mod endpoints;
 mod extra;
 mod official;
 mod run;
+mod system;
 mod walk;
 
 pub(crate) use extra::REHEARSAL;
 pub(crate) use official::hash_in;
-pub(crate) use run::{ACCURACY, DETAIL, PERFORMANCE_RUN, SUMMARY};
+pub(crate) use run::PERFORMANCE_RUN;
 
 use std::path::Path;
 

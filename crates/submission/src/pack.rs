@@ -100,7 +100,11 @@ fn write(
     )?;
     for (name, (path, size)) in files {
         // A file that grew since would break the archive.
-        archive.append_data(&mut header(*size), name, File::open(path)?.take(*size))?;
+        archive.append_data(
+            &mut header(*size),
+            name,
+            ossmark_files::open(path)?.take(*size),
+        )?;
     }
     archive.into_inner()?.finish()?.into_inner()?;
     Ok(())

@@ -9,6 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use ossmark_files::{Directory, copy_whole, make_directories};
+use ossmark_logs::ACCURACY;
 use ossmark_rules::rules;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -22,7 +23,6 @@ use crate::tree::{TEXT_LIMIT, Text, directories, exists, read_text};
 pub(crate) const MARK: &str = "\n\n...\n\n";
 /// In the backup directory.
 const MANIFEST: &str = "manifest.json";
-const LOG: &str = "mlperf_log_accuracy.json";
 
 /// What to truncate, and where the originals go.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +136,7 @@ impl Job<'_> {
     /// The log of one run. The accuracy.txt of a compliance test holds the hash and nothing else.
     fn one(&mut self, run: &Path, is_test: bool) -> Result<(), Error> {
         let accuracy = run.join("accuracy");
-        let log = self.options.input.join(&accuracy).join(LOG);
+        let log = self.options.input.join(&accuracy).join(ACCURACY);
         if !exists(&log)
             && ["config.yaml", "config.yml"]
                 .iter()
@@ -145,7 +145,7 @@ impl Job<'_> {
             // The layout of mlcommons/endpoints has no such log.
             return Ok(());
         }
-        let path = accuracy.join(LOG).to_string_lossy().into_owned();
+        let path = accuracy.join(ACCURACY).to_string_lossy().into_owned();
         let action = self.truncate(&path, &accuracy, &log, is_test)?;
         self.lines.push(Line { path, action });
         Ok(())
@@ -207,7 +207,7 @@ impl Job<'_> {
             return Ok(Action::AlreadyDone);
         }
         let kept = remains(log, size, rules.viewable_bytes.value)?;
-        let copy = self.options.backup.join(accuracy).join(LOG);
+        let copy = self.options.backup.join(accuracy).join(ACCURACY);
         if !self.keep(log, &copy, &hash)? {
             return problem(&format!(
                 "found another log in the backup ({}); give another --backup",

@@ -58,27 +58,25 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ("src/commands/serve.rs", &["serve"]),
     ("src/commands/submission.rs", &["submission pack"]),
     ("src/doctor", &["doctor"]),
-    ("src/config.rs", &["run"]),
+    ("src/cli/config_file.rs", &["run"]),
     ("src/generator/choice.rs", &["run", "infer"]),
     ("src/generator/drill.rs", &["run"]),
     ("src/generator/echo.rs", &["run", "infer", "serve"]),
     ("src/generator/remote.rs", &["run", "infer"]),
     ("src/generator/", &["run", "generate", "infer", "serve"]),
     ("src/pairing.rs", &["score", "audit test07"]),
-    ("src/rules/", &["run"]),
     ("src/run/", &["run"]),
-    ("src/user_conf", &["run"]),
 ];
 
 /// Options of other programs, and of commands that the message is not shown by, each for its reason.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
     (
-        "crates/engine/src/cuda/images.rs",
+        "crates/engine/src/cuda/driver/images.rs",
         "gpu-architecture",
         "NVIDIA's compiler",
     ),
     (
-        "crates/engine/src/cuda/images.rs",
+        "crates/engine/src/cuda/driver/images.rs",
         "std",
         "NVIDIA's compiler",
     ),
@@ -133,6 +131,7 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "of the commands that will write there",
     ),
     ("src/doctor/python.rs", "compare-python", "bench loadgen"),
+    ("src/doctor/sandbox.rs", "allow-unconfined", "score"),
     // Held by `whoever_claims_a_file_has_force`.
     ("src/output.rs", "output", "of whoever claims a directory"),
     ("src/output.rs", "force", "of whoever claims a file"),
@@ -206,7 +205,7 @@ fn literals(code: &str) -> Vec<String> {
             continue;
         }
         let text = &body[..end];
-        if !(text.starts_with("--") && !text.contains([' ', '{', ':'])) {
+        if !text.starts_with("--") || text.contains([' ', '{', ':']) {
             out.push(text.to_owned());
         }
         rest = &body[(end + 1).min(body.len())..];

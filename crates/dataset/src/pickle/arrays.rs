@@ -2,33 +2,17 @@
 
 use super::{
     arrow,
+    cells::Cells,
+    error::{Error, Result, shape},
     heap::{Heap, Value},
     numpy::{Kind, Line},
 };
 use crate::Cell;
 
-/// Why a column cannot be had.
-pub(super) enum Trouble {
-    /// A shape that pandas does not write.
-    Shape(String),
-    /// The column is of another type than asked for.
-    Column(String),
-    /// One row is.
-    Row(usize, String),
-    /// A few bytes that stand for too many.
-    Large,
-}
-
-pub(super) type Tried<T> = Result<T, Trouble>;
-
-pub(super) fn shape<T>(what: impl Into<String>) -> Tried<T> {
-    Err(Trouble::Shape(what.into()))
-}
-
-fn cell(heap: &Heap, line: &Line<'_>, row: usize) -> Tried<Cell> {
-    let big = || Trouble::Row(row, "an integer above 9223372036854775807".into());
+fn cell(heap: &Heap, line: &Line<'_>, row: usize) -> Result<Cell> {
+    let big = || Error::Row(row, "an integer above 9223372036854775807".into());
     match line.object(row) {
-        Some(value) => scalar(heap, value).map_err(|found| Trouble::Row(row, found)),
+        Some(value) => scalar(heap, value).map_err(|found| Error::Row(row, found)),
         None => line.number(row).ok_or_else(big),
     }
 }
@@ -67,32 +51,8 @@ fn scalar(heap: &Heap, value: Value) -> Result<Cell, String> {
     })
 }
 
-/// Cells and how much text is in them: one text in the file may be named by every row.
-#[derive(Default)]
-pub(super) struct Cells {
-    pub(super) cells: Vec<Cell>,
-    bytes: u64,
-}
-
-impl Cells {
-    pub(super) fn len(&self) -> usize {
-        self.cells.len()
-    }
-
-    pub(super) fn push(&mut self, cell: Cell) -> Tried<()> {
-        if let Cell::Text(text) = &cell {
-            self.bytes += text.len() as u64;
-        }
-        if self.bytes > super::MAX_FILE || self.cells.len() >= super::MAX_OBJECTS as usize {
-            return Err(Trouble::Large);
-        }
-        self.cells.push(cell);
-        Ok(())
-    }
-}
-
 /// A column's cells as `DataFrame.iloc` gives them after the reference's scorer has loaded the frame.
-pub(super) fn cells(heap: &Heap, values: Value, place: usize) -> Tried<Vec<Cell>> {
+pub(super) fn cells(heap: &Heap, values: Value, place: usize) -> Result<Vec<Cell>> {
     let mut out = Cells::default();
     if let Some((codes, categories)) = categories(heap, values)? {
         let categories = uncategorised(heap, categories, 0)?;
@@ -103,7 +63,7 @@ pub(super) fn cells(heap: &Heap, values: Value, place: usize) -> Tried<Vec<Cell>
                     .ok()
                     .and_then(|code| categories.get(code).cloned())
                     .ok_or_else(|| {
-                        Trouble::Shape(format!("category {code} of {}", categories.len()))
+                        Error::Shape(format!("category {code} of {}", categories.len()))
                     })?,
                 _ => return shape("categories without codes"),
             })?;
@@ -138,7 +98,7 @@ pub(super) fn arrow_array(heap: &Heap, values: Value) -> Option<Value> {
 }
 
 /// No categories in here, so that categories of categories cannot recurse.
-pub(super) fn uncategorised(heap: &Heap, values: Value, place: usize) -> Tried<Vec<Cell>> {
+pub(super) fn uncategorised(heap: &Heap, values: Value, place: usize) -> Result<Vec<Cell>> {
     let mut out = Cells::default();
     if let Some(line) = Line::of(heap, values, place) {
         let line = line?;
@@ -151,7 +111,7 @@ pub(super) fn uncategorised(heap: &Heap, values: Value, place: usize) -> Tried<V
         return Ok(out.cells);
     }
     let Some(call) = heap.call(values) else {
-        return Err(Trouble::Column(heap.describe(values)));
+        return Err(Error::Column(heap.describe(values)));
     };
     let state = |key| heap.get(call.state, key);
     if let (Some(data), Some(mask)) = (state("_data"), state("_mask")) {
@@ -179,14 +139,14 @@ pub(super) fn uncategorised(heap: &Heap, values: Value, place: usize) -> Tried<V
             let line = line?;
             // Other classes keep numbers there that mean something else: times, periods.
             if line.kind != Kind::Object {
-                return Err(Trouble::Column(heap.describe(values)));
+                return Err(Error::Column(heap.describe(values)));
             }
             for row in 0..line.len {
                 out.push(cell(heap, &line, row)?)?;
             }
             Ok(out.cells)
         }
-        None => Err(Trouble::Column(heap.describe(values))),
+        None => Err(Error::Column(heap.describe(values))),
     }
 }
 
@@ -203,7 +163,7 @@ fn backed(heap: &Heap, values: Value) -> Option<(Value, Value)> {
     }
 }
 
-fn categories(heap: &Heap, values: Value) -> Tried<Option<(Line<'_>, Value)>> {
+fn categories(heap: &Heap, values: Value) -> Result<Option<(Line<'_>, Value)>> {
     let Some((dtype, codes)) = backed(heap, values) else {
         return Ok(None);
     };
@@ -244,12 +204,12 @@ fn floats_if_numbers(heap: &Heap, line: &Line<'_>, cells: &mut [Cell]) {
 }
 
 /// A column of objects; each of them may be a [`list`].
-pub(super) fn objects(heap: &Heap, values: Value, place: usize) -> Tried<Line<'_>> {
+pub(super) fn objects(heap: &Heap, values: Value, place: usize) -> Result<Line<'_>> {
     let line = Line::of(heap, values, place)
-        .unwrap_or_else(|| Err(Trouble::Column(heap.describe(values))))?;
+        .unwrap_or_else(|| Err(Error::Column(heap.describe(values))))?;
     match line.kind {
         Kind::Object => Ok(line),
-        _ => Err(Trouble::Column("a column of plain numbers".into())),
+        _ => Err(Error::Column("a column of plain numbers".into())),
     }
 }
 
@@ -260,15 +220,15 @@ pub(super) fn list(
     line: &Line<'_>,
     row: usize,
     left: &mut usize,
-) -> Tried<Option<Vec<i64>>> {
+) -> Result<Option<Vec<i64>>> {
     let value = line.object(row).unwrap_or(Value::None);
     let mut pay = |items: usize| {
-        *left = left.checked_sub(items).ok_or(Trouble::Large)?;
+        *left = left.checked_sub(items).ok_or(Error::Large)?;
         Ok(())
     };
     let whole = |cell| match cell {
         Ok(Cell::Int(number)) => Ok(number),
-        _ => Err(Trouble::Row(row, "a list with something else in it".into())),
+        _ => Err(Error::Row(row, "a list with something else in it".into())),
     };
     if is_missing(heap, value) {
         return Ok(None);
@@ -276,13 +236,13 @@ pub(super) fn list(
     if let Some(items) = heap.items(value) {
         pay(items.len())?;
         let items = items.iter().map(|&item| whole(scalar(heap, item)));
-        return items.collect::<Tried<_>>().map(Some);
+        return items.collect::<Result<_>>().map(Some);
     }
     let Some(array) = Line::of(heap, value, 0) else {
-        return Err(Trouble::Row(row, heap.describe(value)));
+        return Err(Error::Row(row, heap.describe(value)));
     };
     let array = array?;
     pay(array.len)?;
     let items = (0..array.len).map(|item| whole(array.number(item).ok_or_else(String::new)));
-    items.collect::<Tried<_>>().map(Some)
+    items.collect::<Result<_>>().map(Some)
 }

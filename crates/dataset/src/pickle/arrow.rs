@@ -6,7 +6,8 @@
 use std::{borrow::Cow, ops::Range};
 
 use super::{
-    arrays::{Cells, Tried, Trouble},
+    cells::Cells,
+    error::{Error, Result},
     heap::{Heap, Value},
 };
 use crate::Cell;
@@ -41,19 +42,19 @@ struct Array<'a> {
     dictionary: Value,
 }
 
-fn wrong() -> Trouble {
-    Trouble::Shape("a pyarrow array whose buffers do not fit its length".into())
+fn wrong() -> Error {
+    Error::Shape("a pyarrow array whose buffers do not fit its length".into())
 }
 
 /// The cells of a column that pandas keeps in `value`: one array, or a chunked one.
-pub(super) fn cells(heap: &Heap, value: Value, out: &mut Cells) -> Tried<()> {
+pub(super) fn cells(heap: &Heap, value: Value, out: &mut Cells) -> Result<()> {
     // Every chunk may name one large dictionary.
     let mut left = super::MAX_OBJECTS as usize;
     for array in arrays(heap, value)? {
         let dictionary = match array.kind {
             Kind::Plain(_) => None,
             Kind::Dictionary(_) => Some(array.values(&mut left)?),
-            Kind::List(_) => return Err(Trouble::Column("lists".into())),
+            Kind::List(_) => return Err(Error::Column("lists".into())),
         };
         for row in array.rows.clone() {
             let cell = array.cell(row, out.len())?;
@@ -83,7 +84,7 @@ pub(super) fn lists(
     heap: &Heap,
     value: Value,
     left: &mut usize,
-) -> Option<Tried<Vec<Option<Vec<i64>>>>> {
+) -> Option<Result<Vec<Option<Vec<i64>>>>> {
     let arrays = match arrays(heap, value) {
         Ok(arrays) => arrays,
         Err(trouble) => return Some(Err(trouble)),
@@ -99,7 +100,7 @@ pub(super) fn lists(
     Some(read.map(|()| out))
 }
 
-fn arrays(heap: &Heap, value: Value) -> Tried<Vec<Array<'_>>> {
+fn arrays(heap: &Heap, value: Value) -> Result<Vec<Array<'_>>> {
     let chunks = match heap.call(value) {
         Some(call) if call.is("pyarrow", "chunked_array") => {
             let chunks = call.args.first().and_then(|chunks| heap.items(*chunks));
@@ -114,7 +115,7 @@ fn arrays(heap: &Heap, value: Value) -> Tried<Vec<Array<'_>>> {
         let parts = call.and_then(|call| call.args.first().copied());
         Array::of(
             heap,
-            parts.ok_or_else(|| Trouble::Column(heap.describe(chunk)))?,
+            parts.ok_or_else(|| Error::Column(heap.describe(chunk)))?,
         )
     };
     let (mut arrays, mut bytes) = (Vec::new(), 0);
@@ -127,7 +128,7 @@ fn arrays(heap: &Heap, value: Value) -> Tried<Vec<Array<'_>>> {
             .map(|b| b.len() as u64 + 1)
             .sum::<u64>();
         if bytes > super::MAX_FILE {
-            return Err(Trouble::Large);
+            return Err(Error::Large);
         }
         arrays.push(array);
     }
@@ -136,7 +137,7 @@ fn arrays(heap: &Heap, value: Value) -> Tried<Vec<Array<'_>>> {
 
 impl<'a> Array<'a> {
     /// Of the parts that pyarrow restores an array from: type, length, number of nulls, offset, buffers, children, dictionary.
-    fn of(heap: &'a Heap, parts: Value) -> Tried<Self> {
+    fn of(heap: &'a Heap, parts: Value) -> Result<Self> {
         let Some(
             &[
                 kind,
@@ -148,7 +149,7 @@ impl<'a> Array<'a> {
             ],
         ) = heap.items(parts)
         else {
-            return Err(Trouble::Column(heap.describe(parts)));
+            return Err(Error::Column(heap.describe(parts)));
         };
         let kind = kind_of(heap, kind)?;
         let offset = usize::try_from(offset).map_err(|_| wrong())?;
@@ -158,9 +159,8 @@ impl<'a> Array<'a> {
             Some(call) if call.is("pyarrow", "py_buffer") => heap.bytes(*call.args.first()?),
             _ => None,
         };
-        let (valid, others) = match heap.items(buffers) {
-            Some([valid, others @ ..]) => (valid, others),
-            _ => return Err(wrong()),
+        let Some([valid, others @ ..]) = heap.items(buffers) else {
+            return Err(wrong());
         };
         let this = Self {
             heap,
@@ -199,18 +199,18 @@ impl<'a> Array<'a> {
             return Err(wrong());
         }
         if bits == 0 && len > super::MAX_OBJECTS as usize {
-            return Err(Trouble::Large);
+            return Err(Error::Large);
         }
         Ok(this)
     }
 
     /// The values that a dictionary's numbers stand for.
-    fn values(&self, left: &mut usize) -> Tried<Vec<Cell>> {
+    fn values(&self, left: &mut usize) -> Result<Vec<Cell>> {
         let values = Self::of(self.heap, self.dictionary)?;
-        *left = left.checked_sub(values.rows.len()).ok_or(Trouble::Large)?;
+        *left = left.checked_sub(values.rows.len()).ok_or(Error::Large)?;
         // No dictionary of dictionaries, so that nothing recurses.
         let Kind::Plain(_) = values.kind else {
-            return Err(Trouble::Column("a dictionary of nested values".into()));
+            return Err(Error::Column("a dictionary of nested values".into()));
         };
         let mut out = Cells::default();
         for row in values.rows.clone() {
@@ -220,7 +220,7 @@ impl<'a> Array<'a> {
     }
 
     /// `place` is for messages.
-    fn cell(&self, row: usize, place: usize) -> Tried<Cell> {
+    fn cell(&self, row: usize, place: usize) -> Result<Cell> {
         let plain = match self.kind {
             Kind::Plain(plain) | Kind::Dictionary(plain) => plain,
             Kind::List(_) => return Err(wrong()),
@@ -240,7 +240,7 @@ impl<'a> Array<'a> {
             }
             Plain::Unsigned(width) => {
                 Cell::Int(i64::try_from(self.word(0, row, width)?).map_err(|_| {
-                    Trouble::Row(place, "an integer above 9223372036854775807".into())
+                    Error::Row(place, "an integer above 9223372036854775807".into())
                 })?)
             }
             // pyarrow gives Python the float64 that is the float32, with all its decimals.
@@ -250,19 +250,19 @@ impl<'a> Array<'a> {
                 let text = self.buffers.get(1).map(|b| &b[..]).unwrap_or_default();
                 let piece = text.get(self.span(row, width)?).ok_or_else(wrong)?;
                 let piece = std::str::from_utf8(piece)
-                    .map_err(|_| Trouble::Row(place, "text that is not UTF-8".into()))?;
+                    .map_err(|_| Error::Row(place, "text that is not UTF-8".into()))?;
                 Cell::Text(piece.into())
             }
         })
     }
 
-    fn lists(&self, out: &mut Vec<Option<Vec<i64>>>, left: &mut usize) -> Tried<()> {
+    fn lists(&self, out: &mut Vec<Option<Vec<i64>>>, left: &mut usize) -> Result<()> {
         let (Kind::List(width), &[child]) = (&self.kind, self.children) else {
             return Err(wrong());
         };
         let child = Self::of(self.heap, child)?;
         let Kind::Plain(Plain::Signed(_) | Plain::Unsigned(_)) = child.kind else {
-            return Err(Trouble::Column(
+            return Err(Error::Column(
                 "lists of something else than whole numbers".into(),
             ));
         };
@@ -273,23 +273,20 @@ impl<'a> Array<'a> {
             }
             let place = out.len();
             let span = self.span(row, *width)?;
-            *left = left.checked_sub(span.len()).ok_or(Trouble::Large)?;
+            *left = left.checked_sub(span.len()).ok_or(Error::Large)?;
             if span.end > child.rows.len() {
                 return Err(wrong());
             }
             let item = |item| match child.cell(child.rows.start + item, place)? {
                 Cell::Int(number) => Ok(number),
-                _ => Err(Trouble::Row(
-                    place,
-                    "a list with something else in it".into(),
-                )),
+                _ => Err(Error::Row(place, "a list with something else in it".into())),
             };
-            out.push(Some(span.map(item).collect::<Tried<_>>()?));
+            out.push(Some(span.map(item).collect::<Result<_>>()?));
         }
         Ok(())
     }
 
-    fn is_missing(&self, row: usize) -> Tried<bool> {
+    fn is_missing(&self, row: usize) -> Result<bool> {
         let Some(bits) = &self.valid else {
             return Ok(false);
         };
@@ -298,7 +295,7 @@ impl<'a> Array<'a> {
     }
 
     /// A row's bytes or items, between its offset and the next.
-    fn span(&self, row: usize, width: usize) -> Tried<Range<usize>> {
+    fn span(&self, row: usize, width: usize) -> Result<Range<usize>> {
         let at = |row| usize::try_from(self.word(0, row, width)?).map_err(|_| wrong());
         let span = at(row)?..at(row + 1)?;
         match span.start <= span.end {
@@ -307,7 +304,7 @@ impl<'a> Array<'a> {
         }
     }
 
-    fn word(&self, buffer: usize, row: usize, width: usize) -> Tried<u64> {
+    fn word(&self, buffer: usize, row: usize, width: usize) -> Result<u64> {
         let mut wide = [0; 8];
         let start = row.checked_mul(width).ok_or_else(wrong)?;
         let there = self
@@ -329,8 +326,8 @@ fn width(plain: Plain) -> usize {
     }
 }
 
-fn kind_of(heap: &Heap, value: Value) -> Tried<Kind> {
-    let other = |what: String| Trouble::Column(format!("of pyarrow's type {what}"));
+fn kind_of(heap: &Heap, value: Value) -> Result<Kind> {
+    let other = |what: String| Error::Column(format!("of pyarrow's type {what}"));
     let call = heap
         .call(value)
         .ok_or_else(|| other(heap.describe(value)))?;

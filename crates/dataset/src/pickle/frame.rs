@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     Fault, MAX_FILE, arrays,
-    arrays::{Trouble, index_data},
-    arrow,
+    arrays::index_data,
+    arrow, error,
     heap::{Heap, Node, Value},
     machine,
 };
@@ -79,14 +79,14 @@ impl PickleFrame {
         let expected = "text, a number or a boolean";
         let (values, place) = self.place(column)?;
         let cells = arrays::cells(&self.heap, values, place)
-            .map_err(|trouble| self.trouble(column, trouble, expected))?;
+            .map_err(|trouble| self.column_error(column, trouble, expected))?;
         self.check_rows(column, cells.len())?;
         Ok(cells)
     }
 
     pub(crate) fn tokens(&self, column: &str) -> Result<Vec<Arc<[u32]>>> {
         let (values, place) = self.place(column)?;
-        let trouble = |trouble| self.trouble(column, trouble, "a list of token ids");
+        let trouble = |trouble| self.column_error(column, trouble, "a list of token ids");
         let mut left = MAX_TOKENS;
         let of_arrow = arrays::arrow_array(&self.heap, values)
             .and_then(|array| arrow::lists(&self.heap, array, &mut left));
@@ -153,27 +153,27 @@ impl PickleFrame {
         Err(bad(&self.path, Fault { offset: None, what }))
     }
 
-    fn trouble(&self, column: &str, trouble: Trouble, expected: &'static str) -> Error {
+    fn column_error(&self, column: &str, error: error::Error, expected: &'static str) -> Error {
         let (path, name) = (self.path.clone(), column.to_owned());
-        match trouble {
-            Trouble::Shape(what) => {
+        match error {
+            error::Error::Shape(what) => {
                 let what = format!("column '{column}': {what}");
                 bad(&path, Fault { offset: None, what })
             }
-            Trouble::Column(found) => Error::ColumnType {
+            error::Error::Column(found) => Error::ColumnType {
                 path,
                 column: name,
                 found,
                 expected,
             },
-            Trouble::Row(row, found) => Error::BadCell {
+            error::Error::Row(row, found) => Error::BadCell {
                 path,
                 column: name,
                 row,
                 found,
                 expected,
             },
-            Trouble::Large => Error::TooLarge {
+            error::Error::Large => Error::TooLarge {
                 path,
                 column: name,
                 what: "bytes of text or tokens",

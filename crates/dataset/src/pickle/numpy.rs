@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    arrays::{Tried, Trouble, shape},
+    error::{Error, Result, shape},
     heap::{Heap, Value},
 };
 use crate::Cell;
@@ -31,7 +31,7 @@ pub(super) struct Line<'a> {
 
 impl<'a> Line<'a> {
     /// The `place`th row of a two-dimensional array, or all of a one-dimensional one; None if it is no NumPy array.
-    pub(super) fn of(heap: &'a Heap, value: Value, place: usize) -> Option<Tried<Self>> {
+    pub(super) fn of(heap: &'a Heap, value: Value, place: usize) -> Option<Result<Self>> {
         let call = heap.call(value)?;
         let (dims, dtype, fortran, data) = if call.is("numpy", "_reconstruct") {
             match heap.items(call.state) {
@@ -59,7 +59,7 @@ impl<'a> Line<'a> {
         fortran: bool,
         data: Value,
         place: usize,
-    ) -> Tried<Self> {
+    ) -> Result<Self> {
         let (kind, size, big_endian) = dtype_of(heap, dtype)?;
         let dims: Option<Vec<usize>> = heap.items(dims).and_then(|dims| {
             let size = |dim: &Value| match *dim {
@@ -146,7 +146,7 @@ impl<'a> Line<'a> {
     }
 }
 
-fn dtype_of(heap: &Heap, value: Value) -> Tried<(Kind, usize, bool)> {
+fn dtype_of(heap: &Heap, value: Value) -> Result<(Kind, usize, bool)> {
     let call = heap.call(value).filter(|call| call.is("numpy", "dtype"));
     let code = call.and_then(|call| heap.text(*call.args.first()?));
     let (Some(call), Some(code)) = (call, code) else {
@@ -170,7 +170,7 @@ fn dtype_of(heap: &Heap, value: Value) -> Tried<(Kind, usize, bool)> {
         "O8" | "O4" | "O" => (Kind::Object, 1),
         other => {
             let other: String = other.escape_debug().take(20).collect();
-            return Err(Trouble::Column(format!("of NumPy's type {other}")));
+            return Err(Error::Column(format!("of NumPy's type {other}")));
         }
     };
     let order = heap.items(call.state).and_then(|state| state.get(1));

@@ -259,7 +259,7 @@ fn shared_lists_are_counted() {
     let list = |row| super::arrays::list(&heap, &line, row, &mut left);
     let lists: Vec<_> = (0..3).map(list).collect();
     assert!(matches!(lists[..2], [Ok(Some(_)), Ok(Some(_))]));
-    assert!(matches!(lists[2], Err(super::arrays::Trouble::Large)));
+    assert!(matches!(lists[2], Err(super::error::Error::Large)));
 }
 
 #[test]

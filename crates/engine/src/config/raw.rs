@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::{LayerKind, ModelConfig};
 use crate::load_error::LoadError;
 use crate::rope::Yarn;
-use crate::types::TokenId;
+use ossmark_protocol::TokenId;
 
 /// A configuration is a few kilobytes; whatever is larger is something else.
 const MAX_JSON_BYTES: u64 = 16 << 20;

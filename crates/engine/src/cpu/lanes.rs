@@ -40,7 +40,7 @@ pub(super) const LANES: usize = 8;
 pub(super) struct Lanes(pub(super) [f32; LANES]);
 
 // SAFETY: eight f32 and nothing else, each of which is 0.0 where all its bits are.
-#[allow(unsafe_code)]
+#[allow(unsafe_code, reason = "see SAFETY")]
 unsafe impl bytemuck::Zeroable for Lanes {}
 
 impl Lanes {

@@ -3,7 +3,7 @@
 use super::lanes::exp;
 use crate::executor::SampleSpec;
 use crate::ops::{BAD_LOGITS, SAMPLE_BLOCK};
-use crate::types::TokenId;
+use ossmark_protocol::TokenId;
 
 /// See [`crate::ops::Ops::sample`]. `logits` is used as scratch.
 #[inline(always)]
@@ -91,7 +91,7 @@ fn invert(weights: &[f32], uniform: f64) -> TokenId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Sampling;
+    use ossmark_protocol::Sampling;
 
     fn draw(logits: &[f32], temperature: f32, top_p: f32, top_k: u32, uniform: f32) -> TokenId {
         let spec = SampleSpec {

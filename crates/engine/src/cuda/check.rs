@@ -12,7 +12,7 @@ use crate::executor::{
 };
 use crate::load_error::LoadError;
 use crate::runner::ModelRunner;
-use crate::types::Sampling;
+use ossmark_protocol::Sampling;
 
 /// Lengths on either side of what the kernels' tiles are, besides one long prompt.
 const SHORT: [u32; 7] = [1, 2, 5, 9, 15, 16, 33];

@@ -15,8 +15,8 @@ use crate::executor::{
 };
 use crate::load_error::LoadError;
 use crate::ops::{KvLayer, OpResult, Ops};
-use crate::types::Sampling;
 use crate::weights::{ModelSources, Placement, Synthetic};
+use ossmark_protocol::Sampling;
 
 /// One measured operation.
 #[derive(Clone, Debug, PartialEq)]

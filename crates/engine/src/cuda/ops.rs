@@ -29,8 +29,8 @@ use crate::load_error::LoadError;
 use crate::load_progress::LoadProgress;
 use crate::ops::{KvLayer, OpResult, Ops};
 use crate::rope::Rope;
-use crate::types::TokenId;
 use crate::weights::{DenseTensor, ExpertSources, LinearSource};
+use ossmark_protocol::TokenId;
 
 /// A CUDA device for one model.
 pub struct CudaOps {

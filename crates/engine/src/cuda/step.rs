@@ -6,7 +6,7 @@ use crate::batch::{StepBatch, TableRef};
 use crate::executor::{Capacity, ExecError, InputToken, StepHandle};
 use crate::load_error::LoadError;
 use crate::ops::OpResult;
-use crate::types::TokenId;
+use ossmark_protocol::TokenId;
 
 /// An input token with this bit is the last sampled one of the slot in the other bits.
 const FROM_SLOT: u32 = 1 << 31;

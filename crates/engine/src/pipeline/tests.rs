@@ -11,7 +11,7 @@ use crate::executor::Capacity;
 use crate::fake::{FakeExecutor, FakeModel};
 use crate::limits::Limits;
 use crate::scheduler::Scheduler;
-use crate::types::{End, Request, RequestId, Sampling, SeqOutput, StepOutputs, TokenId};
+use ossmark_protocol::{End, Request, RequestId, Sampling, SeqOutput, StepOutputs, TokenId};
 
 const VOCAB: u32 = 40;
 
@@ -184,6 +184,8 @@ fn request(
         seed: id * 77 + 5,
         max_new_tokens,
         want_logits,
+        stop_tokens: std::sync::Arc::default(),
+        ignore_eos: false,
     }
 }
 
@@ -218,6 +220,7 @@ fn cases() -> impl Strategy<Value = Case> {
         any::<bool>(),
         proptest::bool::weighted(0.2),
         0usize..12,
+        (any::<bool>(), proptest::collection::vec(0..VOCAB, 0..2)),
     );
     let requests = proptest::collection::vec(one, 1..14);
     let chunk = prop_oneof![Just(1u32), Just(7), Just(512)];
@@ -225,11 +228,15 @@ fn cases() -> impl Strategy<Value = Case> {
     (capacities(), chunk, 1usize..3, stops, requests).prop_map(
         |(capacity, max_chunk, depth, stop_tokens, requests)| {
             let requests = requests.into_iter().zip(0..);
-            let requests = requests.map(|((prompt, max_new, sampled, logits, step), id)| {
-                (
-                    step,
-                    request(id, prompt, max_new, if sampled { 1.0 } else { 0.0 }, logits),
-                )
+            let requests = requests.map(|((prompt, max_new, sampled, logits, step, ends), id)| {
+                let temperature = if sampled { 1.0 } else { 0.0 };
+                let (ignore_eos, stop_tokens) = ends;
+                let request = Request {
+                    ignore_eos,
+                    stop_tokens: stop_tokens.into(),
+                    ..request(id, prompt, max_new, temperature, logits)
+                };
+                (step, request)
             });
             Case {
                 capacity,

@@ -121,7 +121,7 @@ impl Checkpoint {
         // SAFETY: the map is read-only and private to this process. The file must not be changed while it is mapped,
         // which no program can enforce: README says so, and a file cut short under us ends the process by SIGBUS,
         // never by a wrong answer from freed memory.
-        #[allow(unsafe_code)]
+        #[allow(unsafe_code, reason = "a memory map, see SAFETY")]
         let map = unsafe { Mmap::map(&file) }.map_err(|e| match e.kind() {
             std::io::ErrorKind::OutOfMemory => damaged(
                 "cannot be mapped into memory; `ulimit -v` must leave room for the weights".into(),

@@ -1,7 +1,7 @@
 //! `kernels/embed.cu`.
 
 use ossmark_engine::executor::{InputToken, SampleSpec};
-use ossmark_engine::types::Sampling;
+use ossmark_protocol::Sampling;
 
 use crate::bench::{Bench, Device, on_each_device, sampling};
 use crate::tiny::Tiny;

@@ -1,7 +1,7 @@
 //! `kernels/gather_rows.cu`.
 
 use ossmark_engine::executor::SampleSpec;
-use ossmark_engine::types::Sampling;
+use ossmark_protocol::Sampling;
 
 use crate::bench::{Bench, Device, on_each_device};
 use crate::tiny::Tiny;

@@ -4,8 +4,8 @@
 use ossmark_engine::executor::{
     BlockTable, Executor, InputToken, SampleSpec, StepPlan, StepSeq, StepTokens,
 };
-use ossmark_engine::types::Sampling;
 use ossmark_engine::{CudaSettings, KvDtype, LoadedModel, load_cuda};
+use ossmark_protocol::Sampling;
 
 use crate::drive::{Seq, run};
 use crate::tiny::Tiny;

@@ -2,7 +2,7 @@
 
 use ossmark_engine::executor::{SampleSpec, StepHandle};
 use ossmark_engine::ops::BAD_LOGITS;
-use ossmark_engine::types::Sampling;
+use ossmark_protocol::Sampling;
 
 use crate::bench::{Bench, Device, on_each_device, round, sampling};
 use crate::tiny::Tiny;

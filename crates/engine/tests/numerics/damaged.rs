@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use ossmark_engine::executor::{BlockTable, InputToken, SampleSpec, StepPlan, StepSeq};
-use ossmark_engine::types::Sampling;
 use ossmark_engine::{CpuSettings, Dtype, LoadError, load_cpu};
+use ossmark_protocol::Sampling;
 use proptest::prelude::*;
 use safetensors::Dtype as Stored;
 use serde_json::{Value, json};

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
 use ossmark_engine::executor::{BlockTable, Executor, InputToken, SampleSpec, StepPlan, StepSeq};
-use ossmark_engine::types::Sampling;
 use ossmark_engine::{CpuSettings, Dtype, load_cpu};
+use ossmark_protocol::Sampling;
 
 /// A fixture under the repository's `tests/fixtures`, or under `OSSMARK_FIXTURES` where the tests run away from where they
 /// were built (.ci/gpu).

@@ -1,4 +1,5 @@
 //! Prompts and answers held against openai-harmony, and text that must stay text.
+#![allow(clippy::disallowed_methods, reason = "tests open what they made")]
 
 mod answers;
 mod golden;

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use ossmark_engine::types::End;
+use ossmark_protocol::End;
 
 use crate::script::{
     Api, Client, Do, Reply, Scripted, client, events, failure, json, last_chunk, response, serve,

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
-use ossmark_engine::types::{End, RequestId};
+use ossmark_protocol::{End, RequestId};
 
 use crate::script::{
     Api, Do, chunk, client, events, json, last_chunk, serve, settings, sglang, text,

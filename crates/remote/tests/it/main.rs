@@ -1,4 +1,5 @@
 //! Servers that behave and servers that do not, over real sockets.
+#![allow(clippy::disallowed_methods, reason = "tests open what they made")]
 
 mod faults;
 mod good;

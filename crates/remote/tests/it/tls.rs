@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ossmark_engine::types::End;
+use ossmark_protocol::End;
 use ossmark_remote::{Api as RemoteApi, Remote};
 use rustls_pki_types::PrivateKeyDer;
 use tokio::io::AsyncWriteExt;

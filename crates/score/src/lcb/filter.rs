@@ -77,6 +77,7 @@ const FCNTL: [libc::c_int; 5] = [
 ];
 /// TCGETS2; libc knows it on few targets.
 const TCGETS2: u64 = 0x802c_542a;
+#[allow(clippy::unnecessary_cast, reason = "they are c_int with musl")]
 const IOCTL: [u64; 7] = [
     libc::TCGETS as u64,
     TCGETS2,
@@ -120,8 +121,11 @@ fn compile() -> Result<BpfProgram, seccompiler::Error> {
     Ok(filter.try_into()?)
 }
 
-/// Calls that are allowed with some arguments: any of the ways will do, all conditions of a way must hold.
-fn conditional() -> Result<Vec<(libc::c_long, Vec<Vec<SeccompCondition>>)>, seccompiler::Error> {
+/// A call and the ways that it is allowed in: any will do, all conditions of a way must hold.
+type Conditional = (libc::c_long, Vec<Vec<SeccompCondition>>);
+
+/// Calls that are allowed with some arguments.
+fn conditional() -> Result<Vec<Conditional>, seccompiler::Error> {
     use SeccompCmpArgLen::{Dword, Qword};
     use SeccompCmpOp::{Eq, MaskedEq};
     let when = SeccompCondition::new;

@@ -100,7 +100,7 @@ mod tests {
             std::os::unix::fs::symlink(&outside, top.join("link")).unwrap();
             let sealed = top.join("sealed");
             fs::create_dir(&sealed).unwrap();
-            fs::set_permissions(&sealed, fs::Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(&sealed, fs::Permissions::from_mode(0o000)).unwrap();
             // Deeper than a path is long, and than descriptors may be open.
             let (deep, around) = (top.join("deep"), top.join("around"));
             fs::create_dir(&deep).unwrap();

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 
 use ossmark_engine::executor::Capacity;
 use ossmark_engine::fake::{FakeExecutor, FakeModel, Fault};
-use ossmark_engine::types::{
-    End, Event, Request, RequestId, Sampling, SeqOutput, Sink, StepOutputs, TokenId,
-};
 use ossmark_engine::{Engine, EngineSettings};
 use ossmark_harmony::Tokenizer;
-use ossmark_serve::{App, Backend, Closed, Limits, Load, Settings, Text, bind, channel, serve};
+use ossmark_protocol::{
+    Closed, End, Event, Generator, Load, Request, RequestError, RequestId, Sampling, SeqOutput,
+    Sink, StepOutputs, TokenId,
+};
+use ossmark_serve::{App, Limits, Settings, Text, bind, channel, serve};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -37,19 +38,17 @@ pub(crate) const STOP: TokenId = 440;
 
 struct Fake(Engine);
 
-impl Backend for Fake {
+impl Generator for Fake {
     fn submit(&self, requests: Vec<Request>) -> Result<(), Closed> {
-        self.0.submit(requests).map_err(|_| Closed)
+        self.0.submit(requests)
     }
 
     fn cancel(&self, ids: Vec<RequestId>) {
         self.0.cancel(ids);
     }
 
-    fn check(&self, prompt: &[TokenId], max_new_tokens: u32) -> Result<(), String> {
-        self.0
-            .check(prompt, max_new_tokens)
-            .map_err(|error| error.to_string())
+    fn check(&self, prompt: &[TokenId], max_new_tokens: u32) -> Result<(), RequestError> {
+        self.0.check(prompt, max_new_tokens)
     }
 
     fn load(&self) -> Vec<Load> {
@@ -66,7 +65,7 @@ struct Script {
     answer: Vec<TokenId>,
 }
 
-impl Backend for Script {
+impl Generator for Script {
     fn submit(&self, requests: Vec<Request>) -> Result<(), Closed> {
         for request in requests {
             let n = self.answer.len().min(request.max_new_tokens as usize);
@@ -94,16 +93,17 @@ impl Backend for Script {
 
     fn cancel(&self, _: Vec<RequestId>) {}
 
-    fn check(&self, prompt: &[TokenId], max_new_tokens: u32) -> Result<(), String> {
+    fn check(&self, prompt: &[TokenId], max_new_tokens: u32) -> Result<(), RequestError> {
         match max_new_tokens {
-            0 => Err("max_new_tokens is 0".into()),
-            _ if prompt.len() >= CAPACITY.max_context as usize => Err("beyond the context".into()),
+            0 => Err(RequestError::NoNewTokens),
+            _ if prompt.len() >= CAPACITY.max_context as usize => {
+                Err(RequestError::PromptBeyondContext {
+                    prompt: prompt.len(),
+                    max_context: CAPACITY.max_context,
+                })
+            }
             _ => Ok(()),
         }
-    }
-
-    fn load(&self) -> Vec<Load> {
-        Vec::new()
     }
 }
 
@@ -160,7 +160,7 @@ impl Wanted {
 
     pub(crate) fn start(self) -> Served {
         let (sink, events) = channel();
-        let backend: Arc<dyn Backend> = match &self.script {
+        let backend: Arc<dyn Generator> = match &self.script {
             Some(text) => Arc::new(Script {
                 sink: Mutex::new(sink),
                 answer: tokenizer().encode_with_control_tokens(text).unwrap(),
@@ -433,6 +433,8 @@ pub(crate) fn expected(prompt: &[TokenId], max_new_tokens: u32) -> Vec<TokenId> 
         seed: 0,
         max_new_tokens,
         want_logits: false,
+        stop_tokens: Arc::default(),
+        ignore_eos: false,
     };
     FakeModel { capacity: CAPACITY }.answer(&request, &[STOP]).0
 }

@@ -291,20 +291,14 @@ fn keys_that_protect_nothing_are_refused() {
 #[test]
 fn listening_to_others_takes_a_key() {
     struct Nobody;
-    impl ossmark_serve::Backend for Nobody {
+    impl ossmark_protocol::Generator for Nobody {
         fn submit(
             &self,
-            _: Vec<ossmark_engine::types::Request>,
-        ) -> Result<(), ossmark_serve::Closed> {
-            Err(ossmark_serve::Closed)
+            _: Vec<ossmark_protocol::Request>,
+        ) -> Result<(), ossmark_protocol::Closed> {
+            Err(ossmark_protocol::Closed)
         }
-        fn cancel(&self, _: Vec<ossmark_engine::types::RequestId>) {}
-        fn check(&self, _: &[u32], _: u32) -> Result<(), String> {
-            Ok(())
-        }
-        fn load(&self) -> Vec<ossmark_serve::Load> {
-            Vec::new()
-        }
+        fn cancel(&self, _: Vec<ossmark_protocol::RequestId>) {}
     }
     let limits = Limits {
         vocab_size: 1,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ossmark_rules::ScenarioName;
+use ossmark_rules::Scenario;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -70,20 +70,20 @@ pub struct ResultDescription {
     pub test09: Option<PathBuf>,
 }
 
-pub(super) fn scenario(name: &str) -> Option<ScenarioName> {
+pub(super) fn scenario(name: &str) -> Option<Scenario> {
     match name {
-        "offline" => Some(ScenarioName::Offline),
-        "server" => Some(ScenarioName::Server),
-        "interactive" => Some(ScenarioName::Interactive),
+        "offline" => Some(Scenario::Offline),
+        "server" => Some(Scenario::Server),
+        "interactive" => Some(Scenario::Interactive),
         _ => None,
     }
 }
 
 /// The name of a scenario's directory.
-pub(super) fn folder(scenario: ScenarioName) -> &'static str {
+pub(super) fn folder(scenario: Scenario) -> &'static str {
     match scenario {
-        ScenarioName::Offline => "Offline",
-        ScenarioName::Server => "Server",
-        ScenarioName::Interactive => "Interactive",
+        Scenario::Offline => "Offline",
+        Scenario::Server => "Server",
+        Scenario::Interactive => "Interactive",
     }
 }

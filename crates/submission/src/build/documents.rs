@@ -1,6 +1,6 @@
 //! The texts of a tree: filled from the templates in `submission/`, the runs' plans and the description.
 
-use ossmark_rules::{ScenarioName, rules};
+use ossmark_rules::{Scenario, rules};
 use serde_json::{Map, Value, json};
 
 use super::Description;
@@ -60,7 +60,7 @@ pub(super) fn detected(plan: &Value) -> Map<String, Value> {
 
 /// The settings that the performance run was made with, as LoadGen reads them. An option of the command line that
 /// overrode the file is in here, so that the file repeats the run.
-pub(super) fn user_conf(scenario: ScenarioName, plan: &Value) -> String {
+pub(super) fn user_conf(scenario: Scenario, plan: &Value) -> String {
     let rules = rules().scenario(scenario);
     let prefix = format!(
         "{}.{}",
@@ -76,7 +76,7 @@ pub(super) fn user_conf(scenario: ScenarioName, plan: &Value) -> String {
         ("min_query_count", &asked["min_query_count"]),
     ] {
         // LoadGen's own default is left out.
-        if value.is_number() && !(key == "min_query_count" && scenario != ScenarioName::Offline) {
+        if value.is_number() && !(key == "min_query_count" && scenario != Scenario::Offline) {
             text += &format!("{prefix}.{key} = {value}\n");
         }
     }

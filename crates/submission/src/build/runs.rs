@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::text_of;
+use super::text::text_of;
 use crate::audit::{LEDGER, RECORDS};
-use crate::check::{ACCURACY, DETAIL, PERFORMANCE_RUN, SUMMARY, hash_in};
+use ossmark_logs::{ACCURACY, DETAIL, SUMMARY};
+
+use crate::check::{PERFORMANCE_RUN, hash_in};
 use crate::error::Error;
 use crate::python;
 use crate::tree::{TEXT_LIMIT, Text, read_text};

@@ -12,7 +12,7 @@ mod verification;
 
 use std::collections::HashMap;
 
-use ossmark_rules::ScenarioName;
+use ossmark_rules::Scenario;
 
 use super::run::Run;
 use crate::finding::Findings;
@@ -44,11 +44,11 @@ pub(super) fn run(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
 }
 
 /// Which scenario a directory is for.
-pub(super) fn scenario_of(folder: &str) -> Option<ScenarioName> {
+pub(super) fn scenario_of(folder: &str) -> Option<Scenario> {
     match folder.to_lowercase().as_str() {
-        "offline" => Some(ScenarioName::Offline),
-        "server" => Some(ScenarioName::Server),
-        "interactive" => Some(ScenarioName::Interactive),
+        "offline" => Some(Scenario::Offline),
+        "server" => Some(Scenario::Server),
+        "interactive" => Some(Scenario::Interactive),
         _ => None,
     }
 }

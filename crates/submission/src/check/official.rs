@@ -12,7 +12,7 @@ mod system;
 use std::ffi::OsString;
 
 use super::run::Run;
-use super::walk::System;
+use super::system::System;
 use crate::finding::Findings;
 
 pub(crate) use accuracy::hash_in;

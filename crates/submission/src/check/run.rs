@@ -2,18 +2,16 @@
 
 use std::path::PathBuf;
 
+use ossmark_logs::DETAIL;
 use serde_json::Value;
 
 use super::endpoints;
-use super::walk::System;
+use super::system::System;
 use crate::finding::Findings;
 use crate::log::{Loaded, Log};
 use crate::python;
 use crate::tree::{LOG_LIMIT, TEXT_LIMIT, Text, read_text};
 
-pub(crate) const DETAIL: &str = "mlperf_log_detail.txt";
-pub(crate) const SUMMARY: &str = "mlperf_log_summary.txt";
-pub(crate) const ACCURACY: &str = "mlperf_log_accuracy.json";
 pub(crate) const PERFORMANCE_RUN: &str = "performance/run_1";
 
 /// A scenario directory of gpt-oss-120b.

@@ -1,12 +1,13 @@
 //! From the root of a tree to the directories of its results, in the order of the official checker's loader.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ossmark_rules::{RoundRules, Rules, rules};
+use ossmark_rules::{RoundRules, rules};
 use serde_json::{Map, Value};
 
 use super::run::Run;
+use super::system::System;
 use super::{Options, ResultLine, csv, extra, official};
 use crate::finding::Findings;
 use crate::python;
@@ -14,35 +15,6 @@ use crate::tree::{TEXT_LIMIT, Text, directories, read_text};
 
 /// A real round has some hundred results of all benchmarks; links in circles make as many as one likes.
 const MAX_RESULTS: usize = 2000;
-
-/// A system of a submitter.
-pub(super) struct System<'a> {
-    pub(super) rules: &'static Rules,
-    pub(super) round_name: &'a str,
-    pub(super) round: &'static RoundRules,
-    pub(super) division: &'a str,
-    pub(super) submitter: &'a str,
-    pub(super) name: String,
-    /// `<division>/<submitter>`, on disk and in the report.
-    pub(super) submitter_dir: &'a Path,
-    pub(super) submitter_path: &'a str,
-    /// The system's directory under results/.
-    pub(super) dir: PathBuf,
-    pub(super) path: String,
-    /// None where there is no usable description.
-    pub(super) json: Option<Map<String, Value>>,
-}
-
-impl System<'_> {
-    /// Closed and network are held to scenarios, compliance and accuracy; open is not.
-    pub(super) fn is_open(&self) -> bool {
-        self.division == "open"
-    }
-
-    pub(super) fn json_path(&self) -> String {
-        format!("{}/systems/{}.json", self.submitter_path, self.name)
-    }
-}
 
 struct Walk<'a> {
     options: Options<'a>,

@@ -205,7 +205,9 @@ fn every_form_gives_the_same_problems() {
         ),
     ] {
         std::fs::write(&path, bytes).unwrap();
-        let error = Problems::load(&[path.clone()]).unwrap_err().to_string();
+        let error = Problems::load(std::slice::from_ref(&path))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(place), "{error}");
     }
 }

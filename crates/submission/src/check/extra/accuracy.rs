@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::super::official::hash_in;
-use super::super::run::{ACCURACY, DETAIL, Run, SUMMARY};
+use super::super::run::Run;
 use super::figures::{self, Range};
 use super::logs::{self, found};
 use super::{Seen, scenario_of};
@@ -11,6 +11,7 @@ use crate::finding::Findings;
 use crate::python;
 use crate::tree::{Text, read_text};
 use crate::truncate::MARK;
+use ossmark_logs::{ACCURACY, DETAIL, SUMMARY};
 
 pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
     let text = run.score_text.as_deref().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::path::Path;
 use ossmark_logs::detail_log::DetailLog;
 use ossmark_rules::ComplianceTest;
 
-use super::super::run::{ACCURACY, DETAIL, PERFORMANCE_RUN, Run, SUMMARY};
+use super::super::run::{PERFORMANCE_RUN, Run};
 use super::figures::{self, Range};
 use super::logs::{self, found};
 use super::verification::{number, test07, test09};
@@ -14,6 +14,7 @@ use crate::finding::Findings;
 use crate::log::{Loaded, Log};
 use crate::python;
 use crate::tree::{self, TEXT_LIMIT, Text, read_text};
+use ossmark_logs::{ACCURACY, DETAIL, SUMMARY};
 
 pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
     let rules = &run.system.rules.compliance;

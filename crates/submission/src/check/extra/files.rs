@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use ossmark_rules::rules;
 use serde_json::Value;
 
-use super::super::run::{ACCURACY, DETAIL, Run, SUMMARY};
+use super::super::run::Run;
 use crate::finding::Findings;
 use crate::python;
 use crate::tree;
+use ossmark_logs::{ACCURACY, DETAIL, SUMMARY};
 
 /// Stands in the system's name and in every README of a tree that is not to be submitted.
 pub(crate) const REHEARSAL: &str = "REHEARSAL";

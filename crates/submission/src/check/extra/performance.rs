@@ -2,15 +2,16 @@
 
 use ossmark_logs::detail_log::DetailLog;
 use ossmark_logs::summary::Summary;
-use ossmark_rules::ScenarioName;
+use ossmark_rules::Scenario;
 use sha2::{Digest, Sha256};
 
-use super::super::run::{DETAIL, PERFORMANCE_RUN, Run, SUMMARY};
+use super::super::run::{PERFORMANCE_RUN, Run};
 use super::logs::{self, found};
 use super::{Seen, scenario_of};
 use crate::finding::Findings;
 use crate::python;
 use crate::tree::{TEXT_LIMIT, Text, read_text};
+use ossmark_logs::{DETAIL, SUMMARY};
 
 /// Settings that LoadGen's own mlperf.conf leaves alone, and that nobody is to change. Source: mlperf.conf.
 const FIXED: [(&str, &str); 7] = [
@@ -187,7 +188,7 @@ fn limits(run: &Run<'_>, log: &DetailLog, object: &mut impl FnMut(&'static str, 
             );
         }
         // In the other scenarios this is an official rule.
-        if scenario == ScenarioName::Interactive
+        if scenario == Scenario::Interactive
             && !log.f64(measured).is_some_and(|ns| ns < limit.value as f64)
         {
             object(
@@ -275,19 +276,18 @@ fn numbers(run: &Run<'_>, log: &DetailLog, object: &mut impl FnMut(&'static str,
         tokens_per_sample(log),
         &bounds.min_mean_tokens,
         &bounds.max_mean_tokens,
-    ) {
-        if !(low.value..=high.value).contains(&mean) {
-            object(
-                "performance.tokens-per-sample",
-                format!(
-                    "found {tokens_key} {} at {} samples a second, {mean:.1} tokens a sample; TEST09 allows {} to {}",
-                    found(log, tokens_key),
-                    found(log, samples_key),
-                    low.value,
-                    high.value
-                ),
-            );
-        }
+    ) && !(low.value..=high.value).contains(&mean)
+    {
+        object(
+            "performance.tokens-per-sample",
+            format!(
+                "found {tokens_key} {} at {} samples a second, {mean:.1} tokens a sample; TEST09 allows {} to {}",
+                found(log, tokens_key),
+                found(log, samples_key),
+                low.value,
+                high.value
+            ),
+        );
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) fn check(run: &Run<'_>, performance: Option<&DetailLog>, findings: &m
                 if let Some(&value) = values.last() {
                     settings.insert(name, value);
                 }
-                match (values.len(), name.iter().filter(|b| **b == b'.').count()) {
+                match (values.len(), name.split(|b| *b == b'.').count() - 1) {
                     (1, 2..) => continue,
                     (1, _) => "expected a key \"model.scenario.key\"; LoadGen ignores the line",
                     _ => "expected one value; LoadGen takes the last",

@@ -4,11 +4,12 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::super::run::{ACCURACY, DETAIL, Run};
+use super::super::run::Run;
 use crate::finding::Findings;
 use crate::log::NoValue;
 use crate::python;
 use crate::tree;
+use ossmark_logs::{ACCURACY, DETAIL};
 
 /// What the official checker looks for in a line; of several in one line the last counts.
 static SCORE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^.*'exact_match':\s([\d.]+)"));

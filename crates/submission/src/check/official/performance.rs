@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use super::super::run::{DETAIL, PERFORMANCE_RUN, Run};
+use super::super::run::{PERFORMANCE_RUN, Run};
 use super::system::is_network;
 use crate::finding::Findings;
 use crate::log::{Log, NoValue};
 use crate::python;
+use ossmark_logs::DETAIL;
 
 /// Scenarios that end when early stopping says so.
 const EARLY_STOPPING: [&str; 3] = ["Server", "SingleStream", "MultiStream"];
@@ -212,7 +213,7 @@ impl Check<'_, '_> {
             }
         }
         let low = rules
-            .scenario(ossmark_rules::ScenarioName::Offline)
+            .scenario(ossmark_rules::Scenario::Offline)
             .min_samples_per_query
             .as_ref();
         if let (true, Some(low)) = (scenario.eq_ignore_ascii_case("offline"), low) {
@@ -268,8 +269,8 @@ impl Check<'_, '_> {
         }
         let rules = self.run.system.rules;
         let limits = match self.scenario.as_deref() {
-            Some("Server") => rules.scenario(ossmark_rules::ScenarioName::Server),
-            Some("Interactive") => rules.scenario(ossmark_rules::ScenarioName::Interactive),
+            Some("Server") => rules.scenario(ossmark_rules::Scenario::Server),
+            Some("Interactive") => rules.scenario(ossmark_rules::Scenario::Interactive),
             _ => return,
         };
         for (key, limit) in [

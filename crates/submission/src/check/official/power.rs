@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::super::run::{ACCURACY, DETAIL, PERFORMANCE_RUN, Run, SUMMARY};
+use super::super::run::{PERFORMANCE_RUN, Run};
 use crate::finding::Findings;
 use crate::tree;
+use ossmark_logs::{ACCURACY, DETAIL, SUMMARY};
 
 /// Files that the official checker passes over wherever it compares lists.
 const IGNORED: [&str; 3] = ["mlperf_log_trace.json", "results.json", ".gitkeep"];

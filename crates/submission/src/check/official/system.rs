@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::walk::System;
+use super::super::system::System;
 use crate::finding::Findings;
 use crate::python;
 

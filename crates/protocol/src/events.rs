@@ -1,0 +1,50 @@
+//! What comes back.
+
+use crate::{RequestId, TokenId};
+
+/// Why a request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A stop token was generated; it is the last of the output tokens.
+    Stop,
+    /// `max_new_tokens` or the model's context was reached.
+    Length,
+    /// It was cancelled while it was open ([`crate::Generator::cancel`]): the tokens that came before this are all there is.
+    Cancelled,
+    /// The engine could not answer this request; the message is for people.
+    Failed(String),
+}
+
+/// What one step did for one request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeqOutput {
+    /// Whose tokens these are.
+    pub id: RequestId,
+    /// How many tokens of [`StepOutputs::tokens`] are this request's: they follow those of the outputs before it.
+    pub n_tokens: u32,
+    /// Set on the last output of a request, exactly once.
+    pub end: Option<End>,
+    /// With `want_logits`: f32 rows of vocabulary length for the positions that this step computed, in order.
+    pub logits: Vec<f32>,
+}
+
+/// Everything that one engine step produced: one message per step, however many requests moved.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StepOutputs {
+    /// All new tokens, flat, in the order of `outputs`.
+    pub tokens: Vec<TokenId>,
+    /// One entry per request that got tokens or ended.
+    pub outputs: Vec<SeqOutput>,
+}
+
+/// What the engine tells the thread that answers LoadGen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A step was finished.
+    Step(StepOutputs),
+    /// The engine is dead, with the reason: no request that is open or still comes will be answered.
+    Fatal(String),
+}
+
+/// Where events go. False: nobody listens any more, and the engine stops.
+pub type Sink = Box<dyn FnMut(Event) -> bool + Send>;

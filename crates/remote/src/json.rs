@@ -1,0 +1,46 @@
+//! Pieces of JSON that both APIs have: ids in a request, errors in an answer.
+
+use ossmark_protocol::{Request, TokenId};
+
+use crate::quote::{quote, quote_bytes};
+
+/// Appends a list of ids.
+pub(crate) fn push_ids(body: &mut Vec<u8>, ids: &[TokenId]) {
+    let mut digits = itoa::Buffer::new();
+    body.push(b'[');
+    for (i, id) in ids.iter().enumerate() {
+        if i > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(digits.format(*id).as_bytes());
+    }
+    body.push(b']');
+}
+
+/// Appends what a request says of its end beside its length, where it says anything: the names are the same in both APIs.
+pub(crate) fn push_stops(body: &mut Vec<u8>, request: &Request) {
+    if !request.stop_tokens.is_empty() {
+        body.extend_from_slice(b",\"stop_token_ids\":");
+        push_ids(body, &request.stop_tokens);
+    }
+    if request.ignore_eos {
+        body.extend_from_slice(b",\"ignore_eos\":true");
+    }
+}
+
+/// The message of an error object, which servers put where an answer should be.
+pub(crate) fn error_text(error: &serde_json::Value) -> String {
+    let message = error["message"].as_str().or(error.as_str());
+    let text = message.map_or_else(|| error.to_string(), str::to_owned);
+    format!("the server says: {}", quote(&text))
+}
+
+/// Where JSON that a server sent stops making sense.
+pub(crate) fn bad_json(error: &serde_json::Error, body: &[u8]) -> String {
+    format!(
+        "not the JSON that this API answers with ({}): {}",
+        // Names what it found, whole.
+        quote(&error.to_string()),
+        quote_bytes(body)
+    )
+}

@@ -1,0 +1,217 @@
+//! `ossmark infer`: every (row, pass) of a data set through a generator, a bounded number at once, each kept in the journal
+//! as it ends. Owns the requests under way and the display; runs on the calling thread. The files are `ossmark_infer`'s.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use ossmark_infer::{Answer, Journal, Outcome};
+use ossmark_protocol::{
+    End, Event, Request, RequestId, Sampling, StepOutputs, TokenId, request_seed,
+};
+
+use super::display::Display;
+use ossmark_protocol::Generator;
+
+/// What is asked for each (row, pass).
+pub(crate) struct Template {
+    pub(crate) prompts: Vec<Arc<[TokenId]>>,
+    pub(crate) sampling: Sampling,
+    pub(crate) max_new_tokens: u32,
+    pub(crate) seed: u64,
+}
+
+impl Template {
+    /// The request for a (row, pass) is the same whenever it is made: a resumed run asks what the first would have.
+    fn request(&self, row: u32, pass: u32, passes: u32) -> Request {
+        let number = u64::from(row) * u64::from(passes) + u64::from(pass);
+        Request {
+            id: RequestId(number),
+            prompt: Arc::clone(&self.prompts[row as usize]),
+            sampling: self.sampling,
+            seed: request_seed(self.seed, number),
+            max_new_tokens: self.max_new_tokens,
+            want_logits: false,
+            stop_tokens: Arc::default(),
+            ignore_eos: false,
+        }
+    }
+}
+
+/// What was done.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Done {
+    pub(crate) answered: u64,
+    pub(crate) tokens: u64,
+    /// Messages of failures, with how often each came; server addresses and counts make few of them.
+    pub(crate) failures: HashMap<String, u64>,
+}
+
+/// Waiting for events, to look at the clock now and then.
+const TICK: Duration = Duration::from_millis(200);
+/// Different messages that are kept; the journal has all.
+const MESSAGES: usize = 100;
+
+/// Asks for everything that is open in the journal, `concurrency` requests at a time.
+pub(crate) fn drive(
+    generator: &dyn Generator,
+    events: &Receiver<Event>,
+    journal: &mut Journal,
+    template: &Template,
+    concurrency: usize,
+    timeout: Duration,
+) -> Result<Done> {
+    let todo: Vec<(u32, u32)> = journal.open_requests().collect();
+    let mut this = Drive {
+        passes: journal.passes(),
+        open: HashMap::new(),
+        done: Done::default(),
+        timeout,
+        looked: Instant::now(),
+    };
+    let mut todo = todo.into_iter();
+    let mut display = Display::new(journal.requests(), journal.answered());
+    loop {
+        let room = concurrency - this.open.len();
+        let mut batch = Vec::new();
+        for (row, pass) in todo.by_ref().take(room) {
+            let request = template.request(row, pass, this.passes);
+            this.begin(request.id);
+            batch.push(request);
+        }
+        if !batch.is_empty() && generator.submit(batch).is_err() {
+            bail!("the engine ended; its message is above. Run the same command again to go on");
+        }
+        if this.open.is_empty() {
+            journal.sync()?;
+            return Ok(this.done);
+        }
+        let mut outcomes = Vec::new();
+        match events.recv_timeout(TICK) {
+            Ok(event) => {
+                this.take(event, &mut outcomes)?;
+                for event in events.try_iter() {
+                    this.take(event, &mut outcomes)?;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                bail!(
+                    "the engine ended before all requests did; run the same command again to go on"
+                )
+            }
+        }
+        if outcomes.is_empty() {
+            journal.sync_if_due()?;
+        } else {
+            journal.record(&outcomes)?;
+        }
+        this.cancel_late(generator);
+        display.show(journal.answered(), this.done.tokens, this.failed());
+    }
+}
+
+struct Drive {
+    passes: u32,
+    open: HashMap<RequestId, Open>,
+    done: Done,
+    timeout: Duration,
+    /// When requests that take too long were last looked for.
+    looked: Instant,
+}
+
+struct Open {
+    began: Instant,
+    tokens: Vec<TokenId>,
+}
+
+impl Drive {
+    fn begin(&mut self, id: RequestId) {
+        let open = Open {
+            began: Instant::now(),
+            tokens: Vec::new(),
+        };
+        self.open.insert(id, open);
+    }
+
+    fn take(&mut self, event: Event, outcomes: &mut Vec<Outcome>) -> Result<()> {
+        match event {
+            Event::Step(step) => self.step(step, outcomes),
+            Event::Fatal(message) => {
+                bail!("the engine failed: {message}; run the same command again to go on")
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: StepOutputs, outcomes: &mut Vec<Outcome>) {
+        let mut at = 0;
+        for out in step.outputs {
+            let range = at..(at + out.n_tokens as usize).min(step.tokens.len());
+            at = range.end;
+            let Some(open) = self.open.get_mut(&out.id) else {
+                continue;
+            };
+            open.tokens.extend_from_slice(&step.tokens[range]);
+            let Some(end) = out.end else { continue };
+            let Some(open) = self.open.remove(&out.id) else {
+                continue;
+            };
+            outcomes.push(self.outcome(out.id, open, end));
+        }
+    }
+
+    fn outcome(&mut self, id: RequestId, open: Open, end: End) -> Outcome {
+        let took = open.began.elapsed();
+        let result = match end {
+            End::Failed(message) => Err(message),
+            End::Cancelled => Err(format!(
+                "no complete answer within {} s",
+                self.timeout.as_secs_f64()
+            )),
+            _ if open.tokens.is_empty() => Err("the engine answered with no tokens".to_owned()),
+            end => Ok(Answer {
+                cut: end == End::Length,
+                tokens: open.tokens,
+                took,
+            }),
+        };
+        match &result {
+            Ok(answer) => {
+                self.done.answered += 1;
+                self.done.tokens += answer.tokens.len() as u64;
+            }
+            Err(message) => {
+                if self.done.failures.len() < MESSAGES || self.done.failures.contains_key(message) {
+                    *self.done.failures.entry(message.clone()).or_default() += 1;
+                } else {
+                    *self.done.failures.entry("others".into()).or_default() += 1;
+                }
+            }
+        }
+        Outcome {
+            row: (id.0 / u64::from(self.passes)) as u32,
+            pass: (id.0 % u64::from(self.passes)) as u32,
+            result,
+        }
+    }
+
+    /// Cancels what takes too long; it ends with `End::Cancelled`.
+    fn cancel_late(&mut self, generator: &dyn Generator) {
+        if self.looked.elapsed() < TICK {
+            return;
+        }
+        self.looked = Instant::now();
+        let late = |open: &Open| open.began.elapsed() > self.timeout;
+        let late: Vec<_> = self.open.iter().filter(|(_, open)| late(open)).collect();
+        if !late.is_empty() {
+            generator.cancel(late.into_iter().map(|(id, _)| *id).collect());
+        }
+    }
+
+    fn failed(&self) -> u64 {
+        self.done.failures.values().sum()
+    }
+}

@@ -1,0 +1,152 @@
+use super::*;
+use ossmark_protocol::{RequestId, Sampling};
+
+#[test]
+fn a_stop_token_of_the_request_is_the_last_of_its_answer() {
+    let line = Line {
+        answer: Answer::Tokens([5, 6, 7].into()),
+        ttft: Duration::ZERO,
+        tpot: Duration::ZERO,
+    };
+    let mut request = request(0, 0);
+    assert_eq!(length(&line, 0, &request), (3, false));
+    request.stop_tokens = [6, 7].into();
+    assert_eq!(length(&line, 0, &request), (2, true));
+    request.max_new_tokens = 1;
+    assert_eq!(length(&line, 0, &request), (1, false));
+}
+
+fn request(id: u64, row: u32) -> Request {
+    Request {
+        id: RequestId(id),
+        prompt: Arc::from([row]),
+        sampling: Sampling::GREEDY,
+        seed: 0,
+        max_new_tokens: 1000,
+        want_logits: false,
+        stop_tokens: Arc::default(),
+        ignore_eos: false,
+    }
+}
+
+#[test]
+fn each_request_ends_once_with_its_scripted_tokens() {
+    let (send, events) = unbounded();
+    let line = |tokens, ms| Line {
+        answer: Answer::Count(tokens),
+        ttft: Duration::from_millis(ms),
+        tpot: Duration::from_micros(ms),
+    };
+    let script = Script {
+        lines: vec![line(3, 0), line(7, 2), line(1, 1)],
+        slots: 2,
+    };
+    let echo = Echo::start(script, Box::new(move |e| send.send(e).is_ok())).unwrap();
+    echo.submit((0..30).map(|i| request(i, i as u32)).collect())
+        .unwrap();
+    let mut tokens = vec![Vec::new(); 30];
+    let mut ended = 0;
+    while ended < 30 {
+        let Event::Step(step) = events.recv_timeout(Duration::from_secs(10)).unwrap() else {
+            panic!("fatal")
+        };
+        let mut flat = step.tokens.into_iter();
+        for out in step.outputs {
+            tokens[out.id.0 as usize].extend(flat.by_ref().take(out.n_tokens as usize));
+            ended += usize::from(out.end.is_some());
+        }
+    }
+    echo.shutdown();
+    for (row, got) in tokens.iter().enumerate() {
+        let n = [3, 7, 1][row % 3];
+        assert_eq!(
+            *got,
+            (0..n)
+                .map(|j| echo_token(row as u64, j))
+                .collect::<Vec<_>>()
+        );
+    }
+    assert!(events.try_recv().is_err(), "an answer after the last end");
+}
+
+#[test]
+fn cancelled_requests_end_once_and_their_places_serve_others() {
+    let (send, events) = unbounded();
+    let line = Line {
+        answer: Answer::Count(4),
+        ttft: Duration::from_millis(1),
+        tpot: Duration::from_millis(10),
+    };
+    let script = Script {
+        lines: vec![line],
+        slots: 4,
+    };
+    let echo = Echo::start(script, Box::new(move |e| send.send(e).is_ok())).unwrap();
+    let ids = |ids: std::ops::Range<u64>| ids.map(RequestId).collect::<Vec<_>>();
+    echo.submit((0..20).map(|i| request(i, i as u32)).collect())
+        .unwrap();
+    let mut ends = std::collections::HashMap::new();
+    let mut tokens = vec![Vec::new(); 20];
+    let mut cancelled = false;
+    while ends.len() < 20 {
+        let Event::Step(step) = events.recv_timeout(Duration::from_secs(10)).unwrap() else {
+            panic!("fatal")
+        };
+        let mut flat = step.tokens.into_iter();
+        for out in step.outputs {
+            let n = out.n_tokens as usize;
+            tokens[out.id.0 as usize].extend(flat.by_ref().take(n));
+            if let Some(end) = out.end {
+                assert_eq!(ends.insert(out.id.0, end), None);
+            }
+        }
+        // After the first tokens: 0 to 3 are open, the others wait.
+        if !std::mem::replace(&mut cancelled, true) {
+            echo.cancel(ids(0..3));
+            echo.cancel(ids(10..12));
+            echo.cancel(ids(0..1));
+            echo.cancel(ids(99..100));
+        }
+    }
+    echo.shutdown();
+    for (id, end) in &ends {
+        let cut = *id < 3 || (10..12).contains(id);
+        let expected = if cut { End::Cancelled } else { End::Length };
+        assert_eq!(*end, expected, "{id}");
+        if !cut {
+            let all: Vec<_> = (0..4).map(|j| echo_token(*id, j)).collect();
+            assert_eq!(tokens[*id as usize], all);
+        }
+    }
+    assert!(events.try_recv().is_err(), "an answer after the last end");
+}
+
+#[test]
+fn a_late_echo_never_names_a_request_twice_in_a_step() {
+    let (send, events) = unbounded();
+    // The rest of each answer is due a nanosecond after its first token: always late.
+    let line = Line {
+        answer: Answer::Count(2),
+        ttft: Duration::ZERO,
+        tpot: Duration::from_nanos(1),
+    };
+    let script = Script {
+        lines: vec![line],
+        slots: 0,
+    };
+    let echo = Echo::start(script, Box::new(move |e| send.send(e).is_ok())).unwrap();
+    echo.submit((0..100).map(|i| request(i, 0)).collect())
+        .unwrap();
+    let mut ended = 0;
+    while ended < 100 {
+        let Event::Step(step) = events.recv_timeout(Duration::from_secs(10)).unwrap() else {
+            panic!("fatal")
+        };
+        let mut ids: Vec<RequestId> = step.outputs.iter().map(|o| o.id).collect();
+        ended += step.outputs.iter().filter(|o| o.end.is_some()).count();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), step.outputs.len());
+    }
+    echo.shutdown();
+}

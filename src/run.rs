@@ -1,0 +1,34 @@
+//! `ossmark run`: one LoadGen test. `plan` decides, `execute` does, `finish` interprets and publishes.
+
+mod disk;
+mod early_end;
+mod execute;
+mod facts;
+pub(crate) mod faults;
+mod finish;
+mod ledger;
+pub(crate) mod logs;
+pub(crate) mod metrics;
+mod plan;
+mod plan_json;
+mod progress;
+mod provenance;
+pub(crate) mod responder;
+pub(crate) mod rules;
+mod signals;
+mod start;
+pub(crate) mod sut;
+mod user_conf;
+mod verdict;
+mod wiring;
+
+use anyhow::Result;
+
+use crate::cli::RunArgs;
+use crate::exit::Outcome;
+
+/// Runs the command.
+pub(crate) fn run(args: RunArgs) -> Result<Outcome> {
+    let plan = plan::plan(args)?;
+    execute::execute(plan)
+}

@@ -1,0 +1,319 @@
+//! The only thread that answers LoadGen. Owns the ledger, the tickets and the latency histograms; everything that
+//! happens to a sample arrives through one channel, so that nothing here needs a lock.
+//!
+//! LoadGen wants the first token and the completion of a sample from the same thread; the ticket's type keeps that.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use ossmark_loadgen::{Issued, ResponseBuffer, Ticket};
+use ossmark_protocol::{End, Event, RequestId, StepOutputs, TokenId};
+
+use super::faults::{FaultKind, Faults};
+use super::ledger::{Ledger, Open, State};
+use super::metrics::{Latencies, Progress};
+
+/// What the responder is told.
+pub(crate) enum Message {
+    /// LoadGen issued samples; the first has this id, the others follow.
+    Issued {
+        first: RequestId,
+        at: Instant,
+        samples: Vec<(u64, Ticket<Issued>)>,
+    },
+    /// From the engine.
+    Event(Event),
+    /// The engine dropped its sink: nothing more will come from it.
+    EngineGone,
+    /// End the run: answer everything that is open as a fault.
+    Stop(FaultKind, String),
+    /// LoadGen has returned.
+    End,
+}
+
+/// What the responder needs to know of the run.
+pub(crate) struct Setup {
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) progress: Arc<Progress>,
+    /// The run is ended when nothing has moved for this long while samples are open.
+    pub(crate) watchdog: Duration,
+    /// Offline has no first tokens to time.
+    pub(crate) streaming: bool,
+    /// Called once, after the run has failed and everything that was open has been answered.
+    pub(crate) on_failed: Box<dyn FnMut() + Send>,
+}
+
+/// How often the published percentiles are refreshed.
+const PUBLISH: Duration = Duration::from_millis(500);
+
+/// Runs until `Message::End`; returns the latencies.
+pub(crate) fn respond(inbox: &Receiver<Message>, setup: Setup) -> Latencies {
+    let mut responder = Responder {
+        setup,
+        ledger: Ledger::default(),
+        latencies: Latencies::default(),
+        failed: None,
+        engine_gone: false,
+        buffer: ResponseBuffer::new(),
+        moved: Instant::now(),
+        published: Instant::now(),
+    };
+    // Short enough to notice a stall in time, long enough to cost nothing.
+    let tick = (responder.setup.watchdog / 8).clamp(Duration::from_millis(10), PUBLISH);
+    loop {
+        match inbox.recv_timeout(tick) {
+            Ok(Message::Issued { first, at, samples }) => responder.issued(first, at, samples),
+            Ok(Message::Event(Event::Step(step))) => responder.step(&step),
+            Ok(Message::Event(Event::Fatal(message))) => responder.fail(FaultKind::Engine, message),
+            Ok(Message::EngineGone) => responder.engine_gone(),
+            Ok(Message::Stop(kind, message)) => responder.fail(kind, message),
+            Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => return responder.end(),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        responder.watch();
+    }
+}
+
+struct Responder {
+    setup: Setup,
+    ledger: Ledger,
+    latencies: Latencies,
+    /// The first cause, once the run has failed.
+    failed: Option<String>,
+    engine_gone: bool,
+    /// Memory of the batches that go to LoadGen.
+    buffer: ResponseBuffer,
+    /// When a sample last got a token, or when the first of the open ones came.
+    moved: Instant,
+    published: Instant,
+}
+
+impl Responder {
+    fn issued(&mut self, first: RequestId, at: Instant, samples: Vec<(u64, Ticket<Issued>)>) {
+        self.setup
+            .progress
+            .issued
+            .fetch_add(samples.len() as u64, Relaxed);
+        if self.ledger.len() == 0 {
+            self.moved = Instant::now();
+        }
+        for (i, (sample, ticket)) in samples.into_iter().enumerate() {
+            let state = State::Waiting(ticket);
+            self.ledger.insert(
+                RequestId(first.0 + i as u64),
+                Open {
+                    sample,
+                    issued: at,
+                    state,
+                    tokens: Vec::new(),
+                },
+            );
+        }
+        if self.failed.is_some() {
+            self.answer_open_as_faults();
+        } else if self.engine_gone {
+            self.engine_gone();
+        }
+    }
+
+    /// Resolves one engine step: first tokens to LoadGen in one call, completions in another.
+    fn step(&mut self, step: &StepOutputs) {
+        let now = Instant::now();
+        self.moved = now;
+        let mut at = 0;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut firsts = buffer.first_tokens();
+        let mut fresh = Vec::with_capacity(step.outputs.len());
+        let mut ended: Vec<(Open, &[TokenId])> = Vec::with_capacity(step.outputs.len());
+        for out in &step.outputs {
+            let range = at..(at + out.n_tokens as usize).min(step.tokens.len());
+            at = range.end;
+            let new = &step.tokens[range];
+            let Some(mut open) = self.ledger.take(out.id) else {
+                // After a failure the engine may still deliver what was in flight; everything has been answered.
+                if self.failed.is_none() {
+                    self.setup.faults.record(FaultKind::UnknownRequest, None, || {
+                        format!("the engine answered request {} which is not open (answered twice?)", out.id.0)
+                    });
+                }
+                continue;
+            };
+            if let Some(End::Failed(message)) = &out.end {
+                self.setup
+                    .faults
+                    .record(FaultKind::RequestFailed, Some(open.sample), || {
+                        message.clone()
+                    });
+                answer_as_is(open);
+                self.count_completed(1, 0);
+                continue;
+            }
+            let whole = out.end.is_some();
+            match open.state {
+                State::Waiting(ticket) if !new.is_empty() => {
+                    if self.setup.streaming {
+                        self.latencies.first_token(now - open.issued);
+                    }
+                    firsts.push(ticket, &new[..1]);
+                    fresh.push((out.id, open.sample, open.issued, new, whole));
+                    continue;
+                }
+                state => open.state = state,
+            }
+            if whole {
+                ended.push((open, new));
+            } else {
+                open.tokens.extend_from_slice(new);
+                self.ledger.put_back(out.id, open);
+            }
+        }
+        for ((id, sample, issued, new, whole), ticket) in fresh.into_iter().zip(firsts.send()) {
+            let state = State::Streaming(ticket, now);
+            if whole {
+                ended.push((
+                    Open {
+                        sample,
+                        issued,
+                        state,
+                        tokens: Vec::new(),
+                    },
+                    new,
+                ));
+            } else {
+                self.ledger.put_back(
+                    id,
+                    Open {
+                        sample,
+                        issued,
+                        state,
+                        tokens: new.to_vec(),
+                    },
+                );
+            }
+        }
+        self.complete(now, ended, &mut buffer);
+        self.buffer = buffer;
+        self.ledger.trim();
+    }
+
+    fn complete(
+        &mut self,
+        now: Instant,
+        ended: Vec<(Open, &[TokenId])>,
+        buffer: &mut ResponseBuffer,
+    ) {
+        let n_ended = ended.len() as u64;
+        let mut n_tokens = 0;
+        let (mut answers, mut tickets) = (
+            Vec::with_capacity(ended.len()),
+            Vec::with_capacity(ended.len()),
+        );
+        for (mut open, new) in ended {
+            // The common single-step answer is passed on without a copy.
+            if !open.tokens.is_empty() {
+                open.tokens.extend_from_slice(new);
+            }
+            answers.push((open.tokens, new));
+            tickets.push((open.state, open.issued, open.sample));
+        }
+        let mut batch = buffer.completions();
+        for ((own, new), (state, issued, sample)) in answers.iter().zip(tickets) {
+            let tokens: &[TokenId] = if own.is_empty() { new } else { own };
+            if tokens.len() < 2 {
+                self.setup.faults.record(FaultKind::ShortAnswer, Some(sample), || {
+                    format!(
+                        "the answer has {} token(s); LoadGen needs at least 2 to compute the time per output token",
+                        tokens.len()
+                    )
+                });
+            }
+            let (ticket, first_at) = match state {
+                State::Streaming(ticket, at) => (ticket, at),
+                State::Waiting(ticket) => (ticket.first_token(tokens), now),
+            };
+            self.latencies
+                .complete(now - issued, now - first_at, tokens.len());
+            n_tokens += tokens.len() as u64;
+            batch.push(ticket, tokens);
+        }
+        batch.send();
+        self.count_completed(n_ended, n_tokens);
+    }
+
+    fn count_completed(&self, samples: u64, tokens: u64) {
+        self.setup.progress.completed.fetch_add(samples, Relaxed);
+        self.setup.progress.tokens.fetch_add(tokens, Relaxed);
+    }
+
+    fn engine_gone(&mut self) {
+        self.engine_gone = true;
+        if self.ledger.len() > 0 {
+            self.fail(
+                FaultKind::ChannelClosed,
+                "the engine ended while samples were open".into(),
+            );
+        }
+    }
+
+    /// Records the cause, answers everything that is open, and lets the run end early where it can.
+    fn fail(&mut self, kind: FaultKind, message: String) {
+        self.setup.faults.record(kind, None, || message.clone());
+        if self.failed.is_none() {
+            self.failed = Some(message);
+            self.answer_open_as_faults();
+            (self.setup.on_failed)();
+        }
+    }
+
+    fn answer_open_as_faults(&mut self) {
+        let cause = self.failed.clone().unwrap_or_default();
+        let mut n = 0;
+        for open in self.ledger.drain() {
+            self.setup
+                .faults
+                .record(FaultKind::NotServed, Some(open.sample), || {
+                    format!("not served: {cause}")
+                });
+            answer_as_is(open);
+            n += 1;
+        }
+        self.count_completed(n, 0);
+    }
+
+    fn watch(&mut self) {
+        let now = Instant::now();
+        if now - self.published > PUBLISH {
+            self.published = now;
+            self.latencies.publish(&self.setup.progress);
+        }
+        if self.ledger.len() > 0 && now - self.moved > self.setup.watchdog {
+            let message = format!(
+                "nothing moved for {:.1} s while {} sample(s) were open (their rows are listed under not_served)",
+                self.setup.watchdog.as_secs_f64(),
+                self.ledger.len(),
+            );
+            self.fail(FaultKind::Stalled, message);
+        }
+    }
+
+    fn end(mut self) -> Latencies {
+        if self.ledger.len() > 0 {
+            self.fail(
+                FaultKind::ChannelClosed,
+                "LoadGen returned while samples were open".into(),
+            );
+        }
+        self.latencies
+    }
+}
+
+/// Answers a sample with the tokens that it has, however few: LoadGen counts an error, the run can end.
+fn answer_as_is(open: Open) {
+    let ticket = match open.state {
+        State::Waiting(ticket) => ticket.first_token(&[]),
+        State::Streaming(ticket, _) => ticket,
+    };
+    ticket.complete(&open.tokens);
+}

@@ -1,0 +1,139 @@
+//! Puts a run together: the output claimed, the engine started, the responder and the watchers on their threads. Nothing
+//! of LoadGen runs yet.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use crossbeam_channel::{Sender, unbounded};
+use ossmark_loadgen::Settings;
+use ossmark_rules::Scenario;
+
+use super::early_end::{expected_samples, leave_early};
+use super::faults::Faults;
+use super::finish::{Finish, reserve};
+use super::metrics::{Latencies, Progress};
+use super::plan::RunPlan;
+use super::plan_json::run_plan_json;
+use super::progress::{self, Display};
+use super::responder::{Message, Setup, respond};
+use super::start::start_generator;
+use super::sut::{Library, Sut};
+use super::{disk, signals};
+use crate::output;
+
+/// A run that LoadGen can be called for.
+pub(super) struct Wired {
+    pub(super) loadgen: Settings,
+    pub(super) sut: Sut,
+    pub(super) library: Library,
+    /// Into the responder.
+    pub(super) messages: Sender<Message>,
+    pub(super) responder: JoinHandle<Latencies>,
+    pub(super) display: JoinHandle<()>,
+    pub(super) finish: Arc<Finish>,
+}
+
+/// Starts everything that the plan needs beside LoadGen.
+pub(super) fn wire(mut plan: RunPlan) -> Result<Wired> {
+    let claimed = output::claim_directory(&plan.output, plan.force)?;
+    // One inside the directory is claimed once that is the new one.
+    let is_inside = |file: &&PathBuf| file.starts_with(&plan.output);
+    let inside = plan.json.clone().filter(|file| is_inside(&file));
+    let outside = plan.json.as_ref().filter(|file| !is_inside(file));
+    let mut json_file = output::claim_optional(outside, plan.force)?;
+    let (messages, inbox) = unbounded();
+    let (generator, description) = start_generator(&plan, &messages)?;
+    let (directory, output) = claimed.make_room()?;
+    if let Some(file) = inside {
+        json_file = Some(output::claim_file(&file, plan.force)?);
+    }
+    plan.loadgen.output_dir.clone_from(&output);
+    output::write_json(
+        &output.join("run_plan.json"),
+        &run_plan_json(&plan, &description)?,
+    )?;
+    reserve(&output)?;
+
+    let faults = Arc::new(Faults::default());
+    let progress = Arc::new(Progress::default());
+    let failed = Arc::new(AtomicBool::new(false));
+    let display = Display {
+        label: format!("{} {}", plan.scenario.name(), plan.mode.name()),
+        expected: expected_samples(&plan),
+        limits_ns: (
+            plan.requested.ttft_latency_ns,
+            plan.requested.tpot_latency_ns,
+        ),
+    };
+    let sut = Sut {
+        name: format!(
+            "ossmark {} ({}{})",
+            env!("CARGO_PKG_VERSION"),
+            description.engine,
+            if plan.engine.is_synthetic() {
+                ", SYNTHETIC weights"
+            } else {
+                ""
+            }
+        ),
+        prompts: Arc::clone(&plan.prompts),
+        template: plan.template,
+        generator: Arc::clone(&generator),
+        responder: messages.clone(),
+        failed: Arc::clone(&failed),
+        next: AtomicU64::new(0),
+    };
+    let library = Library {
+        name: description.data.clone(),
+        total: plan.prompts.len(),
+        performance: plan.prompts.len(),
+    };
+    let loadgen = plan.loadgen.clone();
+    let watchdog = plan.watchdog;
+    let streaming = plan.scenario != Scenario::Offline;
+    let finish = Arc::new(Finish {
+        plan,
+        faults: Arc::clone(&faults),
+        progress: Arc::clone(&progress),
+        output,
+        _directory: directory,
+        json_file: Mutex::new(json_file),
+        generator: Arc::clone(&generator),
+        started: Instant::now(),
+    });
+
+    let setup = Setup {
+        faults: Arc::clone(&faults),
+        progress: Arc::clone(&progress),
+        watchdog,
+        streaming,
+        on_failed: Box::new({
+            let finish = Arc::clone(&finish);
+            move || {
+                failed.store(true, Relaxed);
+                leave_early(&finish);
+            }
+        }),
+    };
+    let responder = std::thread::Builder::new()
+        .name("responder".into())
+        .spawn(move || respond(&inbox, setup))
+        .context("cannot start the responder thread")?;
+    signals::listen(messages.clone())?;
+    disk::watch(&finish.output, Arc::clone(&progress), messages.clone())?;
+    let display = progress::show(display, Arc::clone(&progress))
+        .context("cannot start the progress thread")?;
+    Ok(Wired {
+        loadgen,
+        sut,
+        library,
+        messages,
+        responder,
+        display,
+        finish,
+    })
+}
