@@ -81,8 +81,8 @@ pub enum Error {
     /// Too little would keep candidates from this machine.
     #[error(
         "LiveCodeBench candidates are untrusted code, and this machine does not confine them: expected seccomp, and own root or \
-         Landlock; inactive: {inactive}; allow user namespaces or Landlock (containers often forbid both; `ossmark doctor` \
-         shows what is there), or give --allow-unconfined where the machine may be lost"
+         Landlock; inactive: {inactive}; allow these (containers often forbid user namespaces and Landlock; `ossmark \
+         doctor` shows what is there), or give --allow-unconfined where the machine may be lost"
     )]
     Unconfined {
         /// The layers that are not active, and why.

@@ -171,17 +171,18 @@ fn conditional() -> Result<Vec<Conditional>, seccompiler::Error> {
     }
     calls.push((libc::SYS_ioctl, ioctl));
     // Truncating takes the right to write, which Landlock sees; before its third version it did not see truncation by itself.
+    // The access mode 3, neither to read nor to write, takes no right at all and opens any file or device: nobody needs it.
     #[cfg(target_arch = "x86_64")]
     let opens = [(libc::SYS_openat, 2), (libc::SYS_open, 1)];
     #[cfg(not(target_arch = "x86_64"))]
     let opens = [(libc::SYS_openat, 2)];
     for (call, flags) in opens {
-        let truncates = libc::O_TRUNC as u64;
+        let reads = MaskedEq((libc::O_ACCMODE | libc::O_TRUNC) as u64);
         let access = MaskedEq(libc::O_ACCMODE as u64);
         calls.push((
             call,
             vec![
-                vec![when(flags, Dword, MaskedEq(truncates), 0)?],
+                vec![when(flags, Dword, reads, libc::O_RDONLY as u64)?],
                 vec![when(flags, Dword, access.clone(), libc::O_WRONLY as u64)?],
                 vec![when(flags, Dword, access, libc::O_RDWR as u64)?],
             ],

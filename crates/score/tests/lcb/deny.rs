@@ -48,6 +48,8 @@ fn forbid(words: &str) -> Result<(), Box<dyn std::error::Error>> {
             "mount" => (&[libc::SYS_mount], None),
             "pivot_root" => (&[libc::SYS_pivot_root], None),
             "landlock" => (&[444, 445, 446], None),
+            "pidfd" => (&[libc::SYS_pidfd_open], None),
+            "capset" => (&[libc::SYS_capset], None),
             "seccomp" => (
                 &[libc::SYS_prctl],
                 Some((SeccompCmpOp::Eq, i64::from(libc::PR_SET_SECCOMP))),

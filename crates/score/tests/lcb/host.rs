@@ -68,7 +68,7 @@ def calls(path):
     yield 'posix.setxattr', posix.setxattr, path, 'user.x', b'1'
     for name, flags in dict(create=os.O_CREAT | os.O_WRONLY).items():
         yield name, posix.open, path + '.created', flags
-    for name, flags in dict(trunc=os.O_WRONLY | os.O_TRUNC, read_trunc=os.O_RDONLY | os.O_TRUNC, odd_trunc=3 | os.O_TRUNC,
+    for name, flags in dict(trunc=os.O_WRONLY | os.O_TRUNC, read_trunc=os.O_RDONLY | os.O_TRUNC, odd_trunc=3 | os.O_TRUNC, odd=3,
                             write=os.O_WRONLY, both=os.O_RDWR, append=os.O_APPEND | os.O_WRONLY,
                             read=os.O_RDONLY, temporary=os.O_TMPFILE | os.O_RDWR).items():
         yield name, posix.open, path, flags

@@ -27,6 +27,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("layers_without_confinement_are_refused", refused),
         Trial::test("layers_that_are_lost_say_why", reasons),
         Trial::test("layers_without_a_fresh_file_system_are_an_error", no_fresh),
+        Trial::test("layers_without_what_every_worker_needs_are_an_error", needs),
     ];
     // All of "" is golden.rs itself.
     for words in &ACCEPTED[1..] {
@@ -63,13 +64,15 @@ fn golden_without(words: &str) -> Result<(), Failed> {
 
 /// What a program may do in its own directory, under each set alike.
 const FILES: &str = r#"
-import os, io, pathlib, sqlite3
+import os, io, pathlib, sqlite3, time
 def f(x):
     with io.open('data.txt', 'w') as out: out.write('one\ntwo\n')
     with io.open('data.txt', 'a') as out: out.write('three\n')
     os.makedirs('a/b')
     pathlib.Path('a/b/c').write_bytes(b'x' * 1000)
     os.symlink('data.txt', 'link')
+    os.mkdir('a/sealed', 0)
+    time.sleep(0.3)  # time for whoever measures the directory, who need not see into that one
     with io.open('link') as file: lines = file.read().split()
     handle = os.open('scratch', os.O_CREAT | os.O_RDWR | os.O_TRUNC)
     os.write(handle, b'7')
@@ -187,4 +190,15 @@ fn no_fresh() -> Result<(), Failed> {
         }
         other => Err(format!("{other:?}").into()),
     }
+}
+
+/// No program may fail because the worker fails: it says so before there is one.
+fn needs() -> Result<(), Failed> {
+    for (words, call) in [("pidfd", "pidfd_open"), ("capset", "capset")] {
+        match probe(&without(words)) {
+            Err(Error::Sandbox { what }) => assert!(what.contains(call), "{what}"),
+            other => return Err(format!("without {words}: {other:?}").into()),
+        }
+    }
+    Ok(())
 }

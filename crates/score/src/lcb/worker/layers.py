@@ -166,6 +166,10 @@ def whole(act, *arguments):
 def try_layers(config):
     """Finds what of this file works here and notes it in `layers`."""
     layers, lost = config["layers"], config["layers"].setdefault("lost", {})
+    # No layer, but nothing runs without: better said now than by every candidate.
+    why = LIBC and attempt(drop_capabilities)
+    if why:
+        raise SystemExit(why)
     version, why = landlock_version()
     config["landlock"] = version
     if version:
@@ -192,6 +196,12 @@ def try_layers(config):
     layers["candidate_pid_namespace"] = not why
 
 
+def watch(process):
+    """A descriptor that is readable once the process has ended. By number: a Python built with old headers has no
+    os.pidfd_open."""
+    return os.pidfd_open(process) if LIBC is None else done(LIBC.syscall(434, process, 0), "pidfd_open")
+
+
 def used_up(directory, limit):
     """Whether more than `limit` bytes or MAX_ENTRIES files are below the directory, or they cannot be counted."""
     size, count, waiting = 0, 0, [directory]
@@ -206,5 +216,7 @@ def used_up(directory, limit):
         size, count = size + sum(sizes), count + len(sizes)
         if size > limit or count > MAX_ENTRIES:
             return True
-        waiting += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+        # Modes stay (filter.rs), so a directory that its owner may not write to is empty for ever, and may be closed to all.
+        waiting += [entry.path for entry in entries
+                    if entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mode & 0o300 == 0o300]
     return False

@@ -49,7 +49,7 @@ def be_init(channel, config):
 def supervise(child, control, config):
     """Waits until the candidate has ended; kills it when the scorer says so or has gone, or when it has used up the disk where
     that has no limit of its own. False when the scorer has gone."""
-    handle = os.pidfd_open(child)
+    handle = watch(child)
     alive = True
     poll = select.poll()
     poll.register(handle, select.POLLIN)
@@ -72,6 +72,7 @@ def supervise(child, control, config):
 def worker(config, control):
     # Without a root of its own the scorer puts a new directory there for each candidate.
     config["place"] = config["fresh"]["place"] if config["fresh"] else os.path.join(os.getcwd(), "candidate")
+    whole(lambda: os.close(watch(os.getpid())))
     ready(config, control.fileno())
     gc.collect()
     gc.freeze()
