@@ -46,11 +46,25 @@ pub(crate) fn exit_code(result: anyhow::Result<Outcome>) -> ExitCode {
     ExitCode::from(match result {
         Ok(outcome) => outcome.code(),
         Err(error) => {
-            message(&format!("ossmark: {error:#}"));
+            message(&format!("ossmark: {}", whole(&error)));
             match error.is::<Interrupted>() {
                 true => INTERRUPTED,
                 false => COULD_NOT_RUN,
             }
+        }
+    })
+}
+
+/// An error with its causes, each once: some errors say their cause themselves.
+fn whole(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |said, cause| {
+        let cause = cause.to_string();
+        if said.ends_with(&cause) {
+            said
+        } else if cause.starts_with(&said) {
+            cause
+        } else {
+            format!("{said}: {cause}")
         }
     })
 }
@@ -68,4 +82,21 @@ pub(crate) fn usage(said: &clap::Error) -> ExitCode {
         _ => message(&text),
     }
     ExitCode::from(COULD_NOT_RUN)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::whole;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = anyhow!("no space")
+            .context("cannot write a: no space")
+            .context("cannot write a");
+        assert_eq!(whole(&error), "cannot write a: no space");
+        let error = anyhow!("no space").context("a").context("--output");
+        assert_eq!(whole(&error), "--output: a: no space");
+    }
 }

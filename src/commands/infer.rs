@@ -182,11 +182,14 @@ fn claim(args: &InferArgs, journal: &Path) -> Result<(Output, Option<Output>)> {
         );
     }
     let json_file = output::claim_optional(args.json.as_ref(), args.force)?;
-    // Nobody writes it: that would have the output claimed.
-    if args.force && journal.exists() {
-        let aside = move_aside(journal)
-            .with_context(|| format!("--force: cannot move {} aside", journal.display()))?;
-        note!("moved the earlier one aside: {}", aside.display());
+    // Nobody writes them: that would have the output claimed. The output goes now, not when the new one is written: beside
+    // one that is there an unfinished journal is refused, so that a forced call that was killed could not go on.
+    for earlier in [args.output.as_path(), journal] {
+        if args.force && earlier.exists() {
+            let aside = move_aside(earlier)
+                .with_context(|| format!("--force: cannot move {} aside", earlier.display()))?;
+            note!("moved the earlier one aside: {}", aside.display());
+        }
     }
     Ok((output_file, json_file))
 }

@@ -199,6 +199,9 @@ fn a_journal_of_other_settings_is_refused() {
     let quick = ["--engine", "echo", "--force"];
     assert_eq!(finish(infer(tmp.path(), &quick), LIMIT).code(), Some(0));
     assert!(tmp.path().join("out.parquet.journal.old.1").exists());
+    // Neither is an output that is there.
+    assert_eq!(finish(infer(tmp.path(), &quick), LIMIT).code(), Some(0));
+    assert!(tmp.path().join("out.parquet.old.1").exists());
 }
 
 #[test]

@@ -53,7 +53,13 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>> {
     if !text.contains(['*', '?', '[']) || path.symlink_metadata().is_ok() {
         return Ok(vec![path.to_owned()]);
     }
-    let pattern = glob::glob(&text).map_err(|e| form(format!("no pattern for file names: {e}")))?;
+    // Hidden files fit no pattern, as in a shell and in Python.
+    let options = glob::MatchOptions {
+        require_literal_leading_dot: true,
+        ..glob::MatchOptions::new()
+    };
+    let pattern = glob::glob_with(&text, options)
+        .map_err(|e| form(format!("no pattern for file names: {e}")))?;
     let mut files: Vec<PathBuf> = pattern
         .take(MAX_FILES + 1)
         .collect::<Result<_, _>>()

@@ -57,6 +57,8 @@ fn a_folder_and_a_pattern_are_one_table_in_the_order_of_their_names() {
         dir.path().to_owned(),
         dir.path().join("train-*.parquet"),
         dir.path().join("train-0000[01]-of*"),
+        // Hidden files fit no pattern.
+        dir.path().join("[!_]*.parquet"),
     ] {
         let dataset = Dataset::open(&path).unwrap();
         assert_eq!(dataset.prompts, expected.prompts);
