@@ -99,8 +99,15 @@ struct Kept {
 
 impl Kept {
     fn new() -> io::Result<Self> {
+        let file = tempfile::tempfile().map_err(|e| {
+            let place = std::env::temp_dir();
+            io::Error::new(
+                e.kind(),
+                format!("a temporary file in {}: {e}", place.display()),
+            )
+        })?;
         Ok(Self {
-            file: BufWriter::new(tempfile::tempfile()?),
+            file: BufWriter::new(file),
             length: 0,
         })
     }
