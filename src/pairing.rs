@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use ossmark_dataset::{Dataset, file_sha256};
 use ossmark_files::Escaped;
+use ossmark_logs::DETAIL;
 use ossmark_logs::detail_log::DetailLog;
 use serde_json::Value;
 
-use ossmark_logs::DETAIL;
+use crate::terminal::note;
 
 /// What a log is to be scored with.
 pub(crate) struct Pairing<'a> {
@@ -40,6 +41,19 @@ pub(crate) fn tokenizer_json(model: Option<&Path>) -> Result<Value> {
     })
 }
 
+/// The plan of a run; none where there is none, and what is wrong with one that cannot be used.
+fn plan(file: &Path) -> Result<Option<Value>, String> {
+    let bytes = match ossmark_files::read(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|error| error.to_string())?,
+    };
+    let plan: Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+    match plan["mode"].is_string() && plan["ossmark"].is_object() {
+        true => Ok(Some(plan)),
+        false => Err("found no mode and version of ossmark in it".into()),
+    }
+}
+
 impl Pairing<'_> {
     /// Refuses what does not belong together. `otherwise` says how to score it all the same.
     ///
@@ -60,17 +74,23 @@ impl Pairing<'_> {
 
     /// Every contradiction, each a sentence.
     pub(crate) fn contradictions(&self) -> Result<Vec<String>> {
-        let dir = self.log.parent().unwrap_or(Path::new(""));
+        // A link to a log belongs to the run that it leads to.
+        let log = self.log.canonicalize();
+        let log = log.as_deref().unwrap_or(self.log);
+        let dir = log.parent().unwrap_or(Path::new(""));
         let plan_file = dir.join("run_plan.json");
         let mut found = Vec::new();
-        let plan = ossmark_files::read(&plan_file)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
-            // Somebody else's file of that name says nothing.
-            .filter(|plan| plan["mode"].is_string() && plan["ossmark"].is_object());
-        match &plan {
-            Some(plan) => self.compare(plan, &plan_file, &mut found)?,
-            None => found.extend(mode_of(&dir.join(DETAIL))),
+        match plan(&plan_file) {
+            Ok(Some(plan)) => self.compare(&plan, &plan_file, &mut found)?,
+            Ok(None) => found.extend(mode_of(&dir.join(DETAIL))),
+            Err(why) => {
+                note!(
+                    "ossmark: warning: {}: {why}, expected the plan of the run that made this log; whether the log belongs to these \
+                     files was not compared with it",
+                    plan_file.display()
+                );
+                found.extend(mode_of(&dir.join(DETAIL)));
+            }
         }
         Ok(found)
     }

@@ -100,8 +100,33 @@ fn an_accuracy_log_and_its_files() {
         plan["tokenizer"] = Value::Null;
     });
     score(&bench, &data, &tokenizer, &[]).refused(&["without a data set"]);
-    std::fs::write(bench.out().join("run_plan.json"), "{\"mode\": \"x\"}").unwrap();
-    scored(&score(&bench, &data, &model, &[]));
+    // A plan that cannot be used is no reason not to score, and is not passed over in silence.
+    for text in ["{\"mode\": \"x\"}", "{", "[]"] {
+        std::fs::write(bench.out().join("run_plan.json"), text).unwrap();
+        let done = score(&bench, &data, &model, &[]);
+        scored(&done);
+        let warned = done.stderr.contains("was not compared with it");
+        assert!(warned, "{text}: {}", done.stderr);
+    }
+}
+
+/// A link to a log belongs to the run that it leads to.
+#[test]
+fn a_log_behind_a_link() {
+    let bench = made("accuracy");
+    let link = bench.dir.path().join("elsewhere.json");
+    std::os::unix::fs::symlink(bench.out().join("mlperf_log_accuracy.json"), &link).unwrap();
+    let small = repository().join("tests/fixtures/score/edge/ref.parquet");
+    let mut command = Command::new(binary());
+    command
+        .arg("score")
+        .arg("--log")
+        .arg(&link)
+        .arg("--reference")
+        .arg(&small)
+        .arg("--tokenizer")
+        .arg(demo(""));
+    finish(command, LIMIT).refused(&["that has 480 rows, this has 17", "--anyway"]);
 }
 
 #[test]

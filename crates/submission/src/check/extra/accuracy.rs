@@ -23,6 +23,14 @@ pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
             message,
         );
     }
+    if figures::is_bare_score(text) {
+        run.object(
+            findings,
+            "accuracy.bare-score",
+            "accuracy/accuracy.txt",
+            "found 'exact_match' and no counts that it follows from",
+        );
+    }
     let wanted = run.system.rules.accuracy.sample_count.value;
     for samples in figures::samples(text) {
         if !samples.meets(Range::exactly(wanted as f64)) {

@@ -28,6 +28,16 @@ pub(super) fn contradictions(text: &str) -> Vec<String> {
     found
 }
 
+/// Whether a text has a score and nothing that it follows from: neither counts nor the scorer's last line.
+pub(super) fn is_bare_score(text: &str) -> bool {
+    let figures = read(text);
+    let has_score = figures
+        .dictionary
+        .iter()
+        .any(|(name, _)| name == "exact_match");
+    has_score && figures.raw.is_empty() && figures.rows.is_empty() && figures.last.is_empty()
+}
+
 /// How many samples a text says were evaluated.
 pub(super) fn samples(text: &str) -> Vec<Range> {
     read(text).samples

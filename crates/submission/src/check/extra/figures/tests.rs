@@ -29,6 +29,13 @@ fn the_scorers_block_contradicts_itself_nowhere() {
 }
 
 #[test]
+fn a_score_without_what_it_follows_from_is_told_from_the_scorers_text() {
+    assert!(is_bare_score("'exact_match': 99.0\nhash=0123\n"));
+    assert!(!is_bare_score(BLOCK));
+    assert!(!is_bare_score("hash=0123\n"));
+}
+
+#[test]
 fn any_number_of_the_block_that_is_raised_is_found() {
     for place in numbers(BLOCK) {
         let line = BLOCK[..place.end].lines().last().unwrap();
