@@ -86,6 +86,8 @@ fn end(name: &str, words: &[String], out: To, err: To) -> (Option<i32>, String) 
     // A hang is exit code 124.
     let mut child = Command::new("timeout")
         .current_dir(dir.path())
+        // Without it `timeout` passes a signal on twice: to its child, then to its process group.
+        .arg("--foreground")
         .arg(LIMIT.as_secs().to_string())
         .arg(binary())
         .args(&words)
