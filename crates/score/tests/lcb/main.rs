@@ -53,5 +53,8 @@ fn main() -> ExitCode {
     trials.extend(place::trials());
     trials.extend(runs::trials());
     trials.extend(ordinary::trials());
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut arguments = Arguments::from_args();
+    // Most of their time is waiting for limits of time.
+    arguments.test_threads = arguments.test_threads.or(Some(6));
+    libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -9,6 +9,8 @@ use std::{
 
 use libtest_mimic::{Failed, Trial};
 
+use crate::support::copy_program;
+
 /// Nobody.
 const USER: u32 = 65534;
 
@@ -58,7 +60,7 @@ fn again(python: &PathBuf) -> Result<(), Failed> {
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755))?;
     let (scratch, fixtures) = (directory("tmp", 0o777)?, directory("fixtures", 0o755)?);
     let this = place.path().join("lcb");
-    fs::copy(std::env::current_exe()?, &this)?;
+    copy_program(&std::env::current_exe()?, &this)?;
     for name in ["problems.jsonl", "verdicts.jsonl"] {
         fs::copy(crate::support::fixture(name), fixtures.join(name))?;
     }

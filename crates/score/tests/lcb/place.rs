@@ -12,7 +12,7 @@ use ossmark_score::lcb::{Interpreter, Layers, Settings, probe};
 
 use crate::{
     hostile::kept_out,
-    support::{grade, problem, problem_file, settings},
+    support::{copy_program, grade, problem, problem_file, settings},
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -152,7 +152,7 @@ fn installation(base: &Interpreter, place: &Path) -> Result<PathBuf, Failed> {
     fs::create_dir_all(place.join("bin"))?;
     fs::create_dir_all(place.join("lib"))?;
     let python = place.join("bin/python3");
-    fs::copy(fs::canonicalize(&base.executable)?, &python)?;
+    copy_program(&fs::canonicalize(&base.executable)?, &python)?;
     symlink(
         &library,
         place.join("lib").join(library.file_name().expect("a name")),
@@ -168,7 +168,7 @@ fn all_of_tmp() -> Result<(), Failed> {
         .prefix("python3-")
         .tempfile_in("/tmp")?
         .into_temp_path();
-    fs::copy(fs::canonicalize(&base.executable)?, &python)?;
+    copy_program(&fs::canonicalize(&base.executable)?, &python)?;
     fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     fs::write(inside.path().join("secret"), "x")?;
     let settings = Settings {

@@ -1,6 +1,10 @@
 //! Settings, problems and a runner for the tests.
 
-use std::{io::Write, path::PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use ossmark_score::lcb::{Candidate, LcbReport, Problems, Settings, Verdict, run};
 use serde_json::{Value, json};
@@ -24,6 +28,16 @@ pub(crate) fn fixture(name: &str) -> PathBuf {
             PathBuf::from,
         )
         .join(name)
+}
+
+/// A copy that can be run at once. A process that another test starts while we write would hold our descriptor until it
+/// runs its own program, and the copy would be "text file busy"; only `cp` has written this one, and it has ended.
+pub(crate) fn copy_program(from: &Path, to: &Path) -> std::io::Result<()> {
+    let status = Command::new("cp").arg("--").args([from, to]).status()?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(std::io::Error::other(format!("cp: {status}"))),
+    }
 }
 
 /// Verdicts in the order of `codes`, with the report.
