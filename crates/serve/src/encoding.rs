@@ -5,72 +5,26 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use ossmark_harmony::{Bounds, Error, Turn};
+use ossmark_harmony::{Bounds, Error, Parser, Turn};
 use ossmark_protocol::TokenId;
 use tokio::sync::Semaphore;
 
-use crate::app::App;
 use crate::error::ApiError;
-use crate::metrics::Counting;
-use crate::text::Text;
+use crate::metrics::{Counting, Metrics};
+use crate::prompts::Prompts;
+use crate::text::{Decoder, Text};
 
 /// Longer texts leave the threads that serve connections: this takes some 15 ms at a million tokens a second.
 const LONG_TEXT: usize = 64 << 10;
+/// What to do about a chat request to a server without a tokenizer.
+const NO_CHAT: &str = "use /v1/completions or /generate with token ids";
 
-/// Places for long texts.
-pub(crate) struct Encoders(Arc<Semaphore>);
-
-impl Encoders {
-    pub(crate) fn new(places: usize) -> Self {
-        Self(Arc::new(Semaphore::new(places.max(1))))
-    }
-}
-
-/// Ids of text prompts.
-pub(crate) async fn texts(app: &App, texts: Vec<String>) -> Result<Vec<Vec<TokenId>>, ApiError> {
-    let text = tokenizer(app, "send the prompt as token ids")?;
-    let least = texts.iter().map(|one| text.least_tokens(one));
-    refuse_too_long(app, least.max().unwrap_or(0))?;
-    let bytes = texts.iter().map(String::len).sum();
-    aside(app, text, bytes, move |text, bounds| {
-        let all = texts.iter().map(|one| text.encode(one, bounds));
-        all.collect::<Result<_, _>>()
-    })
-    .await
-}
-
-/// The prompt for the answer to a conversation.
-pub(crate) async fn conversation(app: &App, turns: Vec<Turn>) -> Result<Vec<TokenId>, ApiError> {
-    let text = tokenizer(app, "use /v1/completions or /generate with token ids")?;
-    refuse_too_long(app, text.harmony()?.least_tokens(&turns))?;
-    let lens = turns.iter().map(|turn| match turn {
-        Turn::Developer(text) | Turn::User(text) | Turn::Assistant(text) => text.len(),
-        Turn::System(_) => 0,
-    });
-    let bytes = lens.sum();
-    let harmony = move |text: &Text, bounds: &Bounds<'_>| match text.harmony() {
-        Ok(harmony) => harmony.prompt_within(&turns, bounds),
-        // Asked above.
-        Err(_) => Ok(Vec::new()),
-    };
-    aside(app, text, bytes, harmony).await
-}
-
-fn tokenizer<'a>(app: &'a App, instead: &str) -> Result<&'a Arc<Text>, ApiError> {
-    app.text
-        .as_ref()
-        .ok_or_else(|| ApiError::bad(format!("this server has no tokenizer: {instead}")))
-}
-
-fn refuse_too_long(app: &App, least: usize) -> Result<(), ApiError> {
-    let context = app.limits.max_context;
-    if least < context as usize {
-        return Ok(());
-    }
-    app.hub.metrics.texts_refused.fetch_add(1, Relaxed);
-    Err(ApiError::bad(format!(
-        "the prompt has at least {least} tokens, as its bytes tell, but the context of {context} must hold it and an answer"
-    )))
+/// The server's tokenizer, if it has one, and the places for long texts.
+pub(crate) struct Encoder {
+    text: Option<Arc<Text>>,
+    max_context: u32,
+    places: Arc<Semaphore>,
+    metrics: Arc<Metrics>,
 }
 
 /// Set when nobody waits any more.
@@ -82,52 +36,145 @@ impl Drop for Leaving {
     }
 }
 
-/// Runs where it disturbs nobody what takes long.
-async fn aside<T: Send + 'static>(
-    app: &App,
-    text: &Arc<Text>,
-    bytes: usize,
-    encode: impl FnOnce(&Text, &Bounds<'_>) -> Result<T, Error> + Send + 'static,
-) -> Result<T, ApiError> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let most_tokens = (app.limits.max_context as usize).saturating_sub(1);
-    let run = {
-        let (text, stop) = (Arc::clone(text), Arc::clone(&stop));
-        move || {
-            let stop = &stop;
-            encode(&text, &Bounds { most_tokens, stop })
+impl Encoder {
+    pub(crate) fn new(
+        text: Option<Text>,
+        max_context: u32,
+        places: usize,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
+        Self {
+            text: text.map(Arc::new),
+            max_context,
+            places: Arc::new(Semaphore::new(places.max(1))),
+            metrics: Arc::clone(metrics),
         }
-    };
-    let encoded = if bytes <= LONG_TEXT {
-        run()
-    } else {
-        let waiting = Counting::new(&app.hub, |metrics| &metrics.texts_waiting, 1);
-        // The semaphore is never closed.
-        let place = Arc::clone(&app.encoders.0).acquire_owned().await.ok();
-        drop(waiting);
-        let encoding = Counting::new(&app.hub, |metrics| &metrics.texts_encoding, 1);
-        let hub = Arc::clone(&app.hub);
-        let leaving = Leaving(stop);
-        let encoded = tokio::task::spawn_blocking(move || {
-            // Held by the work, not by who waits for it.
-            let _held = (place, encoding);
-            let encoded = run();
-            if encoded.is_ok() {
-                hub.metrics.texts_encoded.fetch_add(1, Relaxed);
+    }
+
+    /// Prompts as token ids; `param` is the field that they came in, if it is to be blamed.
+    pub(crate) async fn prompts(
+        &self,
+        prompts: Prompts,
+        param: Option<&'static str>,
+    ) -> Result<Vec<Vec<TokenId>>, ApiError> {
+        match prompts {
+            Prompts::Tokens(tokens) => Ok(vec![tokens]),
+            Prompts::TokenLists(lists) => Ok(lists),
+            Prompts::Text(text) => self.texts(vec![text]).await,
+            Prompts::Texts(texts) => self.texts(texts).await,
+            Prompts::Nothing => {
+                let mut error = ApiError::bad("the prompt is empty: give at least one token");
+                error.param = param;
+                Err(error)
             }
-            encoded
+        }
+    }
+
+    async fn texts(&self, texts: Vec<String>) -> Result<Vec<Vec<TokenId>>, ApiError> {
+        let text = self.tokenizer("send the prompt as token ids")?;
+        let least = texts.iter().map(|one| text.least_tokens(one));
+        self.refuse_too_long(least.max().unwrap_or(0))?;
+        let bytes = texts.iter().map(String::len).sum();
+        self.aside(text, bytes, move |text, bounds| {
+            let all = texts.iter().map(|one| text.encode(one, bounds));
+            all.collect::<Result<_, _>>()
         })
-        .await;
-        drop(leaving);
-        encoded.map_err(|_| ApiError::engine("the tokenizer panicked"))?
-    };
-    encoded.map_err(|error| match error {
-        Error::TooManyTokens { .. } => ApiError::bad(format!(
-            "the prompt has more than {most_tokens} tokens, but the context of {} must hold it and an answer",
-            app.limits.max_context
-        )),
-        error => ApiError::bad(error.to_string()),
-    })
+        .await
+    }
+
+    /// The prompt for the answer to a conversation.
+    pub(crate) async fn conversation(&self, turns: Vec<Turn>) -> Result<Vec<TokenId>, ApiError> {
+        let text = self.tokenizer(NO_CHAT)?;
+        self.refuse_too_long(text.harmony()?.least_tokens(&turns))?;
+        let lens = turns.iter().map(|turn| match turn {
+            Turn::Developer(text) | Turn::User(text) | Turn::Assistant(text) => text.len(),
+            Turn::System(_) => 0,
+        });
+        let bytes = lens.sum();
+        let harmony = move |text: &Text, bounds: &Bounds<'_>| match text.harmony() {
+            Ok(harmony) => harmony.prompt_within(&turns, bounds),
+            // Asked above.
+            Err(_) => Ok(Vec::new()),
+        };
+        self.aside(text, bytes, harmony).await
+    }
+
+    /// Reads the answer to a conversation, by channel.
+    pub(crate) fn parser(&self) -> Result<Parser, ApiError> {
+        self.tokenizer(NO_CHAT)?.parser()
+    }
+
+    /// Decodes token by token; without a tokenizer into nothing.
+    pub(crate) fn decoder(&self, skip_special: bool) -> Decoder {
+        let text = self.text.as_ref();
+        text.map(|text| text.decoder(skip_special))
+            .unwrap_or_default()
+    }
+
+    fn tokenizer(&self, instead: &str) -> Result<&Arc<Text>, ApiError> {
+        self.text
+            .as_ref()
+            .ok_or_else(|| ApiError::bad(format!("this server has no tokenizer: {instead}")))
+    }
+
+    fn refuse_too_long(&self, least: usize) -> Result<(), ApiError> {
+        let context = self.max_context;
+        if least < context as usize {
+            return Ok(());
+        }
+        self.metrics.texts_refused.fetch_add(1, Relaxed);
+        Err(ApiError::bad(format!(
+            "the prompt has at least {least} tokens, as its bytes tell, but the context of {context} must hold it and an answer"
+        )))
+    }
+
+    /// Runs where it disturbs nobody what takes long.
+    async fn aside<T: Send + 'static>(
+        &self,
+        text: &Arc<Text>,
+        bytes: usize,
+        encode: impl FnOnce(&Text, &Bounds<'_>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let context = self.max_context;
+        let most_tokens = (context as usize).saturating_sub(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let run = {
+            let (text, stop) = (Arc::clone(text), Arc::clone(&stop));
+            move || {
+                let stop = &stop;
+                encode(&text, &Bounds { most_tokens, stop })
+            }
+        };
+        let encoded = if bytes <= LONG_TEXT {
+            run()
+        } else {
+            let leaving = Leaving(stop);
+            let waiting = Counting::new(&self.metrics, |metrics| &metrics.texts_waiting, 1);
+            // The semaphore is never closed.
+            let place = Arc::clone(&self.places).acquire_owned().await.ok();
+            drop(waiting);
+            let encoding = Counting::new(&self.metrics, |metrics| &metrics.texts_encoding, 1);
+            let metrics = Arc::clone(&self.metrics);
+            let encoded = tokio::task::spawn_blocking(move || {
+                // Held by the work, not by who waits for it.
+                let _held = (place, encoding);
+                let encoded = run();
+                if encoded.is_ok() {
+                    metrics.texts_encoded.fetch_add(1, Relaxed);
+                }
+                encoded
+            })
+            .await;
+            drop(leaving);
+            encoded.map_err(|_| ApiError::engine("the tokenizer panicked"))?
+        };
+        encoded.map_err(|error| match error {
+            Error::TooManyTokens { .. } => ApiError::bad(format!(
+                "the prompt has more than {most_tokens} tokens, but the context of {context} must hold it and an answer"
+            )),
+            error => ApiError::bad(error.to_string()),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -13,30 +13,40 @@
     allow(clippy::disallowed_methods, reason = "tests open what they made")
 )]
 
-mod api;
-mod app;
+mod access;
+mod admission;
+mod answer;
+mod api_key;
 mod body;
-mod chat;
 mod clock;
-mod completions;
 mod encoding;
 mod error;
 mod events;
+mod format;
 mod generate;
 mod host;
 mod hub;
+mod ignored;
+mod job;
 mod metrics;
 mod net;
+mod openai;
 mod peer;
 mod prompts;
+mod routes;
 mod sampling;
+mod settings;
 mod slot;
+mod state;
 mod stream;
 mod text;
+mod ticket;
 mod timed;
 
-pub use app::{ApiKey, App, Settings, model_name};
+pub use api_key::ApiKey;
 pub use error::ServeError;
 pub use events::{Events, Limits, channel};
 pub use net::{bind, raise_open_files, serve};
+pub use settings::{Settings, model_name};
+pub use state::App;
 pub use text::Text;

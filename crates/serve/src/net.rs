@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::response::IntoResponse;
@@ -16,10 +15,13 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::app::{self, App};
+use crate::access;
 use crate::error::ServeError;
 use crate::events::Events;
+use crate::metrics::Counting;
 use crate::peer::Peer;
+use crate::routes;
+use crate::state::App;
 use crate::timed::TimedIo;
 
 /// Connections that may wait to be accepted: a benchmark opens thousands at once.
@@ -56,7 +58,7 @@ pub async fn serve(
 ) -> bool {
     let fan_out = tokio::spawn(Arc::clone(&app.hub).fan_out(events));
     let graceful = GracefulShutdown::new();
-    let router = TowerToHyperService::new(app::router(Arc::clone(&app)));
+    let router = TowerToHyperService::new(routes::router(Arc::clone(&app)));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(app.settings.read_timeout)
@@ -82,9 +84,9 @@ pub async fn serve(
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let (routes, own) = (routes.clone(), Arc::clone(&own));
             peer.clone().answered(async move {
-                match own.turns_away(&request) {
-                    None => routes.call(request).await.into_response(),
-                    Some(refusal) => refusal,
+                match access::turns_away(&own, &request) {
+                    Ok(()) => routes.call(request).await.into_response(),
+                    Err(refusal) => own.tell(routes::endpoint(request.uri().path()), Err(refusal)),
                 }
             })
         });
@@ -92,10 +94,9 @@ pub async fn serve(
         let connection = graceful.watch(http.serve_connection(io, service));
         let app = Arc::clone(&app);
         tokio::spawn(async move {
-            app.hub.metrics.connections.fetch_add(1, Relaxed);
+            let _counted = Counting::new(&app.metrics, |metrics| &metrics.connections, 1);
             // What breaks a connection is its client's business; a request on it was cancelled by then.
             let _ = connection.await;
-            app.hub.metrics.connections.fetch_sub(1, Relaxed);
             drop(place);
         });
     }

@@ -27,6 +27,11 @@ impl Prompts {
             Self::Nothing => 0,
         }
     }
+
+    /// Whether they came in a list, so that their answers do, too.
+    pub(crate) fn is_batch(&self) -> bool {
+        matches!(self, Self::Texts(_) | Self::TokenLists(_))
+    }
 }
 
 enum First {

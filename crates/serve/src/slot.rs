@@ -18,7 +18,7 @@ pub(crate) enum Ended {
 }
 
 pub(crate) struct Slot {
-    pub(crate) submitted: Instant,
+    submitted: Instant,
     /// Tokens that end this request besides the model's own.
     stop: Box<[TokenId]>,
     /// The reader is woken for this many new tokens; `None`: only for the end.
@@ -62,7 +62,19 @@ pub(crate) struct News {
     pub(crate) tokens: Vec<TokenId>,
     /// All so far.
     pub(crate) total: usize,
+    /// Since the request was submitted.
+    pub(crate) elapsed: Duration,
     pub(crate) ended: Option<Ended>,
+}
+
+impl News {
+    /// The tokens whose text is shown: with `trim_stop` all but the one that stopped the answer.
+    pub(crate) fn shown(&self, trim_stop: bool) -> &[TokenId] {
+        match (&self.ended, self.tokens.split_last()) {
+            (Some(Ended::Stop(stop)), Some((last, rest))) if trim_stop && last == stop => rest,
+            _ => &self.tokens,
+        }
+    }
 }
 
 impl Slot {
@@ -163,6 +175,7 @@ impl Slot {
         Poll::Ready(News {
             tokens: std::mem::take(&mut state.tokens),
             total: state.total,
+            elapsed: self.submitted.elapsed(),
             ended: state.ended.clone(),
         })
     }

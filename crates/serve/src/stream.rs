@@ -11,16 +11,9 @@ use bytes::Bytes;
 use http_body::Frame;
 
 use crate::error::ApiError;
-use crate::hub::Ticket;
-use crate::slot::{Ended, News};
-
-/// How an interface writes events.
-pub(crate) trait Format: Send + Unpin + 'static {
-    /// One event for what is new of answer `index`; `news.ended` is a failure never.
-    fn event(&mut self, index: usize, news: &News, out: &mut Vec<u8>);
-    /// What comes between the last answer's end and `[DONE]`.
-    fn finish(&mut self, _: &mut Vec<u8>) {}
-}
+use crate::format::{Format, write_event};
+use crate::slot::Ended;
+use crate::ticket::Ticket;
 
 /// The stream broke: the connection is cut, so that no client takes what it has for the whole.
 #[derive(Debug, thiserror::Error)]
@@ -119,18 +112,4 @@ impl<F: Format> http_body::Body for Events<F> {
     fn is_end_stream(&self) -> bool {
         self.state == State::Done
     }
-}
-
-/// `data: …` and the empty line; the data must hold no line end, which JSON never does.
-pub(crate) fn write_event(out: &mut Vec<u8>, data: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(b"data: ");
-    data(out);
-    out.extend_from_slice(b"\n\n");
-}
-
-/// Appends a value as JSON.
-pub(crate) fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    // Neither a vector nor the plain types of the answers can fail.
-    let written = serde_json::to_writer(out, value);
-    debug_assert!(written.is_ok());
 }

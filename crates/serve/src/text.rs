@@ -8,6 +8,7 @@ use ossmark_harmony::{Bounds, Controls, Error, Harmony, Parser, TextStream, Toke
 use ossmark_protocol::TokenId;
 
 use crate::error::{ApiError, ServeError};
+use crate::slot::News;
 
 /// A tokenizer, with Harmony where the vocabulary has its control tokens.
 pub struct Text(Inner);
@@ -66,34 +67,36 @@ impl Text {
     /// Decodes token by token.
     pub(crate) fn decoder(&self, skip_special: bool) -> Decoder {
         let vocabulary = Arc::clone(self.tokenizer().vocabulary());
-        Decoder(TextStream::new(vocabulary, !skip_special))
+        Decoder(Some(TextStream::new(vocabulary, !skip_special)))
     }
 
-    /// The text of a whole answer.
+    /// The text of ids.
+    #[cfg(test)]
     pub(crate) fn decode(&self, ids: &[TokenId], skip_special: bool) -> String {
-        let mut decoder = self.decoder(skip_special);
-        let mut text = decoder.push(ids);
-        text += &decoder.end();
-        text
+        self.decoder(skip_special).push(ids, true)
     }
 }
 
-/// A text in the making.
-pub(crate) struct Decoder(TextStream);
+/// A text in the making; without a tokenizer it stays empty.
+#[derive(Default)]
+pub(crate) struct Decoder(Option<TextStream>);
 
 impl Decoder {
-    /// What the next ids say; the beginning of a character is held back.
-    pub(crate) fn push(&mut self, ids: &[TokenId]) -> String {
-        let mut text = String::new();
-        for &id in ids {
-            text += &self.0.push(id);
-        }
-        text
+    /// The text of what is new; with `trim_stop` without the token that stopped the answer.
+    pub(crate) fn text(&mut self, news: &News, trim_stop: bool) -> String {
+        self.push(news.shown(trim_stop), news.ended.is_some())
     }
 
-    /// Nothing more comes: an incomplete character is told as U+FFFD.
-    pub(crate) fn end(&mut self) -> String {
-        self.0.finish()
+    /// What the next ids say; the beginning of a character is held back. Once nothing more comes, that is told as U+FFFD.
+    fn push(&mut self, ids: &[TokenId], ended: bool) -> String {
+        let mut text = String::new();
+        if let Some(stream) = &mut self.0 {
+            text.extend(ids.iter().map(|&id| stream.push(id)));
+            if ended {
+                text += &stream.finish();
+            }
+        }
+        text
     }
 }
 

@@ -1,5 +1,5 @@
 //! A connection on which a write that makes no progress for too long is an error: a client that stops reading must not
-//! hold its request for ever. Reading has its own limits, for headers in hyper and for bodies in `app`.
+//! hold its request for ever. Reading has its own limits, for headers in hyper and for bodies in `body`.
 
 use std::io::{self, ErrorKind::WouldBlock};
 use std::net::Shutdown;

@@ -1,0 +1,127 @@
+//! How SGLang writes answers: in a stream, too, all so far in every event.
+
+use ossmark_protocol::TokenId;
+use serde::Serialize;
+
+use crate::format::{Format, write_event, write_json};
+use crate::slot::{Ended, News};
+use crate::text::Decoder;
+
+/// One answer. What is repeated in every event is kept as JSON.
+#[derive(Default)]
+pub(super) struct Growing {
+    pub(super) id: String,
+    pub(super) prompt_tokens: usize,
+    /// Set in batches.
+    pub(super) index: Option<usize>,
+    pub(super) trim_stop: bool,
+    pub(super) decoder: Decoder,
+    /// The text so far, escaped, without its quotes.
+    pub(super) text: Vec<u8>,
+    /// The ids so far, with commas between them.
+    pub(super) ids: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct Meta<'a> {
+    id: &'a str,
+    finish_reason: Option<Finish>,
+    prompt_tokens: usize,
+    weight_version: &'static str,
+    total_retractions: u32,
+    completion_tokens: usize,
+    cached_tokens: u32,
+    e2e_latency: f64,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Finish {
+    Stop { matched: TokenId },
+    Length { length: usize },
+}
+
+/// The answers to one request.
+pub(super) struct Generating {
+    pub(super) answers: Vec<Growing>,
+    /// Each event has only its own ids, instead of all so far.
+    pub(super) incremental: bool,
+    pub(super) batch: bool,
+}
+
+impl Growing {
+    fn meta(&self, news: &News) -> Meta<'_> {
+        Meta {
+            id: &self.id,
+            finish_reason: match news.ended {
+                Some(Ended::Stop(token)) => Some(Finish::Stop { matched: token }),
+                Some(Ended::Length) => Some(Finish::Length { length: news.total }),
+                Some(Ended::Failed(_)) | None => None,
+            },
+            prompt_tokens: self.prompt_tokens,
+            weight_version: "default",
+            total_retractions: 0,
+            completion_tokens: news.total,
+            cached_tokens: 0,
+            e2e_latency: news.elapsed.as_secs_f64(),
+        }
+    }
+
+    /// Takes in what is new; `incremental`: the ids are only those of it.
+    fn take(&mut self, news: &News, incremental: bool) {
+        if incremental {
+            self.ids.clear();
+        }
+        for token in &news.tokens {
+            if !self.ids.is_empty() {
+                self.ids.push(b',');
+            }
+            write_json(&mut self.ids, token);
+        }
+        let text = self.decoder.text(news, self.trim_stop);
+        if !text.is_empty() {
+            let quoted = self.text.len();
+            write_json(&mut self.text, &text);
+            self.text.pop();
+            self.text.remove(quoted);
+        }
+    }
+
+    fn write(&self, news: &News, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"text\":\"");
+        out.extend_from_slice(&self.text);
+        out.extend_from_slice(b"\",\"output_ids\":[");
+        out.extend_from_slice(&self.ids);
+        out.extend_from_slice(b"],\"meta_info\":");
+        write_json(out, &self.meta(news));
+        if let Some(index) = self.index {
+            out.extend_from_slice(b",\"index\":");
+            write_json(out, &index);
+        }
+        out.push(b'}');
+    }
+}
+
+impl Format for Generating {
+    fn event(&mut self, index: usize, news: &News, out: &mut Vec<u8>) {
+        let answer = &mut self.answers[index];
+        answer.take(news, self.incremental);
+        write_event(out, |out| answer.write(news, out));
+    }
+
+    fn whole(&mut self, answers: &[News], out: &mut Vec<u8>) {
+        if self.batch {
+            out.push(b'[');
+        }
+        for (index, (answer, news)) in self.answers.iter_mut().zip(answers).enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            answer.take(news, self.incremental);
+            answer.write(news, out);
+        }
+        if self.batch {
+            out.push(b']');
+        }
+    }
+}

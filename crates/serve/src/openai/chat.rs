@@ -1,0 +1,151 @@
+//! OpenAI's `POST /v1/chat/completions`: a conversation becomes a Harmony prompt, and what the model says is told by channel:
+//! analysis as `reasoning_content` (the name of SGLang and DeepSeek; vLLM's is `reasoning`, and MLCommons' Endpoints client
+//! refuses answers that have both), final as `content`. Texts of a conversation never become control tokens.
+
+mod format;
+mod messages;
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use ossmark_harmony::Effort;
+use ossmark_protocol::TokenId;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::common::{Envelope, StreamOptions, TOLERATED, choices};
+use crate::admission::Held;
+use crate::answer::Prepared;
+use crate::body::parse;
+use crate::clock;
+use crate::error::ApiError;
+use crate::ignored::{Harmless, SAMPLING, Tolerated, refuse_rest};
+use crate::sampling::Options;
+use crate::state::App;
+use format::{Chatting, Growing};
+use messages::{Message, turns};
+
+#[derive(Deserialize)]
+struct Body {
+    messages: Vec<Message>,
+    reasoning_effort: Option<String>,
+    chat_template_kwargs: Option<TemplateOptions>,
+    /// The older name.
+    max_tokens: Option<u32>,
+    max_completion_tokens: Option<u32>,
+    n: Option<u32>,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    return_token_ids: Option<bool>,
+    response_format: Option<ResponseFormat>,
+    tool_choice: Option<Value>,
+    #[serde(flatten)]
+    options: Options,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// How clients of SGLang and vLLM say it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TemplateOptions {
+    reasoning_effort: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ResponseFormat {
+    r#type: String,
+}
+
+const TOLERATED_HERE: Tolerated = &[
+    ("tools", Harmless::Off),
+    ("functions", Harmless::Off),
+    ("parallel_tool_calls", Harmless::Always),
+    ("top_logprobs", Harmless::Off),
+    ("verbosity", Harmless::Always),
+    ("chat_template", Harmless::Off),
+];
+
+pub(crate) async fn chat(app: Arc<App>, body: Vec<u8>, held: Held) -> Result<Response, ApiError> {
+    let prepared = prepare(&app, parse(body)?, held).await?;
+    prepared.answer(&app).await
+}
+
+async fn prepare(
+    app: &App,
+    body: Body,
+    mut held: Held,
+) -> Result<Prepared<impl FnOnce(&App, u64) -> Chatting>, ApiError> {
+    refuse_rest(&body.rest, &[TOLERATED, TOLERATED_HERE, SAMPLING])?;
+    let usage = StreamOptions::usage(body.stream_options.as_ref())?;
+    let asked = body.options.check(&app.limits)?;
+    let n = choices(body.n)?;
+    held.places.widen(n as usize)?;
+    refuse_formats_and_tools(body.response_format, body.tool_choice)?;
+    let in_template = body
+        .chat_template_kwargs
+        .and_then(|options| options.reasoning_effort);
+    let effort = effort(body.reasoning_effort.or(in_template))?;
+    let date = app.settings.chat_date.clone();
+    let date = date.unwrap_or_else(|| clock::day(clock::now()));
+    let turns = turns(&date, effort, body.messages)?;
+    let prompt: Arc<[TokenId]> = app.encoder.conversation(turns).await?.into();
+    let max_new_tokens = match body.max_completion_tokens.or(body.max_tokens) {
+        Some(n) => n,
+        None => app.hub.most_new_tokens(&prompt, app.limits.max_context)?,
+    };
+    let parser = app.encoder.parser()?;
+    let told = false;
+    let jobs = (0..n).map(|choice| asked.job(Arc::clone(&prompt), max_new_tokens, choice));
+    let jobs = jobs.collect();
+    let ids = body.return_token_ids.unwrap_or(false);
+    let stream = body.stream.unwrap_or(false);
+    let object = match stream {
+        true => "chat.completion.chunk",
+        false => "chat.completion",
+    };
+    Ok(Prepared {
+        held,
+        jobs,
+        stream,
+        format: move |app: &App, first| Chatting {
+            envelope: Envelope {
+                prompt_tokens: prompt.len(),
+                include_usage: usage,
+                prompt: ids.then_some(prompt),
+                ..Envelope::new(app, app.answer_id("chatcmpl-", first), object)
+            },
+            answers: vec![Growing { parser, told }; n as usize],
+            ids,
+        },
+    })
+}
+
+fn refuse_formats_and_tools(
+    format: Option<ResponseFormat>,
+    tools: Option<Value>,
+) -> Result<(), ApiError> {
+    if let Some(format) = format.filter(|format| format.r#type != "text") {
+        let message = format!(
+            "response_format {} is not supported; text is",
+            format.r#type
+        );
+        return Err(ApiError::bad_param("response_format", message));
+    }
+    if let Some(choice) = tools.filter(|choice| !matches!(choice.as_str(), Some("none" | "auto"))) {
+        return Err(ApiError::bad_param(
+            "tool_choice",
+            format!("tool_choice {choice}: tools are not supported"),
+        ));
+    }
+    Ok(())
+}
+
+fn effort(asked: Option<String>) -> Result<Effort, ApiError> {
+    let Some(asked) = asked else {
+        return Ok(Effort::Medium);
+    };
+    asked
+        .parse()
+        .map_err(|error: String| ApiError::bad_param("reasoning_effort", error))
+}

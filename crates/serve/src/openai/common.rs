@@ -1,0 +1,192 @@
+//! What completions and chat have in common: options, the shape of responses, and the count of tokens.
+
+use std::sync::Arc;
+
+use ossmark_protocol::TokenId;
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::error::ApiError;
+use crate::format::{write_event, write_json};
+use crate::ignored::{Harmless, Tolerated};
+use crate::slot::{Ended, News};
+use crate::state::App;
+
+/// They say nothing about the answer.
+pub(super) const TOLERATED: Tolerated = &[
+    ("model", Harmless::Always),
+    ("user", Harmless::Always),
+    ("metadata", Harmless::Always),
+    ("store", Harmless::Off),
+    ("service_tier", Harmless::Always),
+    ("safety_identifier", Harmless::Always),
+    ("prompt_cache_key", Harmless::Always),
+    ("request_id", Harmless::Always),
+    ("priority", Harmless::Always),
+    ("logprobs", Harmless::Off),
+    ("include_stop_str_in_output", Harmless::Off),
+];
+
+#[derive(Deserialize)]
+pub(super) struct StreamOptions {
+    include_usage: Option<bool>,
+    /// vLLM: usage so far in every event.
+    continuous_usage_stats: Option<bool>,
+}
+
+impl StreamOptions {
+    pub(super) fn usage(options: Option<&Self>) -> Result<bool, ApiError> {
+        match options {
+            Some(options) if options.continuous_usage_stats == Some(true) => {
+                Err(ApiError::bad_param(
+                    "stream_options",
+                    "continuous_usage_stats is not supported; include_usage is",
+                ))
+            }
+            options => Ok(options.is_some_and(|options| options.include_usage == Some(true))),
+        }
+    }
+}
+
+/// OpenAI's limit.
+const MOST_CHOICES: u32 = 128;
+
+/// How many answers to each prompt.
+pub(super) fn choices(n: Option<u32>) -> Result<u32, ApiError> {
+    match n.unwrap_or(1) {
+        n @ 1..=MOST_CHOICES => Ok(n),
+        n => Err(ApiError::bad_param(
+            "n",
+            format!("n is {n}, expected 1 to {MOST_CHOICES}"),
+        )),
+    }
+}
+
+/// One choice: whole, or in a stream what is new of it. `T` is what the interfaces name differently.
+#[derive(Serialize)]
+pub(super) struct Choice<'a, T> {
+    index: usize,
+    #[serde(flatten)]
+    said: T,
+    logprobs: Option<()>,
+    finish_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_ids: Option<&'a [TokenId]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) prompt_token_ids: Option<&'a [TokenId]>,
+}
+
+impl<'a, T> Choice<'a, T> {
+    pub(super) fn new(
+        index: usize,
+        said: T,
+        ended: Option<&Ended>,
+        token_ids: Option<&'a [TokenId]>,
+    ) -> Self {
+        Self {
+            index,
+            said,
+            logprobs: None,
+            finish_reason: match ended {
+                Some(Ended::Stop(_)) => Some("stop"),
+                Some(Ended::Length) => Some("length"),
+                Some(Ended::Failed(_)) | None => None,
+            },
+            token_ids,
+            prompt_token_ids: None,
+        }
+    }
+}
+
+/// OpenAI's count of tokens.
+#[derive(Serialize)]
+struct Usage {
+    prompt_tokens: usize,
+    completion_tokens: usize,
+    total_tokens: usize,
+}
+
+/// What the response to one request says besides its choices: in a stream, with every event.
+pub(super) struct Envelope {
+    pub(super) head: Head,
+    pub(super) prompt_tokens: usize,
+    pub(super) completion_tokens: usize,
+    /// A stream ends with the usage.
+    pub(super) include_usage: bool,
+    /// Written once, with what is written first.
+    pub(super) prompt: Option<Arc<[TokenId]>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Head {
+    id: String,
+    object: &'static str,
+    created: u64,
+    model: String,
+}
+
+#[derive(Serialize)]
+struct Completion<'a, T> {
+    #[serde(flatten)]
+    head: &'a Head,
+    choices: &'a [Choice<'a, T>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_token_ids: Option<&'a [TokenId]>,
+}
+
+impl Envelope {
+    pub(super) fn new(app: &App, id: String, object: &'static str) -> Self {
+        Self {
+            head: Head {
+                id,
+                object,
+                created: clock::now(),
+                model: app.settings.model_name.clone(),
+            },
+            prompt_tokens: 0,
+            completion_tokens: 0,
+            include_usage: false,
+            prompt: None,
+        }
+    }
+
+    /// Counts tokens for the usage.
+    pub(super) fn count(&mut self, news: &News) {
+        self.completion_tokens += news.tokens.len();
+    }
+
+    /// A whole response, or the data of an event.
+    pub(super) fn write<T: Serialize>(
+        &mut self,
+        choices: &[Choice<'_, T>],
+        with_usage: bool,
+        out: &mut Vec<u8>,
+    ) {
+        let prompt = self.prompt.take();
+        let completion = Completion {
+            head: &self.head,
+            choices,
+            usage: with_usage.then(|| Usage {
+                prompt_tokens: self.prompt_tokens,
+                completion_tokens: self.completion_tokens,
+                total_tokens: self.prompt_tokens + self.completion_tokens,
+            }),
+            prompt_token_ids: prompt.as_deref(),
+        };
+        write_json(out, &completion);
+    }
+
+    /// One event of a stream.
+    pub(super) fn write_event<T: Serialize>(&mut self, choice: Choice<'_, T>, out: &mut Vec<u8>) {
+        write_event(out, |out| self.write(&[choice], false, out));
+    }
+
+    /// The last event of a stream, if the usage was asked for.
+    pub(super) fn write_usage(&mut self, out: &mut Vec<u8>) {
+        if self.include_usage {
+            write_event(out, |out| self.write::<()>(&[], true, out));
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! OpenAI's `POST /v1/completions`, with vLLM's additions: prompts as token ids, `top_k`, `stop_token_ids`,
+//! `skip_special_tokens`, and `return_token_ids`, which puts `token_ids` (in a stream: the new ones) and
+//! `prompt_token_ids` (in a stream: once) into each choice.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use ossmark_protocol::TokenId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::common::{Choice, Envelope, StreamOptions, TOLERATED, choices};
+use crate::admission::Held;
+use crate::answer::Prepared;
+use crate::body::parse;
+use crate::error::ApiError;
+use crate::format::Format;
+use crate::ignored::{Harmless, SAMPLING, Tolerated, refuse_rest};
+use crate::prompts::Prompts;
+use crate::sampling::Options;
+use crate::slot::News;
+use crate::state::App;
+use crate::text::Decoder;
+
+#[derive(Deserialize)]
+struct Body {
+    prompt: Prompts,
+    max_tokens: Option<u32>,
+    n: Option<u32>,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    return_token_ids: Option<bool>,
+    #[serde(flatten)]
+    options: Options,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// OpenAI's default.
+const MAX_TOKENS: u32 = 16;
+
+const TOLERATED_HERE: Tolerated = &[
+    ("best_of", Harmless::Number(1.0)),
+    ("echo", Harmless::Off),
+    ("suffix", Harmless::Off),
+    ("add_special_tokens", Harmless::Always),
+];
+
+pub(crate) async fn completions(
+    app: Arc<App>,
+    body: Vec<u8>,
+    held: Held,
+) -> Result<Response, ApiError> {
+    let prepared = prepare(&app, parse(body)?, held).await?;
+    prepared.answer(&app).await
+}
+
+async fn prepare(
+    app: &App,
+    body: Body,
+    mut held: Held,
+) -> Result<Prepared<impl FnOnce(&App, u64) -> Completing>, ApiError> {
+    refuse_rest(&body.rest, &[TOLERATED, TOLERATED_HERE, SAMPLING])?;
+    let usage = StreamOptions::usage(body.stream_options.as_ref())?;
+    let asked = body.options.check(&app.limits)?;
+    let n = choices(body.n)?;
+    held.places
+        .widen(body.prompt.len().saturating_mul(n as usize))?;
+    let prompts = app.encoder.prompts(body.prompt, Some("prompt")).await?;
+    let prompt_tokens = prompts.iter().map(Vec::len).sum();
+    let max_new_tokens = body.max_tokens.unwrap_or(MAX_TOKENS);
+    let ids = body.return_token_ids.unwrap_or(false);
+    let (mut jobs, mut answers) = (Vec::new(), Vec::new());
+    for prompt in prompts {
+        let prompt: Arc<[TokenId]> = prompt.into();
+        for choice in 0..n {
+            jobs.push(asked.job(Arc::clone(&prompt), max_new_tokens, choice));
+            answers.push(Growing {
+                decoder: app.encoder.decoder(asked.skip_special),
+                prompt: ids.then(|| Arc::clone(&prompt)),
+            });
+        }
+    }
+    Ok(Prepared {
+        held,
+        jobs,
+        stream: body.stream.unwrap_or(false),
+        format: move |app: &App, first| Completing {
+            envelope: Envelope {
+                prompt_tokens,
+                include_usage: usage,
+                ..Envelope::new(app, app.answer_id("cmpl-", first), "text_completion")
+            },
+            answers,
+            ids,
+        },
+    })
+}
+
+#[derive(Serialize)]
+struct Text {
+    text: String,
+}
+
+struct Completing {
+    envelope: Envelope,
+    answers: Vec<Growing>,
+    ids: bool,
+}
+
+struct Growing {
+    decoder: Decoder,
+    /// Told with the first event.
+    prompt: Option<Arc<[TokenId]>>,
+}
+
+impl Completing {
+    fn choice<'a>(
+        &mut self,
+        index: usize,
+        news: &'a News,
+        prompt: Option<&'a [TokenId]>,
+    ) -> Choice<'a, Text> {
+        self.envelope.count(news);
+        let text = self.answers[index].decoder.text(news, true);
+        let ids = self.ids.then_some(&news.tokens[..]);
+        let mut choice = Choice::new(index, Text { text }, news.ended.as_ref(), ids);
+        choice.prompt_token_ids = prompt;
+        choice
+    }
+}
+
+impl Format for Completing {
+    fn event(&mut self, index: usize, news: &News, out: &mut Vec<u8>) {
+        let prompt = self.answers[index].prompt.take();
+        let choice = self.choice(index, news, prompt.as_deref());
+        self.envelope.write_event(choice, out);
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        self.envelope.write_usage(out);
+    }
+
+    fn whole(&mut self, answers: &[News], out: &mut Vec<u8>) {
+        let prompts = self.answers.iter_mut().map(|answer| answer.prompt.take());
+        let prompts: Vec<_> = prompts.collect();
+        let answers = answers.iter().zip(&prompts).enumerate();
+        let choices: Vec<_> = answers
+            .map(|(index, (answer, prompt))| self.choice(index, answer, prompt.as_deref()))
+            .collect();
+        self.envelope.write(&choices, true, out);
+    }
+}

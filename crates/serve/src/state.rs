@@ -1,0 +1,103 @@
+//! What all requests share, and nothing of their routes: settings, what is counted, what is limited, and the engine's requests.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use axum::response::{IntoResponse, Response};
+use ossmark_protocol::Generator;
+
+use crate::admission::ConcurrencyLimit;
+use crate::body::Bodies;
+use crate::clock;
+use crate::encoding::Encoder;
+use crate::error::ApiError;
+use crate::events::Limits;
+use crate::hub::Hub;
+use crate::metrics::{Metrics, Snapshot};
+use crate::settings::Settings;
+use crate::text::Text;
+
+/// The server without its connections.
+pub struct App {
+    pub(crate) settings: Settings,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) concurrency: ConcurrencyLimit,
+    pub(crate) bodies: Bodies,
+    pub(crate) encoder: Encoder,
+    pub(crate) hub: Arc<Hub>,
+    /// When it started, in seconds since 1970: the model's `created`, and part of every answer's id.
+    pub(crate) started: u64,
+    draining: AtomicBool,
+}
+
+impl App {
+    /// An app over an engine; without `text` only token ids are understood.
+    pub fn new(
+        generator: Arc<dyn Generator>,
+        limits: Limits,
+        text: Option<Text>,
+        settings: Settings,
+    ) -> Self {
+        let metrics = Arc::new(Metrics::default());
+        Self {
+            concurrency: ConcurrencyLimit::new(settings.max_concurrency),
+            bodies: Bodies::new(&settings, &metrics),
+            encoder: Encoder::new(text, limits.max_context, settings.max_encodings, &metrics),
+            hub: Arc::new(Hub::new(generator, settings.seed, Arc::clone(&metrics))),
+            metrics,
+            settings,
+            limits,
+            started: clock::now(),
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// No new requests from here on.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, SeqCst);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(SeqCst)
+    }
+
+    /// Requests that are open: what a shutdown without waiting would cut off.
+    pub fn open_requests(&self) -> usize {
+        self.concurrency.open()
+    }
+
+    /// Why the engine died, if it did.
+    pub fn engine_error(&self) -> Option<&str> {
+        self.hub.dead()
+    }
+
+    /// Unique among the answers of this server, and between its restarts.
+    pub(crate) fn answer_id(&self, prefix: &str, request: u64) -> String {
+        format!(
+            "{prefix}{:08x}{:08x}{request:016x}",
+            self.started as u32,
+            std::process::id()
+        )
+    }
+
+    /// An answer that took no tokens, counted.
+    pub(crate) fn tell(
+        &self,
+        endpoint: &'static str,
+        answer: Result<Response, ApiError>,
+    ) -> Response {
+        let response = answer.unwrap_or_else(IntoResponse::into_response);
+        self.metrics.count(endpoint).answered(response.status());
+        response
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            engine_up: self.engine_error().is_none(),
+            open: self.open_requests(),
+            in_engine: self.hub.in_engine(),
+            load: self.hub.load(),
+        }
+    }
+}
