@@ -62,6 +62,6 @@ pub(crate) fn takes_work(app: &App, headers: &HeaderMap) -> Result<(), ApiError>
             ),
         ));
     }
-    app.hub.lives()?;
+    app.registry.check_alive()?;
     app.concurrency.admits_one()
 }

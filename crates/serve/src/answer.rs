@@ -5,16 +5,16 @@ use axum::response::Response;
 use crate::admission::Held;
 use crate::error::{ApiError, json_response};
 use crate::format::Format;
-use crate::job::Job;
+use crate::new_request::NewRequest;
+use crate::open_request::OpenRequest;
 use crate::state::App;
 use crate::stream;
-use crate::ticket::Ticket;
 
 /// A request that was understood: what goes to the engine, and how its answers are written.
 pub(crate) struct Prepared<F> {
     pub(crate) held: Held,
     /// At least one.
-    pub(crate) jobs: Vec<Job>,
+    pub(crate) requests: Vec<NewRequest>,
     pub(crate) stream: bool,
     /// Makes the [`Format`] once the engine has the requests; the first one's number is given, and the others follow it.
     pub(crate) format: F,
@@ -28,14 +28,14 @@ where
     /// Hands it to the engine, and writes what comes back.
     pub(crate) async fn answer(self, app: &App) -> Result<Response, ApiError> {
         let interval = self.stream.then_some(app.settings.stream_interval);
-        let tickets = Ticket::submit(&app.hub, self.held, self.jobs, interval)?;
-        let mut format = (self.format)(app, tickets[0].id);
+        let open_requests = OpenRequest::submit(&app.registry, self.held, self.requests, interval)?;
+        let mut format = (self.format)(app, open_requests[0].id);
         if self.stream {
-            return stream::respond(tickets, format).await;
+            return stream::respond(open_requests, format).await;
         }
-        let mut answers = Vec::with_capacity(tickets.len());
-        for ticket in &tickets {
-            answers.push(ticket.answer().await?);
+        let mut answers = Vec::with_capacity(open_requests.len());
+        for request in &open_requests {
+            answers.push(request.answer().await?);
         }
         let mut out = Vec::with_capacity(1024);
         format.whole(&answers, &mut out);

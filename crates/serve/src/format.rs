@@ -1,15 +1,15 @@
 //! How an interface writes answers, and what all of them write alike.
 
-use crate::slot::News;
+use crate::answer_buffer::AnswerDelta;
 
 /// Writes the answers to one request; it knows how many there are, and hears of each by its index.
 pub(crate) trait Format: Send + Unpin + 'static {
-    /// One event for what is new of answer `index`; `news.ended` is a failure never.
-    fn event(&mut self, index: usize, news: &News, out: &mut Vec<u8>);
+    /// One event for what is new of answer `index`; `delta.finish_reason` is a failure never.
+    fn event(&mut self, index: usize, delta: &AnswerDelta, out: &mut Vec<u8>);
     /// What comes between the last answer's end and `[DONE]`.
     fn finish(&mut self, _: &mut Vec<u8>) {}
     /// The whole response, as JSON, to a request that does not stream.
-    fn whole(&mut self, answers: &[News], out: &mut Vec<u8>);
+    fn whole(&mut self, answers: &[AnswerDelta], out: &mut Vec<u8>);
 }
 
 /// `data: …` and the empty line; the data must hold no line end, which JSON never does.

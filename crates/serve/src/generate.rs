@@ -92,10 +92,10 @@ async fn prepare(
     }
     let max_new_tokens = params.max_new_tokens.unwrap_or(MAX_NEW_TOKENS);
     let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
-    let jobs = prompts
+    let requests = prompts
         .into_iter()
-        .map(|prompt| asked.job(prompt.into(), max_new_tokens, 0));
-    let jobs = jobs.collect();
+        .map(|prompt| asked.request(prompt.into(), max_new_tokens, 0));
+    let requests = requests.collect();
     let rid = body.rid;
     let trim_stop = !params.no_stop_trim.unwrap_or(false);
     let format = move |app: &App, first| {
@@ -118,7 +118,7 @@ async fn prepare(
     };
     Ok(Prepared {
         held,
-        jobs,
+        requests,
         stream: body.stream.unwrap_or(false),
         format,
     })

@@ -56,7 +56,7 @@ pub async fn serve(
     events: Events,
     stop: impl Future<Output = ()>,
 ) -> bool {
-    let fan_out = tokio::spawn(Arc::clone(&app.hub).fan_out(events));
+    let fan_out = tokio::spawn(Arc::clone(&app.registry).fan_out(events));
     let graceful = GracefulShutdown::new();
     let router = TowerToHyperService::new(routes::router(Arc::clone(&app)));
     let mut http = http1::Builder::new();

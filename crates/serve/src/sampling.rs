@@ -8,7 +8,7 @@ use serde_json::Number;
 
 use crate::error::ApiError;
 use crate::events::Limits;
-use crate::job::Job;
+use crate::new_request::NewRequest;
 
 /// Each token is compared with all of them.
 const MOST_STOP_TOKENS: usize = 256;
@@ -89,8 +89,13 @@ impl Options {
 
 impl Asked {
     /// One of several answers to a prompt. With one seed for all, all would be the same.
-    pub(crate) fn job(&self, prompt: Arc<[TokenId]>, max_new_tokens: u32, choice: u32) -> Job {
-        Job {
+    pub(crate) fn request(
+        &self,
+        prompt: Arc<[TokenId]>,
+        max_new_tokens: u32,
+        choice: u32,
+    ) -> NewRequest {
+        NewRequest {
             prompt,
             sampling: self.sampling,
             seed: self.seed.map(|seed| seed.wrapping_add(u64::from(choice))),

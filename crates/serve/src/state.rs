@@ -12,8 +12,8 @@ use crate::clock;
 use crate::encoding::Encoder;
 use crate::error::ApiError;
 use crate::events::Limits;
-use crate::hub::Hub;
 use crate::metrics::{Metrics, Snapshot};
+use crate::request_registry::RequestRegistry;
 use crate::settings::Settings;
 use crate::text::Text;
 
@@ -25,7 +25,7 @@ pub struct App {
     pub(crate) concurrency: ConcurrencyLimit,
     pub(crate) bodies: Bodies,
     pub(crate) encoder: Encoder,
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) registry: Arc<RequestRegistry>,
     /// When it started, in seconds since 1970: the model's `created`, and part of every answer's id.
     pub(crate) started: u64,
     draining: AtomicBool,
@@ -44,7 +44,11 @@ impl App {
             concurrency: ConcurrencyLimit::new(settings.max_concurrency),
             bodies: Bodies::new(&settings, &metrics),
             encoder: Encoder::new(text, limits.max_context, settings.max_encodings, &metrics),
-            hub: Arc::new(Hub::new(generator, settings.seed, Arc::clone(&metrics))),
+            registry: Arc::new(RequestRegistry::new(
+                generator,
+                settings.seed,
+                Arc::clone(&metrics),
+            )),
             metrics,
             settings,
             limits,
@@ -69,7 +73,7 @@ impl App {
 
     /// Why the engine died, if it did.
     pub fn engine_error(&self) -> Option<&str> {
-        self.hub.dead()
+        self.registry.fatal_error()
     }
 
     /// Unique among the answers of this server, and between its restarts.
@@ -96,8 +100,8 @@ impl App {
         Snapshot {
             engine_up: self.engine_error().is_none(),
             open: self.open_requests(),
-            in_engine: self.hub.in_engine(),
-            load: self.hub.load(),
+            in_engine: self.registry.in_engine(),
+            load: self.registry.load(),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The body of a streamed answer: server-sent events, made when the connection asks for them. Dropping it, as hyper does
-//! when the client is gone, drops the tickets and with them cancels what is still open.
+//! when the client is gone, drops its requests and with them cancels what is still open.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,10 +10,10 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body::Frame;
 
+use crate::answer_buffer::FinishReason;
 use crate::error::ApiError;
 use crate::format::{Format, write_event};
-use crate::slot::Ended;
-use crate::ticket::Ticket;
+use crate::open_request::OpenRequest;
 
 /// The stream broke: the connection is cut, so that no client takes what it has for the whole.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ struct Broken;
 
 struct Events<F> {
     /// By index; none where the answer has ended.
-    tickets: Vec<Option<Ticket>>,
+    open_requests: Vec<Option<OpenRequest>>,
     format: F,
     state: State,
 }
@@ -38,14 +38,14 @@ enum State {
 
 /// A stream of these answers, once each has begun: what fails before that gets a status of its own.
 pub(crate) async fn respond<F: Format>(
-    tickets: Vec<Ticket>,
+    open_requests: Vec<OpenRequest>,
     format: F,
 ) -> Result<Response, ApiError> {
-    for ticket in &tickets {
-        ticket.begun().await?;
+    for request in &open_requests {
+        request.first_token().await?;
     }
     let body = Events {
-        tickets: tickets.into_iter().map(Some).collect(),
+        open_requests: open_requests.into_iter().map(Some).collect(),
         format,
         state: State::Open,
     };
@@ -80,25 +80,25 @@ impl<F: Format> http_body::Body for Events<F> {
             State::Broken => return Poll::Ready(Some(Err(Box::new(Broken)))),
         }
         let mut out = Vec::new();
-        for (index, place) in this.tickets.iter_mut().enumerate() {
-            let Some(ticket) = place else {
+        for (index, place) in this.open_requests.iter_mut().enumerate() {
+            let Some(request) = place else {
                 continue;
             };
-            let Poll::Ready(news) = ticket.poll(cx) else {
+            let Poll::Ready(delta) = request.poll(cx) else {
                 continue;
             };
-            if let Some(Ended::Failed(message)) = &news.ended {
+            if let Some(FinishReason::Failed(message)) = &delta.finish_reason {
                 write_event(&mut out, |out| out.extend(ApiError::engine(message).json()));
                 this.state = State::Failed;
-                this.tickets.clear();
+                this.open_requests.clear();
                 return Poll::Ready(Some(Ok(Frame::data(out.into()))));
             }
-            this.format.event(index, &news, &mut out);
-            if news.ended.is_some() {
+            this.format.event(index, &delta, &mut out);
+            if delta.finish_reason.is_some() {
                 *place = None;
             }
         }
-        if this.tickets.iter().all(Option::is_none) {
+        if this.open_requests.iter().all(Option::is_none) {
             this.format.finish(&mut out);
             write_event(&mut out, |out| out.extend_from_slice(b"[DONE]"));
             this.state = State::Done;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use ossmark_harmony::{Bounds, Controls, Error, Harmony, Parser, TextStream, Tokenizer};
 use ossmark_protocol::TokenId;
 
+use crate::answer_buffer::AnswerDelta;
 use crate::error::{ApiError, ServeError};
-use crate::slot::News;
 
 /// A tokenizer, with Harmony where the vocabulary has its control tokens.
 pub struct Text(Inner);
@@ -83,8 +83,11 @@ pub(crate) struct Decoder(Option<TextStream>);
 
 impl Decoder {
     /// The text of what is new; with `trim_stop` without the token that stopped the answer.
-    pub(crate) fn text(&mut self, news: &News, trim_stop: bool) -> String {
-        self.push(news.shown(trim_stop), news.ended.is_some())
+    pub(crate) fn text(&mut self, delta: &AnswerDelta, trim_stop: bool) -> String {
+        self.push(
+            delta.visible_tokens(trim_stop),
+            delta.finish_reason.is_some(),
+        )
     }
 
     /// What the next ids say; the beginning of a character is held back. Once nothing more comes, that is told as U+FFFD.

@@ -3,8 +3,8 @@
 use ossmark_protocol::TokenId;
 use serde::Serialize;
 
+use crate::answer_buffer::{AnswerDelta, FinishReason};
 use crate::format::{Format, write_event, write_json};
-use crate::slot::{Ended, News};
 use crate::text::Decoder;
 
 /// One answer. What is repeated in every event is kept as JSON.
@@ -50,35 +50,37 @@ pub(super) struct Generating {
 }
 
 impl Growing {
-    fn meta(&self, news: &News) -> Meta<'_> {
+    fn meta(&self, delta: &AnswerDelta) -> Meta<'_> {
         Meta {
             id: &self.id,
-            finish_reason: match news.ended {
-                Some(Ended::Stop(token)) => Some(Finish::Stop { matched: token }),
-                Some(Ended::Length) => Some(Finish::Length { length: news.total }),
-                Some(Ended::Failed(_)) | None => None,
+            finish_reason: match delta.finish_reason {
+                Some(FinishReason::Stop(token)) => Some(Finish::Stop { matched: token }),
+                Some(FinishReason::Length) => Some(Finish::Length {
+                    length: delta.total,
+                }),
+                Some(FinishReason::Failed(_)) | None => None,
             },
             prompt_tokens: self.prompt_tokens,
             weight_version: "default",
             total_retractions: 0,
-            completion_tokens: news.total,
+            completion_tokens: delta.total,
             cached_tokens: 0,
-            e2e_latency: news.elapsed.as_secs_f64(),
+            e2e_latency: delta.elapsed.as_secs_f64(),
         }
     }
 
     /// Takes in what is new; `incremental`: the ids are only those of it.
-    fn take(&mut self, news: &News, incremental: bool) {
+    fn take(&mut self, delta: &AnswerDelta, incremental: bool) {
         if incremental {
             self.ids.clear();
         }
-        for token in &news.tokens {
+        for token in &delta.tokens {
             if !self.ids.is_empty() {
                 self.ids.push(b',');
             }
             write_json(&mut self.ids, token);
         }
-        let text = self.decoder.text(news, self.trim_stop);
+        let text = self.decoder.text(delta, self.trim_stop);
         if !text.is_empty() {
             let quoted = self.text.len();
             write_json(&mut self.text, &text);
@@ -87,13 +89,13 @@ impl Growing {
         }
     }
 
-    fn write(&self, news: &News, out: &mut Vec<u8>) {
+    fn write(&self, delta: &AnswerDelta, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"text\":\"");
         out.extend_from_slice(&self.text);
         out.extend_from_slice(b"\",\"output_ids\":[");
         out.extend_from_slice(&self.ids);
         out.extend_from_slice(b"],\"meta_info\":");
-        write_json(out, &self.meta(news));
+        write_json(out, &self.meta(delta));
         if let Some(index) = self.index {
             out.extend_from_slice(b",\"index\":");
             write_json(out, &index);
@@ -103,22 +105,22 @@ impl Growing {
 }
 
 impl Format for Generating {
-    fn event(&mut self, index: usize, news: &News, out: &mut Vec<u8>) {
+    fn event(&mut self, index: usize, delta: &AnswerDelta, out: &mut Vec<u8>) {
         let answer = &mut self.answers[index];
-        answer.take(news, self.incremental);
-        write_event(out, |out| answer.write(news, out));
+        answer.take(delta, self.incremental);
+        write_event(out, |out| answer.write(delta, out));
     }
 
-    fn whole(&mut self, answers: &[News], out: &mut Vec<u8>) {
+    fn whole(&mut self, answers: &[AnswerDelta], out: &mut Vec<u8>) {
         if self.batch {
             out.push(b'[');
         }
-        for (index, (answer, news)) in self.answers.iter_mut().zip(answers).enumerate() {
+        for (index, (answer, delta)) in self.answers.iter_mut().zip(answers).enumerate() {
             if index > 0 {
                 out.push(b',');
             }
-            answer.take(news, self.incremental);
-            answer.write(news, out);
+            answer.take(delta, self.incremental);
+            answer.write(delta, out);
         }
         if self.batch {
             out.push(b']');

@@ -92,12 +92,14 @@ async fn prepare(
     let prompt: Arc<[TokenId]> = app.encoder.conversation(turns).await?.into();
     let max_new_tokens = match body.max_completion_tokens.or(body.max_tokens) {
         Some(n) => n,
-        None => app.hub.most_new_tokens(&prompt, app.limits.max_context)?,
+        None => app
+            .registry
+            .max_new_tokens(&prompt, app.limits.max_context)?,
     };
     let parser = app.encoder.parser()?;
     let told = false;
-    let jobs = (0..n).map(|choice| asked.job(Arc::clone(&prompt), max_new_tokens, choice));
-    let jobs = jobs.collect();
+    let requests = (0..n).map(|choice| asked.request(Arc::clone(&prompt), max_new_tokens, choice));
+    let requests = requests.collect();
     let ids = body.return_token_ids.unwrap_or(false);
     let stream = body.stream.unwrap_or(false);
     let object = match stream {
@@ -106,7 +108,7 @@ async fn prepare(
     };
     Ok(Prepared {
         held,
-        jobs,
+        requests,
         stream,
         format: move |app: &App, first| Chatting {
             envelope: Envelope {

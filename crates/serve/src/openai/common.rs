@@ -5,11 +5,11 @@ use std::sync::Arc;
 use ossmark_protocol::TokenId;
 use serde::{Deserialize, Serialize};
 
+use crate::answer_buffer::{AnswerDelta, FinishReason};
 use crate::clock;
 use crate::error::ApiError;
 use crate::format::{write_event, write_json};
 use crate::ignored::{Harmless, Tolerated};
-use crate::slot::{Ended, News};
 use crate::state::App;
 
 /// They say nothing about the answer.
@@ -80,7 +80,7 @@ impl<'a, T> Choice<'a, T> {
     pub(super) fn new(
         index: usize,
         said: T,
-        ended: Option<&Ended>,
+        ended: Option<&FinishReason>,
         token_ids: Option<&'a [TokenId]>,
     ) -> Self {
         Self {
@@ -88,9 +88,9 @@ impl<'a, T> Choice<'a, T> {
             said,
             logprobs: None,
             finish_reason: match ended {
-                Some(Ended::Stop(_)) => Some("stop"),
-                Some(Ended::Length) => Some("length"),
-                Some(Ended::Failed(_)) | None => None,
+                Some(FinishReason::Stop(_)) => Some("stop"),
+                Some(FinishReason::Length) => Some("length"),
+                Some(FinishReason::Failed(_)) | None => None,
             },
             token_ids,
             prompt_token_ids: None,
@@ -153,8 +153,8 @@ impl Envelope {
     }
 
     /// Counts tokens for the usage.
-    pub(super) fn count(&mut self, news: &News) {
-        self.completion_tokens += news.tokens.len();
+    pub(super) fn count(&mut self, delta: &AnswerDelta) {
+        self.completion_tokens += delta.tokens.len();
     }
 
     /// A whole response, or the data of an event.

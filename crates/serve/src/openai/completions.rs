@@ -12,13 +12,13 @@ use serde_json::{Map, Value};
 use super::common::{Choice, Envelope, StreamOptions, TOLERATED, choices};
 use crate::admission::Held;
 use crate::answer::Prepared;
+use crate::answer_buffer::AnswerDelta;
 use crate::body::parse;
 use crate::error::ApiError;
 use crate::format::Format;
 use crate::ignored::{Harmless, SAMPLING, Tolerated, refuse_rest};
 use crate::prompts::Prompts;
 use crate::sampling::Options;
-use crate::slot::News;
 use crate::state::App;
 use crate::text::Decoder;
 
@@ -70,11 +70,11 @@ async fn prepare(
     let prompt_tokens = prompts.iter().map(Vec::len).sum();
     let max_new_tokens = body.max_tokens.unwrap_or(MAX_TOKENS);
     let ids = body.return_token_ids.unwrap_or(false);
-    let (mut jobs, mut answers) = (Vec::new(), Vec::new());
+    let (mut requests, mut answers) = (Vec::new(), Vec::new());
     for prompt in prompts {
         let prompt: Arc<[TokenId]> = prompt.into();
         for choice in 0..n {
-            jobs.push(asked.job(Arc::clone(&prompt), max_new_tokens, choice));
+            requests.push(asked.request(Arc::clone(&prompt), max_new_tokens, choice));
             answers.push(Growing {
                 decoder: app.encoder.decoder(asked.skip_special),
                 prompt: ids.then(|| Arc::clone(&prompt)),
@@ -83,7 +83,7 @@ async fn prepare(
     }
     Ok(Prepared {
         held,
-        jobs,
+        requests,
         stream: body.stream.unwrap_or(false),
         format: move |app: &App, first| Completing {
             envelope: Envelope {
@@ -118,22 +118,22 @@ impl Completing {
     fn choice<'a>(
         &mut self,
         index: usize,
-        news: &'a News,
+        delta: &'a AnswerDelta,
         prompt: Option<&'a [TokenId]>,
     ) -> Choice<'a, Text> {
-        self.envelope.count(news);
-        let text = self.answers[index].decoder.text(news, true);
-        let ids = self.ids.then_some(&news.tokens[..]);
-        let mut choice = Choice::new(index, Text { text }, news.ended.as_ref(), ids);
+        self.envelope.count(delta);
+        let text = self.answers[index].decoder.text(delta, true);
+        let ids = self.ids.then_some(&delta.tokens[..]);
+        let mut choice = Choice::new(index, Text { text }, delta.finish_reason.as_ref(), ids);
         choice.prompt_token_ids = prompt;
         choice
     }
 }
 
 impl Format for Completing {
-    fn event(&mut self, index: usize, news: &News, out: &mut Vec<u8>) {
+    fn event(&mut self, index: usize, delta: &AnswerDelta, out: &mut Vec<u8>) {
         let prompt = self.answers[index].prompt.take();
-        let choice = self.choice(index, news, prompt.as_deref());
+        let choice = self.choice(index, delta, prompt.as_deref());
         self.envelope.write_event(choice, out);
     }
 
@@ -141,7 +141,7 @@ impl Format for Completing {
         self.envelope.write_usage(out);
     }
 
-    fn whole(&mut self, answers: &[News], out: &mut Vec<u8>) {
+    fn whole(&mut self, answers: &[AnswerDelta], out: &mut Vec<u8>) {
         let prompts = self.answers.iter_mut().map(|answer| answer.prompt.take());
         let prompts: Vec<_> = prompts.collect();
         let answers = answers.iter().zip(&prompts).enumerate();

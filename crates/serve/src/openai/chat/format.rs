@@ -4,9 +4,9 @@ use ossmark_harmony::{Channel, Parser};
 use ossmark_protocol::TokenId;
 use serde::Serialize;
 
+use crate::answer_buffer::AnswerDelta;
 use crate::format::Format;
 use crate::openai::common::{Choice, Envelope};
-use crate::slot::News;
 
 /// Writes the choices of one request.
 pub(super) struct Chatting {
@@ -92,12 +92,12 @@ impl Delta {
 }
 
 impl Format for Chatting {
-    fn event(&mut self, index: usize, news: &News, out: &mut Vec<u8>) {
-        self.envelope.count(news);
-        let ended = news.ended.as_ref();
-        let mut ids = self.ids.then_some(&news.tokens[..]);
+    fn event(&mut self, index: usize, delta: &AnswerDelta, out: &mut Vec<u8>) {
+        self.envelope.count(delta);
+        let ended = delta.finish_reason.as_ref();
+        let mut ids = self.ids.then_some(&delta.tokens[..]);
         let answer = &mut self.answers[index];
-        let deltas = said(&mut answer.parser, &news.tokens, ended.is_some());
+        let deltas = said(&mut answer.parser, &delta.tokens, ended.is_some());
         if !std::mem::replace(&mut answer.told, true) {
             let delta = Delta {
                 role: Some("assistant"),
@@ -122,7 +122,7 @@ impl Format for Chatting {
         self.envelope.write_usage(out);
     }
 
-    fn whole(&mut self, answers: &[News], out: &mut Vec<u8>) {
+    fn whole(&mut self, answers: &[AnswerDelta], out: &mut Vec<u8>) {
         let mut choices = Vec::with_capacity(answers.len());
         for (index, answer) in answers.iter().enumerate() {
             self.envelope.count(answer);
@@ -141,7 +141,7 @@ impl Format for Chatting {
             choices.push(Choice::new(
                 index,
                 Whole { message },
-                answer.ended.as_ref(),
+                answer.finish_reason.as_ref(),
                 ids,
             ));
         }

@@ -1,10 +1,10 @@
-//! What a request wants from the engine.
+//! A request that the engine has not got yet.
 
 use std::sync::Arc;
 
 use ossmark_protocol::{Request, RequestId, Sampling, TokenId, request_seed};
 
-pub(crate) struct Job {
+pub(crate) struct NewRequest {
     pub(crate) prompt: Arc<[TokenId]>,
     pub(crate) sampling: Sampling,
     pub(crate) seed: Option<u64>,
@@ -13,9 +13,9 @@ pub(crate) struct Job {
     pub(crate) stop: Box<[TokenId]>,
 }
 
-impl Job {
+impl NewRequest {
     /// As the engine wants it, with this number; `seed` is the server's.
-    pub(crate) fn request(self, id: u64, seed: u64) -> Request {
+    pub(crate) fn numbered(self, id: u64, seed: u64) -> Request {
         Request {
             id: RequestId(id),
             prompt: self.prompt,
