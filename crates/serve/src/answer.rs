@@ -3,12 +3,12 @@
 use axum::response::Response;
 
 use crate::admission::Held;
+use crate::answer_format::AnswerFormat;
 use crate::error::{ApiError, json_response};
-use crate::format::Format;
 use crate::new_request::NewRequest;
 use crate::open_request::OpenRequest;
+use crate::sse;
 use crate::state::App;
-use crate::stream;
 
 /// A request that was understood: what goes to the engine, and how its answers are written.
 pub(crate) struct Prepared<F> {
@@ -16,14 +16,14 @@ pub(crate) struct Prepared<F> {
     /// At least one.
     pub(crate) requests: Vec<NewRequest>,
     pub(crate) stream: bool,
-    /// Makes the [`Format`] once the engine has the requests; the first one's number is given, and the others follow it.
+    /// Makes the [`AnswerFormat`] once the engine has the requests; the first one's number is given, and the others follow it.
     pub(crate) format: F,
 }
 
 impl<F, A> Prepared<F>
 where
     F: FnOnce(&App, u64) -> A,
-    A: Format,
+    A: AnswerFormat,
 {
     /// Hands it to the engine, and writes what comes back.
     pub(crate) async fn answer(self, app: &App) -> Result<Response, ApiError> {
@@ -31,14 +31,14 @@ where
         let open_requests = OpenRequest::submit(&app.registry, self.held, self.requests, interval)?;
         let mut format = (self.format)(app, open_requests[0].id);
         if self.stream {
-            return stream::respond(open_requests, format).await;
+            return sse::respond(open_requests, format).await;
         }
         let mut answers = Vec::with_capacity(open_requests.len());
         for request in &open_requests {
             answers.push(request.answer().await?);
         }
         let mut out = Vec::with_capacity(1024);
-        format.whole(&answers, &mut out);
+        format.write_response(&answers, &mut out);
         Ok(json_response(out))
     }
 }

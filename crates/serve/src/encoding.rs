@@ -93,7 +93,7 @@ impl Encoder {
         let bytes = lens.sum();
         let harmony = move |text: &Text, bounds: &Bounds<'_>| match text.harmony() {
             Ok(harmony) => harmony.prompt_within(&turns, bounds),
-            // Asked above.
+            // ValidatedOptions above.
             Err(_) => Ok(Vec::new()),
         };
         self.aside(text, bytes, harmony).await

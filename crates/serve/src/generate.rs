@@ -4,7 +4,7 @@
 //! MLCommons' Endpoints client wants `weight_version`, `total_retractions`, `cached_tokens` and `e2e_latency` in every
 //! answer: there is one set of weights, tokens are never taken back, and prompts are never cached.
 
-mod format;
+mod stream;
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use crate::admission::Held;
 use crate::answer::Prepared;
 use crate::body::parse;
 use crate::error::ApiError;
-use crate::ignored::{Harmless, SAMPLING, Tolerated, refuse_rest};
+use crate::ignored_params::{IGNORED_SAMPLING, IgnoredParams, IgnoredWhen, refuse_unsupported};
+use crate::options::Options;
 use crate::prompts::Prompts;
-use crate::sampling::Options;
 use crate::state::App;
-use format::{Generating, Growing};
+use stream::{GenerateStream, OutputStream};
 
 #[derive(Deserialize)]
 struct Body {
@@ -45,20 +45,20 @@ struct Params {
 
 /// SGLang's default.
 const MAX_NEW_TOKENS: u32 = 128;
-const LONGEST_RID: usize = 256;
+const MAX_RID_BYTES: usize = 256;
 
-const TOLERATED: Tolerated = &[
-    ("return_logprob", Harmless::Off),
-    ("logprob_start_len", Harmless::Always),
-    ("top_logprobs_num", Harmless::Off),
-    ("token_ids_logprob", Harmless::Off),
-    ("return_text_in_logprobs", Harmless::Off),
-    ("return_hidden_states", Harmless::Off),
-    ("image_data", Harmless::Off),
-    ("lora_path", Harmless::Off),
-    ("log_metrics", Harmless::Always),
-    ("priority", Harmless::Always),
-    ("model", Harmless::Always),
+const IGNORED: IgnoredParams = &[
+    ("return_logprob", IgnoredWhen::Off),
+    ("logprob_start_len", IgnoredWhen::Always),
+    ("top_logprobs_num", IgnoredWhen::Off),
+    ("token_ids_logprob", IgnoredWhen::Off),
+    ("return_text_in_logprobs", IgnoredWhen::Off),
+    ("return_hidden_states", IgnoredWhen::Off),
+    ("image_data", IgnoredWhen::Off),
+    ("lora_path", IgnoredWhen::Off),
+    ("log_metrics", IgnoredWhen::Always),
+    ("priority", IgnoredWhen::Always),
+    ("model", IgnoredWhen::Always),
 ];
 
 pub(crate) async fn generate(
@@ -74,13 +74,17 @@ async fn prepare(
     app: &App,
     body: Body,
     mut held: Held,
-) -> Result<Prepared<impl FnOnce(&App, u64) -> Generating>, ApiError> {
+) -> Result<Prepared<impl FnOnce(&App, u64) -> GenerateStream>, ApiError> {
     let params = body.sampling_params.unwrap_or_default();
-    refuse_rest(&body.rest, &[TOLERATED])?;
-    refuse_rest(&params.rest, &[SAMPLING])?;
-    let asked = params.options.check(&app.limits)?;
-    if body.rid.as_ref().is_some_and(|rid| rid.len() > LONGEST_RID) {
-        return Err(bad_rid());
+    refuse_unsupported(&body.rest, &[IGNORED])?;
+    refuse_unsupported(&params.rest, &[IGNORED_SAMPLING])?;
+    let options = params.options.check(&app.limits)?;
+    if body
+        .rid
+        .as_ref()
+        .is_some_and(|rid| rid.len() > MAX_RID_BYTES)
+    {
+        return Err(invalid_rid());
     }
     let n = [&body.text, &body.input_ids].map(|prompts| prompts.as_ref().map_or(0, Prompts::len));
     held.places.widen(n[0].max(n[1]))?;
@@ -88,18 +92,18 @@ async fn prepare(
     let batch = prompts.is_batch();
     let prompts = app.encoder.prompts(prompts, None).await?;
     if batch && body.rid.is_some() {
-        return Err(bad_rid());
+        return Err(invalid_rid());
     }
     let max_new_tokens = params.max_new_tokens.unwrap_or(MAX_NEW_TOKENS);
     let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
     let requests = prompts
         .into_iter()
-        .map(|prompt| asked.request(prompt.into(), max_new_tokens, 0));
+        .map(|prompt| options.request(prompt.into(), max_new_tokens, 0));
     let requests = requests.collect();
     let rid = body.rid;
     let trim_stop = !params.no_stop_trim.unwrap_or(false);
     let format = move |app: &App, first| {
-        let answer = |(index, prompt_tokens)| Growing {
+        let answer = |(index, prompt_tokens)| OutputStream {
             id: match &rid {
                 Some(rid) => rid.clone(),
                 None => app.answer_id("", first + index as u64),
@@ -107,10 +111,10 @@ async fn prepare(
             prompt_tokens,
             index: batch.then_some(index),
             trim_stop,
-            decoder: app.encoder.decoder(asked.skip_special),
-            ..Growing::default()
+            decoder: app.encoder.decoder(options.skip_special),
+            ..OutputStream::default()
         };
-        Generating {
+        GenerateStream {
             answers: lengths.into_iter().enumerate().map(answer).collect(),
             incremental: app.settings.incremental_output,
             batch,
@@ -143,7 +147,7 @@ fn one_of(text: Option<Prompts>, ids: Option<Prompts>) -> Result<Prompts, ApiErr
     }
 }
 
-fn bad_rid() -> ApiError {
-    let message = format!("rid names one request, with at most {LONGEST_RID} bytes");
+fn invalid_rid() -> ApiError {
+    let message = format!("rid names one request, with at most {MAX_RID_BYTES} bytes");
     ApiError::bad_param("rid", message)
 }

@@ -1,9 +1,9 @@
-//! OpenAI's `POST /v1/chat/completions`: a conversation becomes a Harmony prompt, and what the model says is told by channel:
+//! OpenAI's `POST /v1/chat/completions`: a conversation becomes a Harmony prompt, and the answer is told apart by channel:
 //! analysis as `reasoning_content` (the name of SGLang and DeepSeek; vLLM's is `reasoning`, and MLCommons' Endpoints client
 //! refuses answers that have both), final as `content`. Texts of a conversation never become control tokens.
 
-mod format;
 mod messages;
+mod stream;
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use ossmark_protocol::TokenId;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::common::{Envelope, StreamOptions, TOLERATED, choices};
+use super::common::{IGNORED, ResponseEnvelope, StreamOptions, choices};
 use crate::admission::Held;
 use crate::answer::Prepared;
 use crate::body::parse;
 use crate::clock;
 use crate::error::ApiError;
-use crate::ignored::{Harmless, SAMPLING, Tolerated, refuse_rest};
-use crate::sampling::Options;
+use crate::ignored_params::{IGNORED_SAMPLING, IgnoredParams, IgnoredWhen, refuse_unsupported};
+use crate::options::Options;
 use crate::state::App;
-use format::{Chatting, Growing};
 use messages::{Message, turns};
+use stream::{ChatStream, ChoiceStream};
 
 #[derive(Deserialize)]
 struct Body {
@@ -45,7 +45,7 @@ struct Body {
     rest: Map<String, Value>,
 }
 
-/// How clients of SGLang and vLLM say it.
+/// Where clients of SGLang and vLLM put it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TemplateOptions {
@@ -57,13 +57,13 @@ struct ResponseFormat {
     r#type: String,
 }
 
-const TOLERATED_HERE: Tolerated = &[
-    ("tools", Harmless::Off),
-    ("functions", Harmless::Off),
-    ("parallel_tool_calls", Harmless::Always),
-    ("top_logprobs", Harmless::Off),
-    ("verbosity", Harmless::Always),
-    ("chat_template", Harmless::Off),
+const IGNORED_HERE: IgnoredParams = &[
+    ("tools", IgnoredWhen::Off),
+    ("functions", IgnoredWhen::Off),
+    ("parallel_tool_calls", IgnoredWhen::Always),
+    ("top_logprobs", IgnoredWhen::Off),
+    ("verbosity", IgnoredWhen::Always),
+    ("chat_template", IgnoredWhen::Off),
 ];
 
 pub(crate) async fn chat(app: Arc<App>, body: Vec<u8>, held: Held) -> Result<Response, ApiError> {
@@ -75,10 +75,10 @@ async fn prepare(
     app: &App,
     body: Body,
     mut held: Held,
-) -> Result<Prepared<impl FnOnce(&App, u64) -> Chatting>, ApiError> {
-    refuse_rest(&body.rest, &[TOLERATED, TOLERATED_HERE, SAMPLING])?;
+) -> Result<Prepared<impl FnOnce(&App, u64) -> ChatStream>, ApiError> {
+    refuse_unsupported(&body.rest, &[IGNORED, IGNORED_HERE, IGNORED_SAMPLING])?;
     let usage = StreamOptions::usage(body.stream_options.as_ref())?;
-    let asked = body.options.check(&app.limits)?;
+    let options = body.options.check(&app.limits)?;
     let n = choices(body.n)?;
     held.places.widen(n as usize)?;
     refuse_formats_and_tools(body.response_format, body.tool_choice)?;
@@ -97,8 +97,9 @@ async fn prepare(
             .max_new_tokens(&prompt, app.limits.max_context)?,
     };
     let parser = app.encoder.parser()?;
-    let told = false;
-    let requests = (0..n).map(|choice| asked.request(Arc::clone(&prompt), max_new_tokens, choice));
+    let role_sent = false;
+    let requests =
+        (0..n).map(|choice| options.request(Arc::clone(&prompt), max_new_tokens, choice));
     let requests = requests.collect();
     let ids = body.return_token_ids.unwrap_or(false);
     let stream = body.stream.unwrap_or(false);
@@ -110,14 +111,14 @@ async fn prepare(
         held,
         requests,
         stream,
-        format: move |app: &App, first| Chatting {
-            envelope: Envelope {
+        format: move |app: &App, first| ChatStream {
+            envelope: ResponseEnvelope {
                 prompt_tokens: prompt.len(),
                 include_usage: usage,
                 prompt: ids.then_some(prompt),
-                ..Envelope::new(app, app.answer_id("chatcmpl-", first), object)
+                ..ResponseEnvelope::new(app, app.answer_id("chatcmpl-", first), object)
             },
-            answers: vec![Growing { parser, told }; n as usize],
+            answers: vec![ChoiceStream { parser, role_sent }; n as usize],
             ids,
         },
     })
@@ -143,11 +144,10 @@ fn refuse_formats_and_tools(
     Ok(())
 }
 
-fn effort(asked: Option<String>) -> Result<Effort, ApiError> {
-    let Some(asked) = asked else {
+fn effort(name: Option<String>) -> Result<Effort, ApiError> {
+    let Some(name) = name else {
         return Ok(Effort::Medium);
     };
-    asked
-        .parse()
+    name.parse()
         .map_err(|error: String| ApiError::bad_param("reasoning_effort", error))
 }

@@ -6,25 +6,25 @@ use ossmark_protocol::TokenId;
 use serde::{Deserialize, Serialize};
 
 use crate::answer_buffer::{AnswerDelta, FinishReason};
+use crate::answer_format::{write_json, write_sse};
 use crate::clock;
 use crate::error::ApiError;
-use crate::format::{write_event, write_json};
-use crate::ignored::{Harmless, Tolerated};
+use crate::ignored_params::{IgnoredParams, IgnoredWhen};
 use crate::state::App;
 
-/// They say nothing about the answer.
-pub(super) const TOLERATED: Tolerated = &[
-    ("model", Harmless::Always),
-    ("user", Harmless::Always),
-    ("metadata", Harmless::Always),
-    ("store", Harmless::Off),
-    ("service_tier", Harmless::Always),
-    ("safety_identifier", Harmless::Always),
-    ("prompt_cache_key", Harmless::Always),
-    ("request_id", Harmless::Always),
-    ("priority", Harmless::Always),
-    ("logprobs", Harmless::Off),
-    ("include_stop_str_in_output", Harmless::Off),
+/// Ignored by both interfaces: they do not touch the answer.
+pub(super) const IGNORED: IgnoredParams = &[
+    ("model", IgnoredWhen::Always),
+    ("user", IgnoredWhen::Always),
+    ("metadata", IgnoredWhen::Always),
+    ("store", IgnoredWhen::Off),
+    ("service_tier", IgnoredWhen::Always),
+    ("safety_identifier", IgnoredWhen::Always),
+    ("prompt_cache_key", IgnoredWhen::Always),
+    ("request_id", IgnoredWhen::Always),
+    ("priority", IgnoredWhen::Always),
+    ("logprobs", IgnoredWhen::Off),
+    ("include_stop_str_in_output", IgnoredWhen::Off),
 ];
 
 #[derive(Deserialize)]
@@ -49,15 +49,15 @@ impl StreamOptions {
 }
 
 /// OpenAI's limit.
-const MOST_CHOICES: u32 = 128;
+const MAX_CHOICES: u32 = 128;
 
 /// How many answers to each prompt.
 pub(super) fn choices(n: Option<u32>) -> Result<u32, ApiError> {
     match n.unwrap_or(1) {
-        n @ 1..=MOST_CHOICES => Ok(n),
+        n @ 1..=MAX_CHOICES => Ok(n),
         n => Err(ApiError::bad_param(
             "n",
-            format!("n is {n}, expected 1 to {MOST_CHOICES}"),
+            format!("n is {n}, expected 1 to {MAX_CHOICES}"),
         )),
     }
 }
@@ -67,7 +67,7 @@ pub(super) fn choices(n: Option<u32>) -> Result<u32, ApiError> {
 pub(super) struct Choice<'a, T> {
     index: usize,
     #[serde(flatten)]
-    said: T,
+    content: T,
     logprobs: Option<()>,
     finish_reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,15 +79,15 @@ pub(super) struct Choice<'a, T> {
 impl<'a, T> Choice<'a, T> {
     pub(super) fn new(
         index: usize,
-        said: T,
-        ended: Option<&FinishReason>,
+        content: T,
+        finish_reason: Option<&FinishReason>,
         token_ids: Option<&'a [TokenId]>,
     ) -> Self {
         Self {
             index,
-            said,
+            content,
             logprobs: None,
-            finish_reason: match ended {
+            finish_reason: match finish_reason {
                 Some(FinishReason::Stop(_)) => Some("stop"),
                 Some(FinishReason::Length) => Some("length"),
                 Some(FinishReason::Failed(_)) | None => None,
@@ -107,8 +107,8 @@ struct Usage {
 }
 
 /// What the response to one request says besides its choices: in a stream, with every event.
-pub(super) struct Envelope {
-    pub(super) head: Head,
+pub(super) struct ResponseEnvelope {
+    pub(super) head: ResponseHead,
     pub(super) prompt_tokens: usize,
     pub(super) completion_tokens: usize,
     /// A stream ends with the usage.
@@ -118,7 +118,7 @@ pub(super) struct Envelope {
 }
 
 #[derive(Serialize)]
-pub(super) struct Head {
+pub(super) struct ResponseHead {
     id: String,
     object: &'static str,
     created: u64,
@@ -128,7 +128,7 @@ pub(super) struct Head {
 #[derive(Serialize)]
 struct Completion<'a, T> {
     #[serde(flatten)]
-    head: &'a Head,
+    head: &'a ResponseHead,
     choices: &'a [Choice<'a, T>],
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
@@ -136,10 +136,10 @@ struct Completion<'a, T> {
     prompt_token_ids: Option<&'a [TokenId]>,
 }
 
-impl Envelope {
+impl ResponseEnvelope {
     pub(super) fn new(app: &App, id: String, object: &'static str) -> Self {
         Self {
-            head: Head {
+            head: ResponseHead {
                 id,
                 object,
                 created: clock::now(),
@@ -180,13 +180,13 @@ impl Envelope {
 
     /// One event of a stream.
     pub(super) fn write_event<T: Serialize>(&mut self, choice: Choice<'_, T>, out: &mut Vec<u8>) {
-        write_event(out, |out| self.write(&[choice], false, out));
+        write_sse(out, |out| self.write(&[choice], false, out));
     }
 
     /// The last event of a stream, if the usage was asked for.
     pub(super) fn write_usage(&mut self, out: &mut Vec<u8>) {
         if self.include_usage {
-            write_event(out, |out| self.write::<()>(&[], true, out));
+            write_sse(out, |out| self.write::<()>(&[], true, out));
         }
     }
 }

@@ -9,16 +9,16 @@ use ossmark_protocol::TokenId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::common::{Choice, Envelope, StreamOptions, TOLERATED, choices};
+use super::common::{Choice, IGNORED, ResponseEnvelope, StreamOptions, choices};
 use crate::admission::Held;
 use crate::answer::Prepared;
 use crate::answer_buffer::AnswerDelta;
+use crate::answer_format::AnswerFormat;
 use crate::body::parse;
 use crate::error::ApiError;
-use crate::format::Format;
-use crate::ignored::{Harmless, SAMPLING, Tolerated, refuse_rest};
+use crate::ignored_params::{IGNORED_SAMPLING, IgnoredParams, IgnoredWhen, refuse_unsupported};
+use crate::options::Options;
 use crate::prompts::Prompts;
-use crate::sampling::Options;
 use crate::state::App;
 use crate::text::Decoder;
 
@@ -39,11 +39,11 @@ struct Body {
 /// OpenAI's default.
 const MAX_TOKENS: u32 = 16;
 
-const TOLERATED_HERE: Tolerated = &[
-    ("best_of", Harmless::Number(1.0)),
-    ("echo", Harmless::Off),
-    ("suffix", Harmless::Off),
-    ("add_special_tokens", Harmless::Always),
+const IGNORED_HERE: IgnoredParams = &[
+    ("best_of", IgnoredWhen::Number(1.0)),
+    ("echo", IgnoredWhen::Off),
+    ("suffix", IgnoredWhen::Off),
+    ("add_special_tokens", IgnoredWhen::Always),
 ];
 
 pub(crate) async fn completions(
@@ -59,10 +59,10 @@ async fn prepare(
     app: &App,
     body: Body,
     mut held: Held,
-) -> Result<Prepared<impl FnOnce(&App, u64) -> Completing>, ApiError> {
-    refuse_rest(&body.rest, &[TOLERATED, TOLERATED_HERE, SAMPLING])?;
+) -> Result<Prepared<impl FnOnce(&App, u64) -> CompletionStream>, ApiError> {
+    refuse_unsupported(&body.rest, &[IGNORED, IGNORED_HERE, IGNORED_SAMPLING])?;
     let usage = StreamOptions::usage(body.stream_options.as_ref())?;
-    let asked = body.options.check(&app.limits)?;
+    let options = body.options.check(&app.limits)?;
     let n = choices(body.n)?;
     held.places
         .widen(body.prompt.len().saturating_mul(n as usize))?;
@@ -74,9 +74,9 @@ async fn prepare(
     for prompt in prompts {
         let prompt: Arc<[TokenId]> = prompt.into();
         for choice in 0..n {
-            requests.push(asked.request(Arc::clone(&prompt), max_new_tokens, choice));
-            answers.push(Growing {
-                decoder: app.encoder.decoder(asked.skip_special),
+            requests.push(options.request(Arc::clone(&prompt), max_new_tokens, choice));
+            answers.push(ChoiceStream {
+                decoder: app.encoder.decoder(options.skip_special),
                 prompt: ids.then(|| Arc::clone(&prompt)),
             });
         }
@@ -85,11 +85,11 @@ async fn prepare(
         held,
         requests,
         stream: body.stream.unwrap_or(false),
-        format: move |app: &App, first| Completing {
-            envelope: Envelope {
+        format: move |app: &App, first| CompletionStream {
+            envelope: ResponseEnvelope {
                 prompt_tokens,
                 include_usage: usage,
-                ..Envelope::new(app, app.answer_id("cmpl-", first), "text_completion")
+                ..ResponseEnvelope::new(app, app.answer_id("cmpl-", first), "text_completion")
             },
             answers,
             ids,
@@ -98,50 +98,55 @@ async fn prepare(
 }
 
 #[derive(Serialize)]
-struct Text {
+struct TextChoice {
     text: String,
 }
 
-struct Completing {
-    envelope: Envelope,
-    answers: Vec<Growing>,
+struct CompletionStream {
+    envelope: ResponseEnvelope,
+    answers: Vec<ChoiceStream>,
     ids: bool,
 }
 
-struct Growing {
+struct ChoiceStream {
     decoder: Decoder,
-    /// Told with the first event.
+    /// Sent with the first event.
     prompt: Option<Arc<[TokenId]>>,
 }
 
-impl Completing {
+impl CompletionStream {
     fn choice<'a>(
         &mut self,
         index: usize,
         delta: &'a AnswerDelta,
         prompt: Option<&'a [TokenId]>,
-    ) -> Choice<'a, Text> {
+    ) -> Choice<'a, TextChoice> {
         self.envelope.count(delta);
         let text = self.answers[index].decoder.text(delta, true);
         let ids = self.ids.then_some(&delta.tokens[..]);
-        let mut choice = Choice::new(index, Text { text }, delta.finish_reason.as_ref(), ids);
+        let mut choice = Choice::new(
+            index,
+            TextChoice { text },
+            delta.finish_reason.as_ref(),
+            ids,
+        );
         choice.prompt_token_ids = prompt;
         choice
     }
 }
 
-impl Format for Completing {
-    fn event(&mut self, index: usize, delta: &AnswerDelta, out: &mut Vec<u8>) {
+impl AnswerFormat for CompletionStream {
+    fn write_event(&mut self, index: usize, delta: &AnswerDelta, out: &mut Vec<u8>) {
         let prompt = self.answers[index].prompt.take();
         let choice = self.choice(index, delta, prompt.as_deref());
         self.envelope.write_event(choice, out);
     }
 
-    fn finish(&mut self, out: &mut Vec<u8>) {
+    fn write_end(&mut self, out: &mut Vec<u8>) {
         self.envelope.write_usage(out);
     }
 
-    fn whole(&mut self, answers: &[AnswerDelta], out: &mut Vec<u8>) {
+    fn write_response(&mut self, answers: &[AnswerDelta], out: &mut Vec<u8>) {
         let prompts = self.answers.iter_mut().map(|answer| answer.prompt.take());
         let prompts: Vec<_> = prompts.collect();
         let answers = answers.iter().zip(&prompts).enumerate();

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::format::write_json;
+use crate::answer_format::write_json;
 use crate::state::App;
 
 #[derive(Serialize)]

@@ -1,4 +1,4 @@
-//! What both interfaces let a client say about generation, of what the engine can do.
+//! The options of generation that the server honours, by whichever interface they come.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::events::Limits;
 use crate::new_request::NewRequest;
 
 /// Each token is compared with all of them.
-const MOST_STOP_TOKENS: usize = 256;
+const MAX_STOP_TOKENS: usize = 256;
 
 /// The options that both interfaces name alike.
 #[derive(Debug, Default, Deserialize)]
@@ -30,7 +30,7 @@ pub(crate) struct Options {
 
 /// Options as the engine and the decoder want them.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Asked {
+pub(crate) struct ValidatedOptions {
     pub(crate) sampling: Sampling,
     pub(crate) stop: Box<[TokenId]>,
     pub(crate) seed: Option<u64>,
@@ -39,7 +39,7 @@ pub(crate) struct Asked {
 
 impl Options {
     /// Defaults are OpenAI's and SGLang's: temperature 1, the whole vocabulary.
-    pub(crate) fn check(self, limits: &Limits) -> Result<Asked, ApiError> {
+    pub(crate) fn check(self, limits: &Limits) -> Result<ValidatedOptions, ApiError> {
         let top_k = match self.top_k.unwrap_or(-1) {
             // SGLang writes -1 for all tokens, MLPerf's README 0.
             -1 | 0 => 0,
@@ -60,9 +60,9 @@ impl Options {
             .check()
             .map_err(|error| ApiError::bad(error.to_string()))?;
         let stop = self.stop_token_ids.unwrap_or_default();
-        if stop.len() > MOST_STOP_TOKENS {
+        if stop.len() > MAX_STOP_TOKENS {
             let message = format!(
-                "{} stop_token_ids, expected at most {MOST_STOP_TOKENS}",
+                "{} stop_token_ids, expected at most {MAX_STOP_TOKENS}",
                 stop.len()
             );
             return Err(ApiError::bad_param("stop_token_ids", message));
@@ -74,20 +74,20 @@ impl Options {
             );
             return Err(ApiError::bad_param("stop_token_ids", message));
         }
-        Ok(Asked {
+        Ok(ValidatedOptions {
             sampling,
             stop: stop.into(),
             seed: self
                 .seed
                 .or(self.sampling_seed)
-                .map(|seed| whole(&seed))
+                .map(|seed| seed_bits(&seed))
                 .transpose()?,
             skip_special: self.skip_special_tokens.unwrap_or(true),
         })
     }
 }
 
-impl Asked {
+impl ValidatedOptions {
     /// One of several answers to a prompt. With one seed for all, all would be the same.
     pub(crate) fn request(
         &self,
@@ -106,7 +106,7 @@ impl Asked {
 }
 
 /// Negative seeds are as good as others.
-fn whole(seed: &Number) -> Result<u64, ApiError> {
+fn seed_bits(seed: &Number) -> Result<u64, ApiError> {
     let whole = seed
         .as_u64()
         .or_else(|| seed.as_i64().map(i64::cast_unsigned));
@@ -127,7 +127,7 @@ mod tests {
         max_context: 50,
     };
 
-    fn asked(json: &str) -> Result<Asked, String> {
+    fn asked(json: &str) -> Result<ValidatedOptions, String> {
         let options: Options = serde_json::from_str(json).map_err(|error| error.to_string())?;
         options.check(&LIMITS).map_err(|error| error.message)
     }

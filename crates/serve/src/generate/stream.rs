@@ -1,15 +1,15 @@
-//! How SGLang writes answers: in a stream, too, all so far in every event.
+//! How SGLang writes answers: every event of a stream has all so far.
 
 use ossmark_protocol::TokenId;
 use serde::Serialize;
 
 use crate::answer_buffer::{AnswerDelta, FinishReason};
-use crate::format::{Format, write_event, write_json};
+use crate::answer_format::{AnswerFormat, write_json, write_sse};
 use crate::text::Decoder;
 
 /// One answer. What is repeated in every event is kept as JSON.
 #[derive(Default)]
-pub(super) struct Growing {
+pub(super) struct OutputStream {
     pub(super) id: String,
     pub(super) prompt_tokens: usize,
     /// Set in batches.
@@ -23,9 +23,9 @@ pub(super) struct Growing {
 }
 
 #[derive(Serialize)]
-struct Meta<'a> {
+struct MetaInfo<'a> {
     id: &'a str,
-    finish_reason: Option<Finish>,
+    finish_reason: Option<MetaFinishReason>,
     prompt_tokens: usize,
     weight_version: &'static str,
     total_retractions: u32,
@@ -36,26 +36,26 @@ struct Meta<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum Finish {
+enum MetaFinishReason {
     Stop { matched: TokenId },
     Length { length: usize },
 }
 
 /// The answers to one request.
-pub(super) struct Generating {
-    pub(super) answers: Vec<Growing>,
+pub(super) struct GenerateStream {
+    pub(super) answers: Vec<OutputStream>,
     /// Each event has only its own ids, instead of all so far.
     pub(super) incremental: bool,
     pub(super) batch: bool,
 }
 
-impl Growing {
-    fn meta(&self, delta: &AnswerDelta) -> Meta<'_> {
-        Meta {
+impl OutputStream {
+    fn meta(&self, delta: &AnswerDelta) -> MetaInfo<'_> {
+        MetaInfo {
             id: &self.id,
             finish_reason: match delta.finish_reason {
-                Some(FinishReason::Stop(token)) => Some(Finish::Stop { matched: token }),
-                Some(FinishReason::Length) => Some(Finish::Length {
+                Some(FinishReason::Stop(token)) => Some(MetaFinishReason::Stop { matched: token }),
+                Some(FinishReason::Length) => Some(MetaFinishReason::Length {
                     length: delta.total,
                 }),
                 Some(FinishReason::Failed(_)) | None => None,
@@ -70,7 +70,7 @@ impl Growing {
     }
 
     /// Takes in what is new; `incremental`: the ids are only those of it.
-    fn take(&mut self, delta: &AnswerDelta, incremental: bool) {
+    fn append(&mut self, delta: &AnswerDelta, incremental: bool) {
         if incremental {
             self.ids.clear();
         }
@@ -104,14 +104,14 @@ impl Growing {
     }
 }
 
-impl Format for Generating {
-    fn event(&mut self, index: usize, delta: &AnswerDelta, out: &mut Vec<u8>) {
+impl AnswerFormat for GenerateStream {
+    fn write_event(&mut self, index: usize, delta: &AnswerDelta, out: &mut Vec<u8>) {
         let answer = &mut self.answers[index];
-        answer.take(delta, self.incremental);
-        write_event(out, |out| answer.write(delta, out));
+        answer.append(delta, self.incremental);
+        write_sse(out, |out| answer.write(delta, out));
     }
 
-    fn whole(&mut self, answers: &[AnswerDelta], out: &mut Vec<u8>) {
+    fn write_response(&mut self, answers: &[AnswerDelta], out: &mut Vec<u8>) {
         if self.batch {
             out.push(b'[');
         }
@@ -119,7 +119,7 @@ impl Format for Generating {
             if index > 0 {
                 out.push(b',');
             }
-            answer.take(delta, self.incremental);
+            answer.append(delta, self.incremental);
             answer.write(delta, out);
         }
         if self.batch {

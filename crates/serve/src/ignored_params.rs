@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 
-/// When a field that is not supported does no harm.
+/// When a field that is not supported may be ignored.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Harmless {
+pub(crate) enum IgnoredWhen {
     /// Whatever its value: it does not touch the answer.
     Always,
     /// While it is false, 0 or empty.
@@ -17,38 +17,38 @@ pub(crate) enum Harmless {
 }
 
 /// Fields that clients send without wanting anything by them.
-pub(crate) type Tolerated = &'static [(&'static str, Harmless)];
+pub(crate) type IgnoredParams = &'static [(&'static str, IgnoredWhen)];
 
 /// Of the sampling parameters; both interfaces.
-pub(crate) const SAMPLING: Tolerated = &[
-    ("frequency_penalty", Harmless::Off),
-    ("presence_penalty", Harmless::Off),
-    ("repetition_penalty", Harmless::Number(1.0)),
-    ("min_p", Harmless::Off),
+pub(crate) const IGNORED_SAMPLING: IgnoredParams = &[
+    ("frequency_penalty", IgnoredWhen::Off),
+    ("presence_penalty", IgnoredWhen::Off),
+    ("repetition_penalty", IgnoredWhen::Number(1.0)),
+    ("min_p", IgnoredWhen::Off),
     // An answer has at least one token anyway.
-    ("min_tokens", Harmless::Number(1.0)),
-    ("min_new_tokens", Harmless::Number(1.0)),
-    ("n", Harmless::Number(1.0)),
-    ("ignore_eos", Harmless::Off),
-    ("stop", Harmless::Off),
-    ("stop_regex", Harmless::Off),
-    ("regex", Harmless::Off),
-    ("json_schema", Harmless::Off),
-    ("ebnf", Harmless::Off),
-    ("structural_tag", Harmless::Off),
-    ("logit_bias", Harmless::Off),
-    ("custom_params", Harmless::Off),
+    ("min_tokens", IgnoredWhen::Number(1.0)),
+    ("min_new_tokens", IgnoredWhen::Number(1.0)),
+    ("n", IgnoredWhen::Number(1.0)),
+    ("ignore_eos", IgnoredWhen::Off),
+    ("stop", IgnoredWhen::Off),
+    ("stop_regex", IgnoredWhen::Off),
+    ("regex", IgnoredWhen::Off),
+    ("json_schema", IgnoredWhen::Off),
+    ("ebnf", IgnoredWhen::Off),
+    ("structural_tag", IgnoredWhen::Off),
+    ("logit_bias", IgnoredWhen::Off),
+    ("custom_params", IgnoredWhen::Off),
     // Byte-level tokens are joined without spaces either way.
-    ("spaces_between_special_tokens", Harmless::Always),
+    ("spaces_between_special_tokens", IgnoredWhen::Always),
 ];
 
 /// Refuses the first field that would have changed the answer.
-pub(crate) fn refuse_rest(
+pub(crate) fn refuse_unsupported(
     rest: &Map<String, Value>,
-    tolerated: &[Tolerated],
+    ignored: &[IgnoredParams],
 ) -> Result<(), ApiError> {
     for (name, value) in rest {
-        let rule = tolerated
+        let rule = ignored
             .iter()
             .copied()
             .flatten()
@@ -56,9 +56,9 @@ pub(crate) fn refuse_rest(
         let fine = match rule {
             _ if value.is_null() => true,
             None => false,
-            Some((_, Harmless::Always)) => true,
-            Some((_, Harmless::Off)) => is_off(value),
-            Some((_, Harmless::Number(neutral))) => {
+            Some((_, IgnoredWhen::Always)) => true,
+            Some((_, IgnoredWhen::Off)) => is_off(value),
+            Some((_, IgnoredWhen::Number(neutral))) => {
                 is_off(value) || value.as_f64() == Some(*neutral)
             }
         };
@@ -74,7 +74,7 @@ pub(crate) fn refuse_rest(
                 "is not known here"
             };
             return Err(ApiError::bad(format!(
-                "{name} ({value}) {problem}, and leaving it out of account would change the answer"
+                "{name} ({value}) {problem}, and ignoring it would change the answer"
             )));
         }
     }
@@ -98,8 +98,9 @@ mod tests {
 
     #[test]
     fn fields_that_want_something_are_refused() {
-        let refused =
-            |json: &str| refuse_rest(&serde_json::from_str(json).unwrap(), &[SAMPLING]).is_err();
+        let refused = |json: &str| {
+            refuse_unsupported(&serde_json::from_str(json).unwrap(), &[IGNORED_SAMPLING]).is_err()
+        };
         for fine in [
             "{\"n\":1}",
             "{\"n\":null}",

@@ -1,41 +1,41 @@
-//! How answers to conversations are written: whole, and as the pieces of a stream.
+//! How answers to conversations are written: whole, and as the chunks of a stream.
 
 use ossmark_harmony::{Channel, Parser};
 use ossmark_protocol::TokenId;
 use serde::Serialize;
 
 use crate::answer_buffer::AnswerDelta;
-use crate::format::Format;
-use crate::openai::common::{Choice, Envelope};
+use crate::answer_format::AnswerFormat;
+use crate::openai::common::{Choice, ResponseEnvelope};
 
 /// Writes the choices of one request.
-pub(super) struct Chatting {
-    pub(super) envelope: Envelope,
-    pub(super) answers: Vec<Growing>,
+pub(super) struct ChatStream {
+    pub(super) envelope: ResponseEnvelope,
+    pub(super) answers: Vec<ChoiceStream>,
     pub(super) ids: bool,
 }
 
 /// One choice.
 #[derive(Clone)]
-pub(super) struct Growing {
+pub(super) struct ChoiceStream {
     pub(super) parser: Parser,
-    /// In a stream: its role was told.
-    pub(super) told: bool,
+    /// In a stream: its role was sent.
+    pub(super) role_sent: bool,
 }
 
-/// Texts in their order, each with whether it is for the reader; the others are thoughts.
-fn said(parser: &mut Parser, tokens: &[TokenId], ended: bool) -> Vec<(bool, String)> {
-    let mut said: Vec<(bool, String)> = Vec::new();
+/// Texts in their order, each with whether it is content; the others are reasoning.
+fn split_by_channel(parser: &mut Parser, tokens: &[TokenId], ended: bool) -> Vec<(bool, String)> {
+    let mut parts: Vec<(bool, String)> = Vec::new();
     let mut add = |parser: &Parser, channel: Channel, text: String| {
         // A preamble is commentary for the reader; a tool call is for a tool that nobody offered.
-        let for_reader = match channel {
+        let is_content = match channel {
             Channel::Final => true,
             Channel::Commentary => parser.header().recipient.is_none(),
             Channel::Analysis | Channel::Other => false,
         };
-        match said.last_mut() {
-            Some((last, all)) if *last == for_reader => all.push_str(&text),
-            _ => said.push((for_reader, text)),
+        match parts.last_mut() {
+            Some((last, all)) if *last == is_content => all.push_str(&text),
+            _ => parts.push((is_content, text)),
         }
     };
     for &token in tokens {
@@ -46,16 +46,16 @@ fn said(parser: &mut Parser, tokens: &[TokenId], ended: bool) -> Vec<(bool, Stri
     if ended && let Some(delta) = parser.finish() {
         add(parser, delta.channel, delta.text);
     }
-    said
+    parts
 }
 
 #[derive(Serialize)]
-struct Whole {
-    message: Said,
+struct MessageChoice {
+    message: ChatMessage,
 }
 
 #[derive(Serialize)]
-struct Said {
+struct ChatMessage {
     role: &'static str,
     content: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,12 +63,12 @@ struct Said {
 }
 
 #[derive(Serialize)]
-struct Piece {
-    delta: Delta,
+struct DeltaChoice {
+    delta: ChatDelta,
 }
 
 #[derive(Serialize, Default)]
-struct Delta {
+struct ChatDelta {
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,9 +77,9 @@ struct Delta {
     reasoning_content: Option<String>,
 }
 
-impl Delta {
-    fn new(for_reader: bool, text: String) -> Self {
-        let (content, reasoning_content) = match for_reader {
+impl ChatDelta {
+    fn new(is_content: bool, text: String) -> Self {
+        let (content, reasoning_content) = match is_content {
             true => (Some(text), None),
             false => (None, Some(text)),
         };
@@ -91,48 +91,48 @@ impl Delta {
     }
 }
 
-impl Format for Chatting {
-    fn event(&mut self, index: usize, delta: &AnswerDelta, out: &mut Vec<u8>) {
+impl AnswerFormat for ChatStream {
+    fn write_event(&mut self, index: usize, delta: &AnswerDelta, out: &mut Vec<u8>) {
         self.envelope.count(delta);
-        let ended = delta.finish_reason.as_ref();
+        let finish_reason = delta.finish_reason.as_ref();
         let mut ids = self.ids.then_some(&delta.tokens[..]);
         let answer = &mut self.answers[index];
-        let deltas = said(&mut answer.parser, &delta.tokens, ended.is_some());
-        if !std::mem::replace(&mut answer.told, true) {
-            let delta = Delta {
+        let parts = split_by_channel(&mut answer.parser, &delta.tokens, finish_reason.is_some());
+        if !std::mem::replace(&mut answer.role_sent, true) {
+            let delta = ChatDelta {
                 role: Some("assistant"),
-                ..Delta::new(true, String::new())
+                ..ChatDelta::new(true, String::new())
             };
-            let choice = Choice::new(index, Piece { delta }, None, None);
+            let choice = Choice::new(index, DeltaChoice { delta }, None, None);
             self.envelope.write_event(choice, out);
         }
-        for (for_reader, text) in deltas {
-            let delta = Delta::new(for_reader, text);
-            let choice = Choice::new(index, Piece { delta }, None, ids.take());
+        for (is_content, text) in parts {
+            let delta = ChatDelta::new(is_content, text);
+            let choice = Choice::new(index, DeltaChoice { delta }, None, ids.take());
             self.envelope.write_event(choice, out);
         }
-        if ended.is_some() || ids.is_some() {
-            let delta = Delta::default();
-            let last = Choice::new(index, Piece { delta }, ended, ids);
+        if finish_reason.is_some() || ids.is_some() {
+            let delta = ChatDelta::default();
+            let last = Choice::new(index, DeltaChoice { delta }, finish_reason, ids);
             self.envelope.write_event(last, out);
         }
     }
 
-    fn finish(&mut self, out: &mut Vec<u8>) {
+    fn write_end(&mut self, out: &mut Vec<u8>) {
         self.envelope.write_usage(out);
     }
 
-    fn whole(&mut self, answers: &[AnswerDelta], out: &mut Vec<u8>) {
+    fn write_response(&mut self, answers: &[AnswerDelta], out: &mut Vec<u8>) {
         let mut choices = Vec::with_capacity(answers.len());
         for (index, answer) in answers.iter().enumerate() {
             self.envelope.count(answer);
-            let texts = said(&mut self.answers[index].parser, &answer.tokens, true);
+            let texts = split_by_channel(&mut self.answers[index].parser, &answer.tokens, true);
             let all = |wanted: bool| {
-                let texts = texts.iter().filter(|(for_reader, _)| *for_reader == wanted);
+                let texts = texts.iter().filter(|(is_content, _)| *is_content == wanted);
                 let text: String = texts.map(|(_, text)| text.as_str()).collect();
                 (!text.is_empty()).then_some(text)
             };
-            let message = Said {
+            let message = ChatMessage {
                 role: "assistant",
                 content: all(true),
                 reasoning_content: all(false),
@@ -140,7 +140,7 @@ impl Format for Chatting {
             let ids = self.ids.then_some(&answer.tokens[..]);
             choices.push(Choice::new(
                 index,
-                Whole { message },
+                MessageChoice { message },
                 answer.finish_reason.as_ref(),
                 ids,
             ));

@@ -11,16 +11,16 @@ use bytes::Bytes;
 use http_body::Frame;
 
 use crate::answer_buffer::FinishReason;
+use crate::answer_format::{AnswerFormat, write_sse};
 use crate::error::ApiError;
-use crate::format::{Format, write_event};
 use crate::open_request::OpenRequest;
 
 /// The stream broke: the connection is cut, so that no client takes what it has for the whole.
 #[derive(Debug, thiserror::Error)]
 #[error("the engine failed in the middle of an answer")]
-struct Broken;
+struct BrokenStream;
 
-struct Events<F> {
+struct SseBody<F> {
     /// By index; none where the answer has ended.
     open_requests: Vec<Option<OpenRequest>>,
     format: F,
@@ -37,14 +37,14 @@ enum State {
 }
 
 /// A stream of these answers, once each has begun: what fails before that gets a status of its own.
-pub(crate) async fn respond<F: Format>(
+pub(crate) async fn respond<F: AnswerFormat>(
     open_requests: Vec<OpenRequest>,
     format: F,
 ) -> Result<Response, ApiError> {
     for request in &open_requests {
         request.first_token().await?;
     }
-    let body = Events {
+    let body = SseBody {
         open_requests: open_requests.into_iter().map(Some).collect(),
         format,
         state: State::Open,
@@ -59,7 +59,7 @@ pub(crate) async fn respond<F: Format>(
     Ok(response)
 }
 
-impl<F: Format> http_body::Body for Events<F> {
+impl<F: AnswerFormat> http_body::Body for SseBody<F> {
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -77,7 +77,7 @@ impl<F: Format> http_body::Body for Events<F> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            State::Broken => return Poll::Ready(Some(Err(Box::new(Broken)))),
+            State::Broken => return Poll::Ready(Some(Err(Box::new(BrokenStream)))),
         }
         let mut out = Vec::new();
         for (index, place) in this.open_requests.iter_mut().enumerate() {
@@ -88,19 +88,19 @@ impl<F: Format> http_body::Body for Events<F> {
                 continue;
             };
             if let Some(FinishReason::Failed(message)) = &delta.finish_reason {
-                write_event(&mut out, |out| out.extend(ApiError::engine(message).json()));
+                write_sse(&mut out, |out| out.extend(ApiError::engine(message).json()));
                 this.state = State::Failed;
                 this.open_requests.clear();
                 return Poll::Ready(Some(Ok(Frame::data(out.into()))));
             }
-            this.format.event(index, &delta, &mut out);
+            this.format.write_event(index, &delta, &mut out);
             if delta.finish_reason.is_some() {
                 *place = None;
             }
         }
         if this.open_requests.iter().all(Option::is_none) {
-            this.format.finish(&mut out);
-            write_event(&mut out, |out| out.extend_from_slice(b"[DONE]"));
+            this.format.write_end(&mut out);
+            write_sse(&mut out, |out| out.extend_from_slice(b"[DONE]"));
             this.state = State::Done;
         }
         match out.is_empty() {
