@@ -4,15 +4,15 @@ use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 
 use crate::error::ApiError;
 use crate::host;
-use crate::state::App;
+use crate::state::AppState;
 
 /// The message of a server that takes no more requests.
 pub(crate) const SHUTTING_DOWN: &str = "the server is shutting down";
 
 /// Refuses requests without the server's key, if it has one.
-pub(crate) fn let_in(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
-    match &app.settings.api_key {
-        Some(key) if !key.opens(headers) => Err(ApiError::new(
+pub(crate) fn authenticate(state: &AppState, headers: &HeaderMap) -> Result<(), ApiError> {
+    match &state.settings.api_key {
+        Some(key) if !key.authorizes(headers) => Err(ApiError::new(
             StatusCode::UNAUTHORIZED,
             "this server needs its API key: send the header Authorization: Bearer KEY",
         )),
@@ -21,11 +21,11 @@ pub(crate) fn let_in(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// Refuses, on every route, requests that some web page's name led here. A key keeps those out by itself.
-pub(crate) fn turns_away<B>(app: &App, request: &Request<B>) -> Result<(), ApiError> {
-    if app.settings.api_key.is_some() {
+pub(crate) fn check_host<B>(state: &AppState, request: &Request<B>) -> Result<(), ApiError> {
+    if state.settings.api_key.is_some() {
         return Ok(());
     }
-    let Some(why) = host::stranger(request, &app.settings.own_name) else {
+    let Some(why) = host::foreign_host(request, &state.settings.listen_host) else {
         return Ok(());
     };
     let message = format!(
@@ -35,9 +35,9 @@ pub(crate) fn turns_away<B>(app: &App, request: &Request<B>) -> Result<(), ApiEr
     Err(ApiError::new(StatusCode::FORBIDDEN, message))
 }
 
-/// Refuses requests for tokens that cannot be worked on, or that a web page may have sent.
-pub(crate) fn takes_work(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
-    if app.is_draining() {
+/// Refuses requests for tokens while none are taken, and those that a web page may have sent.
+pub(crate) fn check_admissible(state: &AppState, headers: &HeaderMap) -> Result<(), ApiError> {
+    if state.is_draining() {
         return Err(ApiError::busy(
             StatusCode::SERVICE_UNAVAILABLE,
             SHUTTING_DOWN,
@@ -62,6 +62,6 @@ pub(crate) fn takes_work(app: &App, headers: &HeaderMap) -> Result<(), ApiError>
             ),
         ));
     }
-    app.registry.check_alive()?;
-    app.concurrency.admits_one()
+    state.registry.check_alive()?;
+    state.concurrency.check_capacity()
 }

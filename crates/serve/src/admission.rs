@@ -27,18 +27,18 @@ impl ConcurrencyLimit {
     }
 
     /// Whether one more request would be let in; tells before a body is read.
-    pub(crate) fn admits_one(&self) -> Result<(), ApiError> {
+    pub(crate) fn check_capacity(&self) -> Result<(), ApiError> {
         match self.permits.available_permits() {
             0 => Err(full(self.max)),
             _ => Ok(()),
         }
     }
 
-    /// A place among the requests that may be open.
-    pub(crate) fn place(&self) -> Result<Places, ApiError> {
+    /// A permit for one request.
+    pub(crate) fn acquire(&self) -> Result<RequestPermits, ApiError> {
         let permit = Arc::clone(&self.permits).try_acquire_owned();
         let max = self.max;
-        Ok(Places {
+        Ok(RequestPermits {
             permit: permit.map_err(|_| full(max))?,
             max,
         })
@@ -52,15 +52,15 @@ fn full(max: usize) -> ApiError {
     )
 }
 
-/// Room for requests, held from before their prompts are tokenised until their answers end.
-pub(crate) struct Places {
+/// Permits for requests, held from before their prompts are tokenised until their answers end.
+pub(crate) struct RequestPermits {
     permit: OwnedSemaphorePermit,
     max: usize,
 }
 
-impl Places {
+impl RequestPermits {
     /// Makes them at least `n`.
-    pub(crate) fn widen(&mut self, n: usize) -> Result<(), ApiError> {
+    pub(crate) fn raise_to(&mut self, n: usize) -> Result<(), ApiError> {
         let more = n.saturating_sub(self.permit.num_permits());
         let permits = Arc::clone(self.permit.semaphore());
         let more = u32::try_from(more)
@@ -70,14 +70,14 @@ impl Places {
         Ok(())
     }
 
-    /// One of them, for a request that outlives the others.
+    /// One of them, for a request that may outlive the others.
     pub(crate) fn split_one(&mut self) -> Option<OwnedSemaphorePermit> {
         self.permit.split(1)
     }
 }
 
 /// What a request holds until the engine has its prompt.
-pub(crate) struct Held {
-    pub(crate) places: Places,
-    pub(crate) _room: Option<BodyPermit>,
+pub(crate) struct Admission {
+    pub(crate) permits: RequestPermits,
+    pub(crate) _body: Option<BodyPermit>,
 }

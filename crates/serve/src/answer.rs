@@ -2,17 +2,17 @@
 
 use axum::response::Response;
 
-use crate::admission::Held;
+use crate::admission::Admission;
 use crate::answer_format::AnswerFormat;
 use crate::error::{ApiError, json_response};
 use crate::new_request::NewRequest;
 use crate::open_request::OpenRequest;
 use crate::sse;
-use crate::state::App;
+use crate::state::AppState;
 
 /// A request that was understood: what goes to the engine, and how its answers are written.
 pub(crate) struct Prepared<F> {
-    pub(crate) held: Held,
+    pub(crate) admission: Admission,
     /// At least one.
     pub(crate) requests: Vec<NewRequest>,
     pub(crate) stream: bool,
@@ -22,14 +22,15 @@ pub(crate) struct Prepared<F> {
 
 impl<F, A> Prepared<F>
 where
-    F: FnOnce(&App, u64) -> A,
+    F: FnOnce(&AppState, u64) -> A,
     A: AnswerFormat,
 {
     /// Hands it to the engine, and writes what comes back.
-    pub(crate) async fn answer(self, app: &App) -> Result<Response, ApiError> {
-        let interval = self.stream.then_some(app.settings.stream_interval);
-        let open_requests = OpenRequest::submit(&app.registry, self.held, self.requests, interval)?;
-        let mut format = (self.format)(app, open_requests[0].id);
+    pub(crate) async fn answer(self, state: &AppState) -> Result<Response, ApiError> {
+        let interval = self.stream.then_some(state.settings.stream_interval);
+        let open_requests =
+            OpenRequest::submit(&state.registry, self.admission, self.requests, interval)?;
+        let mut format = (self.format)(state, open_requests[0].id);
         if self.stream {
             return sse::respond(open_requests, format).await;
         }

@@ -10,7 +10,7 @@ use crate::error::ServeError;
 pub struct ApiKey(Vec<u8>);
 
 /// Short keys can be guessed.
-const LEAST_KEY: usize = 16;
+const MIN_KEY_LEN: usize = 16;
 
 impl ApiKey {
     /// Takes a key; surrounding white space, such as a file's last line end, does not belong to it.
@@ -19,17 +19,17 @@ impl ApiKey {
     /// When it is too short or holds what a header cannot; `place` says where it came from.
     pub fn new(key: &str, place: &str) -> Result<Self, ServeError> {
         let key = key.trim();
-        if key.len() < LEAST_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if key.len() < MIN_KEY_LEN || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(ServeError::WeakKey {
                 place: place.into(),
                 found: key.len(),
-                expected: LEAST_KEY,
+                expected: MIN_KEY_LEN,
             });
         }
         Ok(Self(key.into()))
     }
 
-    pub(crate) fn opens(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn authorizes(&self, headers: &HeaderMap) -> bool {
         let sent = headers
             .get(header::AUTHORIZATION)
             .map(HeaderValue::as_bytes)

@@ -11,16 +11,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 use crate::error::ApiError;
-use crate::metrics::{Counting, Metrics};
+use crate::metrics::{GaugeGuard, Metrics};
 use crate::settings::Settings;
 
 /// A body of this length takes no room: a connection's buffer holds as much anyway.
-const SMALL: usize = 64 << 10;
+const SMALL_BODY: usize = 64 << 10;
 /// What room is counted in.
-const UNIT: usize = 1 << 10;
+const PERMIT_BYTES: usize = 1 << 10;
 
 /// Reads bodies, and has room for them and for the texts and tokens in them.
-pub(crate) struct Bodies {
+pub(crate) struct BodyReader {
     room: Arc<Semaphore>,
     max_bytes: usize,
     timeout: Duration,
@@ -30,13 +30,13 @@ pub(crate) struct Bodies {
 /// Room that one request has.
 pub(crate) struct BodyPermit {
     permit: OwnedSemaphorePermit,
-    _counted: Counting,
+    _counted: GaugeGuard,
 }
 
-impl Bodies {
+impl BodyReader {
     pub(crate) fn new(settings: &Settings, metrics: &Arc<Metrics>) -> Self {
-        let bytes = settings.max_bodies_bytes.max(settings.max_body_bytes);
-        let units = bytes.div_ceil(UNIT).min(Semaphore::MAX_PERMITS);
+        let bytes = settings.max_total_body_bytes.max(settings.max_body_bytes);
+        let units = bytes.div_ceil(PERMIT_BYTES).min(Semaphore::MAX_PERMITS);
         Self {
             room: Arc::new(Semaphore::new(units)),
             max_bytes: settings.max_body_bytes,
@@ -62,14 +62,14 @@ impl Bodies {
         if announced.is_some_and(|bytes| bytes > limit as u64) {
             return Err(too_long());
         }
-        let most = announced.map_or(limit, |bytes| bytes as usize);
+        let max = announced.map_or(limit, |bytes| bytes as usize);
         let deadline = Instant::now() + self.timeout;
-        let mut room = self.take(most, deadline).await?;
-        let mut bytes = Vec::with_capacity(announced.map_or(0, |_| most));
+        let mut permit = self.acquire(max, deadline).await?;
+        let mut bytes = Vec::with_capacity(announced.map_or(0, |_| max));
         let mut body = request.into_body();
         loop {
             let frame = timeout_at(deadline, body.frame()).await;
-            let Some(frame) = frame.map_err(|_| self.late())? else {
+            let Some(frame) = frame.map_err(|_| self.timed_out())? else {
                 break;
             };
             let frame = frame
@@ -85,18 +85,22 @@ impl Bodies {
         if announced.is_none() {
             // The most that could have come was taken.
             bytes.shrink_to_fit();
-            room = room.and_then(|taken| self.shrunk(taken, bytes.len()));
+            permit = permit.and_then(|permit| self.shrunk(permit, bytes.len()));
         }
-        Ok((bytes, room))
+        Ok((bytes, permit))
     }
 
-    async fn take(&self, bytes: usize, deadline: Instant) -> Result<Option<BodyPermit>, ApiError> {
-        if bytes <= SMALL {
+    async fn acquire(
+        &self,
+        bytes: usize,
+        deadline: Instant,
+    ) -> Result<Option<BodyPermit>, ApiError> {
+        if bytes <= SMALL_BODY {
             return Ok(None);
         }
         // No longer than a body may be, which the room is made for.
-        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
-        let waiting = Counting::new(&self.metrics, |metrics| &metrics.bodies_waiting, 1);
+        let units = u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX);
+        let waiting = GaugeGuard::new(&self.metrics, |metrics| &metrics.bodies_waiting, 1);
         let permit = Arc::clone(&self.room).acquire_many_owned(units);
         match timeout_at(deadline, permit).await {
             Ok(Ok(permit)) => {
@@ -112,23 +116,23 @@ impl Bodies {
     }
 
     fn counted(&self, permit: OwnedSemaphorePermit) -> BodyPermit {
-        let bytes = permit.num_permits() * UNIT;
+        let bytes = permit.num_permits() * PERMIT_BYTES;
         BodyPermit {
             permit,
-            _counted: Counting::new(&self.metrics, |metrics| &metrics.body_bytes, bytes),
+            _counted: GaugeGuard::new(&self.metrics, |metrics| &metrics.body_bytes, bytes),
         }
     }
 
     /// What is left when the body turned out to be this long.
-    fn shrunk(&self, mut taken: BodyPermit, bytes: usize) -> Option<BodyPermit> {
-        if bytes <= SMALL {
+    fn shrunk(&self, mut all: BodyPermit, bytes: usize) -> Option<BodyPermit> {
+        if bytes <= SMALL_BODY {
             return None;
         }
-        let permit = taken.permit.split(bytes.div_ceil(UNIT));
+        let permit = all.permit.split(bytes.div_ceil(PERMIT_BYTES));
         permit.map(|permit| self.counted(permit))
     }
 
-    fn late(&self) -> ApiError {
+    fn timed_out(&self) -> ApiError {
         let seconds = self.timeout.as_secs_f64();
         let message = format!("the body did not arrive within {seconds} s");
         ApiError::new(StatusCode::REQUEST_TIMEOUT, message)

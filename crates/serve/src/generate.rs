@@ -12,14 +12,14 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::admission::Held;
+use crate::admission::Admission;
 use crate::answer::Prepared;
 use crate::body::parse;
 use crate::error::ApiError;
 use crate::ignored_params::{IGNORED_SAMPLING, IgnoredParams, IgnoredWhen, refuse_unsupported};
 use crate::options::Options;
 use crate::prompts::Prompts;
-use crate::state::App;
+use crate::state::AppState;
 use stream::{GenerateStream, OutputStream};
 
 #[derive(Deserialize)]
@@ -62,23 +62,23 @@ const IGNORED: IgnoredParams = &[
 ];
 
 pub(crate) async fn generate(
-    app: Arc<App>,
+    state: Arc<AppState>,
     body: Vec<u8>,
-    held: Held,
+    admission: Admission,
 ) -> Result<Response, ApiError> {
-    let prepared = prepare(&app, parse(body)?, held).await?;
-    prepared.answer(&app).await
+    let prepared = prepare(&state, parse(body)?, admission).await?;
+    prepared.answer(&state).await
 }
 
 async fn prepare(
-    app: &App,
+    state: &AppState,
     body: Body,
-    mut held: Held,
-) -> Result<Prepared<impl FnOnce(&App, u64) -> GenerateStream>, ApiError> {
+    mut admission: Admission,
+) -> Result<Prepared<impl FnOnce(&AppState, u64) -> GenerateStream>, ApiError> {
     let params = body.sampling_params.unwrap_or_default();
     refuse_unsupported(&body.rest, &[IGNORED])?;
     refuse_unsupported(&params.rest, &[IGNORED_SAMPLING])?;
-    let options = params.options.check(&app.limits)?;
+    let options = params.options.check(&state.limits)?;
     if body
         .rid
         .as_ref()
@@ -87,10 +87,10 @@ async fn prepare(
         return Err(invalid_rid());
     }
     let n = [&body.text, &body.input_ids].map(|prompts| prompts.as_ref().map_or(0, Prompts::len));
-    held.places.widen(n[0].max(n[1]))?;
+    admission.permits.raise_to(n[0].max(n[1]))?;
     let prompts = one_of(body.text, body.input_ids)?;
     let batch = prompts.is_batch();
-    let prompts = app.encoder.prompts(prompts, None).await?;
+    let prompts = state.tokenizer.prompts(prompts, None).await?;
     if batch && body.rid.is_some() {
         return Err(invalid_rid());
     }
@@ -102,26 +102,26 @@ async fn prepare(
     let requests = requests.collect();
     let rid = body.rid;
     let trim_stop = !params.no_stop_trim.unwrap_or(false);
-    let format = move |app: &App, first| {
+    let format = move |state: &AppState, first| {
         let answer = |(index, prompt_tokens)| OutputStream {
             id: match &rid {
                 Some(rid) => rid.clone(),
-                None => app.answer_id("", first + index as u64),
+                None => state.answer_id("", first + index as u64),
             },
             prompt_tokens,
             index: batch.then_some(index),
             trim_stop,
-            decoder: app.encoder.decoder(options.skip_special),
+            decoder: state.tokenizer.decoder(options.skip_special),
             ..OutputStream::default()
         };
         GenerateStream {
             answers: lengths.into_iter().enumerate().map(answer).collect(),
-            incremental: app.settings.incremental_output,
+            incremental: state.settings.incremental_output,
             batch,
         }
     };
     Ok(Prepared {
-        held,
+        admission,
         requests,
         stream: body.stream.unwrap_or(false),
         format,

@@ -30,13 +30,13 @@ pub(crate) struct Metrics {
 }
 
 /// Something that is there until this is dropped, counted by a gauge.
-pub(crate) struct Counting {
+pub(crate) struct GaugeGuard {
     metrics: Arc<Metrics>,
     gauge: fn(&Metrics) -> &AtomicI64,
     n: i64,
 }
 
-impl Counting {
+impl GaugeGuard {
     pub(crate) fn new(metrics: &Arc<Metrics>, gauge: fn(&Metrics) -> &AtomicI64, n: usize) -> Self {
         let (metrics, n) = (Arc::clone(metrics), n as i64);
         gauge(&metrics).fetch_add(n, Relaxed);
@@ -44,14 +44,14 @@ impl Counting {
     }
 }
 
-impl Drop for Counting {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         (self.gauge)(&self.metrics).fetch_sub(self.n, Relaxed);
     }
 }
 
 /// Counts a request when it is dropped: a request whose client went away ends nowhere else.
-pub(crate) struct Counted<'a> {
+pub(crate) struct RequestCount<'a> {
     metrics: &'a Metrics,
     endpoint: &'static str,
     status: u16,
@@ -65,8 +65,8 @@ impl Metrics {
     }
 
     /// Counts one request to an endpoint; those of names that clients make up must share one.
-    pub(crate) fn count(&self, endpoint: &'static str) -> Counted<'_> {
-        Counted {
+    pub(crate) fn count(&self, endpoint: &'static str) -> RequestCount<'_> {
+        RequestCount {
             metrics: self,
             endpoint,
             status: CLIENT_GONE,
@@ -74,13 +74,13 @@ impl Metrics {
     }
 }
 
-impl Counted<'_> {
+impl RequestCount<'_> {
     pub(crate) fn answered(&mut self, status: axum::http::StatusCode) {
         self.status = status.as_u16();
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for RequestCount<'_> {
     fn drop(&mut self) {
         let Ok(mut requests) = self.metrics.requests.lock() else {
             return;

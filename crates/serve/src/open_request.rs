@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::admission::Held;
+use crate::admission::Admission;
 use crate::answer_buffer::{AnswerBuffer, AnswerDelta, FinishReason};
 use crate::error::ApiError;
 use crate::new_request::NewRequest;
@@ -17,24 +17,24 @@ pub(crate) struct OpenRequest {
     pub(crate) id: u64,
     registry: Arc<RequestRegistry>,
     buffer: Arc<AnswerBuffer>,
-    _place: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl OpenRequest {
     /// Hands requests to the engine, all or none. `interval` as in [`AnswerBuffer`].
     pub(crate) fn submit(
         registry: &Arc<RequestRegistry>,
-        mut held: Held,
+        mut admission: Admission,
         requests: Vec<NewRequest>,
         interval: Option<usize>,
     ) -> Result<Vec<Self>, ApiError> {
-        held.places.widen(requests.len())?;
+        admission.permits.raise_to(requests.len())?;
         let opened = registry.submit(requests, interval)?;
         let request = |(id, buffer)| Self {
             id,
             registry: Arc::clone(registry),
             buffer,
-            _place: held.places.split_one(),
+            _permit: admission.permits.split_one(),
         };
         Ok(opened.into_iter().map(request).collect())
     }

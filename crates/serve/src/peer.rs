@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 /// The client closed its side of the connection, or reset it.
 #[derive(Debug, thiserror::Error)]
 #[error("the client has gone")]
-pub(crate) struct Gone;
+pub(crate) struct ClientGone;
 
 /// The other end of a connection.
 #[derive(Clone)]
@@ -41,11 +41,11 @@ impl Peer {
     pub(crate) async fn answered(
         self,
         answer: impl Future<Output = Response>,
-    ) -> Result<Response, Gone> {
+    ) -> Result<Response, ClientGone> {
         let response = tokio::select! {
             biased;
             response = answer => response,
-            () = self.clone().gone() => return Err(Gone),
+            () = self.clone().gone() => return Err(ClientGone),
         };
         Ok(match response.body().size_hint().exact() {
             Some(_) => response,
@@ -76,7 +76,7 @@ impl<F: Future<Output = ()>> http_body::Body for Watched<F> {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         match this.gone.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Some(Err(Box::new(Gone)))),
+            Poll::Ready(()) => Poll::Ready(Some(Err(Box::new(ClientGone)))),
             Poll::Pending => Poll::Pending,
         }
     }

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::answer_buffer::AnswerBuffer;
 use crate::error::ApiError;
-use crate::events::Events;
+use crate::events::EngineEvents;
 use crate::metrics::Metrics;
 use crate::new_request::NewRequest;
 
@@ -138,7 +138,7 @@ impl RequestRegistry {
     }
 
     /// Hands on everything that the engine sends, until it sends no more.
-    pub(crate) async fn fan_out(self: Arc<Self>, mut events: Events) {
+    pub(crate) async fn fan_out(self: Arc<Self>, mut events: EngineEvents) {
         let mut batch = Vec::new();
         while events.0.recv_many(&mut batch, 64).await > 0 {
             for event in batch.drain(..) {
@@ -161,7 +161,7 @@ impl RequestRegistry {
             let (mine, rest) = tokens.split_at(out.n_tokens as usize);
             tokens = rest;
             finished += u64::from(out.end.is_some());
-            // Gone: its client went away, and the engine has not heard of it yet.
+            // ClientGone: its client went away, and the engine has not heard of it yet.
             let Some(buffer) = open.get(&out.id.0) else {
                 continue;
             };

@@ -9,14 +9,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
 use crate::access::{self, SHUTTING_DOWN};
-use crate::admission::Held;
+use crate::admission::Admission;
 use crate::error::{ApiError, json_response};
 use crate::generate;
 use crate::metrics;
 use crate::openai::{chat, completions, models};
-use crate::state::App;
+use crate::state::AppState;
 
-type Shared = State<Arc<App>>;
+type Shared = State<Arc<AppState>>;
 
 const GENERATE: &str = "/generate";
 const COMPLETIONS: &str = "/v1/completions";
@@ -24,10 +24,10 @@ const CHAT: &str = "/v1/chat/completions";
 const MODELS: &str = "/v1/models";
 const HEALTH: &str = "/health";
 const METRICS: &str = "/metrics";
-/// Whatever else clients ask for, as metrics name it.
+/// The name of every other path in metrics.
 const OTHER: &str = "other";
 
-/// What metrics call that which a path asks for.
+/// The name of a path in metrics.
 pub(crate) fn endpoint(path: &str) -> &'static str {
     let known = [GENERATE, COMPLETIONS, CHAT, MODELS, HEALTH, METRICS];
     known
@@ -36,79 +36,80 @@ pub(crate) fn endpoint(path: &str) -> &'static str {
         .unwrap_or(OTHER)
 }
 
-pub(crate) fn router(app: Arc<App>) -> Router {
+pub(crate) fn router(state: Arc<AppState>) -> Router {
     Router::new()
-        .route(GENERATE, post(async |State(app): Shared, request: Request| work(app, GENERATE, request, generate::generate).await))
+        .route(GENERATE, post(async |State(state): Shared, request: Request| generation(state, GENERATE, request, generate::generate).await))
         .route(
             COMPLETIONS,
-            post(async |State(app): Shared, request: Request| work(app, COMPLETIONS, request, completions::completions).await),
+            post(async |State(state): Shared, request: Request| generation(state, COMPLETIONS, request, completions::completions).await),
         )
-        .route(CHAT, post(async |State(app): Shared, request: Request| work(app, CHAT, request, chat::chat).await))
+        .route(CHAT, post(async |State(state): Shared, request: Request| generation(state, CHAT, request, chat::chat).await))
         .route(MODELS, get(list_models))
         .route(HEALTH, get(health))
         .route(METRICS, get(metrics_text))
-        .fallback(async |State(app): Shared, request: Request| {
+        .fallback(async |State(state): Shared, request: Request| {
             let message = format!(
                 "there is no {} here; see POST /generate, /v1/completions, /v1/chat/completions, GET /v1/models, /health, /metrics",
                 request.uri().path()
             );
-            app.tell(OTHER, Err(ApiError::new(StatusCode::NOT_FOUND, message)))
+            state.respond(OTHER, Err(ApiError::new(StatusCode::NOT_FOUND, message)))
         })
-        .method_not_allowed_fallback(async |State(app): Shared, request: Request| {
+        .method_not_allowed_fallback(async |State(state): Shared, request: Request| {
             let message = format!("{} does not take {}", request.uri().path(), request.method());
-            app.tell(OTHER, Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message)))
+            state.respond(OTHER, Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message)))
         })
-        .with_state(app)
+        .with_state(state)
 }
 
 /// The way of a request that wants tokens.
-async fn work<F, Fut>(
-    app: Arc<App>,
+async fn generation<F, Fut>(
+    state: Arc<AppState>,
     endpoint: &'static str,
     request: Request,
     handle: F,
 ) -> Response
 where
-    F: FnOnce(Arc<App>, Vec<u8>, Held) -> Fut,
+    F: FnOnce(Arc<AppState>, Vec<u8>, Admission) -> Fut,
     Fut: Future<Output = Result<Response, ApiError>>,
 {
-    let mut counted = app.metrics.count(endpoint);
+    let mut counted = state.metrics.count(endpoint);
     let answer = async {
-        access::let_in(&app, request.headers())?;
-        access::takes_work(&app, request.headers())?;
-        let (body, room) = app.bodies.read(request).await?;
-        let held = Held {
-            places: app.concurrency.place()?,
-            _room: room,
+        access::authenticate(&state, request.headers())?;
+        access::check_admissible(&state, request.headers())?;
+        let (body, permit) = state.bodies.read(request).await?;
+        let admission = Admission {
+            permits: state.concurrency.acquire()?,
+            _body: permit,
         };
-        handle(Arc::clone(&app), body, held).await
+        handle(Arc::clone(&state), body, admission).await
     };
     let response = answer.await.unwrap_or_else(IntoResponse::into_response);
     counted.answered(response.status());
     response
 }
 
-async fn list_models(State(app): Shared, headers: HeaderMap) -> Response {
-    let answer = access::let_in(&app, &headers).map(|()| json_response(models::models(&app)));
-    app.tell(MODELS, answer)
+async fn list_models(State(state): Shared, headers: HeaderMap) -> Response {
+    let answer =
+        access::authenticate(&state, &headers).map(|()| json_response(models::models(&state)));
+    state.respond(MODELS, answer)
 }
 
 /// Open to all: load balancers have no key, and it tells nothing but whether the server can work.
-async fn health(State(app): Shared) -> Response {
-    let unwell = |message: String| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message);
-    let answer = match app.engine_error() {
-        _ if app.is_draining() => Err(unwell(SHUTTING_DOWN.into())),
-        Some(message) => Err(unwell(format!("the engine is dead: {message}"))),
+async fn health(State(state): Shared) -> Response {
+    let unavailable = |message: String| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message);
+    let answer = match state.engine_error() {
+        _ if state.is_draining() => Err(unavailable(SHUTTING_DOWN.into())),
+        Some(message) => Err(unavailable(format!("the engine is dead: {message}"))),
         None => Ok(json_response(br#"{"status":"ok"}"#.to_vec())),
     };
-    app.tell(HEALTH, answer)
+    state.respond(HEALTH, answer)
 }
 
-async fn metrics_text(State(app): Shared, headers: HeaderMap) -> Response {
-    let answer = access::let_in(&app, &headers).map(|()| {
+async fn metrics_text(State(state): Shared, headers: HeaderMap) -> Response {
+    let answer = access::authenticate(&state, &headers).map(|()| {
         let kind = "text/plain; version=0.0.4; charset=utf-8";
-        let text = metrics::text(&app.metrics, &app.snapshot());
+        let text = metrics::text(&state.metrics, &state.snapshot());
         ([(header::CONTENT_TYPE, kind)], text).into_response()
     });
-    app.tell(METRICS, answer)
+    state.respond(METRICS, answer)
 }

@@ -13,7 +13,7 @@ pub struct Settings {
     /// Needed to listen elsewhere than on a loopback address.
     pub api_key: Option<ApiKey>,
     /// The host that it was told to listen on: without a key, requests may name this or loopback, and nothing else.
-    pub own_name: String,
+    pub listen_host: String,
     /// Requests open at a time, waiting ones included; more are refused with 429.
     pub max_concurrency: usize,
     /// Connections at a time; more wait to be accepted.
@@ -21,9 +21,9 @@ pub struct Settings {
     /// Longest body of a request.
     pub max_body_bytes: usize,
     /// Bytes of bodies that are being read or turned into tokens, over all requests, small ones aside; more wait.
-    pub max_bodies_bytes: usize,
-    /// Long texts that are turned into tokens at a time; more wait.
-    pub max_encodings: usize,
+    pub max_total_body_bytes: usize,
+    /// Long texts that are tokenised at a time; more wait.
+    pub max_tokenizations: usize,
     /// How long the head of a request may take, and its body again.
     pub read_timeout: Duration,
     /// How long a write may make no progress.
@@ -45,12 +45,12 @@ impl Default for Settings {
         Self {
             model_name: "gpt-oss-120b".into(),
             api_key: None,
-            own_name: "localhost".into(),
+            listen_host: "localhost".into(),
             max_concurrency: 8192,
             max_connections: 16384,
             max_body_bytes: 16 << 20,
-            max_bodies_bytes: 256 << 20,
-            max_encodings: std::thread::available_parallelism().map_or(1, |n| n.get().min(2)),
+            max_total_body_bytes: 256 << 20,
+            max_tokenizations: std::thread::available_parallelism().map_or(1, |n| n.get().min(2)),
             read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),

@@ -7,43 +7,48 @@ use axum::response::{IntoResponse, Response};
 use ossmark_protocol::Generator;
 
 use crate::admission::ConcurrencyLimit;
-use crate::body::Bodies;
+use crate::async_tokenizer::AsyncTokenizer;
+use crate::body::BodyReader;
 use crate::clock;
-use crate::encoding::Encoder;
 use crate::error::ApiError;
 use crate::events::Limits;
 use crate::metrics::{Metrics, Snapshot};
+use crate::model_tokenizer::ModelTokenizer;
 use crate::request_registry::RequestRegistry;
 use crate::settings::Settings;
-use crate::text::Text;
 
 /// The server without its connections.
-pub struct App {
+pub struct AppState {
     pub(crate) settings: Settings,
     pub(crate) limits: Limits,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) concurrency: ConcurrencyLimit,
-    pub(crate) bodies: Bodies,
-    pub(crate) encoder: Encoder,
+    pub(crate) bodies: BodyReader,
+    pub(crate) tokenizer: AsyncTokenizer,
     pub(crate) registry: Arc<RequestRegistry>,
     /// When it started, in seconds since 1970: the model's `created`, and part of every answer's id.
     pub(crate) started: u64,
     draining: AtomicBool,
 }
 
-impl App {
-    /// An app over an engine; without `text` only token ids are understood.
+impl AppState {
+    /// The state over an engine; without a tokenizer only token ids are understood.
     pub fn new(
         generator: Arc<dyn Generator>,
         limits: Limits,
-        text: Option<Text>,
+        tokenizer: Option<ModelTokenizer>,
         settings: Settings,
     ) -> Self {
         let metrics = Arc::new(Metrics::default());
         Self {
             concurrency: ConcurrencyLimit::new(settings.max_concurrency),
-            bodies: Bodies::new(&settings, &metrics),
-            encoder: Encoder::new(text, limits.max_context, settings.max_encodings, &metrics),
+            bodies: BodyReader::new(&settings, &metrics),
+            tokenizer: AsyncTokenizer::new(
+                tokenizer,
+                limits.max_context,
+                settings.max_tokenizations,
+                &metrics,
+            ),
             registry: Arc::new(RequestRegistry::new(
                 generator,
                 settings.seed,
@@ -86,7 +91,7 @@ impl App {
     }
 
     /// An answer that took no tokens, counted.
-    pub(crate) fn tell(
+    pub(crate) fn respond(
         &self,
         endpoint: &'static str,
         answer: Result<Response, ApiError>,

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::answer_buffer::{AnswerDelta, FinishReason};
 use crate::answer_format::{AnswerFormat, write_json, write_sse};
-use crate::text::Decoder;
+use crate::model_tokenizer::IncrementalDetokenizer;
 
 /// One answer. What is repeated in every event is kept as JSON.
 #[derive(Default)]
@@ -15,7 +15,7 @@ pub(super) struct OutputStream {
     /// Set in batches.
     pub(super) index: Option<usize>,
     pub(super) trim_stop: bool,
-    pub(super) decoder: Decoder,
+    pub(super) decoder: IncrementalDetokenizer,
     /// The text so far, escaped, without its quotes.
     pub(super) text: Vec<u8>,
     /// The ids so far, with commas between them.

@@ -14,14 +14,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::common::{IGNORED, ResponseEnvelope, StreamOptions, choices};
-use crate::admission::Held;
+use crate::admission::Admission;
 use crate::answer::Prepared;
 use crate::body::parse;
 use crate::clock;
 use crate::error::ApiError;
 use crate::ignored_params::{IGNORED_SAMPLING, IgnoredParams, IgnoredWhen, refuse_unsupported};
 use crate::options::Options;
-use crate::state::App;
+use crate::state::AppState;
 use messages::{Message, turns};
 use stream::{ChatStream, ChoiceStream};
 
@@ -66,37 +66,41 @@ const IGNORED_HERE: IgnoredParams = &[
     ("chat_template", IgnoredWhen::Off),
 ];
 
-pub(crate) async fn chat(app: Arc<App>, body: Vec<u8>, held: Held) -> Result<Response, ApiError> {
-    let prepared = prepare(&app, parse(body)?, held).await?;
-    prepared.answer(&app).await
+pub(crate) async fn chat(
+    state: Arc<AppState>,
+    body: Vec<u8>,
+    admission: Admission,
+) -> Result<Response, ApiError> {
+    let prepared = prepare(&state, parse(body)?, admission).await?;
+    prepared.answer(&state).await
 }
 
 async fn prepare(
-    app: &App,
+    state: &AppState,
     body: Body,
-    mut held: Held,
-) -> Result<Prepared<impl FnOnce(&App, u64) -> ChatStream>, ApiError> {
+    mut admission: Admission,
+) -> Result<Prepared<impl FnOnce(&AppState, u64) -> ChatStream>, ApiError> {
     refuse_unsupported(&body.rest, &[IGNORED, IGNORED_HERE, IGNORED_SAMPLING])?;
     let usage = StreamOptions::usage(body.stream_options.as_ref())?;
-    let options = body.options.check(&app.limits)?;
+    let options = body.options.check(&state.limits)?;
     let n = choices(body.n)?;
-    held.places.widen(n as usize)?;
+    admission.permits.raise_to(n as usize)?;
     refuse_formats_and_tools(body.response_format, body.tool_choice)?;
     let in_template = body
         .chat_template_kwargs
         .and_then(|options| options.reasoning_effort);
     let effort = effort(body.reasoning_effort.or(in_template))?;
-    let date = app.settings.chat_date.clone();
+    let date = state.settings.chat_date.clone();
     let date = date.unwrap_or_else(|| clock::day(clock::now()));
     let turns = turns(&date, effort, body.messages)?;
-    let prompt: Arc<[TokenId]> = app.encoder.conversation(turns).await?.into();
+    let prompt: Arc<[TokenId]> = state.tokenizer.conversation(turns).await?.into();
     let max_new_tokens = match body.max_completion_tokens.or(body.max_tokens) {
         Some(n) => n,
-        None => app
+        None => state
             .registry
-            .max_new_tokens(&prompt, app.limits.max_context)?,
+            .max_new_tokens(&prompt, state.limits.max_context)?,
     };
-    let parser = app.encoder.parser()?;
+    let parser = state.tokenizer.parser()?;
     let role_sent = false;
     let requests =
         (0..n).map(|choice| options.request(Arc::clone(&prompt), max_new_tokens, choice));
@@ -108,15 +112,15 @@ async fn prepare(
         false => "chat.completion",
     };
     Ok(Prepared {
-        held,
+        admission,
         requests,
         stream,
-        format: move |app: &App, first| ChatStream {
+        format: move |state: &AppState, first| ChatStream {
             envelope: ResponseEnvelope {
                 prompt_tokens: prompt.len(),
                 include_usage: usage,
                 prompt: ids.then_some(prompt),
-                ..ResponseEnvelope::new(app, app.answer_id("chatcmpl-", first), object)
+                ..ResponseEnvelope::new(state, state.answer_id("chatcmpl-", first), object)
             },
             answers: vec![ChoiceStream { parser, role_sent }; n as usize],
             ids,

@@ -10,7 +10,7 @@ use crate::answer_format::{write_json, write_sse};
 use crate::clock;
 use crate::error::ApiError;
 use crate::ignored_params::{IgnoredParams, IgnoredWhen};
-use crate::state::App;
+use crate::state::AppState;
 
 /// Ignored by both interfaces: they do not touch the answer.
 pub(super) const IGNORED: IgnoredParams = &[
@@ -137,13 +137,13 @@ struct Completion<'a, T> {
 }
 
 impl ResponseEnvelope {
-    pub(super) fn new(app: &App, id: String, object: &'static str) -> Self {
+    pub(super) fn new(state: &AppState, id: String, object: &'static str) -> Self {
         Self {
             head: ResponseHead {
                 id,
                 object,
                 created: clock::now(),
-                model: app.settings.model_name.clone(),
+                model: state.settings.model_name.clone(),
             },
             prompt_tokens: 0,
             completion_tokens: 0,

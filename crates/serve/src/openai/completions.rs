@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::common::{Choice, IGNORED, ResponseEnvelope, StreamOptions, choices};
-use crate::admission::Held;
+use crate::admission::Admission;
 use crate::answer::Prepared;
 use crate::answer_buffer::AnswerDelta;
 use crate::answer_format::AnswerFormat;
 use crate::body::parse;
 use crate::error::ApiError;
 use crate::ignored_params::{IGNORED_SAMPLING, IgnoredParams, IgnoredWhen, refuse_unsupported};
+use crate::model_tokenizer::IncrementalDetokenizer;
 use crate::options::Options;
 use crate::prompts::Prompts;
-use crate::state::App;
-use crate::text::Decoder;
+use crate::state::AppState;
 
 #[derive(Deserialize)]
 struct Body {
@@ -47,26 +47,27 @@ const IGNORED_HERE: IgnoredParams = &[
 ];
 
 pub(crate) async fn completions(
-    app: Arc<App>,
+    state: Arc<AppState>,
     body: Vec<u8>,
-    held: Held,
+    admission: Admission,
 ) -> Result<Response, ApiError> {
-    let prepared = prepare(&app, parse(body)?, held).await?;
-    prepared.answer(&app).await
+    let prepared = prepare(&state, parse(body)?, admission).await?;
+    prepared.answer(&state).await
 }
 
 async fn prepare(
-    app: &App,
+    state: &AppState,
     body: Body,
-    mut held: Held,
-) -> Result<Prepared<impl FnOnce(&App, u64) -> CompletionStream>, ApiError> {
+    mut admission: Admission,
+) -> Result<Prepared<impl FnOnce(&AppState, u64) -> CompletionStream>, ApiError> {
     refuse_unsupported(&body.rest, &[IGNORED, IGNORED_HERE, IGNORED_SAMPLING])?;
     let usage = StreamOptions::usage(body.stream_options.as_ref())?;
-    let options = body.options.check(&app.limits)?;
+    let options = body.options.check(&state.limits)?;
     let n = choices(body.n)?;
-    held.places
-        .widen(body.prompt.len().saturating_mul(n as usize))?;
-    let prompts = app.encoder.prompts(body.prompt, Some("prompt")).await?;
+    admission
+        .permits
+        .raise_to(body.prompt.len().saturating_mul(n as usize))?;
+    let prompts = state.tokenizer.prompts(body.prompt, Some("prompt")).await?;
     let prompt_tokens = prompts.iter().map(Vec::len).sum();
     let max_new_tokens = body.max_tokens.unwrap_or(MAX_TOKENS);
     let ids = body.return_token_ids.unwrap_or(false);
@@ -76,20 +77,20 @@ async fn prepare(
         for choice in 0..n {
             requests.push(options.request(Arc::clone(&prompt), max_new_tokens, choice));
             answers.push(ChoiceStream {
-                decoder: app.encoder.decoder(options.skip_special),
+                decoder: state.tokenizer.decoder(options.skip_special),
                 prompt: ids.then(|| Arc::clone(&prompt)),
             });
         }
     }
     Ok(Prepared {
-        held,
+        admission,
         requests,
         stream: body.stream.unwrap_or(false),
-        format: move |app: &App, first| CompletionStream {
+        format: move |state: &AppState, first| CompletionStream {
             envelope: ResponseEnvelope {
                 prompt_tokens,
                 include_usage: usage,
-                ..ResponseEnvelope::new(app, app.answer_id("cmpl-", first), "text_completion")
+                ..ResponseEnvelope::new(state, state.answer_id("cmpl-", first), "text_completion")
             },
             answers,
             ids,
@@ -109,7 +110,7 @@ struct CompletionStream {
 }
 
 struct ChoiceStream {
-    decoder: Decoder,
+    decoder: IncrementalDetokenizer,
     /// Sent with the first event.
     prompt: Option<Arc<[TokenId]>>,
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::answer_format::write_json;
-use crate::state::App;
+use crate::state::AppState;
 
 #[derive(Serialize)]
 struct Models<'a> {
@@ -22,13 +22,13 @@ struct Model<'a> {
 }
 
 /// The one model, as JSON.
-pub(crate) fn models(app: &App) -> Vec<u8> {
+pub(crate) fn models(state: &AppState) -> Vec<u8> {
     let model = Model {
-        id: &app.settings.model_name,
+        id: &state.settings.model_name,
         object: "model",
-        created: app.started,
+        created: state.started,
         owned_by: "ossmark",
-        max_model_len: app.limits.max_context,
+        max_model_len: state.limits.max_context,
     };
     let list = Models {
         object: "list",

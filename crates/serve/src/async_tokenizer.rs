@@ -1,5 +1,5 @@
 //! From texts to token ids, at a cost that no client decides: what cannot fit the context is refused by its bytes, long texts
-//! wait for one of a few places and are tokenised off the threads that serve connections, and what nobody waits for any more
+//! wait for one of a few permits and are tokenised off the threads that serve connections, and what nobody waits for any more
 //! is skipped, or stopped between two words.
 
 use std::sync::Arc;
@@ -10,43 +10,43 @@ use ossmark_protocol::TokenId;
 use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
-use crate::metrics::{Counting, Metrics};
+use crate::metrics::{GaugeGuard, Metrics};
+use crate::model_tokenizer::{IncrementalDetokenizer, ModelTokenizer};
 use crate::prompts::Prompts;
-use crate::text::{Decoder, Text};
 
 /// Longer texts leave the threads that serve connections: this takes some 15 ms at a million tokens a second.
 const LONG_TEXT: usize = 64 << 10;
 /// What to do about a chat request to a server without a tokenizer.
 const NO_CHAT: &str = "use /v1/completions or /generate with token ids";
 
-/// The server's tokenizer, if it has one, and the places for long texts.
-pub(crate) struct Encoder {
-    text: Option<Arc<Text>>,
+/// The server's tokenizer, if it has one, and the permits for long texts.
+pub(crate) struct AsyncTokenizer {
+    tokenizer: Option<Arc<ModelTokenizer>>,
     max_context: u32,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
 
-/// Set when nobody waits any more.
-struct Leaving(Arc<AtomicBool>);
+/// Stops a tokenisation that nobody waits for any more.
+struct StopOnDrop(Arc<AtomicBool>);
 
-impl Drop for Leaving {
+impl Drop for StopOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Relaxed);
     }
 }
 
-impl Encoder {
+impl AsyncTokenizer {
     pub(crate) fn new(
-        text: Option<Text>,
+        tokenizer: Option<ModelTokenizer>,
         max_context: u32,
-        places: usize,
+        permits: usize,
         metrics: &Arc<Metrics>,
     ) -> Self {
         Self {
-            text: text.map(Arc::new),
+            tokenizer: tokenizer.map(Arc::new),
             max_context,
-            places: Arc::new(Semaphore::new(places.max(1))),
+            permits: Arc::new(Semaphore::new(permits.max(1))),
             metrics: Arc::clone(metrics),
         }
     }
@@ -62,7 +62,7 @@ impl Encoder {
             Prompts::TokenLists(lists) => Ok(lists),
             Prompts::Text(text) => self.texts(vec![text]).await,
             Prompts::Texts(texts) => self.texts(texts).await,
-            Prompts::Nothing => {
+            Prompts::Empty => {
                 let mut error = ApiError::bad("the prompt is empty: give at least one token");
                 error.param = param;
                 Err(error)
@@ -71,12 +71,12 @@ impl Encoder {
     }
 
     async fn texts(&self, texts: Vec<String>) -> Result<Vec<Vec<TokenId>>, ApiError> {
-        let text = self.tokenizer("send the prompt as token ids")?;
-        let least = texts.iter().map(|one| text.least_tokens(one));
+        let tokenizer = self.tokenizer("send the prompt as token ids")?;
+        let least = texts.iter().map(|text| tokenizer.least_tokens(text));
         self.refuse_too_long(least.max().unwrap_or(0))?;
         let bytes = texts.iter().map(String::len).sum();
-        self.aside(text, bytes, move |text, bounds| {
-            let all = texts.iter().map(|one| text.encode(one, bounds));
+        self.offload(tokenizer, bytes, move |tokenizer, bounds| {
+            let all = texts.iter().map(|text| tokenizer.encode(text, bounds));
             all.collect::<Result<_, _>>()
         })
         .await
@@ -84,19 +84,20 @@ impl Encoder {
 
     /// The prompt for the answer to a conversation.
     pub(crate) async fn conversation(&self, turns: Vec<Turn>) -> Result<Vec<TokenId>, ApiError> {
-        let text = self.tokenizer(NO_CHAT)?;
-        self.refuse_too_long(text.harmony()?.least_tokens(&turns))?;
+        let tokenizer = self.tokenizer(NO_CHAT)?;
+        self.refuse_too_long(tokenizer.harmony()?.least_tokens(&turns))?;
         let lens = turns.iter().map(|turn| match turn {
             Turn::Developer(text) | Turn::User(text) | Turn::Assistant(text) => text.len(),
             Turn::System(_) => 0,
         });
         let bytes = lens.sum();
-        let harmony = move |text: &Text, bounds: &Bounds<'_>| match text.harmony() {
-            Ok(harmony) => harmony.prompt_within(&turns, bounds),
-            // ValidatedOptions above.
-            Err(_) => Ok(Vec::new()),
-        };
-        self.aside(text, bytes, harmony).await
+        let harmony =
+            move |tokenizer: &ModelTokenizer, bounds: &Bounds<'_>| match tokenizer.harmony() {
+                Ok(harmony) => harmony.prompt_within(&turns, bounds),
+                // ValidatedOptions above.
+                Err(_) => Ok(Vec::new()),
+            };
+        self.offload(tokenizer, bytes, harmony).await
     }
 
     /// Reads the answer to a conversation, by channel.
@@ -105,14 +106,15 @@ impl Encoder {
     }
 
     /// Decodes token by token; without a tokenizer into nothing.
-    pub(crate) fn decoder(&self, skip_special: bool) -> Decoder {
-        let text = self.text.as_ref();
-        text.map(|text| text.decoder(skip_special))
+    pub(crate) fn decoder(&self, skip_special: bool) -> IncrementalDetokenizer {
+        let tokenizer = self.tokenizer.as_ref();
+        tokenizer
+            .map(|tokenizer| tokenizer.decoder(skip_special))
             .unwrap_or_default()
     }
 
-    fn tokenizer(&self, instead: &str) -> Result<&Arc<Text>, ApiError> {
-        self.text
+    fn tokenizer(&self, instead: &str) -> Result<&Arc<ModelTokenizer>, ApiError> {
+        self.tokenizer
             .as_ref()
             .ok_or_else(|| ApiError::bad(format!("this server has no tokenizer: {instead}")))
     }
@@ -128,36 +130,36 @@ impl Encoder {
         )))
     }
 
-    /// Runs where it disturbs nobody what takes long.
-    async fn aside<T: Send + 'static>(
+    /// Tokenises; long texts off the threads that serve connections.
+    async fn offload<T: Send + 'static>(
         &self,
-        text: &Arc<Text>,
+        tokenizer: &Arc<ModelTokenizer>,
         bytes: usize,
-        encode: impl FnOnce(&Text, &Bounds<'_>) -> Result<T, Error> + Send + 'static,
+        encode: impl FnOnce(&ModelTokenizer, &Bounds<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, ApiError> {
         let context = self.max_context;
         let most_tokens = (context as usize).saturating_sub(1);
         let stop = Arc::new(AtomicBool::new(false));
         let run = {
-            let (text, stop) = (Arc::clone(text), Arc::clone(&stop));
+            let (tokenizer, stop) = (Arc::clone(tokenizer), Arc::clone(&stop));
             move || {
                 let stop = &stop;
-                encode(&text, &Bounds { most_tokens, stop })
+                encode(&tokenizer, &Bounds { most_tokens, stop })
             }
         };
         let encoded = if bytes <= LONG_TEXT {
             run()
         } else {
-            let leaving = Leaving(stop);
-            let waiting = Counting::new(&self.metrics, |metrics| &metrics.texts_waiting, 1);
+            let stop_on_drop = StopOnDrop(stop);
+            let waiting = GaugeGuard::new(&self.metrics, |metrics| &metrics.texts_waiting, 1);
             // The semaphore is never closed.
-            let place = Arc::clone(&self.places).acquire_owned().await.ok();
+            let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
             drop(waiting);
-            let encoding = Counting::new(&self.metrics, |metrics| &metrics.texts_encoding, 1);
+            let encoding = GaugeGuard::new(&self.metrics, |metrics| &metrics.texts_encoding, 1);
             let metrics = Arc::clone(&self.metrics);
             let encoded = tokio::task::spawn_blocking(move || {
-                // Held by the work, not by who waits for it.
-                let _held = (place, encoding);
+                // Admission by the work, not by who waits for it.
+                let _held = (permit, encoding);
                 let encoded = run();
                 if encoded.is_ok() {
                     metrics.texts_encoded.fetch_add(1, Relaxed);
@@ -165,7 +167,7 @@ impl Encoder {
                 encoded
             })
             .await;
-            drop(leaving);
+            drop(stop_on_drop);
             encoded.map_err(|_| ApiError::engine("the tokenizer panicked"))?
         };
         encoded.map_err(|error| match error {
@@ -186,7 +188,7 @@ mod tests {
     #[test]
     fn prompts_parse_control_tokens_and_conversations_do_not() {
         let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo");
-        let text = Text::load(&demo).unwrap();
+        let text = ModelTokenizer::load(&demo).unwrap();
         let stop = &AtomicBool::new(false);
         let most_tokens = 1000;
         let bounds = Bounds { most_tokens, stop };
