@@ -10,9 +10,11 @@ use ossmark_protocol::TokenId;
 use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
+use crate::events::Limits;
 use crate::metrics::{GaugeGuard, Metrics};
 use crate::model_tokenizer::{IncrementalDetokenizer, ModelTokenizer};
 use crate::prompts::Prompts;
+use crate::settings::Settings;
 
 /// Longer texts leave the threads that serve connections: this takes some 15 ms at a million tokens a second.
 const LONG_TEXT: usize = 64 << 10;
@@ -39,14 +41,14 @@ impl Drop for StopOnDrop {
 impl AsyncTokenizer {
     pub(crate) fn new(
         tokenizer: Option<ModelTokenizer>,
-        max_context: u32,
-        permits: usize,
+        limits: &Limits,
+        settings: &Settings,
         metrics: &Arc<Metrics>,
     ) -> Self {
         Self {
             tokenizer: tokenizer.map(Arc::new),
-            max_context,
-            permits: Arc::new(Semaphore::new(permits.max(1))),
+            max_context: limits.max_context,
+            permits: Arc::new(Semaphore::new(settings.max_tokenizations.max(1))),
             metrics: Arc::clone(metrics),
         }
     }

@@ -26,10 +26,10 @@ pub(crate) struct RequestRegistry {
 }
 
 impl RequestRegistry {
-    pub(crate) fn new(generator: Arc<dyn Generator>, seed: u64, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(generator: Arc<dyn Generator>, seed: u64, metrics: &Arc<Metrics>) -> Self {
         Self {
             generator,
-            metrics,
+            metrics: Arc::clone(metrics),
             open: Mutex::default(),
             next_id: AtomicU64::new(0),
             seed,

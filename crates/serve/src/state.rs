@@ -43,17 +43,8 @@ impl AppState {
         Self {
             concurrency: ConcurrencyLimit::new(settings.max_concurrency),
             bodies: BodyReader::new(&settings, &metrics),
-            tokenizer: AsyncTokenizer::new(
-                tokenizer,
-                limits.max_context,
-                settings.max_tokenizations,
-                &metrics,
-            ),
-            registry: Arc::new(RequestRegistry::new(
-                generator,
-                settings.seed,
-                Arc::clone(&metrics),
-            )),
+            tokenizer: AsyncTokenizer::new(tokenizer, &limits, &settings, &metrics),
+            registry: Arc::new(RequestRegistry::new(generator, settings.seed, &metrics)),
             metrics,
             settings,
             limits,

@@ -65,76 +65,24 @@ fn write_one(name: &str, help: &str, value: i64, out: &mut String) -> std::fmt::
 fn write_own(metrics: &Metrics, snapshot: &Snapshot, out: &mut String) -> std::fmt::Result {
     let gauge = |gauge: &AtomicI64| gauge.load(Relaxed);
     let total = |counter: &AtomicU64| counter.load(Relaxed) as i64;
-    for (name, help, value) in [
-        (
-            "ossmark_engine_up",
-            "1 while the engine lives.",
-            i64::from(snapshot.engine_up),
-        ),
-        (
-            "ossmark_http_connections",
-            "Open connections.",
-            gauge(&metrics.connections),
-        ),
-        (
-            "ossmark_requests_open",
-            "Requests let in, with their body read, and not yet answered or given up.",
-            snapshot.open as i64,
-        ),
-        (
-            "ossmark_requests_in_engine",
-            "Requests that the engine was given and has not ended, those being cancelled included.",
-            snapshot.in_engine as i64,
-        ),
-        (
-            "ossmark_requests_cancelled_total",
-            "Requests given up because their client went away.",
-            total(&metrics.cancelled),
-        ),
-        (
-            "ossmark_body_bytes",
-            "Room taken for bodies that are being read or tokenised, small ones aside.",
-            gauge(&metrics.body_bytes),
-        ),
-        (
-            "ossmark_bodies_waiting",
-            "Requests that wait for room for their body.",
-            gauge(&metrics.bodies_waiting),
-        ),
-        (
-            "ossmark_texts_waiting",
-            "Requests whose text waits to be tokenised.",
-            gauge(&metrics.texts_waiting),
-        ),
-        (
-            "ossmark_texts_tokenising",
-            "Requests whose text is being tokenised, short ones aside.",
-            gauge(&metrics.texts_encoding),
-        ),
-        (
-            "ossmark_texts_tokenised_total",
-            "Requests whose text was tokenised to its end, short ones aside.",
-            total(&metrics.texts_encoded),
-        ),
-        (
-            "ossmark_texts_refused_total",
-            "Requests whose text cannot fit the context, told by its bytes.",
-            total(&metrics.texts_refused),
-        ),
-        (
-            "ossmark_prompt_tokens_total",
-            "Tokens of prompts handed to the engine.",
-            total(&metrics.prompt_tokens),
-        ),
-        (
-            "ossmark_generated_tokens_total",
-            "Tokens generated for requests that were open.",
-            total(&metrics.generated_tokens),
-        ),
-    ] {
-        write_one(name, help, value, out)?;
-    }
-    Ok(())
+    #[rustfmt::skip]
+    let own = [
+        ("ossmark_engine_up", "1 while the engine lives.", i64::from(snapshot.engine_up)),
+        ("ossmark_http_connections", "Open connections.", gauge(&metrics.connections)),
+        ("ossmark_requests_open", "Requests let in, with their body read, and not yet answered or given up.", snapshot.open as i64),
+        ("ossmark_requests_in_engine", "Requests that the engine was given and has not ended, those being cancelled included.", snapshot.in_engine as i64),
+        ("ossmark_requests_cancelled_total", "Requests given up because their client went away.", total(&metrics.cancelled)),
+        ("ossmark_body_bytes", "Room taken for bodies that are being read or tokenised, small ones aside.", gauge(&metrics.body_bytes)),
+        ("ossmark_bodies_waiting", "Requests that wait for room for their body.", gauge(&metrics.bodies_waiting)),
+        ("ossmark_texts_waiting", "Requests whose text waits to be tokenised.", gauge(&metrics.texts_waiting)),
+        ("ossmark_texts_tokenising", "Requests whose text is being tokenised, short ones aside.", gauge(&metrics.texts_encoding)),
+        ("ossmark_texts_tokenised_total", "Requests whose text was tokenised to its end, short ones aside.", total(&metrics.texts_encoded)),
+        ("ossmark_texts_refused_total", "Requests whose text cannot fit the context, told by its bytes.", total(&metrics.texts_refused)),
+        ("ossmark_prompt_tokens_total", "Tokens of prompts handed to the engine.", total(&metrics.prompt_tokens)),
+        ("ossmark_generated_tokens_total", "Tokens generated for requests that were open.", total(&metrics.generated_tokens)),
+    ];
+    own.into_iter()
+        .try_for_each(|(name, help, value)| write_one(name, help, value, out))
 }
 
 fn write_load(load: &[Load], out: &mut String) -> std::fmt::Result {
@@ -142,39 +90,16 @@ fn write_load(load: &[Load], out: &mut String) -> std::fmt::Result {
         return Ok(());
     }
     let sum = |of: fn(&Load) -> u64| load.iter().map(of).sum::<u64>() as i64;
-    for (name, help, value) in [
-        (
-            "ossmark_engine_running",
-            "Sequences that have a slot, over all engines.",
-            sum(|l| l.stats.running),
-        ),
-        (
-            "ossmark_engine_waiting",
-            "Sequences taken in that have no slot.",
-            sum(|l| l.stats.waiting),
-        ),
-        (
-            "ossmark_kv_blocks",
-            "Blocks of the KV pools.",
-            sum(|l| l.total_blocks),
-        ),
-        (
-            "ossmark_kv_blocks_used",
-            "Blocks of the KV pools that sequences hold.",
-            sum(|l| l.total_blocks.saturating_sub(l.stats.free_blocks)),
-        ),
-        (
-            "ossmark_engine_steps_total",
-            "Steps finished.",
-            sum(|l| l.stats.steps),
-        ),
-        (
-            "ossmark_engine_preemptions_total",
-            "Sequences computed again because blocks ran out.",
-            sum(|l| l.stats.preemptions),
-        ),
-    ] {
-        write_one(name, help, value, out)?;
-    }
-    Ok(())
+    #[rustfmt::skip]
+    let engines = [
+        ("ossmark_engine_running", "Sequences that have a slot, over all engines.", sum(|l| l.stats.running)),
+        ("ossmark_engine_waiting", "Sequences taken in that have no slot.", sum(|l| l.stats.waiting)),
+        ("ossmark_kv_blocks", "Blocks of the KV pools.", sum(|l| l.total_blocks)),
+        ("ossmark_kv_blocks_used", "Blocks of the KV pools that sequences hold.", sum(|l| l.total_blocks.saturating_sub(l.stats.free_blocks))),
+        ("ossmark_engine_steps_total", "Steps finished.", sum(|l| l.stats.steps)),
+        ("ossmark_engine_preemptions_total", "Sequences computed again because blocks ran out.", sum(|l| l.stats.preemptions)),
+    ];
+    engines
+        .into_iter()
+        .try_for_each(|(name, help, value)| write_one(name, help, value, out))
 }

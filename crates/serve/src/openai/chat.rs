@@ -149,9 +149,6 @@ fn refuse_formats_and_tools(
 }
 
 fn effort(name: Option<String>) -> Result<Effort, ApiError> {
-    let Some(name) = name else {
-        return Ok(Effort::Medium);
-    };
-    name.parse()
-        .map_err(|error: String| ApiError::bad_param("reasoning_effort", error))
+    name.map_or(Ok(Effort::Medium), |name| name.parse())
+        .map_err(|error| ApiError::bad_param("reasoning_effort", error))
 }

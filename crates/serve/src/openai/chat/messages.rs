@@ -47,19 +47,14 @@ pub(super) fn turns(
         match message.content {
             Some(Content::Text(content)) => text = content,
             Some(Content::Parts(parts)) => {
-                for part in parts {
-                    match part {
-                        Part {
-                            r#type,
-                            text: Some(part),
-                        } if r#type == "text" => text.push_str(&part),
-                        Part { r#type, .. } => {
-                            return Err(bad(format!(
-                                "message {n} has a part of type {type}, expected text",
-                                r#type = r#type
-                            )));
-                        }
-                    }
+                for Part { r#type, text: part } in parts {
+                    let Some(part) = part.filter(|_| r#type == "text") else {
+                        return Err(bad(format!(
+                            "message {n} has a part of type {type}, expected text",
+                            r#type = r#type
+                        )));
+                    };
+                    text.push_str(&part);
                 }
             }
             None => return Err(bad(format!("message {n} has no content"))),
