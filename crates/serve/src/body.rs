@@ -85,7 +85,7 @@ impl BodyReader {
         if announced.is_none() {
             // The most that could have come was taken.
             bytes.shrink_to_fit();
-            permit = permit.and_then(|permit| self.shrunk(permit, bytes.len()));
+            permit = permit.and_then(|permit| self.shrink(permit, bytes.len()));
         }
         Ok((bytes, permit))
     }
@@ -124,7 +124,7 @@ impl BodyReader {
     }
 
     /// What is left when the body turned out to be this long.
-    fn shrunk(&self, mut all: BodyPermit, bytes: usize) -> Option<BodyPermit> {
+    fn shrink(&self, mut all: BodyPermit, bytes: usize) -> Option<BodyPermit> {
         if bytes <= SMALL_BODY {
             return None;
         }

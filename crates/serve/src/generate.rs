@@ -88,7 +88,7 @@ async fn prepare(
     }
     let n = [&body.text, &body.input_ids].map(|prompts| prompts.as_ref().map_or(0, Prompts::len));
     admission.permits.raise_to(n[0].max(n[1]))?;
-    let prompts = one_of(body.text, body.input_ids)?;
+    let prompts = prompts_of(body.text, body.input_ids)?;
     let batch = prompts.is_batch();
     let prompts = state.tokenizer.prompts(prompts, None).await?;
     if batch && body.rid.is_some() {
@@ -129,7 +129,7 @@ async fn prepare(
 }
 
 /// The prompts, which are in one of these fields.
-fn one_of(text: Option<Prompts>, ids: Option<Prompts>) -> Result<Prompts, ApiError> {
+fn prompts_of(text: Option<Prompts>, ids: Option<Prompts>) -> Result<Prompts, ApiError> {
     match (text, ids) {
         (Some(_), Some(_)) => Err(ApiError::bad("both text and input_ids: give one of them")),
         (None, None) => Err(ApiError::bad(

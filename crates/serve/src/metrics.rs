@@ -9,8 +9,8 @@ mod text;
 use histogram::Latencies;
 pub(crate) use text::{Snapshot, text};
 
-/// nginx's number for a client that went away before it had an answer.
-const CLIENT_GONE: u16 = 499;
+/// nginx's status for a client that went away before it had an answer.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 #[derive(Default)]
 pub(crate) struct Metrics {
@@ -69,7 +69,7 @@ impl Metrics {
         RequestCount {
             metrics: self,
             endpoint,
-            status: CLIENT_GONE,
+            status: CLIENT_CLOSED_REQUEST,
         }
     }
 }

@@ -83,7 +83,7 @@ pub async fn serve(
         let (routes, own) = (router.clone(), Arc::clone(&state));
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let (routes, own) = (routes.clone(), Arc::clone(&own));
-            peer.clone().answered(async move {
+            peer.clone().while_connected(async move {
                 match access::check_host(&own, &request) {
                     Ok(()) => routes.call(request).await.into_response(),
                     Err(refusal) => {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use ossmark_protocol::Load;
 
-use super::{CLIENT_GONE, Metrics};
+use super::{CLIENT_CLOSED_REQUEST, Metrics};
 
 /// What others count, at one moment.
 pub(crate) struct Snapshot {
@@ -30,7 +30,7 @@ fn write_all(metrics: &Metrics, snapshot: &Snapshot, out: &mut String) -> std::f
     let name = "ossmark_http_requests_total";
     writeln!(
         out,
-        "# HELP {name} Requests answered, by endpoint and status; {CLIENT_GONE}: the client went away first.\n# TYPE {name} counter"
+        "# HELP {name} Requests answered, by endpoint and status; {CLIENT_CLOSED_REQUEST}: the client went away first.\n# TYPE {name} counter"
     )?;
     for (endpoint, status, n) in metrics.requests() {
         let labels = format!("endpoint=\"{endpoint}\",status=\"{status}\"");

@@ -81,7 +81,7 @@ async fn prepare(
     mut admission: Admission,
 ) -> Result<Prepared<impl FnOnce(&AppState, u64) -> ChatStream>, ApiError> {
     refuse_unsupported(&body.rest, &[IGNORED, IGNORED_HERE, IGNORED_SAMPLING])?;
-    let usage = StreamOptions::usage(body.stream_options.as_ref())?;
+    let include_usage = StreamOptions::usage(body.stream_options.as_ref())?;
     let options = body.options.check(&state.limits)?;
     let n = choices(body.n)?;
     admission.permits.raise_to(n as usize)?;
@@ -105,7 +105,7 @@ async fn prepare(
     let requests =
         (0..n).map(|choice| options.request(Arc::clone(&prompt), max_new_tokens, choice));
     let requests = requests.collect();
-    let ids = body.return_token_ids.unwrap_or(false);
+    let return_token_ids = body.return_token_ids.unwrap_or(false);
     let stream = body.stream.unwrap_or(false);
     let object = match stream {
         true => "chat.completion.chunk",
@@ -118,12 +118,12 @@ async fn prepare(
         format: move |state: &AppState, first| ChatStream {
             envelope: ResponseEnvelope {
                 prompt_tokens: prompt.len(),
-                include_usage: usage,
-                prompt: ids.then_some(prompt),
+                include_usage,
+                prompt: return_token_ids.then_some(prompt),
                 ..ResponseEnvelope::new(state, state.answer_id("chatcmpl-", first), object)
             },
-            answers: vec![ChoiceStream { parser, role_sent }; n as usize],
-            ids,
+            choices: vec![ChoiceStream { parser, role_sent }; n as usize],
+            return_token_ids,
         },
     })
 }

@@ -61,7 +61,7 @@ async fn prepare(
     mut admission: Admission,
 ) -> Result<Prepared<impl FnOnce(&AppState, u64) -> CompletionStream>, ApiError> {
     refuse_unsupported(&body.rest, &[IGNORED, IGNORED_HERE, IGNORED_SAMPLING])?;
-    let usage = StreamOptions::usage(body.stream_options.as_ref())?;
+    let include_usage = StreamOptions::usage(body.stream_options.as_ref())?;
     let options = body.options.check(&state.limits)?;
     let n = choices(body.n)?;
     admission
@@ -70,15 +70,15 @@ async fn prepare(
     let prompts = state.tokenizer.prompts(body.prompt, Some("prompt")).await?;
     let prompt_tokens = prompts.iter().map(Vec::len).sum();
     let max_new_tokens = body.max_tokens.unwrap_or(MAX_TOKENS);
-    let ids = body.return_token_ids.unwrap_or(false);
-    let (mut requests, mut answers) = (Vec::new(), Vec::new());
+    let return_token_ids = body.return_token_ids.unwrap_or(false);
+    let (mut requests, mut choices) = (Vec::new(), Vec::new());
     for prompt in prompts {
         let prompt: Arc<[TokenId]> = prompt.into();
         for choice in 0..n {
             requests.push(options.request(Arc::clone(&prompt), max_new_tokens, choice));
-            answers.push(ChoiceStream {
+            choices.push(ChoiceStream {
                 decoder: state.tokenizer.decoder(options.skip_special),
-                prompt: ids.then(|| Arc::clone(&prompt)),
+                prompt: return_token_ids.then(|| Arc::clone(&prompt)),
             });
         }
     }
@@ -89,11 +89,11 @@ async fn prepare(
         format: move |state: &AppState, first| CompletionStream {
             envelope: ResponseEnvelope {
                 prompt_tokens,
-                include_usage: usage,
+                include_usage,
                 ..ResponseEnvelope::new(state, state.answer_id("cmpl-", first), "text_completion")
             },
-            answers,
-            ids,
+            choices,
+            return_token_ids,
         },
     })
 }
@@ -105,8 +105,8 @@ struct TextChoice {
 
 struct CompletionStream {
     envelope: ResponseEnvelope,
-    answers: Vec<ChoiceStream>,
-    ids: bool,
+    choices: Vec<ChoiceStream>,
+    return_token_ids: bool,
 }
 
 struct ChoiceStream {
@@ -123,8 +123,8 @@ impl CompletionStream {
         prompt: Option<&'a [TokenId]>,
     ) -> Choice<'a, TextChoice> {
         self.envelope.count(delta);
-        let text = self.answers[index].decoder.text(delta, true);
-        let ids = self.ids.then_some(&delta.tokens[..]);
+        let text = self.choices[index].decoder.text(delta, true);
+        let ids = self.return_token_ids.then_some(&delta.tokens[..]);
         let mut choice = Choice::new(
             index,
             TextChoice { text },
@@ -138,7 +138,7 @@ impl CompletionStream {
 
 impl AnswerFormat for CompletionStream {
     fn write_event(&mut self, index: usize, delta: &AnswerDelta, out: &mut Vec<u8>) {
-        let prompt = self.answers[index].prompt.take();
+        let prompt = self.choices[index].prompt.take();
         let choice = self.choice(index, delta, prompt.as_deref());
         self.envelope.write_event(choice, out);
     }
@@ -148,7 +148,7 @@ impl AnswerFormat for CompletionStream {
     }
 
     fn write_response(&mut self, answers: &[AnswerDelta], out: &mut Vec<u8>) {
-        let prompts = self.answers.iter_mut().map(|answer| answer.prompt.take());
+        let prompts = self.choices.iter_mut().map(|answer| answer.prompt.take());
         let prompts: Vec<_> = prompts.collect();
         let answers = answers.iter().zip(&prompts).enumerate();
         let choices: Vec<_> = answers

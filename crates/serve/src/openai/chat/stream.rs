@@ -11,8 +11,8 @@ use crate::openai::common::{Choice, ResponseEnvelope};
 /// Writes the choices of one request.
 pub(super) struct ChatStream {
     pub(super) envelope: ResponseEnvelope,
-    pub(super) answers: Vec<ChoiceStream>,
-    pub(super) ids: bool,
+    pub(super) choices: Vec<ChoiceStream>,
+    pub(super) return_token_ids: bool,
 }
 
 /// One choice.
@@ -95,8 +95,8 @@ impl AnswerFormat for ChatStream {
     fn write_event(&mut self, index: usize, delta: &AnswerDelta, out: &mut Vec<u8>) {
         self.envelope.count(delta);
         let finish_reason = delta.finish_reason.as_ref();
-        let mut ids = self.ids.then_some(&delta.tokens[..]);
-        let answer = &mut self.answers[index];
+        let mut ids = self.return_token_ids.then_some(&delta.tokens[..]);
+        let answer = &mut self.choices[index];
         let parts = split_by_channel(&mut answer.parser, &delta.tokens, finish_reason.is_some());
         if !std::mem::replace(&mut answer.role_sent, true) {
             let delta = ChatDelta {
@@ -126,7 +126,7 @@ impl AnswerFormat for ChatStream {
         let mut choices = Vec::with_capacity(answers.len());
         for (index, answer) in answers.iter().enumerate() {
             self.envelope.count(answer);
-            let texts = split_by_channel(&mut self.answers[index].parser, &answer.tokens, true);
+            let texts = split_by_channel(&mut self.choices[index].parser, &answer.tokens, true);
             let all = |wanted: bool| {
                 let texts = texts.iter().filter(|(is_content, _)| *is_content == wanted);
                 let text: String = texts.map(|(_, text)| text.as_str()).collect();
@@ -137,7 +137,7 @@ impl AnswerFormat for ChatStream {
                 content: all(true),
                 reasoning_content: all(false),
             };
-            let ids = self.ids.then_some(&answer.tokens[..]);
+            let ids = self.return_token_ids.then_some(&answer.tokens[..]);
             choices.push(Choice::new(
                 index,
                 MessageChoice { message },
