@@ -96,7 +96,7 @@ impl AsyncTokenizer {
         let harmony =
             move |tokenizer: &ModelTokenizer, bounds: &Bounds<'_>| match tokenizer.harmony() {
                 Ok(harmony) => harmony.prompt_within(&turns, bounds),
-                // ValidatedOptions above.
+                // Asked above.
                 Err(_) => Ok(Vec::new()),
             };
         self.offload(tokenizer, bytes, harmony).await
@@ -160,7 +160,7 @@ impl AsyncTokenizer {
             let encoding = GaugeGuard::new(&self.metrics, |metrics| &metrics.texts_encoding, 1);
             let metrics = Arc::clone(&self.metrics);
             let encoded = tokio::task::spawn_blocking(move || {
-                // Admission by the work, not by who waits for it.
+                // Held by the work, not by who waits for it.
                 let _held = (permit, encoding);
                 let encoded = run();
                 if encoded.is_ok() {

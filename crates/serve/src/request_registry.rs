@@ -161,7 +161,7 @@ impl RequestRegistry {
             let (mine, rest) = tokens.split_at(out.n_tokens as usize);
             tokens = rest;
             finished += u64::from(out.end.is_some());
-            // ClientGone: its client went away, and the engine has not heard of it yet.
+            // Gone: its client went away, and the engine has not heard of it yet.
             let Some(buffer) = open.get(&out.id.0) else {
                 continue;
             };
