@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ossmark_protocol::{Closed, Generator, Load, Request, RequestError, RequestId, TokenId};
-use ossmark_serve::{ApiKey, App, Limits, Settings, Text, model_name};
+use ossmark_serve::{ApiKey, AppState, Limits, ModelTokenizer, Settings, model_name};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArgs;
@@ -58,7 +58,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
             limits,
         }),
     };
-    let app = Arc::new(App::new(generator, limits, text, settings));
+    let app = Arc::new(AppState::new(generator, limits, text, settings));
     let drained = runtime.block_on(async {
         let listener = ossmark_serve::bind(address, &app)?;
         let address = listener.local_addr().context("cannot learn the port")?;
@@ -133,7 +133,7 @@ fn settings(args: &ServeArgs, files: u64) -> Result<Settings> {
     Ok(Settings {
         model_name: name.unwrap_or(defaults.model_name),
         api_key: api_key(args)?,
-        own_name: args.host.clone(),
+        listen_host: args.host.clone(),
         max_concurrency: positive("max-concurrency", args.max_concurrency)?,
         max_connections: usize::try_from(files.saturating_sub(OTHER_FILES).max(1))
             .unwrap_or(usize::MAX)
@@ -143,8 +143,8 @@ fn settings(args: &ServeArgs, files: u64) -> Result<Settings> {
                     .max(args.max_concurrency.saturating_mul(2)),
             ),
         max_body_bytes: positive("max-body-mib", args.max_body_mib)?.saturating_mul(1 << 20),
-        max_bodies_bytes: defaults.max_bodies_bytes,
-        max_encodings: defaults.max_encodings,
+        max_total_body_bytes: defaults.max_total_body_bytes,
+        max_tokenizations: defaults.max_tokenizations,
         read_timeout: seconds("read-timeout", args.read_timeout)?,
         write_timeout: seconds("write-timeout", args.write_timeout)?,
         drain_timeout: seconds("drain-timeout", args.drain_timeout)?,
@@ -173,7 +173,7 @@ fn api_key(args: &ServeArgs) -> Result<Option<ApiKey>> {
     Ok(Some(ApiKey::new(&key, &place)?))
 }
 
-fn tokenizer(args: &ServeArgs) -> Result<Option<Text>> {
+fn tokenizer(args: &ServeArgs) -> Result<Option<ModelTokenizer>> {
     let of_model = || {
         let file = args.engine.model.as_ref()?.join("tokenizer.json");
         file.exists().then_some(file)
@@ -182,7 +182,7 @@ fn tokenizer(args: &ServeArgs) -> Result<Option<Text>> {
     if path.is_none() {
         note!("ossmark: no tokenizer.json: only token ids are understood (--tokenizer PATH)");
     }
-    Ok(path.map(|path| Text::load(&path)).transpose()?)
+    Ok(path.map(|path| ModelTokenizer::load(&path)).transpose()?)
 }
 
 /// A scripted engine, which answers anything: what a model would refuse is refused here.

@@ -17,7 +17,7 @@ pub enum ServeError {
     Bind {
         /// What was asked for.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// Others could reach the server, and nothing would keep them out.
@@ -57,12 +57,12 @@ pub(crate) struct ApiError {
 }
 
 #[derive(Serialize)]
-struct Shape<'a> {
-    error: Inner<'a>,
+struct ErrorBody<'a> {
+    error: ErrorDetail<'a>,
 }
 
 #[derive(Serialize)]
-struct Inner<'a> {
+struct ErrorDetail<'a> {
     message: &'a str,
     r#type: &'static str,
     param: Option<&'static str>,
@@ -111,8 +111,8 @@ impl ApiError {
             400..=499 => "invalid_request_error",
             _ => "server_error",
         };
-        let shape = Shape {
-            error: Inner {
+        let body = ErrorBody {
+            error: ErrorDetail {
                 message: &self.message,
                 r#type: kind,
                 param: self.param,
@@ -120,7 +120,7 @@ impl ApiError {
             },
         };
         // Strings and numbers only: this cannot fail.
-        serde_json::to_vec(&shape).unwrap_or_default()
+        serde_json::to_vec(&body).unwrap_or_default()
     }
 }
 

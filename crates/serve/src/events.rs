@@ -13,13 +13,13 @@ pub struct Limits {
 }
 
 /// The receiving end of [`channel`].
-pub struct Events(pub(crate) UnboundedReceiver<Event>);
+pub struct EngineEvents(pub(crate) UnboundedReceiver<Event>);
 
 /// A sink to build an engine with, and what the server reads from it. The sink never blocks.
-pub fn channel() -> (Sink, Events) {
+pub fn channel() -> (Sink, EngineEvents) {
     let (send, events) = unbounded_channel();
     (
         Box::new(move |event| send.send(event).is_ok()),
-        Events(events),
+        EngineEvents(events),
     )
 }

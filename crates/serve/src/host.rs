@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use axum::http::{Request, header};
 
 /// Why a request is not for this machine, if it is not. `own` is the name that the server was told to listen on.
-pub(crate) fn stranger<B>(request: &Request<B>, own: &str) -> Option<String> {
+pub(crate) fn foreign_host<B>(request: &Request<B>, own: &str) -> Option<String> {
     let hosts = request.headers().get_all(header::HOST).iter();
     let target = request.uri().authority().map(|named| named.as_str());
     let mut none = true;
@@ -15,8 +15,8 @@ pub(crate) fn stranger<B>(request: &Request<B>, own: &str) -> Option<String> {
         .map(|host| host.as_bytes())
         .chain(target.map(str::as_bytes))
         .inspect(|_| none = false);
-    let stranger = named.find(|named| !is_local(named, own));
-    match stranger {
+    let foreign = named.find(|named| !is_local(named, own));
+    match foreign {
         Some(named) => Some(format!("the host is '{}'", String::from_utf8_lossy(named))),
         None if none => Some("there is no Host header".into()),
         None => None,

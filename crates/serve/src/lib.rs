@@ -13,30 +13,40 @@
     allow(clippy::disallowed_methods, reason = "tests open what they made")
 )]
 
-mod api;
-mod app;
+mod access;
+mod admission;
+mod answer;
+mod answer_buffer;
+mod answer_format;
+mod api_key;
+mod async_tokenizer;
 mod body;
-mod chat;
 mod clock;
-mod completions;
-mod encoding;
 mod error;
 mod events;
 mod generate;
 mod host;
-mod hub;
+mod ignored_params;
 mod metrics;
+mod model_tokenizer;
 mod net;
+mod new_request;
+mod open_request;
+mod openai;
+mod options;
 mod peer;
 mod prompts;
-mod sampling;
-mod slot;
-mod stream;
-mod text;
-mod timed;
+mod request_registry;
+mod routes;
+mod settings;
+mod sse;
+mod state;
+mod write_timeout;
 
-pub use app::{ApiKey, App, Settings, model_name};
+pub use api_key::ApiKey;
 pub use error::ServeError;
-pub use events::{Events, Limits, channel};
+pub use events::{EngineEvents, Limits, channel};
+pub use model_tokenizer::ModelTokenizer;
 pub use net::{bind, raise_open_files, serve};
-pub use text::Text;
+pub use settings::{Settings, model_name};
+pub use state::AppState;

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use axum::response::IntoResponse;
@@ -16,11 +15,14 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::app::{self, App};
+use crate::access;
 use crate::error::ServeError;
-use crate::events::Events;
+use crate::events::EngineEvents;
+use crate::metrics::GaugeGuard;
 use crate::peer::Peer;
-use crate::timed::TimedIo;
+use crate::routes;
+use crate::state::AppState;
+use crate::write_timeout::WriteTimeoutStream;
 
 /// Connections that may wait to be accepted: a benchmark opens thousands at once.
 const BACKLOG: u32 = 4096;
@@ -31,8 +33,8 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// When the address is taken, or can be reached by others and there is no key.
-pub fn bind(address: SocketAddr, app: &App) -> Result<TcpListener, ServeError> {
-    if !address.ip().is_loopback() && app.settings.api_key.is_none() {
+pub fn bind(address: SocketAddr, state: &AppState) -> Result<TcpListener, ServeError> {
+    if !address.ip().is_loopback() && state.settings.api_key.is_none() {
         return Err(ServeError::KeyNeeded { address });
     }
     let listen = || {
@@ -50,69 +52,73 @@ pub fn bind(address: SocketAddr, app: &App) -> Result<TcpListener, ServeError> {
 /// Serves until `stop`, then lets open requests end for at most the settings' drain time. True: all of them ended.
 pub async fn serve(
     listener: TcpListener,
-    app: Arc<App>,
-    events: Events,
+    state: Arc<AppState>,
+    events: EngineEvents,
     stop: impl Future<Output = ()>,
 ) -> bool {
-    let fan_out = tokio::spawn(Arc::clone(&app.hub).fan_out(events));
+    let fan_out = tokio::spawn(Arc::clone(&state.registry).fan_out(events));
     let graceful = GracefulShutdown::new();
-    let router = TowerToHyperService::new(app::router(Arc::clone(&app)));
+    let router = TowerToHyperService::new(routes::router(Arc::clone(&state)));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(app.settings.read_timeout)
-        // Whether the client has gone is `Peer`'s to say; hyper would give up even what is ready to be sent.
+        .header_read_timeout(state.settings.read_timeout)
+        // Whether the client has gone is for `Peer` to find out; hyper would give up even what is ready to be sent.
         .half_close(true)
         .max_buf_size(64 << 10);
-    let places = Arc::new(Semaphore::new(
-        app.settings.max_connections.min(Semaphore::MAX_PERMITS),
+    let permits = Arc::new(Semaphore::new(
+        state.settings.max_connections.min(Semaphore::MAX_PERMITS),
     ));
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
             biased;
             () = &mut stop => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &permits) => accepted,
         };
-        let Some((stream, place)) = accepted else {
+        let Some((stream, permit)) = accepted else {
             continue;
         };
         let stream = Arc::new(stream);
         let peer = Peer::new(&stream);
-        let (routes, own) = (router.clone(), Arc::clone(&app));
+        let (routes, own) = (router.clone(), Arc::clone(&state));
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let (routes, own) = (routes.clone(), Arc::clone(&own));
-            peer.clone().answered(async move {
-                match own.turns_away(&request) {
-                    None => routes.call(request).await.into_response(),
-                    Some(refusal) => refusal,
+            peer.clone().while_connected(async move {
+                match access::check_host(&own, &request) {
+                    Ok(()) => routes.call(request).await.into_response(),
+                    Err(refusal) => {
+                        own.respond(routes::endpoint(request.uri().path()), Err(refusal))
+                    }
                 }
             })
         });
-        let io = TokioIo::new(TimedIo::new(stream, app.settings.write_timeout));
+        let io = TokioIo::new(WriteTimeoutStream::new(
+            stream,
+            state.settings.write_timeout,
+        ));
         let connection = graceful.watch(http.serve_connection(io, service));
-        let app = Arc::clone(&app);
+        let state = Arc::clone(&state);
         tokio::spawn(async move {
-            app.hub.metrics.connections.fetch_add(1, Relaxed);
+            let _counted = GaugeGuard::new(&state.metrics, |metrics| &metrics.connections, 1);
             // What breaks a connection is its client's business; a request on it was cancelled by then.
             let _ = connection.await;
-            app.hub.metrics.connections.fetch_sub(1, Relaxed);
-            drop(place);
+            drop(permit);
         });
     }
     drop(listener);
-    app.drain();
-    let drained = tokio::time::timeout(app.settings.drain_timeout, graceful.shutdown()).await;
+    state.drain();
+    let drained = tokio::time::timeout(state.settings.drain_timeout, graceful.shutdown()).await;
     fan_out.abort();
     drained.is_ok()
 }
 
-/// The next connection, once there is a place for it. None: it failed, which is no reason to stop.
+/// The next connection, once there is a permit for it. None: it failed, which is no reason to stop.
 async fn accept(
     listener: &TcpListener,
-    places: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
 ) -> Option<(TcpStream, OwnedSemaphorePermit)> {
     // The semaphore is never closed.
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, _)) => {
             // A connection on which these fail is one that fails by itself.
@@ -122,7 +128,7 @@ async fn accept(
                 .with_interval(KEEPALIVE)
                 .with_retries(3);
             let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
-            Some((stream, place))
+            Some((stream, permit))
         }
         Err(_) => {
             // Out of file descriptors, most likely: connections that end make room.

@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 /// The client closed its side of the connection, or reset it.
 #[derive(Debug, thiserror::Error)]
 #[error("the client has gone")]
-pub(crate) struct Gone;
+pub(crate) struct ClientDisconnected;
 
 /// The other end of a connection.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ impl Peer {
     }
 
     /// Waits until the client is gone. Reads nothing: what has come stays for hyper.
-    async fn gone(self) {
+    async fn disconnected(self) {
         // This interest, unlike READABLE, is not answered while bytes wait to be read; the end of the stream always is.
         match self.0.ready(Interest::PRIORITY).await {
             Ok(ready) if !ready.is_read_closed() => pending().await,
@@ -38,32 +38,32 @@ impl Peer {
 
     /// The answer, and its body piece by piece, for as long as the client is there to take it. What is ready is sent even to a
     /// client that has closed its side: it may have closed only that one.
-    pub(crate) async fn answered(
+    pub(crate) async fn while_connected(
         self,
         answer: impl Future<Output = Response>,
-    ) -> Result<Response, Gone> {
+    ) -> Result<Response, ClientDisconnected> {
         let response = tokio::select! {
             biased;
             response = answer => response,
-            () = self.clone().gone() => return Err(Gone),
+            () = self.clone().disconnected() => return Err(ClientDisconnected),
         };
         Ok(match response.body().size_hint().exact() {
             Some(_) => response,
             None => response.map(|body| {
-                let gone = Box::pin(self.gone());
-                Body::new(Watched { body, gone })
+                let gone = Box::pin(self.disconnected());
+                Body::new(WatchedBody { body, gone })
             }),
         })
     }
 }
 
 /// A body that breaks once its client has gone.
-struct Watched<F> {
+struct WatchedBody<F> {
     body: Body,
     gone: Pin<Box<F>>,
 }
 
-impl<F: Future<Output = ()>> http_body::Body for Watched<F> {
+impl<F: Future<Output = ()>> http_body::Body for WatchedBody<F> {
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -76,7 +76,7 @@ impl<F: Future<Output = ()>> http_body::Body for Watched<F> {
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         match this.gone.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Some(Err(Box::new(Gone)))),
+            Poll::Ready(()) => Poll::Ready(Some(Err(Box::new(ClientDisconnected)))),
             Poll::Pending => Poll::Pending,
         }
     }

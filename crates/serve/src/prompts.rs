@@ -14,7 +14,7 @@ pub(crate) enum Prompts {
     Tokens(Vec<TokenId>),
     TokenLists(Vec<Vec<TokenId>>),
     /// An empty list: of what, nobody knows.
-    Nothing,
+    Empty,
 }
 
 impl Prompts {
@@ -24,19 +24,24 @@ impl Prompts {
             Self::Text(_) | Self::Tokens(_) => 1,
             Self::Texts(texts) => texts.len(),
             Self::TokenLists(lists) => lists.len(),
-            Self::Nothing => 0,
+            Self::Empty => 0,
         }
+    }
+
+    /// Whether they came in a list, so that their answers do, too.
+    pub(crate) fn is_batch(&self) -> bool {
+        matches!(self, Self::Texts(_) | Self::TokenLists(_))
     }
 }
 
-enum First {
+enum FirstElement {
     Text(String),
     Token(TokenId),
     Tokens(Vec<TokenId>),
 }
 
 struct PromptsVisitor;
-struct FirstVisitor;
+struct FirstElementVisitor;
 
 impl<'de> Deserialize<'de> for Prompts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -44,9 +49,9 @@ impl<'de> Deserialize<'de> for Prompts {
     }
 }
 
-impl<'de> Deserialize<'de> for First {
+impl<'de> Deserialize<'de> for FirstElement {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FirstVisitor)
+        deserializer.deserialize_any(FirstElementVisitor)
     }
 }
 
@@ -65,11 +70,11 @@ impl<'de> Visitor<'de> for PromptsVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Prompts, A::Error> {
-        match seq.next_element::<First>()? {
-            None => Ok(Prompts::Nothing),
-            Some(First::Text(first)) => rest(first, &mut seq).map(Prompts::Texts),
-            Some(First::Token(first)) => rest(first, &mut seq).map(Prompts::Tokens),
-            Some(First::Tokens(first)) => rest(first, &mut seq).map(Prompts::TokenLists),
+        match seq.next_element::<FirstElement>()? {
+            None => Ok(Prompts::Empty),
+            Some(FirstElement::Text(first)) => rest(first, &mut seq).map(Prompts::Texts),
+            Some(FirstElement::Token(first)) => rest(first, &mut seq).map(Prompts::Tokens),
+            Some(FirstElement::Tokens(first)) => rest(first, &mut seq).map(Prompts::TokenLists),
         }
     }
 }
@@ -85,30 +90,30 @@ fn rest<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
     Ok(all)
 }
 
-impl<'de> Visitor<'de> for FirstVisitor {
-    type Value = First;
+impl<'de> Visitor<'de> for FirstElementVisitor {
+    type Value = FirstElement;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a text, a token id, or a list of token ids")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<First, E> {
-        Ok(First::Text(text.into()))
+    fn visit_str<E: Error>(self, text: &str) -> Result<FirstElement, E> {
+        Ok(FirstElement::Text(text.into()))
     }
 
-    fn visit_u64<E: Error>(self, token: u64) -> Result<First, E> {
+    fn visit_u64<E: Error>(self, token: u64) -> Result<FirstElement, E> {
         let token = TokenId::try_from(token);
         token
-            .map(First::Token)
+            .map(FirstElement::Token)
             .map_err(|_| E::custom("a token id is below 2^32"))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<First, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<FirstElement, A::Error> {
         let mut tokens = Vec::new();
         while let Some(token) = seq.next_element()? {
             tokens.push(token);
         }
-        Ok(First::Tokens(tokens))
+        Ok(FirstElement::Tokens(tokens))
     }
 }
 
@@ -129,7 +134,7 @@ mod tests {
             read("[[1],[],[2,3]]"),
             Prompts::TokenLists(vec![vec![1], vec![], vec![2, 3]])
         );
-        assert_eq!(read("[]"), Prompts::Nothing);
+        assert_eq!(read("[]"), Prompts::Empty);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use ossmark_protocol::{
     Closed, End, Event, Generator, Load, Request, RequestError, RequestId, Sampling, SeqOutput,
     Sink, StepOutputs, TokenId,
 };
-use ossmark_serve::{App, Limits, Settings, Text, bind, channel, serve};
+use ossmark_serve::{AppState, Limits, ModelTokenizer, Settings, bind, channel, serve};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -167,12 +167,12 @@ impl Wanted {
             }),
             None => Arc::new(self.fake(sink)),
         };
-        let text = self.text.then(|| Text::load(&demo()).unwrap());
+        let text = self.text.then(|| ModelTokenizer::load(&demo()).unwrap());
         let limits = Limits {
             vocab_size: CAPACITY.vocab_size,
             max_context: self.max_context,
         };
-        let app = Arc::new(App::new(backend, limits, text, self.settings));
+        let app = Arc::new(AppState::new(backend, limits, text, self.settings));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()

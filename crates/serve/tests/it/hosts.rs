@@ -68,7 +68,7 @@ fn without_a_key_no_route_answers_to_another_name() {
 #[test]
 fn the_name_that_the_server_was_given_is_its_own() {
     let settings = Settings {
-        own_name: "node7".into(),
+        listen_host: "node7".into(),
         ..Settings::default()
     };
     let served = Wanted {

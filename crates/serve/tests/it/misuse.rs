@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use ossmark_serve::{ApiKey, App, Limits, ServeError, Settings, bind};
+use ossmark_serve::{ApiKey, AppState, Limits, ServeError, Settings, bind};
 use serde_json::json;
 
 use crate::common::{Wanted, post, read_answer, start};
@@ -304,7 +304,7 @@ fn listening_to_others_takes_a_key() {
         vocab_size: 1,
         max_context: 2,
     };
-    let app = |settings| App::new(std::sync::Arc::new(Nobody), limits, None, settings);
+    let app = |settings| AppState::new(std::sync::Arc::new(Nobody), limits, None, settings);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -86,7 +86,7 @@ fn open(served: &Served, path: &str, body: &Value) -> TcpStream {
 #[test]
 fn texts_wait_for_a_place_count_as_requests_and_are_given_up_with_their_client() {
     let served = roomy(Settings {
-        max_encodings: 1,
+        max_tokenizations: 1,
         max_concurrency: 5,
         ..Settings::default()
     });
@@ -155,7 +155,7 @@ fn a_batch_that_is_too_large_is_refused_before_its_texts_are_tokenised() {
 fn bodies_wait_until_there_is_room_for_them() {
     let served = roomy(Settings {
         max_body_bytes: 1 << 20,
-        max_bodies_bytes: 1 << 20,
+        max_total_body_bytes: 1 << 20,
         ..Settings::default()
     });
     let mut body = r#"{"input_ids":[1,2,3],"sampling_params":{"max_new_tokens":5}}"#.to_owned();

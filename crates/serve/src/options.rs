@@ -1,15 +1,17 @@
-//! What both interfaces let a client say about generation: what the engine can do is done, what it cannot do is refused.
-//! Nothing that would change the answer is ignored without a word.
+//! The options of generation that the server honours, by whichever interface they come.
+
+use std::sync::Arc;
 
 use ossmark_protocol::{Sampling, TokenId};
 use serde::Deserialize;
-use serde_json::{Map, Number, Value};
+use serde_json::Number;
 
 use crate::error::ApiError;
 use crate::events::Limits;
+use crate::new_request::NewRequest;
 
 /// Each token is compared with all of them.
-const MOST_STOP_TOKENS: usize = 256;
+const MAX_STOP_TOKENS: usize = 256;
 
 /// The options that both interfaces name alike.
 #[derive(Debug, Default, Deserialize)]
@@ -28,7 +30,7 @@ pub(crate) struct Options {
 
 /// Options as the engine and the decoder want them.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Asked {
+pub(crate) struct ValidatedOptions {
     pub(crate) sampling: Sampling,
     pub(crate) stop: Box<[TokenId]>,
     pub(crate) seed: Option<u64>,
@@ -37,7 +39,7 @@ pub(crate) struct Asked {
 
 impl Options {
     /// Defaults are OpenAI's and SGLang's: temperature 1, the whole vocabulary.
-    pub(crate) fn check(self, limits: &Limits) -> Result<Asked, ApiError> {
+    pub(crate) fn check(self, limits: &Limits) -> Result<ValidatedOptions, ApiError> {
         let top_k = match self.top_k.unwrap_or(-1) {
             // SGLang writes -1 for all tokens, MLPerf's README 0.
             -1 | 0 => 0,
@@ -58,9 +60,9 @@ impl Options {
             .check()
             .map_err(|error| ApiError::bad(error.to_string()))?;
         let stop = self.stop_token_ids.unwrap_or_default();
-        if stop.len() > MOST_STOP_TOKENS {
+        if stop.len() > MAX_STOP_TOKENS {
             let message = format!(
-                "{} stop_token_ids, expected at most {MOST_STOP_TOKENS}",
+                "{} stop_token_ids, expected at most {MAX_STOP_TOKENS}",
                 stop.len()
             );
             return Err(ApiError::bad_param("stop_token_ids", message));
@@ -72,21 +74,39 @@ impl Options {
             );
             return Err(ApiError::bad_param("stop_token_ids", message));
         }
-        Ok(Asked {
+        Ok(ValidatedOptions {
             sampling,
             stop: stop.into(),
             seed: self
                 .seed
                 .or(self.sampling_seed)
-                .map(|seed| whole(&seed))
+                .map(|seed| seed_bits(&seed))
                 .transpose()?,
             skip_special: self.skip_special_tokens.unwrap_or(true),
         })
     }
 }
 
+impl ValidatedOptions {
+    /// One of several answers to a prompt. With one seed for all, all would be the same.
+    pub(crate) fn request(
+        &self,
+        prompt: Arc<[TokenId]>,
+        max_new_tokens: u32,
+        choice: u32,
+    ) -> NewRequest {
+        NewRequest {
+            prompt,
+            sampling: self.sampling,
+            seed: self.seed.map(|seed| seed.wrapping_add(u64::from(choice))),
+            max_new_tokens,
+            stop: self.stop.clone(),
+        }
+    }
+}
+
 /// Negative seeds are as good as others.
-fn whole(seed: &Number) -> Result<u64, ApiError> {
+fn seed_bits(seed: &Number) -> Result<u64, ApiError> {
     let whole = seed
         .as_u64()
         .or_else(|| seed.as_i64().map(i64::cast_unsigned));
@@ -98,93 +118,6 @@ fn whole(seed: &Number) -> Result<u64, ApiError> {
     })
 }
 
-/// When a field that is not supported does no harm.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Harmless {
-    /// Whatever its value: it does not touch the answer.
-    Always,
-    /// While it is false, 0 or empty.
-    Off,
-    /// While it has this value or is 0.
-    Number(f64),
-}
-
-/// Fields that clients send without wanting anything by them.
-pub(crate) type Tolerated = &'static [(&'static str, Harmless)];
-
-/// Of the sampling parameters; both interfaces.
-pub(crate) const SAMPLING: Tolerated = &[
-    ("frequency_penalty", Harmless::Off),
-    ("presence_penalty", Harmless::Off),
-    ("repetition_penalty", Harmless::Number(1.0)),
-    ("min_p", Harmless::Off),
-    // An answer has at least one token anyway.
-    ("min_tokens", Harmless::Number(1.0)),
-    ("min_new_tokens", Harmless::Number(1.0)),
-    ("n", Harmless::Number(1.0)),
-    ("ignore_eos", Harmless::Off),
-    ("stop", Harmless::Off),
-    ("stop_regex", Harmless::Off),
-    ("regex", Harmless::Off),
-    ("json_schema", Harmless::Off),
-    ("ebnf", Harmless::Off),
-    ("structural_tag", Harmless::Off),
-    ("logit_bias", Harmless::Off),
-    ("custom_params", Harmless::Off),
-    // Byte-level tokens are joined without spaces either way.
-    ("spaces_between_special_tokens", Harmless::Always),
-];
-
-/// Refuses the first field that would have changed the answer.
-pub(crate) fn refuse_rest(
-    rest: &Map<String, Value>,
-    tolerated: &[Tolerated],
-) -> Result<(), ApiError> {
-    for (name, value) in rest {
-        let rule = tolerated
-            .iter()
-            .copied()
-            .flatten()
-            .find(|(known, _)| known == name);
-        let fine = match rule {
-            _ if value.is_null() => true,
-            None => false,
-            Some((_, Harmless::Always)) => true,
-            Some((_, Harmless::Off)) => is_off(value),
-            Some((_, Harmless::Number(neutral))) => {
-                is_off(value) || value.as_f64() == Some(*neutral)
-            }
-        };
-        if !fine {
-            let mut value = value.to_string();
-            if value.len() > 100 {
-                value.truncate(value.floor_char_boundary(100));
-                value.push('…');
-            }
-            let problem = if rule.is_some() {
-                "is not supported"
-            } else {
-                "is not known here"
-            };
-            return Err(ApiError::bad(format!(
-                "{name} ({value}) {problem}, and leaving it out of account would change the answer"
-            )));
-        }
-    }
-    Ok(())
-}
-
-fn is_off(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Bool(on) => !on,
-        Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,7 +127,7 @@ mod tests {
         max_context: 50,
     };
 
-    fn asked(json: &str) -> Result<Asked, String> {
+    fn asked(json: &str) -> Result<ValidatedOptions, String> {
         let options: Options = serde_json::from_str(json).map_err(|error| error.to_string())?;
         options.check(&LIMITS).map_err(|error| error.message)
     }
@@ -254,32 +187,6 @@ mod tests {
         ] {
             let error = asked(json).unwrap_err();
             assert!(error.contains(part), "{json}: {error}");
-        }
-    }
-
-    #[test]
-    fn fields_that_want_something_are_refused() {
-        let refused =
-            |json: &str| refuse_rest(&serde_json::from_str(json).unwrap(), &[SAMPLING]).is_err();
-        for fine in [
-            "{\"n\":1}",
-            "{\"n\":null}",
-            "{\"frequency_penalty\":0.0}",
-            "{\"stop\":[]}",
-            "{\"ignore_eos\":false}",
-            "{\"min_tokens\":1}",
-        ] {
-            assert!(!refused(fine), "{fine}");
-        }
-        for wants in [
-            "{\"n\":2}",
-            "{\"frequency_penalty\":0.1}",
-            "{\"stop\":\"a\"}",
-            "{\"ignore_eos\":true}",
-            "{\"min_tokens\":2}",
-            "{\"whatever\":1}",
-        ] {
-            assert!(refused(wants), "{wants}");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! Text and token ids, by the model's own `tokenizer.json`. The tokenizer, Harmony and decoding are `ossmark-harmony`'s; when and
-//! where texts are tokenised is `encoding`'s. Every task may use it.
+//! where texts are tokenised is decided by `async_tokenizer`. Every task may use it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,17 +7,18 @@ use std::sync::Arc;
 use ossmark_harmony::{Bounds, Controls, Error, Harmony, Parser, TextStream, Tokenizer};
 use ossmark_protocol::TokenId;
 
+use crate::answer_buffer::AnswerDelta;
 use crate::error::{ApiError, ServeError};
 
 /// A tokenizer, with Harmony where the vocabulary has its control tokens.
-pub struct Text(Inner);
+pub struct ModelTokenizer(Inner);
 
 enum Inner {
     Harmony(Harmony),
     Plain(Tokenizer),
 }
 
-impl Text {
+impl ModelTokenizer {
     /// Loads a `tokenizer.json`, or the one in a model directory.
     ///
     /// # Errors
@@ -58,42 +59,47 @@ impl Text {
         }
     }
 
-    /// What the model says after a prompt of [`Text::harmony`], by channel.
+    /// Reads an answer to a prompt of [`ModelTokenizer::harmony`], by channel.
     pub(crate) fn parser(&self) -> Result<Parser, ApiError> {
         Ok(self.harmony()?.parser())
     }
 
     /// Decodes token by token.
-    pub(crate) fn decoder(&self, skip_special: bool) -> Decoder {
+    pub(crate) fn decoder(&self, skip_special: bool) -> IncrementalDetokenizer {
         let vocabulary = Arc::clone(self.tokenizer().vocabulary());
-        Decoder(TextStream::new(vocabulary, !skip_special))
+        IncrementalDetokenizer(Some(TextStream::new(vocabulary, !skip_special)))
     }
 
-    /// The text of a whole answer.
+    /// The text of ids.
+    #[cfg(test)]
     pub(crate) fn decode(&self, ids: &[TokenId], skip_special: bool) -> String {
-        let mut decoder = self.decoder(skip_special);
-        let mut text = decoder.push(ids);
-        text += &decoder.end();
-        text
+        self.decoder(skip_special).push(ids, true)
     }
 }
 
-/// A text in the making.
-pub(crate) struct Decoder(TextStream);
+/// Ids to text as they come; without a tokenizer the text stays empty.
+#[derive(Default)]
+pub(crate) struct IncrementalDetokenizer(Option<TextStream>);
 
-impl Decoder {
-    /// What the next ids say; the beginning of a character is held back.
-    pub(crate) fn push(&mut self, ids: &[TokenId]) -> String {
-        let mut text = String::new();
-        for &id in ids {
-            text += &self.0.push(id);
-        }
-        text
+impl IncrementalDetokenizer {
+    /// The text of what is new; with `trim_stop` without the token that stopped the answer.
+    pub(crate) fn text(&mut self, delta: &AnswerDelta, trim_stop: bool) -> String {
+        self.push(
+            delta.visible_tokens(trim_stop),
+            delta.finish_reason.is_some(),
+        )
     }
 
-    /// Nothing more comes: an incomplete character is told as U+FFFD.
-    pub(crate) fn end(&mut self) -> String {
-        self.0.finish()
+    /// The text of the next ids; the beginning of a character is held back, and becomes U+FFFD when nothing more comes.
+    fn push(&mut self, ids: &[TokenId], ended: bool) -> String {
+        let mut text = String::new();
+        if let Some(stream) = &mut self.0 {
+            text.extend(ids.iter().map(|&id| stream.push(id)));
+            if ended {
+                text += &stream.finish();
+            }
+        }
+        text
     }
 }
 
@@ -105,7 +111,7 @@ mod tests {
     fn what_is_no_tokenizer_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tokenizer.json");
-        let error = |file: &Path| Text::load(file).err().unwrap().to_string();
+        let error = |file: &Path| ModelTokenizer::load(file).err().unwrap().to_string();
         assert!(error(&file).contains("cannot be read"));
         std::fs::write(&file, "{}").unwrap();
         assert!(error(&file).contains("tokenizer.json"));

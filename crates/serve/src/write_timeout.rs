@@ -1,5 +1,5 @@
 //! A connection on which a write that makes no progress for too long is an error: a client that stops reading must not
-//! hold its request for ever. Reading has its own limits, for headers in hyper and for bodies in `app`.
+//! hold its request for ever. Reading has its own limits, for headers in hyper and for bodies in `body`.
 
 use std::io::{self, ErrorKind::WouldBlock};
 use std::net::Shutdown;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
-pub(crate) struct TimedIo {
+pub(crate) struct WriteTimeoutStream {
     /// Shared with whoever looks whether the client is there.
     stream: Arc<TcpStream>,
     limit: Duration,
@@ -21,7 +21,7 @@ pub(crate) struct TimedIo {
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl TimedIo {
+impl WriteTimeoutStream {
     pub(crate) fn new(stream: Arc<TcpStream>, limit: Duration) -> Self {
         Self {
             stream,
@@ -48,7 +48,7 @@ impl TimedIo {
     }
 }
 
-impl AsyncRead for TimedIo {
+impl AsyncRead for WriteTimeoutStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -64,7 +64,7 @@ impl AsyncRead for TimedIo {
     }
 }
 
-impl TimedIo {
+impl WriteTimeoutStream {
     fn poll_try_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -85,7 +85,7 @@ impl TimedIo {
     }
 }
 
-impl AsyncWrite for TimedIo {
+impl AsyncWrite for WriteTimeoutStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,5 +1,5 @@
 //! The body of a streamed answer: server-sent events, made when the connection asks for them. Dropping it, as hyper does
-//! when the client is gone, drops the tickets and with them cancels what is still open.
+//! when the client is gone, drops its requests and with them cancels what is still open.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,26 +10,19 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body::Frame;
 
+use crate::answer_buffer::FinishReason;
+use crate::answer_format::{AnswerFormat, write_sse};
 use crate::error::ApiError;
-use crate::hub::Ticket;
-use crate::slot::{Ended, News};
-
-/// How an interface writes events.
-pub(crate) trait Format: Send + Unpin + 'static {
-    /// One event for what is new of answer `index`; `news.ended` is a failure never.
-    fn event(&mut self, index: usize, news: &News, out: &mut Vec<u8>);
-    /// What comes between the last answer's end and `[DONE]`.
-    fn finish(&mut self, _: &mut Vec<u8>) {}
-}
+use crate::open_request::OpenRequest;
 
 /// The stream broke: the connection is cut, so that no client takes what it has for the whole.
 #[derive(Debug, thiserror::Error)]
 #[error("the engine failed in the middle of an answer")]
-struct Broken;
+struct BrokenStream;
 
-struct Events<F> {
+struct SseBody<F> {
     /// By index; none where the answer has ended.
-    tickets: Vec<Option<Ticket>>,
+    open_requests: Vec<Option<OpenRequest>>,
     format: F,
     state: State,
 }
@@ -44,15 +37,15 @@ enum State {
 }
 
 /// A stream of these answers, once each has begun: what fails before that gets a status of its own.
-pub(crate) async fn respond<F: Format>(
-    tickets: Vec<Ticket>,
+pub(crate) async fn respond<F: AnswerFormat>(
+    open_requests: Vec<OpenRequest>,
     format: F,
 ) -> Result<Response, ApiError> {
-    for ticket in &tickets {
-        ticket.begun().await?;
+    for request in &open_requests {
+        request.first_token().await?;
     }
-    let body = Events {
-        tickets: tickets.into_iter().map(Some).collect(),
+    let body = SseBody {
+        open_requests: open_requests.into_iter().map(Some).collect(),
         format,
         state: State::Open,
     };
@@ -66,7 +59,7 @@ pub(crate) async fn respond<F: Format>(
     Ok(response)
 }
 
-impl<F: Format> http_body::Body for Events<F> {
+impl<F: AnswerFormat> http_body::Body for SseBody<F> {
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -84,30 +77,30 @@ impl<F: Format> http_body::Body for Events<F> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            State::Broken => return Poll::Ready(Some(Err(Box::new(Broken)))),
+            State::Broken => return Poll::Ready(Some(Err(Box::new(BrokenStream)))),
         }
         let mut out = Vec::new();
-        for (index, place) in this.tickets.iter_mut().enumerate() {
-            let Some(ticket) = place else {
+        for (index, place) in this.open_requests.iter_mut().enumerate() {
+            let Some(request) = place else {
                 continue;
             };
-            let Poll::Ready(news) = ticket.poll(cx) else {
+            let Poll::Ready(delta) = request.poll(cx) else {
                 continue;
             };
-            if let Some(Ended::Failed(message)) = &news.ended {
-                write_event(&mut out, |out| out.extend(ApiError::engine(message).json()));
+            if let Some(FinishReason::Failed(message)) = &delta.finish_reason {
+                write_sse(&mut out, |out| out.extend(ApiError::engine(message).json()));
                 this.state = State::Failed;
-                this.tickets.clear();
+                this.open_requests.clear();
                 return Poll::Ready(Some(Ok(Frame::data(out.into()))));
             }
-            this.format.event(index, &news, &mut out);
-            if news.ended.is_some() {
+            this.format.write_event(index, &delta, &mut out);
+            if delta.finish_reason.is_some() {
                 *place = None;
             }
         }
-        if this.tickets.iter().all(Option::is_none) {
-            this.format.finish(&mut out);
-            write_event(&mut out, |out| out.extend_from_slice(b"[DONE]"));
+        if this.open_requests.iter().all(Option::is_none) {
+            this.format.write_end(&mut out);
+            write_sse(&mut out, |out| out.extend_from_slice(b"[DONE]"));
             this.state = State::Done;
         }
         match out.is_empty() {
@@ -119,18 +112,4 @@ impl<F: Format> http_body::Body for Events<F> {
     fn is_end_stream(&self) -> bool {
         self.state == State::Done
     }
-}
-
-/// `data: …` and the empty line; the data must hold no line end, which JSON never does.
-pub(crate) fn write_event(out: &mut Vec<u8>, data: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(b"data: ");
-    data(out);
-    out.extend_from_slice(b"\n\n");
-}
-
-/// Appends a value as JSON.
-pub(crate) fn write_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
-    // Neither a vector nor the plain types of the answers can fail.
-    let written = serde_json::to_writer(out, value);
-    debug_assert!(written.is_ok());
 }

@@ -1,0 +1,159 @@
+//! OpenAI's `POST /v1/completions`, with vLLM's additions: prompts as token ids, `top_k`, `stop_token_ids`,
+//! `skip_special_tokens`, and `return_token_ids`, which puts `token_ids` (in a stream: the new ones) and
+//! `prompt_token_ids` (in a stream: once) into each choice.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use ossmark_protocol::TokenId;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::common::{Choice, IGNORED, ResponseEnvelope, StreamOptions, choices};
+use crate::admission::Admission;
+use crate::answer::Prepared;
+use crate::answer_buffer::AnswerDelta;
+use crate::answer_format::AnswerFormat;
+use crate::body::parse;
+use crate::error::ApiError;
+use crate::ignored_params::{IGNORED_SAMPLING, IgnoredParams, IgnoredWhen, refuse_unsupported};
+use crate::model_tokenizer::IncrementalDetokenizer;
+use crate::options::Options;
+use crate::prompts::Prompts;
+use crate::state::AppState;
+
+#[derive(Deserialize)]
+struct Body {
+    prompt: Prompts,
+    max_tokens: Option<u32>,
+    n: Option<u32>,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    return_token_ids: Option<bool>,
+    #[serde(flatten)]
+    options: Options,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+/// OpenAI's default.
+const MAX_TOKENS: u32 = 16;
+
+const IGNORED_HERE: IgnoredParams = &[
+    ("best_of", IgnoredWhen::Number(1.0)),
+    ("echo", IgnoredWhen::Off),
+    ("suffix", IgnoredWhen::Off),
+    ("add_special_tokens", IgnoredWhen::Always),
+];
+
+pub(crate) async fn completions(
+    state: Arc<AppState>,
+    body: Vec<u8>,
+    admission: Admission,
+) -> Result<Response, ApiError> {
+    let prepared = prepare(&state, parse(body)?, admission).await?;
+    prepared.answer(&state).await
+}
+
+async fn prepare(
+    state: &AppState,
+    body: Body,
+    mut admission: Admission,
+) -> Result<Prepared<impl FnOnce(&AppState, u64) -> CompletionStream>, ApiError> {
+    refuse_unsupported(&body.rest, &[IGNORED, IGNORED_HERE, IGNORED_SAMPLING])?;
+    let include_usage = StreamOptions::usage(body.stream_options.as_ref())?;
+    let options = body.options.check(&state.limits)?;
+    let n = choices(body.n)?;
+    admission
+        .permits
+        .raise_to(body.prompt.len().saturating_mul(n as usize))?;
+    let prompts = state.tokenizer.prompts(body.prompt, Some("prompt")).await?;
+    let prompt_tokens = prompts.iter().map(Vec::len).sum();
+    let max_new_tokens = body.max_tokens.unwrap_or(MAX_TOKENS);
+    let return_token_ids = body.return_token_ids.unwrap_or(false);
+    let (mut requests, mut choices) = (Vec::new(), Vec::new());
+    for prompt in prompts {
+        let prompt: Arc<[TokenId]> = prompt.into();
+        for choice in 0..n {
+            requests.push(options.request(Arc::clone(&prompt), max_new_tokens, choice));
+            choices.push(ChoiceStream {
+                decoder: state.tokenizer.decoder(options.skip_special),
+                prompt: return_token_ids.then(|| Arc::clone(&prompt)),
+            });
+        }
+    }
+    Ok(Prepared {
+        admission,
+        requests,
+        stream: body.stream.unwrap_or(false),
+        format: move |state: &AppState, first| CompletionStream {
+            envelope: ResponseEnvelope {
+                prompt_tokens,
+                include_usage,
+                ..ResponseEnvelope::new(state, state.answer_id("cmpl-", first), "text_completion")
+            },
+            choices,
+            return_token_ids,
+        },
+    })
+}
+
+#[derive(Serialize)]
+struct TextChoice {
+    text: String,
+}
+
+struct CompletionStream {
+    envelope: ResponseEnvelope,
+    choices: Vec<ChoiceStream>,
+    return_token_ids: bool,
+}
+
+struct ChoiceStream {
+    decoder: IncrementalDetokenizer,
+    /// Sent with the first event.
+    prompt: Option<Arc<[TokenId]>>,
+}
+
+impl CompletionStream {
+    fn choice<'a>(
+        &mut self,
+        index: usize,
+        delta: &'a AnswerDelta,
+        prompt: Option<&'a [TokenId]>,
+    ) -> Choice<'a, TextChoice> {
+        self.envelope.count(delta);
+        let text = self.choices[index].decoder.text(delta, true);
+        let ids = self.return_token_ids.then_some(&delta.tokens[..]);
+        let mut choice = Choice::new(
+            index,
+            TextChoice { text },
+            delta.finish_reason.as_ref(),
+            ids,
+        );
+        choice.prompt_token_ids = prompt;
+        choice
+    }
+}
+
+impl AnswerFormat for CompletionStream {
+    fn write_event(&mut self, index: usize, delta: &AnswerDelta, out: &mut Vec<u8>) {
+        let prompt = self.choices[index].prompt.take();
+        let choice = self.choice(index, delta, prompt.as_deref());
+        self.envelope.write_event(choice, out);
+    }
+
+    fn write_end(&mut self, out: &mut Vec<u8>) {
+        self.envelope.write_usage(out);
+    }
+
+    fn write_response(&mut self, answers: &[AnswerDelta], out: &mut Vec<u8>) {
+        let prompts = self.choices.iter_mut().map(|answer| answer.prompt.take());
+        let prompts: Vec<_> = prompts.collect();
+        let answers = answers.iter().zip(&prompts).enumerate();
+        let choices: Vec<_> = answers
+            .map(|(index, (answer, prompt))| self.choice(index, answer, prompt.as_deref()))
+            .collect();
+        self.envelope.write(&choices, true, out);
+    }
+}
