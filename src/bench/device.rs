@@ -11,7 +11,9 @@ use ossmark_engine::weights::{Synthetic, gpt_oss_120b};
 use ossmark_engine::{
     CudaSettings, Engine, EngineSettings, KvDtype, ModelInfo, load_cuda, load_cuda_synthetic,
 };
-use ossmark_protocol::{End, Event, Request, RequestId, Sampling, StepOutputs, TokenId};
+use ossmark_protocol::{
+    End, Event, Request, RequestId, Sampling, StepOutputs, StopTokens, TokenId,
+};
 use serde::Serialize;
 use serde_json::json;
 
@@ -301,7 +303,7 @@ impl Running {
                 seed: u64::from(i),
                 max_new_tokens: length(f64::from(args.offline_tokens), i * 7 + 3) as u32,
                 want_logits: false,
-                stop_tokens: Arc::default(),
+                stop_tokens: StopTokens::default(),
                 ignore_eos: false,
             }
         });
@@ -351,7 +353,7 @@ impl Running {
                 seed: u64::from(i),
                 max_new_tokens: tokens,
                 want_logits: false,
-                stop_tokens: Arc::default(),
+                stop_tokens: StopTokens::default(),
                 ignore_eos: false,
             }
         });

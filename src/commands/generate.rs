@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_channel::unbounded;
 use ossmark_dataset::{Place, TextFile};
 use ossmark_harmony::Tokenizer;
-use ossmark_protocol::{End, Event, Request, RequestId, TokenId, request_seed};
+use ossmark_protocol::{End, Event, Request, RequestId, StopTokens, TokenId, request_seed};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -77,7 +77,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
         seed: request_seed(args.sampling.seed, i as u64),
         max_new_tokens: args.max_new_tokens,
         want_logits: args.logits.is_some(),
-        stop_tokens: Arc::default(),
+        stop_tokens: StopTokens::default(),
         ignore_eos: false,
     });
     generator.submit(requests.collect())?;

@@ -8,7 +8,8 @@ use crossbeam_channel::bounded;
 use ossmark_engine::executor::Capacity;
 use ossmark_engine::{Engine, EngineSettings, ModelInfo};
 use ossmark_protocol::{
-    Closed, Event, Generator, Load, Request, RequestError, RequestId, Sampling, Sink, TokenId,
+    Closed, Event, Generator, Load, Request, RequestError, RequestId, Sampling, Sink, StopTokens,
+    TokenId,
 };
 
 use super::device::Device;
@@ -84,7 +85,7 @@ impl Local {
             seed: 0,
             max_new_tokens: 2,
             want_logits: false,
-            stop_tokens: std::sync::Arc::default(),
+            stop_tokens: StopTokens::default(),
             ignore_eos: false,
         };
         engine.submit(vec![request])?;

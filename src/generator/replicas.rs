@@ -210,7 +210,7 @@ mod tests {
             seed: 0,
             max_new_tokens: 1,
             want_logits: false,
-            stop_tokens: Arc::default(),
+            stop_tokens: ossmark_protocol::StopTokens::default(),
             ignore_eos: false,
         };
         let mut queue: VecDeque<Request> = (0..6).map(request).collect();

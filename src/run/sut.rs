@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 use ossmark_loadgen::{Sample, SampleLibrary, Samples, SystemUnderTest};
-use ossmark_protocol::{Request, RequestId, Sampling, TokenId, request_seed};
+use ossmark_protocol::{Request, RequestId, Sampling, StopTokens, TokenId, request_seed};
 
 use super::faults::FaultKind;
 use super::responder::Message;
@@ -52,7 +52,7 @@ impl Sut {
                 seed: request_seed(self.template.seed, order),
                 max_new_tokens: self.template.max_new_tokens,
                 want_logits: false,
-                stop_tokens: Arc::default(),
+                stop_tokens: StopTokens::default(),
                 ignore_eos: false,
             });
             tickets.push((sample.index as u64, sample.ticket));

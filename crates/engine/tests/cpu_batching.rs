@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 use ossmark_engine::{CpuSettings, Dtype, Engine, EngineSettings, load_cpu};
-use ossmark_protocol::{End, EngineStats, Event, Request, RequestId, Sampling, TokenId};
+use ossmark_protocol::{
+    End, EngineStats, Event, Request, RequestId, Sampling, StopTokens, TokenId,
+};
 
 /// Far more than any of this takes.
 const LONG: Duration = Duration::from_secs(120);
@@ -66,7 +68,7 @@ fn requests() -> Vec<Request> {
             seed: id << 33 | 5,
             max_new_tokens,
             want_logits: false,
-            stop_tokens: std::sync::Arc::default(),
+            stop_tokens: StopTokens::default(),
             ignore_eos: false,
         }
     };

@@ -8,7 +8,7 @@ use ossmark_engine::executor::Capacity;
 use ossmark_engine::fake::{FakeExecutor, FakeModel, Fault};
 use ossmark_engine::{Engine, EngineError, EngineSettings};
 use ossmark_protocol::{
-    Closed, End, Event, Request, RequestError, RequestId, Sampling, Sink, TokenId,
+    Closed, End, Event, Request, RequestError, RequestId, Sampling, Sink, StopTokens, TokenId,
 };
 
 /// Far more than any of this takes.
@@ -53,7 +53,7 @@ fn requests(n: u64) -> Vec<Request> {
         seed: id,
         max_new_tokens: 30,
         want_logits: false,
-        stop_tokens: std::sync::Arc::default(),
+        stop_tokens: StopTokens::default(),
         ignore_eos: false,
     };
     (0..n).map(one).collect()

@@ -19,7 +19,7 @@ pub use error::RequestError;
 pub use events::{End, Event, SeqOutput, Sink, StepOutputs};
 pub use generator::{Description, Generator, RemoteStats, RequestsTo, Server};
 pub use ids::{RequestId, TokenId};
-pub use request::Request;
+pub use request::{Request, StopTokens};
 pub use sampling::Sampling;
 pub use seed::{MAX_SEED, request_seed};
 pub use stats::{EngineStats, Load};

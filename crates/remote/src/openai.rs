@@ -131,7 +131,7 @@ mod tests {
             seed: 5,
             max_new_tokens: 32,
             want_logits: false,
-            stop_tokens: std::sync::Arc::default(),
+            stop_tokens: ossmark_protocol::StopTokens::default(),
             ignore_eos: false,
         };
         let text = body(&request, true, "a\"b", AskForIds::ReturnTokenIds);

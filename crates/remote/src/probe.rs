@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::HeaderMap;
-use ossmark_protocol::{Request, RequestId, Sampling};
+use ossmark_protocol::{Request, RequestId, Sampling, StopTokens};
 use serde_json::Value;
 use tokio_rustls::TlsConnector;
 
@@ -227,7 +227,7 @@ impl Server<'_> {
             seed: 0,
             max_new_tokens: 2,
             want_logits: false,
-            stop_tokens: std::sync::Arc::default(),
+            stop_tokens: StopTokens::default(),
             ignore_eos: false,
         };
         let stream = self.settings.stream;

@@ -108,7 +108,7 @@ mod tests {
             seed: MAX_SEED,
             max_new_tokens: 32,
             want_logits: false,
-            stop_tokens: std::sync::Arc::default(),
+            stop_tokens: ossmark_protocol::StopTokens::default(),
             ignore_eos: false,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ossmark_protocol::{Request, RequestId, Sampling, TokenId, request_seed};
+use ossmark_protocol::{Request, RequestId, Sampling, StopTokens, TokenId, request_seed};
 
 pub(crate) struct NewRequest {
     pub(crate) prompt: Arc<[TokenId]>,
@@ -23,7 +23,7 @@ impl NewRequest {
             seed: self.seed.unwrap_or_else(|| request_seed(seed, id)),
             max_new_tokens: self.max_new_tokens,
             want_logits: false,
-            stop_tokens: Arc::default(),
+            stop_tokens: StopTokens::default(),
             ignore_eos: false,
         }
     }

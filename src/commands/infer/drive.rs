@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use ossmark_infer::{Answer, Journal, Outcome};
 use ossmark_protocol::{
-    End, Event, Request, RequestId, Sampling, StepOutputs, TokenId, request_seed,
+    End, Event, Request, RequestId, Sampling, StepOutputs, StopTokens, TokenId, request_seed,
 };
 
 use super::display::Display;
@@ -34,7 +34,7 @@ impl Template {
             seed: request_seed(self.seed, number),
             max_new_tokens: self.max_new_tokens,
             want_logits: false,
-            stop_tokens: Arc::default(),
+            stop_tokens: StopTokens::default(),
             ignore_eos: false,
         }
     }

@@ -1,5 +1,5 @@
 use super::*;
-use ossmark_protocol::{RequestId, Sampling};
+use ossmark_protocol::{RequestId, Sampling, StopTokens};
 
 #[test]
 fn a_stop_token_of_the_request_is_the_last_of_its_answer() {
@@ -10,7 +10,7 @@ fn a_stop_token_of_the_request_is_the_last_of_its_answer() {
     };
     let mut request = request(0, 0);
     assert_eq!(length(&line, 0, &request), (3, false));
-    request.stop_tokens = [6, 7].into();
+    request.stop_tokens = vec![6, 7].into();
     assert_eq!(length(&line, 0, &request), (2, true));
     request.max_new_tokens = 1;
     assert_eq!(length(&line, 0, &request), (1, false));
@@ -24,7 +24,7 @@ fn request(id: u64, row: u32) -> Request {
         seed: 0,
         max_new_tokens: 1000,
         want_logits: false,
-        stop_tokens: Arc::default(),
+        stop_tokens: StopTokens::default(),
         ignore_eos: false,
     }
 }

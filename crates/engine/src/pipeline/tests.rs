@@ -11,7 +11,9 @@ use crate::executor::Capacity;
 use crate::fake::{FakeExecutor, FakeModel};
 use crate::limits::Limits;
 use crate::scheduler::Scheduler;
-use ossmark_protocol::{End, Request, RequestId, Sampling, SeqOutput, StepOutputs, TokenId};
+use ossmark_protocol::{
+    End, Request, RequestId, Sampling, SeqOutput, StepOutputs, StopTokens, TokenId,
+};
 
 const VOCAB: u32 = 40;
 
@@ -184,7 +186,7 @@ fn request(
         seed: id * 77 + 5,
         max_new_tokens,
         want_logits,
-        stop_tokens: std::sync::Arc::default(),
+        stop_tokens: StopTokens::default(),
         ignore_eos: false,
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::unbounded;
 use ossmark_engine::{CudaSettings, Engine, EngineSettings, load_cuda};
-use ossmark_protocol::{End, Event, Request, RequestId, Sampling};
+use ossmark_protocol::{End, Event, Request, RequestId, Sampling, StopTokens};
 
 use crate::bench::{has_cuda, seed};
 use crate::tiny::{Random, Tiny};
@@ -33,7 +33,7 @@ fn request(id: u64, seed: u64) -> Request {
             (1 + random.next() % 4) as u32
         },
         want_logits: false,
-        stop_tokens: std::sync::Arc::default(),
+        stop_tokens: StopTokens::default(),
         ignore_eos: false,
     }
 }

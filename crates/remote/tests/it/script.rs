@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use ossmark_protocol::{End, Event, Request, RequestId, Sampling, TokenId};
+use ossmark_protocol::{End, Event, Request, RequestId, Sampling, StopTokens, TokenId};
 use ossmark_remote::{Endpoint, Remote, Settings, Stats};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -305,7 +305,7 @@ fn request(i: usize, seed: u64) -> Request {
         seed,
         max_new_tokens: 8,
         want_logits: false,
-        stop_tokens: Arc::default(),
+        stop_tokens: StopTokens::default(),
         ignore_eos: false,
     }
 }

@@ -13,7 +13,7 @@ use ossmark_engine::{Engine, EngineSettings};
 use ossmark_harmony::Tokenizer;
 use ossmark_protocol::{
     Closed, End, Event, Generator, Load, Request, RequestError, RequestId, Sampling, SeqOutput,
-    Sink, StepOutputs, TokenId,
+    Sink, StepOutputs, StopTokens, TokenId,
 };
 use ossmark_serve::{AppState, Limits, ModelTokenizer, Settings, bind, channel, serve};
 use serde_json::Value;
@@ -433,7 +433,7 @@ pub(crate) fn expected(prompt: &[TokenId], max_new_tokens: u32) -> Vec<TokenId> 
         seed: 0,
         max_new_tokens,
         want_logits: false,
-        stop_tokens: Arc::default(),
+        stop_tokens: StopTokens::default(),
         ignore_eos: false,
     };
     FakeModel { capacity: CAPACITY }.answer(&request, &[STOP]).0
