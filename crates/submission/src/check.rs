@@ -7,13 +7,16 @@
 mod csv;
 mod endpoints;
 mod extra;
+mod load;
 mod official;
+mod result_line;
 mod run;
 mod system;
 mod walk;
 
 pub(crate) use extra::REHEARSAL;
 pub(crate) use official::hash_in;
+pub use result_line::ResultLine;
 pub(crate) use run::PERFORMANCE_RUN;
 
 use std::path::Path;
@@ -45,21 +48,6 @@ pub enum Verdict {
     Valid,
     /// At least one error does.
     Invalid,
-}
-
-/// One result: a scenario of a system.
-#[derive(Clone, Debug, Serialize)]
-pub struct ResultLine {
-    /// The scenario's directory, from the root of the tree.
-    pub path: String,
-    /// The directory's name.
-    pub scenario: String,
-    /// Tokens per second; none where the log gives no number.
-    pub metric: Option<f64>,
-    /// No error touches it.
-    pub valid: bool,
-    #[serde(skip)]
-    row: Option<Vec<String>>,
 }
 
 /// Everything that was found.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::official::Measured;
 use super::run::{PERFORMANCE_RUN, Run};
 use crate::finding::Findings;
 use crate::python;
@@ -51,7 +52,11 @@ pub(super) fn render<'a>(rows: impl Iterator<Item = &'a [String]>) -> String {
 }
 
 /// The row of a result that nothing official stands against. Some values stop the official checker only here.
-pub(super) fn row(run: &Run<'_>, findings: &mut Findings) -> Option<Vec<String>> {
+pub(super) fn row(
+    run: &Run<'_>,
+    measured: &Measured,
+    findings: &mut Findings,
+) -> Option<Vec<String>> {
     let json = run.system.json.as_ref()?;
     let log = run.performance.as_ref()?;
     let (nodes, accelerators) = (
@@ -113,8 +118,9 @@ pub(super) fn row(run: &Run<'_>, findings: &mut Findings) -> Option<Vec<String>>
         run.benchmark.into(),
         run.system.rules.submission.benchmark.value.clone(),
         run.folder.clone(),
-        python::repr(run.metric?),
-        run.score
+        python::repr(measured.metric?),
+        measured
+            .score
             .as_deref()
             .map(|score| format!("exact_match: {score}"))
             .unwrap_or_default(),

@@ -18,13 +18,24 @@ use crate::finding::Findings;
 pub(crate) use accuracy::hash_in;
 pub(super) use system::{system, system_type_is_known};
 
-/// All checks of one result.
-pub(super) fn run(run: &mut Run<'_>, findings: &mut Findings) {
-    performance::check(run, findings);
-    accuracy::check(run, findings);
+/// What one result comes to.
+pub(super) struct Measured {
+    /// Tokens per second; none where the log gives no number.
+    pub(super) metric: Option<f64>,
+    /// As accuracy.txt gives it.
+    pub(super) score: Option<String>,
+}
+
+/// All checks of one result. None needs another's outcome; the findings come in the official checker's order.
+pub(super) fn run(run: &Run<'_>, findings: &mut Findings) -> Measured {
+    let measured = Measured {
+        metric: performance::check(run, findings),
+        score: accuracy::check(run, findings),
+    };
     measurements::check(run, findings);
     power::check(run, findings);
     compliance::check(run, findings);
+    measured
 }
 
 /// Whether the scenarios of a benchmark are those that it must have; each of its results is spoiled if not.

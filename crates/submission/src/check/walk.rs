@@ -6,9 +6,11 @@ use std::path::Path;
 use ossmark_rules::{RoundRules, rules};
 use serde_json::{Map, Value};
 
+use super::load::load;
+use super::result_line::ResultLine;
 use super::run::Run;
 use super::system::System;
-use super::{Options, ResultLine, csv, extra, official};
+use super::{Options, csv, extra, official};
 use crate::finding::Findings;
 use crate::python;
 use crate::tree::{TEXT_LIMIT, Text, directories, read_text};
@@ -267,19 +269,19 @@ impl Walk<'_> {
 
     fn scenario(&mut self, mut run: Run<'_>) {
         let before = self.findings.list.len();
-        run.load(self.findings);
-        official::run(&mut run, self.findings);
+        load(&mut run, self.findings);
+        let measured = official::run(&run, self.findings);
         let objected = |findings: &Findings| findings.list[before..].iter().any(|f| f.official);
         let row = if objected(self.findings) {
             None
         } else {
-            csv::row(&run, self.findings)
+            csv::row(&run, &measured, self.findings)
         };
         extra::run(&run, &mut self.seen, self.findings);
         self.results.push(ResultLine {
             path: run.path.clone(),
             scenario: run.folder.clone(),
-            metric: run.metric.filter(|m| m.is_finite()),
+            metric: measured.metric.filter(|m| m.is_finite()),
             valid: false,
             row,
         });

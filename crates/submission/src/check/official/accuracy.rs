@@ -25,10 +25,9 @@ pub(crate) fn hash_in(line: &str) -> Option<&str> {
     Some(HASH.captures(line)?.get(1)?.as_str())
 }
 
-pub(super) fn check(run: &mut Run<'_>, findings: &mut Findings) {
-    let Some(log) = run.accuracy.take() else {
-        return;
-    };
+/// The score, as it is written.
+pub(super) fn check(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
+    let log = run.accuracy.as_ref()?;
     let file = if log.is_endpoints {
         String::from("accuracy/accuracy_results.json")
     } else {
@@ -42,15 +41,17 @@ pub(super) fn check(run: &mut Run<'_>, findings: &mut Findings) {
             "found effective_scenario without a value",
         );
     }
+    let score;
     if log.is_endpoints {
-        match log.value("accuracy_score") {
-            Ok(score) if !score.is_null() => run.score = Some(python::text(score)),
-            _ => run.object(
+        let found = log.value("accuracy_score").ok().filter(|s| !s.is_null());
+        score = found.map(python::text);
+        if score.is_none() {
+            run.object(
                 findings,
                 "accuracy.text-missing",
                 &file,
                 "found no accuracy score",
-            ),
+            );
         }
         if log.value("num_errors").is_ok_and(python::truthy) {
             run.object(
@@ -61,7 +62,7 @@ pub(super) fn check(run: &mut Run<'_>, findings: &mut Findings) {
             );
         }
     } else {
-        score(run, findings);
+        score = score_in_text(run, findings);
         json(run, findings);
         if log.lacks_metadata || log.error_count > 0 {
             run.object(
@@ -90,26 +91,27 @@ pub(super) fn check(run: &mut Run<'_>, findings: &mut Findings) {
             format!("found {key} {found}, expected {wanted}"),
         );
     }
-    run.accuracy = Some(log);
+    score
 }
 
-/// accuracy.txt, read until a passing score and a hash have been seen.
-fn score(run: &mut Run<'_>, findings: &mut Findings) {
+/// accuracy.txt, read until a passing score and a hash have been seen; the last score that was read.
+fn score_in_text(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
     let file = "accuracy/accuracy.txt";
-    let Some(text) = run.score_text.clone() else {
+    let Some(text) = &run.score_text else {
         run.object(
             findings,
             "accuracy.text-missing",
             file,
             "found nothing, expected the scorer's output",
         );
-        return;
+        return None;
     };
     // Open may submit any score, but not a text that cannot be read.
     let is_open = run.system.is_open();
     let rules = &run.system.rules.accuracy;
     let (mut passed, mut hashed, mut below, mut above) = (false, false, None, None);
-    for line in python::lines(&text) {
+    let mut last = None;
+    for line in python::lines(text) {
         let number = |pattern: &Regex| {
             pattern
                 .captures(line)
@@ -128,7 +130,7 @@ fn score(run: &mut Run<'_>, findings: &mut Findings) {
                 file,
                 format!("found {bad:?}, expected a number"),
             );
-            return;
+            return last;
         }
         let [score, tokens] = found;
         if let Some(score) = score {
@@ -136,7 +138,7 @@ fn score(run: &mut Run<'_>, findings: &mut Findings) {
                 true => passed = true,
                 false => below = Some(score.clone()),
             }
-            run.score = Some(score);
+            last = Some(score);
         }
         if let Some(tokens) = tokens
             .filter(|t| python::float_of(t).is_some_and(|t| t > rules.max_tokens_per_sample.value))
@@ -149,7 +151,7 @@ fn score(run: &mut Run<'_>, findings: &mut Findings) {
         }
     }
     if is_open {
-        return;
+        return last;
     }
     let asked = format!(
         "at least {} ({})",
@@ -189,6 +191,7 @@ fn score(run: &mut Run<'_>, findings: &mut Findings) {
             "found no line hash=, expected the SHA-256 of the whole log",
         );
     }
+    last
 }
 
 fn json(run: &Run<'_>, findings: &mut Findings) {

@@ -21,16 +21,15 @@ struct Check<'a, 'b> {
     file: String,
 }
 
-pub(super) fn check(run: &mut Run<'_>, findings: &mut Findings) {
-    let Some(log) = run.performance.take() else {
-        return;
-    };
+/// The result, where the log gives one.
+pub(super) fn check(run: &Run<'_>, findings: &mut Findings) -> Option<f64> {
+    let log = run.performance.as_ref()?;
     let file = if log.is_endpoints {
         String::from("performance/result_summary.json")
     } else {
         format!("{PERFORMANCE_RUN}/{DETAIL}")
     };
-    let metric = match log.value("effective_scenario") {
+    match log.value("effective_scenario") {
         Err(NoValue) => {
             run.object(
                 findings,
@@ -50,7 +49,7 @@ pub(super) fn check(run: &mut Run<'_>, findings: &mut Findings) {
             });
             let mut check = Check {
                 run,
-                log: &log,
+                log,
                 scenario,
                 findings,
                 file,
@@ -58,9 +57,7 @@ pub(super) fn check(run: &mut Run<'_>, findings: &mut Findings) {
             check.all();
             check.metric()
         }
-    };
-    run.metric = metric;
-    run.performance = Some(log);
+    }
 }
 
 /// mlcommons/endpoints has other names for some scenarios.
