@@ -36,6 +36,7 @@ mod root;
 mod run;
 mod scratch;
 mod session;
+mod spec;
 
 use std::{ffi::OsString, path::PathBuf};
 

@@ -23,10 +23,13 @@ use nix::{
         signal::Signal,
     },
 };
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{layers::Layers, pids, root};
+use super::{
+    pids,
+    root::{self, DISK_BYTES},
+    spec::{Spec, Tasks},
+};
 use crate::{Error, Result};
 
 /// One script, so that nothing has to be readable inside for Python to import.
@@ -37,39 +40,11 @@ const SCRIPT: &str = concat!(
     include_str!("worker/layers.py"),
     include_str!("worker/main.py"),
 );
-/// Any file's size, and all that a candidate may have on disk.
-pub(super) const DISK_BYTES: u64 = 64 << 20;
 /// Enough for a program with threads; processes cannot be made at all once the filter is on.
 const MAX_TASKS: u64 = 1024;
 const MAX_FILES: u64 = 256;
 /// Linux' default. A candidate's deep recursion ends where it ends in the reference.
 const STACK_BYTES: u64 = 8 << 20;
-
-/// What the scorer asks for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Spec {
-    pub(super) role: String,
-    pub(super) python: PathBuf,
-    /// What may be read.
-    pub(super) paths: Vec<PathBuf>,
-    /// An empty directory for this process alone.
-    pub(super) directory: PathBuf,
-    pub(super) memory_bytes: u64,
-    pub(super) layers: Layers,
-    /// Set once the namespaces have been entered, or cannot be.
-    pub(super) inside: Option<Tasks>,
-}
-
-/// What bounds the number of threads.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Tasks {
-    /// RLIMIT_NPROC, which counts those of the namespace only.
-    Rlimit,
-    /// The namespace's pid_max.
-    PidMax,
-    /// Nothing, for this reason.
-    Unbounded(String),
-}
 
 /// Confines this process as `spec`, the one argument that the scorer appended to its helper command, says, and becomes the
 /// interpreter. Returns only with the reason why it could not. Call it first thing in a process with one thread.

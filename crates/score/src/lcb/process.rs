@@ -16,7 +16,7 @@ use ossmark_files::Escaped;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Settings, confine::Spec, layers::Layers, python::Interpreter, scratch::Scratch};
+use super::{Settings, layers::Layers, python::Interpreter, scratch::Scratch, spec::Spec};
 use crate::{Error, Result};
 
 /// Python with numpy from a slow disk; the worker imports everything before it answers.
