@@ -231,6 +231,22 @@ pub enum Error {
     },
 }
 
+impl Error {
+    pub(crate) fn unsupported(path: &Path, what: String) -> Self {
+        Self::Unsupported {
+            path: path.to_owned(),
+            what,
+        }
+    }
+
+    pub(crate) fn corrupt(path: &Path, detail: &dyn std::fmt::Display) -> Self {
+        Self::Corrupt {
+            path: path.to_owned(),
+            detail: detail.to_string(),
+        }
+    }
+}
+
 /// The command that makes parquet of a pickle, by running it.
 fn convert(path: &Path) -> String {
     format!(

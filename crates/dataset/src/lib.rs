@@ -11,12 +11,15 @@
 mod arrow;
 mod cell;
 mod codec;
+mod columns;
 mod dataset;
 mod decimal;
 mod error;
 mod fingerprint;
 mod frame;
+mod guard;
 mod header;
+mod kind;
 mod levels;
 mod meaning;
 mod moment;
