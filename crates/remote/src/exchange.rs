@@ -6,12 +6,13 @@ use bytes::Bytes;
 use ossmark_protocol::{End, MAX_SEED, Request};
 use tokio::sync::Notify;
 
+use crate::Settings;
 use crate::answer::Answer;
+use crate::balancer::Balancer;
 use crate::connection::Connection;
-use crate::dispatch::Dispatch;
 use crate::http::{cause, post};
 use crate::lane::Lane;
-use crate::outbox::OpenRequest;
+use crate::outbox::{OpenRequest, Outbox};
 use crate::quote::quote_bytes;
 use crate::sse::Decoder;
 use crate::stats::count;
@@ -43,36 +44,43 @@ impl Broken {
     }
 }
 
+/// What every exchange needs.
+pub(crate) struct Client {
+    pub(crate) settings: Settings,
+    pub(crate) balancer: Balancer,
+    pub(crate) outbox: Outbox,
+}
+
 /// Sends a request to `lane`, or where retries lead it, and ends it. Returns the lane that it ended on.
 pub(crate) async fn exchange(
-    dispatch: &Dispatch,
+    client: &Client,
     mut lane: usize,
     request: Request,
     cancel: &Notify,
 ) -> usize {
-    let open = OpenRequest::new(request.id, &dispatch.outbox);
+    let open = OpenRequest::new(request.id, &client.outbox);
     let mut progress = Progress {
         answer: Answer::new(request.prompt.len(), request.max_new_tokens),
         reported: 0,
     };
-    let tries = attempts(dispatch, &mut lane, &request, &open, &mut progress);
-    let limited = tokio::time::timeout(dispatch.settings.timeout, tries);
+    let tries = attempts(client, &mut lane, &request, &open, &mut progress);
+    let limited = tokio::time::timeout(client.settings.timeout, tries);
     let outcome = tokio::select! {
         biased;
         outcome = limited => Some(outcome),
         () = cancel.notified() => None,
     };
     let rest = &progress.answer.tokens()[progress.reported..];
-    let url = &dispatch.lanes[lane].endpoint;
+    let url = &client.balancer.lane(lane).endpoint;
     match outcome {
         None => open.end(rest, End::Cancelled),
         Some(Ok(Ok(end))) => open.end(rest, end),
         Some(Ok(Err(what))) => open.end(&[], End::Failed(format!("{url}: {what}"))),
         Some(Err(_)) => {
-            count(&dispatch.outbox.counters.timed_out);
+            count(&client.outbox.counters.timed_out);
             let what = format!(
                 "{url}: no complete answer within {} s, {} token(s) so far",
-                dispatch.settings.timeout.as_secs_f64(),
+                client.settings.timeout.as_secs_f64(),
                 progress.answer.tokens().len()
             );
             open.end(&[], End::Failed(what));
@@ -89,13 +97,13 @@ struct Progress {
 }
 
 async fn attempts(
-    dispatch: &Dispatch,
+    client: &Client,
     lane: &mut usize,
     request: &Request,
     open: &OpenRequest<'_>,
     progress: &mut Progress,
 ) -> Result<End, String> {
-    let stream = dispatch.settings.stream;
+    let stream = client.settings.stream;
     // Sent as it is or not at all: another seed is another answer.
     if request.seed > MAX_SEED {
         let seed = request.seed;
@@ -105,16 +113,16 @@ async fn attempts(
     }
     let mut tried = 0;
     loop {
-        let here = &dispatch.lanes[*lane];
+        let here = client.balancer.lane(*lane);
         let body = here.dialect.body(request, stream).into();
-        let broken = match attempt(dispatch, here, body, tried > 0, open, progress).await {
+        let broken = match attempt(client, here, body, tried > 0, open, progress).await {
             Ok(end) => return Ok(end),
             Err(broken) => broken,
         };
         if broken.trouble {
             here.trouble();
         }
-        if !broken.early || tried == dispatch.settings.retries {
+        if !broken.early || tried == client.settings.retries {
             return Err(match tried {
                 0 => broken.what,
                 n => format!("{} (sent {} times)", broken.what, n + 1),
@@ -124,13 +132,13 @@ async fn attempts(
             tokio::time::sleep(BACK_OFF * 2u32.saturating_pow(tried)).await;
         }
         tried += 1;
-        count(&dispatch.outbox.counters.retries);
-        *lane = dispatch.move_on(*lane);
+        count(&client.outbox.counters.retries);
+        *lane = client.balancer.move_on(*lane);
     }
 }
 
 async fn attempt(
-    dispatch: &Dispatch,
+    client: &Client,
     lane: &Lane,
     body: Bytes,
     fresh: bool,
@@ -141,7 +149,7 @@ async fn attempt(
     let mut connection = match kept {
         Some(connection) => connection,
         None => {
-            count(&dispatch.outbox.counters.connections);
+            count(&client.outbox.counters.connections);
             Connection::open(&lane.target)
                 .await
                 .map_err(|what| Broken {
@@ -169,7 +177,7 @@ async fn attempt(
         trouble: refused.status.is_server_error() || refused.status.as_u16() == 429,
         ..Broken::late(refused.what)
     })?;
-    if !dispatch.settings.stream {
+    if !client.settings.stream {
         let body = body.whole(RESPONSE_BYTES).await.map_err(Broken::late)?;
         lane.dialect
             .whole(&body, &mut progress.answer)

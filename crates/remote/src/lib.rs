@@ -14,6 +14,7 @@
 
 mod answer;
 mod api;
+mod balancer;
 mod connection;
 mod dispatch;
 mod endpoint;

@@ -11,7 +11,9 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
+use crate::balancer::Balancer;
 use crate::dispatch::Dispatch;
+use crate::exchange::Client;
 use crate::outbox::{Outbox, SharedSink, tell};
 use crate::probe::{ServerInfo, open_lane};
 use crate::stats::Counters;
@@ -68,11 +70,15 @@ impl Remote {
                         }
                     }
                     let _ = started.send(Ok(servers));
-                    let outbox = Outbox::new(for_thread);
-                    let dispatch = Rc::new(Dispatch::new(settings, lanes, outbox));
+                    let client = Client {
+                        settings,
+                        balancer: Balancer::new(lanes, Arc::clone(&for_thread)),
+                        outbox: Outbox::new(for_thread),
+                    };
+                    let dispatch = Rc::new(Dispatch::new(client));
                     tokio::select! {
                         () = take_commands(received, &dispatch) => {}
-                        () = dispatch.outbox.deliver(&sink) => {}
+                        () = dispatch.client.outbox.deliver(&sink) => {}
                     }
                 };
                 let local = LocalSet::new();
