@@ -30,7 +30,12 @@ pub(crate) fn listen() -> Result<()> {
     })
 }
 
-fn listen_for(came: impl Fn(Signal) + Send + 'static) -> Result<()> {
+/// Has a thread call `came` at each SIGINT and SIGTERM, which from here on end nothing by themselves.
+///
+/// # Errors
+///
+/// The thread cannot be started, or not listen.
+pub(crate) fn listen_for(mut came: impl FnMut(Signal) + Send + 'static) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
