@@ -1,4 +1,4 @@
-//! Which server a request goes to: the least loaded first, servers in trouble last. On the HTTP thread only.
+//! Which server a request goes to: the least loaded first, unhealthy servers last. On the HTTP thread only.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl Balancer {
             .min_by_key(|(i, lane)| {
                 (
                     Some(*i) == other_than,
-                    self.lanes.len() > 1 && lane.is_troubled(),
+                    self.lanes.len() > 1 && lane.is_unhealthy(),
                     lane.open.get(),
                 )
             })

@@ -75,7 +75,7 @@ impl Dispatch {
 async fn work(dispatch: Rc<Dispatch>, mut lane: usize, mut request: Request) {
     loop {
         let cancel = Rc::new(Notify::new());
-        let place = Place {
+        let permit = LanePermit {
             dispatch: &dispatch,
             lane: Cell::new(lane),
             id: request.id,
@@ -84,10 +84,10 @@ async fn work(dispatch: Rc<Dispatch>, mut lane: usize, mut request: Request) {
             .cancels
             .borrow_mut()
             .insert(request.id, Rc::clone(&cancel));
-        place
+        permit
             .lane
             .set(exchange(&dispatch.client, lane, request, &cancel).await);
-        drop(place);
+        drop(permit);
         match dispatch.next() {
             Some(next) => (lane, request) = next,
             None => return,
@@ -95,14 +95,14 @@ async fn work(dispatch: Rc<Dispatch>, mut lane: usize, mut request: Request) {
     }
 }
 
-/// A place among the requests under way, given back also by a task that panics.
-struct Place<'a> {
+/// A request's permit to be under way on a lane, given back also by a task that panics.
+struct LanePermit<'a> {
     dispatch: &'a Dispatch,
     lane: Cell<usize>,
     id: RequestId,
 }
 
-impl Drop for Place<'_> {
+impl Drop for LanePermit<'_> {
     fn drop(&mut self) {
         self.dispatch.cancels.borrow_mut().remove(&self.id);
         self.dispatch.client.balancer.leave(self.lane.get());

@@ -17,7 +17,7 @@ use crate::exchange::Client;
 use crate::outbox::{Outbox, SharedSink, tell};
 use crate::probe::{ServerInfo, open_lane};
 use crate::stats::Counters;
-use crate::{Error, Settings, Stats, files, tls};
+use crate::{Error, Settings, Stats, open_files, tls};
 
 /// A generator whose answers come from servers. Dropping it is [`Remote::shutdown`].
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Remote {
     /// Settings out of range; an endpoint that cannot be reached, speaks neither API, or returns no token ids.
     pub fn start(settings: Settings, sink: Sink) -> Result<Self, Error> {
         settings.check()?;
-        files::make_room(settings.max_concurrency)?;
+        open_files::raise_limit(settings.max_concurrency)?;
         let connector = tls::connector(&settings.endpoints, settings.ca_file.as_deref())?;
         let counters = Arc::new(Counters::new(settings.endpoints.len()));
         let (commands, received) = unbounded_channel();
