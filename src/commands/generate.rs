@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::children;
 use crate::cli::{EchoArgs, GenerateArgs};
 use crate::exit::Outcome;
-use crate::generator::choice::{EnginePlan, check_prompts};
+use crate::generator::engine_plan::{EnginePlan, check_prompts};
 use crate::generator::weights::NOISE;
 use crate::output::{self, Output};
 use crate::terminal::note;

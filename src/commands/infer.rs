@@ -20,7 +20,7 @@ use self::drive::{Done, Template, drive};
 use crate::children;
 use crate::cli::{InferArgs, StreamArg};
 use crate::exit::Outcome;
-use crate::generator::choice::{EnginePlan, check_prompts};
+use crate::generator::engine_plan::{EnginePlan, check_prompts};
 use crate::output::{self, Output};
 use crate::terminal::{note, say};
 

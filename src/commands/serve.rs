@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArgs;
 use crate::exit::Outcome;
-use crate::generator::choice::EnginePlan;
+use crate::generator::engine_plan::EnginePlan;
 use crate::terminal::{self, note, say};
 
 /// What the echo engine pretends to be: gpt-oss-120b.
