@@ -16,7 +16,7 @@ use ossmark_infer::{Journal, write_output};
 use ossmark_protocol::{RemoteStats, TokenId};
 use serde_json::{Value, json};
 
-use self::drive::{Done, Template, drive};
+use self::drive::{InferStats, Template, drive};
 use crate::children;
 use crate::cli::{InferArgs, StreamArg};
 use crate::exit::Outcome;
@@ -33,7 +33,7 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
     let tokenizer = tokenizer(args, &plan)?;
     let journal_path = journal_of(&args.output);
     let (mut output_file, mut json_file) = claim(args, &journal_path)?;
-    children::say_at_signal(format!(
+    children::set_interrupt_message(format!(
         "answers so far are in {}; the same command goes on from there",
         journal_path.display()
     ));
@@ -63,7 +63,7 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
             journal_path.display()
         );
     }
-    let (mut done, mut remote) = (Done::default(), None);
+    let (mut done, mut remote) = (InferStats::default(), None);
     if journal.answered() < journal.requests() {
         let prompts = prompts(&plan, &dataset);
         (done, remote) = run(args, &plan, prompts, &mut journal)?;
@@ -223,7 +223,7 @@ fn run(
     plan: &EnginePlan,
     prompts: Vec<Arc<[TokenId]>>,
     journal: &mut Journal,
-) -> Result<(Done, Option<RemoteStats>)> {
+) -> Result<(InferStats, Option<RemoteStats>)> {
     let concurrency = args.http.max_concurrency.unwrap_or(match plan {
         EnginePlan::Http { settings, .. } => settings.max_concurrency,
         _ => LOCAL_CONCURRENCY,
@@ -256,7 +256,7 @@ fn report(
     args: &InferArgs,
     json_file: &mut Option<Output>,
     journal: &Journal,
-    done: &Done,
+    done: &InferStats,
     left_out: &[String],
     remote: Option<RemoteStats>,
     took: Duration,

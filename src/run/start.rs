@@ -13,9 +13,9 @@ use crate::generator::engine_plan::check_prompts;
 use ossmark_protocol::Generator;
 
 /// Where the engine's events go; tells the responder when the engine lets go of it.
-struct ToResponder(Sender<Message>);
+struct ResponderSink(Sender<Message>);
 
-impl Drop for ToResponder {
+impl Drop for ResponderSink {
     fn drop(&mut self) {
         let _ = self.0.send(Message::EngineGone);
     }
@@ -25,7 +25,7 @@ pub(super) fn start_generator(
     plan: &RunPlan,
     messages: &Sender<Message>,
 ) -> Result<(Arc<dyn Generator>, Description)> {
-    let to = ToResponder(messages.clone());
+    let to = ResponderSink(messages.clone());
     let sink: Sink = Box::new(move |event| to.0.send(Message::Event(event)).is_ok());
     let sink = match plan.fault_injection {
         Some(injection) => injection.wrap_sink(sink),
