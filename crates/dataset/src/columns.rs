@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     Cell, Result,
     guard::guard,
-    plain,
+    scalars,
     table::Table,
     text::{self, TextColumn},
     tokens,
@@ -25,11 +25,11 @@ impl Table {
     /// Reads a column of texts, numbers or booleans as `pandas.read_parquet` does: integers with gaps become floats, unless
     /// pandas noted in the file that the column has a type with gaps of its own.
     pub fn cells(&self, column: &str) -> Result<Vec<Cell>> {
-        guard(self.path(), || plain::pandas_cells(self, column))
+        guard(self.path(), || scalars::pandas_cells(self, column))
     }
 
     /// Whether [`Table::text`] reads columns of this one's type.
     pub fn is_text(&self, column: &str) -> bool {
-        plain::meaning_of(self, column).is_ok()
+        scalars::value_type_of(self, column).is_ok()
     }
 }

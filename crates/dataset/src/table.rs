@@ -26,8 +26,8 @@ use crate::{
     guard::guard,
     kind::open_parquet,
     levels::{ListLevels, is_list},
-    meaning,
     pages::{Pages, Refusal, extent},
+    value_type,
 };
 
 /// An open parquet file.
@@ -181,7 +181,7 @@ impl Table {
     }
 
     /// The leaf of a column that has one value a row.
-    pub(crate) fn plain_leaf(
+    pub(crate) fn scalar_leaf(
         &self,
         column: &str,
         expected: &'static str,
@@ -345,7 +345,7 @@ fn shape(root: &Type) -> String {
         return "a list".into();
     }
     match info.logical_type_ref() {
-        Some(logical) => meaning::name(logical),
+        Some(logical) => value_type::name(logical),
         None => match info.converted_type() {
             parquet::basic::ConvertedType::NONE => "a structure".into(),
             converted => converted.to_string(),

@@ -60,7 +60,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The record.
-        place: ossmark_dataset::Place,
+        place: ossmark_dataset::Position,
         /// What was found.
         what: String,
     },

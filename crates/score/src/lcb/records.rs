@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use ossmark_dataset::{Place, Tables, TextFile};
+use ossmark_dataset::{Position, Tables, TextFile};
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
@@ -30,7 +30,7 @@ impl Records {
     /// Opens a file; `each` gets every record, its place, and the offset by which it is read again.
     pub(super) fn open(
         path: &Path,
-        mut each: impl FnMut(Place, u64, &[u8]) -> Result<()>,
+        mut each: impl FnMut(Position, u64, &[u8]) -> Result<()>,
     ) -> Result<Self> {
         let io = |source| Error::Io {
             path: path.to_owned(),
@@ -46,7 +46,7 @@ impl Records {
         let is_plain = text.is_plain;
         let mut is_lines = true;
         text.records(path, |place, at, record| {
-            is_lines &= matches!(place, Place::Line(_));
+            is_lines &= matches!(place, Position::Line(_));
             let offset = match is_plain && is_lines {
                 true => at,
                 false => kept.keep(record).map_err(io)?,
@@ -62,7 +62,7 @@ impl Records {
     fn of_table(
         table: &Tables,
         io: impl Fn(io::Error) -> Error,
-        mut each: impl FnMut(Place, u64, &[u8]) -> Result<()>,
+        mut each: impl FnMut(Position, u64, &[u8]) -> Result<()>,
     ) -> Result<Self> {
         let mut kept = Kept::new().map_err(&io)?;
         let columns = FIELDS.map(|name| table.text(name));
@@ -79,7 +79,7 @@ impl Records {
             }
             let record = Value::Object(record).to_string();
             let offset = kept.keep(record.as_bytes()).map_err(&io)?;
-            each(Place::Row(row), offset, record.as_bytes())?;
+            each(Position::Row(row), offset, record.as_bytes())?;
         }
         kept.done().map(Self).map_err(&io)
     }
