@@ -28,7 +28,7 @@ use serde_json::json;
 use super::{
     pids,
     root::{self, DISK_BYTES},
-    spec::{Spec, Tasks},
+    spec::{ConfinementSpec, TaskLimit},
 };
 use crate::{Error, Result};
 
@@ -50,7 +50,7 @@ const STACK_BYTES: u64 = 8 << 20;
 /// interpreter. Returns only with the reason why it could not. Call it first thing in a process with one thread.
 pub fn confine(spec: &str) -> Error {
     let run = || -> Result<std::convert::Infallible> {
-        let spec: Spec = serde_json::from_str(spec)
+        let spec: ConfinementSpec = serde_json::from_str(spec)
             .map_err(|e| sandbox(format!("`confine` is not for people: {e}")))?;
         match spec.inside {
             None => enter_namespaces(spec),
@@ -68,7 +68,7 @@ fn sandbox(what: String) -> Error {
 }
 
 /// A process is in a PID namespace only when it was born there, hence a second process, which is the namespace's init.
-fn enter_namespaces(mut spec: Spec) -> Result<std::convert::Infallible> {
+fn enter_namespaces(mut spec: ConfinementSpec) -> Result<std::convert::Infallible> {
     // What a shell or a CI system left open in the scorer's parents is nothing for candidates.
     close_inherited();
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
@@ -93,7 +93,7 @@ fn enter_namespaces(mut spec: Spec) -> Result<std::convert::Infallible> {
         }
         spec.layers.lose("own root", "there is no mount namespace");
         let why = "without namespaces all of the user's threads would count";
-        spec.inside = Some(Tasks::Unbounded(why.into()));
+        spec.inside = Some(TaskLimit::Unbounded(why.into()));
         return lock_and_exec(spec);
     }
     if user.is_ok() {
@@ -106,14 +106,14 @@ fn enter_namespaces(mut spec: Spec) -> Result<std::convert::Infallible> {
     let mut outside = None;
     spec.inside = Some(
         if user.is_ok() && !uid.is_root() && pids::tasks_are_counted_per_namespace() {
-            Tasks::Rlimit
+            TaskLimit::Rlimit
         } else {
-            match pids::Outside::open() {
+            match pids::HostPidMax::open() {
                 Ok(machine) => {
                     outside = Some(machine);
-                    Tasks::PidMax
+                    TaskLimit::PidMax
                 }
-                Err(why) => Tasks::Unbounded(why),
+                Err(why) => TaskLimit::Unbounded(why),
             }
         },
     );
@@ -139,7 +139,7 @@ fn enter_namespaces(mut spec: Spec) -> Result<std::convert::Infallible> {
     std::process::exit(status.code().unwrap_or(128 + status.signal().unwrap_or(0)))
 }
 
-fn lock_and_exec(mut spec: Spec) -> Result<std::convert::Infallible> {
+fn lock_and_exec(mut spec: ConfinementSpec) -> Result<std::convert::Infallible> {
     limit_tasks(&mut spec);
     let mut fresh = None;
     if spec.layers.pid_namespace {
@@ -191,13 +191,13 @@ fn close_inherited() {
     }
 }
 
-/// Takes what bound there is (for [`Tasks::Rlimit`] see [`limits`]), then lets go of standard output, at which the process
+/// Takes what bound there is (for [`TaskLimit::Rlimit`] see [`limits`]), then lets go of standard output, at which the process
 /// outside reads its own pid_max back.
-fn limit_tasks(spec: &mut Spec) {
+fn limit_tasks(spec: &mut ConfinementSpec) {
     let bounded = match &spec.inside {
-        Some(Tasks::Rlimit) => Ok(()),
-        Some(Tasks::PidMax) => pids::limit(),
-        Some(Tasks::Unbounded(why)) => Err(why.clone()),
+        Some(TaskLimit::Rlimit) => Ok(()),
+        Some(TaskLimit::PidMax) => pids::limit(),
+        Some(TaskLimit::Unbounded(why)) => Err(why.clone()),
         None => Err("not inside".into()),
     };
     if let Ok(null) = fs::File::options().write(true).open("/dev/null") {
@@ -209,7 +209,7 @@ fn limit_tasks(spec: &mut Spec) {
     }
 }
 
-fn limits(spec: &Spec) -> Result<()> {
+fn limits(spec: &ConfinementSpec) -> Result<()> {
     for (resource, wanted) in [
         (Resource::RLIMIT_AS, spec.memory_bytes),
         (Resource::RLIMIT_FSIZE, DISK_BYTES),
@@ -221,7 +221,7 @@ fn limits(spec: &Spec) -> Result<()> {
         (
             Resource::RLIMIT_NPROC,
             match spec.inside {
-                Some(Tasks::Rlimit) => MAX_TASKS,
+                Some(TaskLimit::Rlimit) => MAX_TASKS,
                 _ => RLIM_INFINITY,
             },
         ),

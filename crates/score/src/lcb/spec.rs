@@ -8,7 +8,7 @@ use super::layers::Layers;
 
 /// What the scorer asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Spec {
+pub(super) struct ConfinementSpec {
     pub(super) role: String,
     pub(super) python: PathBuf,
     /// What may be read.
@@ -18,12 +18,12 @@ pub(super) struct Spec {
     pub(super) memory_bytes: u64,
     pub(super) layers: Layers,
     /// Set once the namespaces have been entered, or cannot be.
-    pub(super) inside: Option<Tasks>,
+    pub(super) inside: Option<TaskLimit>,
 }
 
 /// What bounds the number of threads.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Tasks {
+pub(super) enum TaskLimit {
     /// RLIMIT_NPROC, which counts those of the namespace only.
     Rlimit,
     /// The namespace's pid_max.
