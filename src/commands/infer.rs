@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use crossbeam_channel::unbounded;
 use ossmark_dataset::Dataset;
-use ossmark_files::{Earlier, is_stdout, move_aside};
+use ossmark_files::{IfExists, is_stdout, move_aside};
 use ossmark_harmony::Detokenizer;
 use ossmark_infer::{Journal, write_output};
 use ossmark_protocol::{RemoteStats, TokenId};
@@ -169,10 +169,10 @@ fn claim(args: &InferArgs, journal: &Path) -> Result<(Output, Option<Output>)> {
         );
     }
     let earlier = match (args.force, journal.exists()) {
-        (true, _) => Earlier::MoveAside,
+        (true, _) => IfExists::MoveAside,
         // Both are there when the last call was killed between finishing the one and removing the other.
-        (false, true) => Earlier::Replace,
-        (false, false) => Earlier::Refuse,
+        (false, true) => IfExists::Replace,
+        (false, false) => IfExists::Refuse,
     };
     let output_file = output::claim_as(&args.output, earlier)?;
     if output_file.is_stream() {

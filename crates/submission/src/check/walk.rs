@@ -24,7 +24,7 @@ struct Walk<'a> {
     findings: &'a mut Findings,
     results: Vec<ResultLine>,
     /// Runs that were seen, to find one that was handed in twice.
-    seen: extra::Seen,
+    seen: extra::SeenRuns,
     looked_at: usize,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn walk(
         round,
         findings,
         results: Vec::new(),
-        seen: extra::Seen::default(),
+        seen: extra::SeenRuns::default(),
         looked_at: 0,
     };
     for division in directories(options.input).unwrap_or_default() {

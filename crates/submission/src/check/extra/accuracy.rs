@@ -6,14 +6,14 @@ use super::super::official::hash_in;
 use super::super::run::Run;
 use super::figures::{self, Range};
 use super::logs::{self, found};
-use super::{Seen, scenario_of};
+use super::{SeenRuns, scenario_of};
 use crate::finding::Findings;
 use crate::python;
 use crate::tree::{Text, read_text};
 use crate::truncate::MARK;
 use ossmark_logs::{ACCURACY, DETAIL, SUMMARY};
 
-pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
+pub(super) fn check(run: &Run<'_>, seen: &mut SeenRuns, findings: &mut Findings) {
     let text = run.score_text.as_deref().unwrap_or_default();
     for message in figures::contradictions(text) {
         run.object(
@@ -128,7 +128,7 @@ pub(super) fn hash(
     directory: &str,
     rule: &'static str,
     text: Option<&str>,
-    seen: &mut Seen,
+    seen: &mut SeenRuns,
     findings: &mut Findings,
 ) {
     let file = format!("{directory}/accuracy.txt");

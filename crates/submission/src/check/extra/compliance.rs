@@ -9,14 +9,14 @@ use super::super::run::{PERFORMANCE_RUN, Run};
 use super::figures::{self, Range};
 use super::logs::{self, found};
 use super::verification::{number, test07, test09};
-use super::{Seen, accuracy, performance, scenario_of};
+use super::{SeenRuns, accuracy, performance, scenario_of};
 use crate::finding::Findings;
 use crate::log::{Loaded, Log};
 use crate::python;
 use crate::tree::{self, TEXT_LIMIT, Text, read_text};
 use ossmark_logs::{ACCURACY, DETAIL, SUMMARY};
 
-pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
+pub(super) fn check(run: &Run<'_>, seen: &mut SeenRuns, findings: &mut Findings) {
     let rules = &run.system.rules.compliance;
     for (name, test) in [("TEST07", &rules.test07), ("TEST09", &rules.test09)] {
         if !run.dir.join(name).is_dir() {
@@ -241,7 +241,7 @@ fn settings(
 }
 
 /// The log of the answers, truncated, and the hash of the whole.
-fn answers(run: &Run<'_>, name: &str, seen: &mut Seen, findings: &mut Findings) {
+fn answers(run: &Run<'_>, name: &str, seen: &mut SeenRuns, findings: &mut Findings) {
     let file = format!("{name}/accuracy/{ACCURACY}");
     let limit = run.system.rules.accuracy.max_log_bytes.value;
     match tree::size(&run.dir.join(&file)) {

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::run::{PERFORMANCE_RUN, Run};
 use super::logs::{self, found};
-use super::{Seen, scenario_of};
+use super::{SeenRuns, scenario_of};
 use crate::finding::Findings;
 use crate::python;
 use crate::tree::{TEXT_LIMIT, Text, read_text};
@@ -27,7 +27,11 @@ const FIXED: [(&str, &str); 7] = [
 /// Relative difference that LoadGen's six printed digits explain.
 const ROUNDING: f64 = 2e-3;
 
-pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) -> Option<DetailLog> {
+pub(super) fn check(
+    run: &Run<'_>,
+    seen: &mut SeenRuns,
+    findings: &mut Findings,
+) -> Option<DetailLog> {
     run.performance.as_ref()?;
     let file = format!("{PERFORMANCE_RUN}/{DETAIL}");
     let log = logs::read(run, &file, &run.performance_text, findings)?;
