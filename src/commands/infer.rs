@@ -34,7 +34,7 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
     let journal_path = journal_of(&args.output);
     let (mut output_file, mut json_file) = claim(args, &journal_path)?;
     children::set_interrupt_message(format!(
-        "answers so far are in {}; the same command goes on from there",
+        "answers so far are in {}; run the same command again to resume",
         journal_path.display()
     ));
     let settings = journal_settings(args, &plan, &dataset);

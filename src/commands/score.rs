@@ -124,7 +124,7 @@ fn run_code(args: &ScoreArgs, files: &Files, answers: &mut Answers) -> Result<Op
     let partial = files.details.as_ref().and_then(partial_of);
     if let Some(partial) = &partial {
         children::set_interrupt_message(format!(
-            "verdicts so far are in {}; the same command goes on from there",
+            "verdicts so far are in {}; run the same command again to resume",
             partial.display()
         ));
     }

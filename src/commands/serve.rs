@@ -65,7 +65,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
         let stop = stop(args.drain_timeout)?;
         say!("listening on http://{address}");
         if let Some(why) = terminal::lost() {
-            bail!("nobody would learn the address: {why}");
+            bail!("the address cannot be printed: {why}");
         }
         Ok::<bool, anyhow::Error>(
             ossmark_serve::serve(listener, Arc::clone(&app), events, stop).await,

@@ -193,7 +193,7 @@ impl EnginePlan {
     }
 }
 
-/// Whether each prompt could be answered; the error names the row and says how to mend it.
+/// Whether each prompt could be answered; the error names the row and says how to fix it.
 pub(crate) fn check_prompts(
     generator: &dyn Generator,
     prompts: &[Arc<[TokenId]>],

@@ -71,7 +71,7 @@ impl Finish {
                 injection.kind, injection.at
             ));
             self.faults.record(FaultKind::Drill, None, || {
-                "a drill was run: its result is no result".into()
+                "a fault was injected (--drill): the result does not count".into()
             });
         }
         let metrics = self.metrics(&logs.entries, latencies);

@@ -59,7 +59,7 @@ type Problem = (String, LoadgenAction);
 pub(crate) struct Finding {
     /// From 1, as editors count.
     pub(crate) line: usize,
-    /// What was found, what was expected, how to mend it; what LoadGen does comes after it.
+    /// What was found, what was expected, how to fix it; what LoadGen does comes after it.
     pub(crate) text: String,
     pub(crate) effect: LoadgenAction,
 }

@@ -214,7 +214,7 @@ pub enum Error {
     Form {
         /// The file, folder or pattern.
         path: PathBuf,
-        /// What was found and expected, and how to mend it.
+        /// What was found and expected, and how to fix it.
         what: String,
     },
     /// Beyond what any benchmark file holds: refused before memory runs out.

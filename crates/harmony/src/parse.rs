@@ -2,7 +2,7 @@
 //!
 //! Owns: the state of one answer. Does not own: when generation stops. Models do not always keep to the format (about 4 % of
 //! headers are malformed at temperature 1.0, ggml-org/llama.cpp #27720), so nothing here fails: a missing `<|end|>`,
-//! `<|start|>` or `<|message|>` is mended, a header that is none is text, control tokens in a text are dropped, and ids that
+//! `<|start|>` or `<|message|>` is repaired, a header that is none is text, control tokens in a text are dropped, and ids that
 //! no token has are passed over.
 
 use std::sync::Arc;

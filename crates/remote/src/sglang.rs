@@ -161,9 +161,9 @@ mod tests {
             ),
             (
                 r#"{"error": {"message": "out of memory"}}"#,
-                "the server says: out of memory",
+                "the server reported: out of memory",
             ),
-            (r#"{"error": "no"}"#, "the server says: no"),
+            (r#"{"error": "no"}"#, "the server reported: no"),
             (
                 r#"{"meta_info": {"finish_reason": {"type": "abort", "message": "too long"}}}"#,
                 "abort: too long",

@@ -182,7 +182,7 @@ fn read_with(
 }
 
 const OUT_OF_RANGE: &str =
-    "entries name a row that the reference data does not have: passed over, as the reference does";
+    "entries name a row that the reference data does not have: skipped, as the reference does";
 const NEGATIVE: &str = "entries name a row by a negative number, which counts from the last row back, as in the reference";
 const DUPLICATE: &str =
     "entries answer a row that was answered before: each counts, as in the reference";

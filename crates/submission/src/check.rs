@@ -1,7 +1,7 @@
 //! `submission check`: walks a tree as the official checker does, and judges it by its rules and by those that it lacks.
 //!
 //! Owns the walk and the report. The official checks are in `official`, everything beyond them in `extra`; what each
-//! rule is called, where it comes from and how to mend it is in the catalogue. One file that is missing or broken spoils its
+//! rule is called, where it comes from and how to fix it is in the catalogue. One file that is missing or broken spoils its
 //! own result only, although the official checker often ends there.
 
 mod csv;

@@ -1,5 +1,5 @@
 //! What a check finds, and the catalogue of rules (`mlperf_conf/checks.toml`) that says for each rule whether the official
-//! checker objects too, where the rule comes from and how to mend what it found. Pure.
+//! checker objects too, where the rule comes from and how to fix what it found. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -32,7 +32,7 @@ pub struct Rule {
     pub severity: Severity,
     /// Where the rule is written.
     pub source: String,
-    /// How to mend it.
+    /// How to fix it.
     pub fix: String,
 }
 
@@ -51,7 +51,7 @@ pub struct Finding {
     pub message: String,
     /// Where the rule is written.
     pub source: &'static str,
-    /// How to mend it.
+    /// How to fix it.
     pub fix: &'static str,
     /// Results under this directory are not valid because of it.
     #[serde(skip)]

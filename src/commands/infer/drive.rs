@@ -82,7 +82,7 @@ pub(crate) fn drive(
             batch.push(request);
         }
         if !batch.is_empty() && generator.submit(batch).is_err() {
-            bail!("the engine ended; its message is above. Run the same command again to go on");
+            bail!("the engine ended; its message is above. Run the same command again to resume");
         }
         if this.open.is_empty() {
             journal.sync()?;
@@ -99,7 +99,7 @@ pub(crate) fn drive(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 bail!(
-                    "the engine ended before all requests did; run the same command again to go on"
+                    "the engine ended before all requests did; run the same command again to resume"
                 )
             }
         }
@@ -140,7 +140,7 @@ impl InferLoop {
         match event {
             Event::Step(step) => self.step(step, outcomes),
             Event::Fatal(message) => {
-                bail!("the engine failed: {message}; run the same command again to go on")
+                bail!("the engine failed: {message}; run the same command again to resume")
             }
         }
         Ok(())

@@ -200,7 +200,7 @@ impl Confined {
                 .trim()
                 .lines()
                 .last()
-                .unwrap_or("it said nothing")
+                .unwrap_or("it wrote nothing")
                 .to_owned();
             return Err(fail(format!("the {role} did not start: {last}")));
         };

@@ -131,12 +131,12 @@ pub(super) fn test09(text: &str, low: f64, high: f64, object: &mut impl FnMut(St
 
 /// What a text says of a check, where it says it.
 fn flag(text: &str, name: &str, passes: bool, object: &mut impl FnMut(String)) {
-    let said =
+    let stated =
         python::lines(text).find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
     let expected = if passes { "True" } else { "False" };
-    if let Some(said) = said.filter(|said| said.trim() != expected) {
+    if let Some(stated) = stated.filter(|stated| stated.trim() != expected) {
         object(format!(
-            "found \"{name}:{said}\", but the figures say {expected}"
+            "found \"{name}:{stated}\", but the figures give {expected}"
         ));
     }
 }
