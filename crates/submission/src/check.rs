@@ -1,8 +1,8 @@
 //! `submission check`: walks a tree as the official checker does, and judges it by its rules and by those that it lacks.
 //!
 //! Owns the walk and the report. The official checks are in `official`, everything beyond them in `extra`; what each
-//! rule is called, where it comes from and how to fix it is in the catalogue. One file that is missing or broken spoils its
-//! own result only, although the official checker often ends there.
+//! rule is called, where it comes from and how to fix it is in the catalogue. One file that is missing or broken makes only
+//! its own result invalid, although the official checker often ends there.
 
 mod csv;
 mod endpoints;
@@ -122,8 +122,8 @@ pub fn check(options: Options<'_>) -> Result<Report, Error> {
     for result in &mut results {
         result.valid = !errors
             .iter()
-            .filter_map(|e| e.spoils.as_deref())
-            .any(|spoils| is_under(&result.path, spoils));
+            .filter_map(|e| e.invalidates.as_deref())
+            .any(|invalidates| is_under(&result.path, invalidates));
     }
     let verdict = if errors.is_empty() && findings.left_out == 0 {
         Verdict::Valid

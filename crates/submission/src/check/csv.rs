@@ -65,7 +65,7 @@ pub(super) fn row(
     );
     let notes = notes(json);
     if notes.is_none() {
-        findings.spoiling(
+        findings.invalidating(
             &run.system.path,
             "system.notes",
             &run.system.json_path(),
@@ -82,7 +82,7 @@ pub(super) fn row(
     .iter()
     .any(|s| run.folder == *s || run.folder == s.to_lowercase())
     {
-        findings.spoiling(
+        findings.invalidating(
             &run.path,
             "scenario.name",
             &run.path,
@@ -162,7 +162,7 @@ fn count(
     let value = json.get(key).filter(|v| python::truthy(v))?;
     let count = python::int(value);
     if count.is_none() {
-        findings.spoiling(
+        findings.invalidating(
             &run.system.path,
             "system.count",
             &run.system.json_path(),

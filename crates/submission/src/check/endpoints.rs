@@ -89,7 +89,7 @@ pub(super) fn read(run: &Run<'_>, findings: &mut Findings) -> Option<(Log, Log)>
         .any(|name| run.folder.eq_ignore_ascii_case(name));
     if !folder_decides && !scenario.is_some_and(Value::is_string) {
         let found = scenario.map_or_else(|| "nothing".into(), python::shown);
-        run.object(
+        run.report(
             findings,
             "endpoints.crash",
             "config.yaml",
@@ -113,7 +113,7 @@ pub(super) fn read(run: &Run<'_>, findings: &mut Findings) -> Option<(Log, Log)>
             ))
         }
         Err(why) => {
-            run.object(
+            run.report(
                 findings,
                 "endpoints.crash",
                 "accuracy/accuracy_results.json",
@@ -135,7 +135,7 @@ pub(super) fn compliance(run: &Run<'_>, findings: &mut Findings) {
                 && r.get("passed").is_some_and(python::truthy)
         });
         if !passed {
-            run.object(
+            run.report(
                 findings,
                 "endpoints.audit",
                 &file,
@@ -151,7 +151,7 @@ pub(super) fn compliance(run: &Run<'_>, findings: &mut Findings) {
             .is_some_and(|n| n.is_nan() || (low.value..=high.value).contains(&n));
         if !good {
             let found = log.shown("mean_output_tokens");
-            run.object(
+            run.report(
                 findings,
                 "endpoints.value",
                 "performance/result_summary.json",

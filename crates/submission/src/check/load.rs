@@ -30,7 +30,7 @@ pub(super) fn load(run: &mut Run<'_>, findings: &mut Findings) {
         ] {
             if matches!(found, Found::Nothing) {
                 let message = "found nothing, expected LoadGen's detail log";
-                run.object(findings, rule, file, message);
+                run.report(findings, rule, file, message);
             }
         }
         if let Found::Log(log, text) = performance {
@@ -58,8 +58,8 @@ fn log(run: &Run<'_>, file: &str, rule: &'static str, findings: &mut Findings) -
     match Log::load(&run.dir.join(file)) {
         Loaded::Missing => return Found::Nothing,
         Loaded::Log(log, text) => return Found::Log(log, text),
-        Loaded::Broken(why) => run.object(findings, rule, file, why),
-        Loaded::TooLarge(size) => run.object(
+        Loaded::Broken(why) => run.report(findings, rule, file, why),
+        Loaded::TooLarge(size) => run.report(
             findings,
             "tree.too-large-to-read",
             file,
@@ -74,7 +74,7 @@ fn json(run: &Run<'_>, file: &str, findings: &mut Findings) -> Option<Value> {
     match python::loads(&text) {
         Ok(json) => Some(json),
         Err(error) => {
-            run.object(
+            run.report(
                 findings,
                 "tree.unreadable",
                 file,

@@ -38,7 +38,7 @@ pub(super) fn run(run: &Run<'_>, findings: &mut Findings) -> Measured {
     measured
 }
 
-/// Whether the scenarios of a benchmark are those that it must have; each of its results is spoiled if not.
+/// Whether the scenarios of a benchmark are those that it must have; each of its results is invalid if not.
 pub(super) fn scenarios(
     system: &System<'_>,
     path: &str,
@@ -67,10 +67,10 @@ pub(super) fn scenarios(
             system_type.unwrap_or_default(),
             submission.benchmark_system_types.value.join(" or ")
         );
-        findings.spoiling(path, "system.type-edge", &system.json_path(), message);
+        findings.invalidating(path, "system.type-edge", &system.json_path(), message);
         return;
     }
-    // Without a scenario there is no result to be spoiled, and the official checker says nothing.
+    // Without a scenario there is no result to be made invalid, and the official checker says nothing.
     if names.is_empty() {
         return;
     }
@@ -88,7 +88,7 @@ pub(super) fn scenarios(
         missing.push(one_of.join(" or "));
     }
     if !missing.is_empty() {
-        findings.spoiling(
+        findings.invalidating(
             path,
             "scenario.missing",
             path,
@@ -101,7 +101,7 @@ pub(super) fn scenarios(
         .map(|s| s.to_lowercase())
         .collect();
     for name in names.iter().filter(|name| !known.contains(name)) {
-        findings.spoiling(
+        findings.invalidating(
             path,
             "scenario.unknown",
             &format!("{path}/{name}"),

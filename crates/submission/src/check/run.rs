@@ -62,14 +62,14 @@ impl<'a> Run<'a> {
     }
 
     /// An objection that makes this result invalid.
-    pub(super) fn object(
+    pub(super) fn report(
         &self,
         findings: &mut Findings,
         rule: &'static str,
         file: &str,
         message: impl Into<String>,
     ) {
-        findings.spoiling(&self.path, rule, &self.at(file), message);
+        findings.invalidating(&self.path, rule, &self.at(file), message);
     }
 
     /// A text file that the official checker reads when it is there.
@@ -78,11 +78,11 @@ impl<'a> Run<'a> {
             Text::Missing => None,
             Text::Read(text) => Some(text),
             Text::Unreadable(why) => {
-                self.object(findings, "tree.unreadable", file, why);
+                self.report(findings, "tree.unreadable", file, why);
                 None
             }
             Text::TooLarge(size) => {
-                self.object(
+                self.report(
                     findings,
                     "tree.too-large-to-read",
                     file,

@@ -73,7 +73,7 @@ impl Walk<'_> {
         let path = format!("{division}/{submitter}");
         let results = dir.join("results");
         let Some(systems) = directories(&results) else {
-            self.findings.spoiling(
+            self.findings.invalidating(
                 &path,
                 "tree.no-results-dir",
                 &path,
@@ -122,7 +122,7 @@ impl Walk<'_> {
             Text::Unreadable(_) | Text::TooLarge(_) => {}
         }
         let at = format!("{path}/{file}");
-        self.findings.spoiling(
+        self.findings.invalidating(
             path,
             "tree.unreadable",
             &at,
@@ -139,7 +139,7 @@ impl Walk<'_> {
         let at = system.json_path();
         let why = match read_text(&file, TEXT_LIMIT) {
             Text::Missing => {
-                self.findings.spoiling(
+                self.findings.invalidating(
                     &system.path,
                     "system.missing",
                     &at,
@@ -155,7 +155,7 @@ impl Walk<'_> {
                 Err(error) => format!("found text that is not JSON ({error})"),
             },
         };
-        self.findings.spoiling(
+        self.findings.invalidating(
             &system.path,
             "system.not-an-object",
             &at,
@@ -202,7 +202,7 @@ impl Walk<'_> {
                 );
             } else if system.is_open() {
                 if !scenarios.is_empty() {
-                    self.findings.spoiling(
+                    self.findings.invalidating(
                         &path,
                         "benchmark.unknown",
                         &path,
@@ -221,7 +221,7 @@ impl Walk<'_> {
                     }
                 }
             } else {
-                self.findings.spoiling(
+                self.findings.invalidating(
                     &path,
                     "benchmark.unknown-closed",
                     &path,
@@ -247,7 +247,7 @@ impl Walk<'_> {
         for scenario in scenarios {
             self.looked_at += 1;
             if self.looked_at > MAX_RESULTS {
-                self.findings.spoiling(
+                self.findings.invalidating(
                     &path,
                     "tree.too-many",
                     &path,
@@ -292,7 +292,7 @@ impl Walk<'_> {
         let text = name.to_string_lossy().into_owned();
         if name.to_str().is_none() {
             let at = format!("{parent}/{text}");
-            self.findings.spoiling(
+            self.findings.invalidating(
                 &at,
                 "tree.name-not-utf8",
                 &at,

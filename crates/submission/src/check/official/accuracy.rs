@@ -34,7 +34,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
         format!("accuracy/{DETAIL}")
     };
     if let Err(NoValue) = log.value("effective_scenario") {
-        run.object(
+        run.report(
             findings,
             "accuracy.log",
             &file,
@@ -46,7 +46,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
         let found = log.value("accuracy_score").ok().filter(|s| !s.is_null());
         score = found.map(python::text);
         if score.is_none() {
-            run.object(
+            run.report(
                 findings,
                 "accuracy.text-missing",
                 &file,
@@ -54,7 +54,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
             );
         }
         if log.value("num_errors").is_ok_and(python::truthy) {
-            run.object(
+            run.report(
                 findings,
                 "accuracy.loadgen-errors",
                 &file,
@@ -65,7 +65,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
         score = score_in_text(run, findings);
         json(run, findings);
         if log.lacks_metadata || log.error_count > 0 {
-            run.object(
+            run.report(
                 findings,
                 "accuracy.loadgen-errors",
                 &file,
@@ -84,7 +84,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
         .is_ok_and(|found| python::equals(found, wanted))
     {
         let found = log.shown(key);
-        run.object(
+        run.report(
             findings,
             "accuracy.sample-count",
             &file,
@@ -98,7 +98,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
 fn score_in_text(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
     let file = "accuracy/accuracy.txt";
     let Some(text) = &run.score_text else {
-        run.object(
+        run.report(
             findings,
             "accuracy.text-missing",
             file,
@@ -124,7 +124,7 @@ fn score_in_text(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
             .flatten()
             .find(|text| python::float_of(text).is_none())
         {
-            run.object(
+            run.report(
                 findings,
                 "accuracy.score-not-a-number",
                 file,
@@ -158,13 +158,13 @@ fn score_in_text(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
         rules.min_score.value, rules.min_score.source
     );
     match below {
-        Some(score) => run.object(
+        Some(score) => run.report(
             findings,
             "accuracy.score",
             file,
             format!("found 'exact_match': {score}, expected {asked}"),
         ),
-        None if !passed => run.object(
+        None if !passed => run.report(
             findings,
             "accuracy.score",
             file,
@@ -173,7 +173,7 @@ fn score_in_text(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
         None => {}
     }
     if let Some(tokens) = above {
-        run.object(
+        run.report(
             findings,
             "accuracy.tokens-per-sample",
             file,
@@ -184,7 +184,7 @@ fn score_in_text(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
         );
     }
     if !hashed {
-        run.object(
+        run.report(
             findings,
             "accuracy.hash-missing",
             file,
@@ -198,14 +198,14 @@ fn json(run: &Run<'_>, findings: &mut Findings) {
     let file = format!("accuracy/{ACCURACY}");
     let limit = run.system.rules.accuracy.max_log_bytes.value;
     match tree::size(&run.dir.join(&file)) {
-        None => run.object(
+        None => run.report(
             findings,
             "accuracy.json-missing",
             &file,
             "found nothing, expected the truncated log",
         ),
         Some(size) if size > limit => {
-            run.object(
+            run.report(
                 findings,
                 "accuracy.not-truncated",
                 &file,
