@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail};
 use ossmark_files::{Claim, Escaped, IfExists, is_stdout};
 
-use crate::terminal::{give_stdout_away, note};
+use crate::terminal::{note, take_stdout};
 
 /// Files that mark a directory as holding a run.
 const RUN_FILES: [&str; 5] = [
@@ -117,7 +117,7 @@ fn if_exists(force: bool) -> IfExists {
 /// [`claim_file`], for one that may be this command's own of before.
 pub(crate) fn claim_as(file: &Path, if_exists: IfExists) -> Result<Output> {
     if is_stdout(file) {
-        return Ok(Output(Claim::stream(file, give_stdout_away()?)?));
+        return Ok(Output(Claim::stream(file, take_stdout()?)?));
     }
     let shown = Escaped::path(file);
     match Claim::new(file, if_exists) {
@@ -152,7 +152,7 @@ pub(crate) fn claim_tree(dir: &Path, force: bool) -> Result<ossmark_files::Stage
 pub(crate) fn publish(tree: ossmark_files::StagedDirectory) -> Result<()> {
     let name = tree.path().to_owned();
     let moved = tree.publish();
-    tell(moved.with_context(|| format!("cannot write {}", Escaped::path(&name)))?);
+    note_moved(moved.with_context(|| format!("cannot write {}", Escaped::path(&name)))?);
     Ok(())
 }
 
@@ -183,7 +183,7 @@ impl Output {
         let path = self.path().to_owned();
         match write(&mut self.0).map_err(Into::into) {
             Ok(moved) => {
-                tell(moved);
+                note_moved(moved);
                 Ok(())
             }
             // Whoever read it has seen enough.
@@ -200,7 +200,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .any(|kind| kind == ErrorKind::BrokenPipe)
 }
 
-fn tell(moved: Option<PathBuf>) {
+fn note_moved(moved: Option<PathBuf>) {
     if let Some(aside) = moved {
         note!("moved the earlier one aside: {}", aside.display());
     }

@@ -64,7 +64,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
         let address = listener.local_addr().context("cannot learn the port")?;
         let stop = stop(args.drain_timeout)?;
         say!("listening on http://{address}");
-        if let Some(why) = terminal::lost() {
+        if let Some(why) = terminal::stdout_error() {
             bail!("the address cannot be printed: {why}");
         }
         Ok::<bool, anyhow::Error>(

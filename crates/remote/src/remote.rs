@@ -14,7 +14,7 @@ use tokio::task::LocalSet;
 use crate::balancer::Balancer;
 use crate::dispatch::Dispatch;
 use crate::exchange::Client;
-use crate::outbox::{Outbox, SharedSink, tell};
+use crate::outbox::{Outbox, SharedSink, send};
 use crate::probe::{ServerInfo, open_lane};
 use crate::stats::Counters;
 use crate::{Error, Settings, Stats, open_files, tls};
@@ -85,7 +85,7 @@ impl Remote {
                 let run = AssertUnwindSafe(|| local.block_on(&runtime, main));
                 if let Err(panic) = catch_unwind(run) {
                     let message = format!("the HTTP thread panicked: {}", panic_message(&*panic));
-                    tell(&sink, Event::Fatal(message));
+                    send(&sink, Event::Fatal(message));
                 }
             })?;
         let servers = starting.recv().map_err(|_| Error::Panicked)??;

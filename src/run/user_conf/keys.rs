@@ -152,7 +152,7 @@ pub(super) fn check_model(model: &str, kind: Kind) -> Result<(), String> {
     Err(format!(
         "found the model '{model}', expected {}{}",
         any_of(known),
-        likely(model, known)
+        suggestion(model, known)
     ))
 }
 
@@ -163,7 +163,7 @@ pub(super) fn check_scenario(scenario: &str) -> Result<(), String> {
     }
     let hint = match scenario.eq_ignore_ascii_case("interactive") {
         true => "; Interactive is 'Server' of the model gpt-oss-120b-interactive".into(),
-        false => likely(scenario, &KNOWN),
+        false => suggestion(scenario, &KNOWN),
     };
     Err(format!(
         "found the scenario '{scenario}', expected {}{hint}",
@@ -180,7 +180,7 @@ pub(super) fn check_key(name: &str, scenario: &str, kind: Kind) -> Result<Key, S
             .collect();
         return Err(format!(
             "found the key '{name}', which LoadGen 6.0.17 does not know{}",
-            likely(name, &names)
+            suggestion(name, &names)
         ));
     };
     match (key.scope, kind) {
@@ -293,7 +293,7 @@ fn any_of(names: &[&str]) -> String {
 }
 
 /// The known name that was probably meant: the same in other letters, or one that contains the other.
-fn likely(found: &str, known: &[&str]) -> String {
+fn suggestion(found: &str, known: &[&str]) -> String {
     let plain = |s: &str| s.to_ascii_lowercase().replace(['_', '-'], "");
     let found = plain(found);
     let candidates = known.iter().filter(|name| **name != "*" && found.len() > 3);

@@ -115,12 +115,12 @@ impl<'a> Session<'a> {
             open: None,
             started: 0,
         };
-        session.revive()?;
+        session.restart()?;
         let layers = session.worker.as_ref().map(|w| w.layers.clone());
         Ok((session, layers.unwrap_or_default()))
     }
 
-    fn revive(&mut self) -> Result<()> {
+    fn restart(&mut self) -> Result<()> {
         for (role, place) in [("worker", &mut self.worker), ("judge", &mut self.judge)] {
             if place.is_none() {
                 let directory = self.directory.join(format!("{role}{}", self.started));
@@ -150,7 +150,7 @@ impl<'a> Session<'a> {
     }
 
     fn attempt(&mut self, id: &str, tests: &Tests, code: &str) -> Result<Attempt> {
-        self.revive()?;
+        self.restart()?;
         let broken = match self.open(id, tests) {
             Ok(broken) => broken,
             Err(JudgeError { .. }) => {
@@ -372,7 +372,7 @@ impl<'a> Session<'a> {
                 break;
             }
             // It may have been ended by somebody else.
-            self.revive()?;
+            self.restart()?;
             if self.open(id.as_deref().unwrap_or_default(), tests).is_err() {
                 self.give_up_judge();
                 break;
