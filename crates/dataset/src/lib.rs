@@ -44,7 +44,7 @@ pub use shards::{Tables, files};
 pub use stats::{Bin, TokenStats, histogram};
 pub use table::Table;
 pub use text::TextColumn;
-pub use text_file::{Position, TextFile};
+pub use text_file::{RecordPosition, TextFile};
 
 /// Shorthand for results of this package.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -23,14 +23,14 @@ const BUFFER: usize = 1 << 20;
 
 /// Where a record stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Position {
+pub enum RecordPosition {
     /// In a text file, from 1, as editors count.
     Line(u64),
     /// In a list or a table, from 0, as LoadGen's samples count.
     Row(usize),
 }
 
-impl fmt::Display for Position {
+impl fmt::Display for RecordPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Line(line) => write!(f, "line {line}"),
@@ -109,7 +109,7 @@ impl TextFile {
     pub fn records<E: From<Error>>(
         mut self,
         path: &Path,
-        mut take: impl FnMut(Position, u64, &[u8]) -> Result<(), E>,
+        mut take: impl FnMut(RecordPosition, u64, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let io = |source| Error::Io {
             path: path.to_owned(),
@@ -138,7 +138,7 @@ impl TextFile {
             }
             number += 1;
             if !line.trim_ascii().is_empty() {
-                take(Position::Line(number), offset, &line)?;
+                take(RecordPosition::Line(number), offset, &line)?;
             }
             offset += length as u64;
         }
@@ -147,7 +147,7 @@ impl TextFile {
     fn list<E: From<Error>>(
         self,
         path: &Path,
-        take: impl FnMut(Position, u64, &[u8]) -> Result<(), E>,
+        take: impl FnMut(RecordPosition, u64, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut stopped = None;
         let mut json = serde_json::Deserializer::from_reader(self.reader);
@@ -175,7 +175,9 @@ struct Items<'a, E, F> {
     stopped: &'a mut Option<E>,
 }
 
-impl<'de, E, F: FnMut(Position, u64, &[u8]) -> Result<(), E>> Visitor<'de> for Items<'_, E, F> {
+impl<'de, E, F: FnMut(RecordPosition, u64, &[u8]) -> Result<(), E>> Visitor<'de>
+    for Items<'_, E, F>
+{
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,7 +188,7 @@ impl<'de, E, F: FnMut(Position, u64, &[u8]) -> Result<(), E>> Visitor<'de> for I
         let mut row = 0;
         self.left.set(MAX_RECORD);
         while let Some(item) = list.next_element::<Box<RawValue>>()? {
-            if let Err(error) = (self.take)(Position::Row(row), 0, item.get().as_bytes()) {
+            if let Err(error) = (self.take)(RecordPosition::Row(row), 0, item.get().as_bytes()) {
                 *self.stopped = Some(error);
                 return Err(serde::de::Error::custom("stopped"));
             }
@@ -251,7 +253,7 @@ mod tests {
 
     const ROWS: [&str; 3] = [r#"{"a": 1}"#, r#"{"a": "x\n]"}"#, r#"{"a": [[]]}"#];
 
-    fn read(bytes: &[u8]) -> Result<Vec<(Position, String)>> {
+    fn read(bytes: &[u8]) -> Result<Vec<(RecordPosition, String)>> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
         let mut found = Vec::new();
@@ -272,11 +274,11 @@ mod tests {
     #[test]
     fn every_form_gives_the_same_records() {
         let lines = |from: u64| {
-            let places = (from..).map(Position::Line);
+            let places = (from..).map(RecordPosition::Line);
             places.zip(ROWS.map(str::to_owned)).collect::<Vec<_>>()
         };
         let items: Vec<_> = (0..)
-            .map(Position::Row)
+            .map(RecordPosition::Row)
             .zip(ROWS.map(str::to_owned))
             .collect();
         let jsonl = ROWS.join("\n");

@@ -60,7 +60,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The record.
-        place: ossmark_dataset::Position,
+        place: ossmark_dataset::RecordPosition,
         /// What was found.
         what: String,
     },

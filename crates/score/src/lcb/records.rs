@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use ossmark_dataset::{Position, Tables, TextFile};
+use ossmark_dataset::{RecordPosition, Tables, TextFile};
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
@@ -30,7 +30,7 @@ impl Records {
     /// Opens a file; `each` gets every record, its place, and the offset by which it is read again.
     pub(super) fn open(
         path: &Path,
-        mut each: impl FnMut(Position, u64, &[u8]) -> Result<()>,
+        mut each: impl FnMut(RecordPosition, u64, &[u8]) -> Result<()>,
     ) -> Result<Self> {
         let io = |source| Error::Io {
             path: path.to_owned(),
@@ -46,7 +46,7 @@ impl Records {
         let is_plain = text.is_plain;
         let mut is_lines = true;
         text.records(path, |place, at, record| {
-            is_lines &= matches!(place, Position::Line(_));
+            is_lines &= matches!(place, RecordPosition::Line(_));
             let offset = match is_plain && is_lines {
                 true => at,
                 false => spool.append(record).map_err(io)?,
@@ -62,7 +62,7 @@ impl Records {
     fn of_table(
         table: &Tables,
         io: impl Fn(io::Error) -> Error,
-        mut each: impl FnMut(Position, u64, &[u8]) -> Result<()>,
+        mut each: impl FnMut(RecordPosition, u64, &[u8]) -> Result<()>,
     ) -> Result<Self> {
         let mut spool = Spool::new().map_err(&io)?;
         let columns = FIELDS.map(|name| table.text(name));
@@ -79,7 +79,7 @@ impl Records {
             }
             let record = Value::Object(record).to_string();
             let offset = spool.append(record.as_bytes()).map_err(&io)?;
-            each(Position::Row(row), offset, record.as_bytes())?;
+            each(RecordPosition::Row(row), offset, record.as_bytes())?;
         }
         spool.done().map(Self).map_err(&io)
     }
