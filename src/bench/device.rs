@@ -175,7 +175,7 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
         say!(
             "keys and values {kv:?}, recorded decode steps: {graphs}, overlapping kernels: {overlap}"
         );
-        let w = measure(args, kv, graphs, overlap)?;
+        let w = measure_engine(args, kv, graphs, overlap)?;
         ways.push(json!({
             "model": w.info.description, "warnings": w.info.warnings, "kv_dtype": w.kv,
             "graphs": graphs, "overlap": overlap, "figures": w.figures,
@@ -186,7 +186,7 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-fn measure(
+fn measure_engine(
     args: &BenchEngineArgs,
     kv: KvDtypeArg,
     graphs: bool,
