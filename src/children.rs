@@ -25,12 +25,17 @@ static CHILD: AtomicI32 = AtomicI32::new(0);
 /// From here on the signals no longer end this process by themselves.
 pub(crate) fn listen() -> Result<()> {
     listen_for(|signal| match SIGNALS.fetch_add(1, SeqCst) {
-        0 | 1 => hand_on(signal),
-        _ => hand_on(Signal::KILL),
+        0 | 1 => forward(signal),
+        _ => forward(Signal::KILL),
     })
 }
 
-fn listen_for(came: impl Fn(Signal) + Send + 'static) -> Result<()> {
+/// Has a thread call `on_signal` at each SIGINT and SIGTERM, which from here on end nothing by themselves.
+///
+/// # Errors
+///
+/// The thread cannot be started, or not listen.
+pub(crate) fn listen_for(mut on_signal: impl FnMut(Signal) + Send + 'static) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -48,7 +53,7 @@ fn listen_for(came: impl Fn(Signal) + Send + 'static) -> Result<()> {
                         _ = interrupt.recv() => Signal::INT,
                         _ = terminate.recv() => Signal::TERM,
                     };
-                    came(signal);
+                    on_signal(signal);
                 }
             });
         })
@@ -56,7 +61,7 @@ fn listen_for(came: impl Fn(Signal) + Send + 'static) -> Result<()> {
     Ok(())
 }
 
-fn hand_on(signal: Signal) {
+fn forward(signal: Signal) {
     if let Some(child) = Pid::from_raw(CHILD.load(SeqCst)) {
         let _ = kill_process(child, signal);
     }
@@ -77,7 +82,7 @@ static LEFT: Mutex<Cow<'static, str>> =
     Mutex::new(Cow::Borrowed("what was not finished was removed"));
 
 /// Sets what [`end_at_signal`] says is left, and where.
-pub(crate) fn say_at_signal(left: String) {
+pub(crate) fn set_interrupt_message(left: String) {
     if let Ok(mut place) = LEFT.lock() {
         *place = left.into();
     }
@@ -93,7 +98,7 @@ pub(crate) fn interrupted() -> bool {
 /// # Errors
 ///
 /// That one.
-pub(crate) fn go_on(left: impl FnOnce() -> String) -> Result<()> {
+pub(crate) fn fail_if_interrupted(left: impl FnOnce() -> String) -> Result<()> {
     match interrupted() {
         true => Err(Interrupted(left()).into()),
         false => Ok(()),
@@ -131,7 +136,7 @@ fn start(command: &mut Command) -> std::io::Result<Child> {
     CHILD.store(i32::try_from(child.id()).unwrap_or(0), SeqCst);
     if interrupted() {
         // The signal came between the last look and the start.
-        hand_on(Signal::INT);
+        forward(Signal::INT);
     }
     Ok(child)
 }

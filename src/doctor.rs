@@ -43,7 +43,7 @@ pub(crate) struct Check {
     pub(crate) required: bool,
     /// How to get it, when it is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) mend: Option<&'static str>,
+    pub(crate) fix: Option<&'static str>,
 }
 
 impl Check {
@@ -51,11 +51,11 @@ impl Check {
         name: &'static str,
         purpose: &'static str,
         result: Result<String, String>,
-        mend: &'static str,
+        fix: &'static str,
     ) -> Self {
-        let (status, found, mend) = match result {
+        let (status, found, fix) = match result {
             Ok(found) => (Status::Ok, found, None),
-            Err(found) => (Status::Missing, found, Some(mend)),
+            Err(found) => (Status::Missing, found, Some(fix)),
         };
         Self {
             name,
@@ -63,7 +63,7 @@ impl Check {
             found,
             purpose,
             required: false,
-            mend,
+            fix,
         }
     }
 
@@ -109,8 +109,8 @@ pub(crate) fn render(checks: &[Check]) -> String {
             (Status::Missing, false) => "absent ",
         };
         let _ = writeln!(text, "{mark}  {:<16} {}", check.name, Escaped(&check.found));
-        if let Some(mend) = check.mend {
-            let _ = writeln!(text, "{:26}for {}: {mend}", "", check.purpose);
+        if let Some(fix) = check.fix {
+            let _ = writeln!(text, "{:26}for {}: {fix}", "", check.purpose);
         }
     }
     let verdict = match main_job_can_run(checks) {
@@ -156,11 +156,11 @@ mod tests {
                 .unwrap();
         assert_eq!(json[0]["status"], "ok");
         assert_eq!(
-            (&json[0]["required"], &json[0]["mend"]),
+            (&json[0]["required"], &json[0]["fix"]),
             (&true.into(), &serde_json::Value::Null)
         );
         assert_eq!(
-            (&json[1]["status"], &json[1]["mend"]),
+            (&json[1]["status"], &json[1]["fix"]),
             (&"missing".into(), &"get one".into())
         );
     }

@@ -32,7 +32,7 @@ impl Outcome {
 }
 
 fn printed_or(code: u8) -> u8 {
-    match terminal::lost() {
+    match terminal::stdout_error() {
         Some(why) => {
             note!("ossmark: {why}");
             COULD_NOT_RUN

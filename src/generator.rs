@@ -1,10 +1,10 @@
-//! Whatever produces tokens, behind [`ossmark_protocol::Generator`]: a file each, and `choice`, which starts what the options
+//! Whatever produces tokens, behind [`ossmark_protocol::Generator`]: a file each, and `engine_plan`, which starts what the options
 //! name.
 
-pub(crate) mod choice;
 pub(crate) mod device;
-pub(crate) mod drill;
 pub(crate) mod echo;
+pub(crate) mod engine_plan;
+pub(crate) mod fault_injection;
 mod loading;
 pub(crate) mod local;
 pub(crate) mod null;

@@ -6,9 +6,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use ossmark_files::{Claim, Earlier, Escaped, is_stdout};
+use ossmark_files::{Claim, Escaped, IfExists, is_stdout};
 
-use crate::terminal::{give_stdout_away, note};
+use crate::terminal::{note, take_stdout};
 
 /// Files that mark a directory as holding a run.
 const RUN_FILES: [&str; 5] = [
@@ -42,7 +42,7 @@ impl Directory {
         let path = name
             .canonicalize()
             .with_context(|| format!("--output {shown}"))?;
-        Claim::new(&path.join("write-test"), Earlier::Replace)
+        Claim::new(&path.join("write-test"), IfExists::Replace)
             .with_context(|| format!("--output {shown}: the directory is not writable"))?;
         Ok((directory, path))
     }
@@ -104,23 +104,23 @@ pub(crate) struct Output(Claim);
 /// Makes sure that `file` can be written without losing an earlier one, and that nobody else writes it meanwhile. `-` and
 /// /dev/stdout are standard output, and people's text then goes to standard error.
 pub(crate) fn claim_file(file: &Path, force: bool) -> Result<Output> {
-    claim_as(file, earlier(force))
+    claim_as(file, if_exists(force))
 }
 
-fn earlier(force: bool) -> Earlier {
+fn if_exists(force: bool) -> IfExists {
     match force {
-        true => Earlier::MoveAside,
-        false => Earlier::Refuse,
+        true => IfExists::MoveAside,
+        false => IfExists::Refuse,
     }
 }
 
 /// [`claim_file`], for one that may be this command's own of before.
-pub(crate) fn claim_as(file: &Path, earlier: Earlier) -> Result<Output> {
+pub(crate) fn claim_as(file: &Path, if_exists: IfExists) -> Result<Output> {
     if is_stdout(file) {
-        return Ok(Output(Claim::stream(file, give_stdout_away()?)?));
+        return Ok(Output(Claim::stream(file, take_stdout()?)?));
     }
     let shown = Escaped::path(file);
-    match Claim::new(file, earlier) {
+    match Claim::new(file, if_exists) {
         Ok(claim) => Ok(Output(claim)),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => bail!(
             "{shown}: already exists; give another name, or move it away (--force does that, where the command has it)"
@@ -135,22 +135,24 @@ pub(crate) fn claim_optional(file: Option<&PathBuf>, force: bool) -> Result<Opti
 }
 
 /// A directory that appears under its name when all of it is there.
-pub(crate) fn claim_tree(dir: &Path, force: bool) -> Result<ossmark_files::Tree> {
+pub(crate) fn claim_tree(dir: &Path, force: bool) -> Result<ossmark_files::StagedDirectory> {
     refuse_stdout("--output", dir)?;
-    ossmark_files::Tree::claim(dir, earlier(force)).map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => anyhow!(
-            "{}: already exists; give another name, or --force to move the old one aside",
-            Escaped::path(dir)
-        ),
-        _ => anyhow!(error).context(format!("{}: cannot be written", Escaped::path(dir))),
+    ossmark_files::StagedDirectory::claim(dir, if_exists(force)).map_err(|error| {
+        match error.kind() {
+            ErrorKind::AlreadyExists => anyhow!(
+                "{}: already exists; give another name, or --force to move the old one aside",
+                Escaped::path(dir)
+            ),
+            _ => anyhow!(error).context(format!("{}: cannot be written", Escaped::path(dir))),
+        }
     })
 }
 
 /// Gives a finished tree its name.
-pub(crate) fn publish(tree: ossmark_files::Tree) -> Result<()> {
+pub(crate) fn publish(tree: ossmark_files::StagedDirectory) -> Result<()> {
     let name = tree.path().to_owned();
     let moved = tree.publish();
-    tell(moved.with_context(|| format!("cannot write {}", Escaped::path(&name)))?);
+    note_moved(moved.with_context(|| format!("cannot write {}", Escaped::path(&name)))?);
     Ok(())
 }
 
@@ -181,7 +183,7 @@ impl Output {
         let path = self.path().to_owned();
         match write(&mut self.0).map_err(Into::into) {
             Ok(moved) => {
-                tell(moved);
+                note_moved(moved);
                 Ok(())
             }
             // Whoever read it has seen enough.
@@ -198,7 +200,7 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
         .any(|kind| kind == ErrorKind::BrokenPipe)
 }
 
-fn tell(moved: Option<PathBuf>) {
+fn note_moved(moved: Option<PathBuf>) {
     if let Some(aside) = moved {
         note!("moved the earlier one aside: {}", aside.display());
     }

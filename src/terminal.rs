@@ -121,7 +121,7 @@ mod handle {
 }
 
 /// Why what was printed on standard output is lost, if it is.
-pub(crate) fn lost() -> Option<String> {
+pub(crate) fn stdout_error() -> Option<String> {
     match &*STDOUT.lock().unwrap_or_else(PoisonError::into_inner) {
         Stdout::Broken(why) => Some(format!(
             "standard output cannot be written: {why}; what was printed is lost, expected a place with room for it (or a pipe)"
@@ -135,7 +135,7 @@ pub(crate) fn lost() -> Option<String> {
 /// # Errors
 ///
 /// It has been given away before.
-pub(crate) fn give_stdout_away() -> Result<std::io::Stdout> {
+pub(crate) fn take_stdout() -> Result<std::io::Stdout> {
     if GIVEN_AWAY.swap(true, Relaxed) {
         bail!("standard output is named by two options, expected one; give a file to the other");
     }

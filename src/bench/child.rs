@@ -50,7 +50,7 @@ pub(crate) fn run(args: &BenchChildArgs) -> Result<Outcome> {
         performance: SAMPLES,
     };
     let clean = if args.inline {
-        let sut = Inline {
+        let sut = InlineSut {
             answer: (0..args.tokens).collect(),
         };
         ossmark_loadgen::run(&settings, &sut, &library)?
@@ -122,11 +122,11 @@ fn adapter(args: &BenchChildArgs, settings: &Settings, library: &Library) -> Res
 }
 
 /// The least that can answer LoadGen.
-struct Inline {
+struct InlineSut {
     answer: Vec<TokenId>,
 }
 
-impl SystemUnderTest for Inline {
+impl SystemUnderTest for InlineSut {
     fn name(&self) -> &str {
         "inline"
     }

@@ -149,7 +149,7 @@ struct Running {
 }
 
 /// One way to run the model, and what it showed.
-struct Way {
+struct EngineFigures {
     kv: KvDtypeArg,
     info: ModelInfo,
     figures: Vec<Figure>,
@@ -177,7 +177,7 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
         say!(
             "keys and values {kv:?}, recorded decode steps: {graphs}, overlapping kernels: {overlap}"
         );
-        let w = one_way(args, kv, graphs, overlap)?;
+        let w = measure_engine(args, kv, graphs, overlap)?;
         ways.push(json!({
             "model": w.info.description, "warnings": w.info.warnings, "kv_dtype": w.kv,
             "graphs": graphs, "overlap": overlap, "figures": w.figures,
@@ -188,7 +188,12 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-fn one_way(args: &BenchEngineArgs, kv: KvDtypeArg, graphs: bool, overlap: bool) -> Result<Way> {
+fn measure_engine(
+    args: &BenchEngineArgs,
+    kv: KvDtypeArg,
+    graphs: bool,
+    overlap: bool,
+) -> Result<EngineFigures> {
     let settings = CudaSettings {
         memory_budget_bytes: args.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
         max_seqs: args.batch.iter().copied().max().unwrap_or(1).max(1),
@@ -247,7 +252,7 @@ fn one_way(args: &BenchEngineArgs, kv: KvDtypeArg, graphs: bool, overlap: bool) 
         figures.push(running.offline(args)?);
     }
     running.engine.shutdown(Duration::from_secs(5))?;
-    Ok(Way { kv, info, figures })
+    Ok(EngineFigures { kv, info, figures })
 }
 
 /// Shown as soon as it is measured.

@@ -88,7 +88,7 @@ struct LatencyFigure {
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Who {
+enum SutKind {
     Adapter,
     Inline,
     PythonWorker,
@@ -129,11 +129,11 @@ pub(crate) fn run(args: &BenchLoadgenArgs) -> Result<Outcome> {
         errors: Vec::new(),
         endpoint: None,
     };
-    let server = bench.rate("server-saturated", Who::Adapter, true, SATURATING_QPS)?;
+    let server = bench.rate("server-saturated", SutKind::Adapter, true, SATURATING_QPS)?;
     let python_server = bench.python("server", true, SATURATING_QPS)?;
-    let held = bench.test("server-300k", Who::Adapter, true, HELD_QPS)?;
+    let held = bench.test("server-300k", SutKind::Adapter, true, HELD_QPS)?;
     let latency = bench.latency()?;
-    let offline = bench.rate("offline", Who::Adapter, false, OFFLINE_QPS)?;
+    let offline = bench.rate("offline", SutKind::Adapter, false, OFFLINE_QPS)?;
     let python_offline = bench.python("offline", false, OFFLINE_QPS)?;
     let http = bench.http()?;
     let report = Report {
@@ -170,7 +170,7 @@ pub(crate) fn run(args: &BenchLoadgenArgs) -> Result<Outcome> {
 
 impl Bench<'_> {
     /// The median rate of some tests.
-    fn rate(&mut self, name: &str, who: Who, server: bool, qps: f64) -> Result<f64> {
+    fn rate(&mut self, name: &str, who: SutKind, server: bool, qps: f64) -> Result<f64> {
         let mut rates = Vec::new();
         for n in 1..=RATE_TESTS {
             rates.push(self.test(&format!("{name}-{n}"), who, server, qps)?.rate);
@@ -185,8 +185,8 @@ impl Bench<'_> {
                 let test = self.test(&format!("latency-{name}-{n}"), who, true, LATENCY_QPS)?;
                 anyhow::Ok(test.mean_latency_us)
             };
-            adapter.push(mean(Who::Adapter, "adapter")?);
-            inline.push(mean(Who::Inline, "inline")?);
+            adapter.push(mean(SutKind::Adapter, "adapter")?);
+            inline.push(mean(SutKind::Inline, "inline")?);
         }
         Ok(LatencyFigure {
             adapter: least(&adapter),
@@ -198,16 +198,16 @@ impl Bench<'_> {
     fn http(&mut self) -> Result<HttpFigures> {
         let server = EchoServer::start()?;
         self.endpoint = Some(server.url.clone());
-        let offline = self.rate("http-offline", Who::Http, false, HTTP_OFFLINE_QPS)?;
+        let offline = self.rate("http-offline", SutKind::Http, false, HTTP_OFFLINE_QPS)?;
         let (mut http, mut adapter) = (Vec::new(), Vec::new());
         for n in 1..=LATENCY_TESTS {
             let name = |what: &str| format!("http-latency-{what}-{n}");
             http.push(
-                self.test(&name("http"), Who::Http, true, HTTP_LATENCY_QPS)?
+                self.test(&name("http"), SutKind::Http, true, HTTP_LATENCY_QPS)?
                     .mean_latency_us,
             );
             adapter.push(
-                self.test(&name("adapter"), Who::Adapter, true, HTTP_LATENCY_QPS)?
+                self.test(&name("adapter"), SutKind::Adapter, true, HTTP_LATENCY_QPS)?
                     .mean_latency_us,
             );
         }
@@ -227,23 +227,23 @@ impl Bench<'_> {
         }
         let worker = self.rate(
             &format!("{name}-python-worker"),
-            Who::PythonWorker,
+            SutKind::PythonWorker,
             server,
             qps,
         )?;
         let inline = self.rate(
             &format!("{name}-python-inline"),
-            Who::PythonInline,
+            SutKind::PythonInline,
             server,
             qps,
         )?;
         Ok(Some(worker.max(inline)))
     }
 
-    fn test(&mut self, name: &str, who: Who, server: bool, qps: f64) -> Result<Test> {
+    fn test(&mut self, name: &str, who: SutKind, server: bool, qps: f64) -> Result<Test> {
         let dir = self.dir.join(name);
         make_directories(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-        let python = matches!(who, Who::PythonWorker | Who::PythonInline);
+        let python = matches!(who, SutKind::PythonWorker | SutKind::PythonInline);
         let mut command = if python {
             let script = self.dir.join("null_sut.py");
             output::write_whole(&script, PYTHON_SUT.as_bytes())?;
@@ -265,23 +265,23 @@ impl Bench<'_> {
             &self.args.seconds.to_string(),
         ]);
         let tokens = match who {
-            Who::Http => HTTP_TOKENS,
+            SutKind::Http => HTTP_TOKENS,
             _ => self.args.tokens,
         };
         command
             .args(["--tokens", &tokens.to_string()])
             .arg("--output")
             .arg(&dir);
-        if let (Who::Http, Some(url)) = (who, &self.endpoint) {
+        if let (SutKind::Http, Some(url)) = (who, &self.endpoint) {
             command.args(["--endpoint", url]);
         }
-        if matches!(who, Who::Inline | Who::PythonInline) {
+        if matches!(who, SutKind::Inline | SutKind::PythonInline) {
             command.arg("--inline");
         }
         note!("bench loadgen: {name} ...");
         let status = children::status(command.stdout(Stdio::null()))
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
-        children::go_on(|| match &self.args.output {
+        children::fail_if_interrupted(|| match &self.args.output {
             Some(dir) => format!("what was measured until then is in {}", dir.display()),
             None => "nothing is left (--output keeps the logs)".into(),
         })?;

@@ -46,7 +46,7 @@ pub(crate) struct ScoreArgs {
     #[arg(long)]
     pub(crate) allow_unconfined: bool,
     /// One {"seq_id","qsl_idx","dataset","extracted","correct","reason","token_count"} a line, in the log's order. While
-    /// programs are run, their verdicts are kept in FILE.jsonl.partial; run the same command again to go on from there.
+    /// programs are run, their verdicts are kept in FILE.jsonl.partial; run the same command again to resume.
     #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) details: Option<PathBuf>,
     /// The printed result as a submission's accuracy.txt.

@@ -201,7 +201,7 @@ fn make_run(args: &AuditArgs, test: &Test) -> Result<(PathBuf, Outcome)> {
     command.args(&args.run);
     drop(claimed);
     let status = children::status(&mut command).context("cannot start the run")?;
-    children::go_on(|| {
+    children::fail_if_interrupted(|| {
         format!(
             "nothing was verified; what there is of the run is in {}",
             dir.display()

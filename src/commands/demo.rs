@@ -99,7 +99,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
             .arg(&dir)
             .stdout(stdout);
         let status = children::status(&mut command).context("cannot start the run")?;
-        children::go_on(|| left(args))?;
+        children::fail_if_interrupted(|| left(args))?;
         if !status.success() {
             outcome = Outcome::NotGood;
         }
@@ -113,7 +113,7 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
     }
     let accuracy = args.output.join("offline-accuracy");
     let score = score(&exe, &model, &accuracy);
-    children::go_on(|| left(args))?;
+    children::fail_if_interrupted(|| left(args))?;
     let score = score?;
     print_table(&rows);
     print_deviations(&rows);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_channel::unbounded;
-use ossmark_dataset::{Place, TextFile};
+use ossmark_dataset::{RecordPosition, TextFile};
 use ossmark_harmony::Tokenizer;
 use ossmark_protocol::{End, Event, Request, RequestId, StopTokens, TokenId, request_seed};
 use safetensors::tensor::{Dtype, TensorView};
@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::children;
 use crate::cli::{EchoArgs, GenerateArgs};
 use crate::exit::Outcome;
-use crate::generator::choice::{EnginePlan, check_prompts};
+use crate::generator::engine_plan::{EnginePlan, check_prompts};
 use crate::generator::weights::NOISE;
 use crate::output::{self, Output};
 use crate::terminal::note;
@@ -133,8 +133,8 @@ fn read_prompts(file: &Path, model: Option<&Path>) -> Result<Vec<Prompt>> {
     let text = TextFile::open(file).context("--input")?;
     text.records(file, |place, _, record| {
         let place = || match place {
-            Place::Line(line) => format!("{}:{line}", file.display()),
-            Place::Row(_) => format!("{}: {place}", file.display()),
+            RecordPosition::Line(line) => format!("{}:{line}", file.display()),
+            RecordPosition::Row(_) => format!("{}: {place}", file.display()),
         };
         let line: Line = serde_json::from_slice(record).with_context(|| {
             format!(

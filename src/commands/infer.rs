@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use crossbeam_channel::unbounded;
 use ossmark_dataset::Dataset;
-use ossmark_files::{Earlier, is_stdout, move_aside};
+use ossmark_files::{IfExists, is_stdout, move_aside};
 use ossmark_harmony::Detokenizer;
 use ossmark_infer::{Journal, write_output};
 use ossmark_protocol::{RemoteStats, TokenId};
 use serde_json::{Value, json};
 
-use self::drive::{Done, Template, drive};
+use self::drive::{InferStats, Template, drive};
 use crate::children;
 use crate::cli::{InferArgs, StreamArg};
 use crate::exit::Outcome;
-use crate::generator::choice::{EnginePlan, check_prompts};
+use crate::generator::engine_plan::{EnginePlan, check_prompts};
 use crate::output::{self, Output};
 use crate::terminal::{note, say};
 
@@ -33,8 +33,8 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
     let tokenizer = tokenizer(args, &plan)?;
     let journal_path = journal_of(&args.output);
     let (mut output_file, mut json_file) = claim(args, &journal_path)?;
-    children::say_at_signal(format!(
-        "answers so far are in {}; the same command goes on from there",
+    children::set_interrupt_message(format!(
+        "answers so far are in {}; run the same command again to resume",
         journal_path.display()
     ));
     let settings = journal_settings(args, &plan, &dataset);
@@ -63,7 +63,7 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
             journal_path.display()
         );
     }
-    let (mut done, mut remote) = (Done::default(), None);
+    let (mut done, mut remote) = (InferStats::default(), None);
     if journal.answered() < journal.requests() {
         let prompts = prompts(&plan, &dataset);
         (done, remote) = run(args, &plan, prompts, &mut journal)?;
@@ -169,10 +169,10 @@ fn claim(args: &InferArgs, journal: &Path) -> Result<(Output, Option<Output>)> {
         );
     }
     let earlier = match (args.force, journal.exists()) {
-        (true, _) => Earlier::MoveAside,
+        (true, _) => IfExists::MoveAside,
         // Both are there when the last call was killed between finishing the one and removing the other.
-        (false, true) => Earlier::Replace,
-        (false, false) => Earlier::Refuse,
+        (false, true) => IfExists::Replace,
+        (false, false) => IfExists::Refuse,
     };
     let output_file = output::claim_as(&args.output, earlier)?;
     if output_file.is_stream() {
@@ -223,7 +223,7 @@ fn run(
     plan: &EnginePlan,
     prompts: Vec<Arc<[TokenId]>>,
     journal: &mut Journal,
-) -> Result<(Done, Option<RemoteStats>)> {
+) -> Result<(InferStats, Option<RemoteStats>)> {
     let concurrency = args.http.max_concurrency.unwrap_or(match plan {
         EnginePlan::Http { settings, .. } => settings.max_concurrency,
         _ => LOCAL_CONCURRENCY,
@@ -256,7 +256,7 @@ fn report(
     args: &InferArgs,
     json_file: &mut Option<Output>,
     journal: &Journal,
-    done: &Done,
+    done: &InferStats,
     left_out: &[String],
     remote: Option<RemoteStats>,
     took: Duration,

@@ -123,8 +123,8 @@ fn run_code(args: &ScoreArgs, files: &Files, answers: &mut Answers) -> Result<Op
     let settings = lcb_settings(args)?;
     let partial = files.details.as_ref().and_then(partial_of);
     if let Some(partial) = &partial {
-        children::say_at_signal(format!(
-            "verdicts so far are in {}; the same command goes on from there",
+        children::set_interrupt_message(format!(
+            "verdicts so far are in {}; run the same command again to resume",
             partial.display()
         ));
     }

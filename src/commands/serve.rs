@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArgs;
 use crate::exit::Outcome;
-use crate::generator::choice::EnginePlan;
+use crate::generator::engine_plan::EnginePlan;
 use crate::terminal::{self, note, say};
 
 /// What the echo engine pretends to be: gpt-oss-120b.
@@ -64,8 +64,8 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
         let address = listener.local_addr().context("cannot learn the port")?;
         let stop = stop(args.drain_timeout)?;
         say!("listening on http://{address}");
-        if let Some(why) = terminal::lost() {
-            bail!("nobody would learn the address: {why}");
+        if let Some(why) = terminal::stdout_error() {
+            bail!("the address cannot be printed: {why}");
         }
         Ok::<bool, anyhow::Error>(
             ossmark_serve::serve(listener, Arc::clone(&app), events, stop).await,

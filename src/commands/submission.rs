@@ -151,7 +151,7 @@ fn print(report: &Report) {
         say!("{severity} {}{official}", finding.rule);
         say!("  {}", finding.path);
         say!("  {}", finding.message);
-        say!("  mend it: {}", finding.fix);
+        say!("  fix: {}", finding.fix);
         say!("  source: {}", finding.source);
     }
     if report.findings_left_out > 0 {

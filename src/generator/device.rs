@@ -9,7 +9,7 @@ use ossmark_engine::{
 use super::weights::Weights;
 
 use crate::cli::{CudaArgs, EngineArg};
-use crate::generator::loading::Shown;
+use crate::generator::loading::ProgressDisplay;
 
 /// A device and what the engine may use of it.
 #[derive(Clone, Debug)]
@@ -122,7 +122,7 @@ impl Device {
                 }
             },
             Self::Cuda(settings) => {
-                let _shown = Shown::start(&settings.progress);
+                let _shown = ProgressDisplay::start(&settings.progress);
                 match weights {
                     Weights::Checkpoint(path) => load_cuda(path, settings),
                     Weights::Synthetic { shape, which } => {

@@ -17,12 +17,12 @@ const BAR_EVERY: Duration = Duration::from_millis(200);
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// Shows progress until it is dropped.
-pub(crate) struct Shown {
+pub(crate) struct ProgressDisplay {
     end: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Shown {
+impl ProgressDisplay {
     /// Without a thread to spare nothing is shown.
     pub(crate) fn start(progress: &Arc<LoadProgress>) -> Self {
         let (end, ended) = channel();
@@ -54,7 +54,7 @@ impl Shown {
     }
 }
 
-impl Drop for Shown {
+impl Drop for ProgressDisplay {
     fn drop(&mut self) {
         self.end = None;
         if let Some(thread) = self.thread.take() {
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn it_ends_at_once_when_dropped() {
         let start = Instant::now();
-        drop(Shown::start(&Arc::default()));
+        drop(ProgressDisplay::start(&Arc::default()));
         assert!(start.elapsed() < LINE_EVERY);
     }
 }

@@ -13,7 +13,7 @@ use ossmark_protocol::{
 };
 
 use super::device::Device;
-use super::drill::Drill;
+use super::fault_injection::FaultInjection;
 use super::weights::Weights;
 
 use crate::terminal::note;
@@ -23,7 +23,7 @@ use crate::terminal::note;
 pub(crate) struct LocalSettings {
     pub(crate) weights: Weights,
     pub(crate) device: Device,
-    pub(crate) drill: Option<Drill>,
+    pub(crate) fault_injection: Option<FaultInjection>,
 }
 
 /// A loaded, warm engine.
@@ -46,8 +46,8 @@ impl Local {
             .device
             .load(&settings.weights)
             .with_context(|| settings.weights.option())?;
-        let executor = match settings.drill {
-            Some(drill) => drill.wrap_executor(loaded.executor),
+        let executor = match settings.fault_injection {
+            Some(injection) => injection.wrap_executor(loaded.executor),
             None => loaded.executor,
         };
         let engine_settings = EngineSettings {

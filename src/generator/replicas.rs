@@ -75,7 +75,7 @@ impl Generator for Replicas {
     fn submit(&self, requests: Vec<Request>) -> Result<(), Closed> {
         let mut state = locked(&self.shared.state);
         state.queue.extend(requests);
-        self.shared.hand_out(&mut state)
+        self.shared.dispatch(&mut state)
     }
 
     fn check(&self, prompt: &[TokenId], max_new_tokens: u32) -> Result<(), RequestError> {
@@ -133,7 +133,7 @@ impl Generator for Replicas {
 }
 
 impl Shared {
-    fn hand_out(&self, state: &mut State) -> Result<(), Closed> {
+    fn dispatch(&self, state: &mut State) -> Result<(), Closed> {
         let mut batches: Vec<Vec<Request>> = self.engines.iter().map(|_| Vec::new()).collect();
         for _ in 0..state.queue.len() {
             let Some(n) = least_loaded(&state.open, self.most_open) else {
@@ -186,7 +186,7 @@ fn sink_of(n: usize, whole: Arc<Mutex<Weak<Shared>>>, sink: CommonSink) -> Sink 
         let mut state = locked(&shared.state);
         state.open[n] = state.open[n].saturating_sub(ended);
         // Closed: another engine is gone, and has said so itself.
-        let _ = shared.hand_out(&mut state);
+        let _ = shared.dispatch(&mut state);
         true
     })
 }

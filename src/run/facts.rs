@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::plan::RunPlan;
 use super::rules::{Audit, EngineName, ModelFacts, RunFacts};
 use crate::cli::DtypeArg;
-use crate::generator::choice::EnginePlan;
 use crate::generator::device::Device;
+use crate::generator::engine_plan::EnginePlan;
 
 /// `settings` are the entries of the detail log.
 pub(crate) fn run_facts(plan: &RunPlan, settings: BTreeMap<String, Value>) -> RunFacts {

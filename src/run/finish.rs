@@ -20,7 +20,7 @@ use super::plan::RunPlan;
 use super::rules::deviations;
 use super::verdict::{Evidence, SettingsLabel, Validity, Verdict, judge};
 use crate::exit::Outcome;
-use crate::generator::choice::EnginePlan;
+use crate::generator::engine_plan::EnginePlan;
 use crate::generator::remote::NOT_SEEN_FROM_HERE;
 use crate::output::{self, Output};
 use crate::terminal::{note, say};
@@ -65,13 +65,13 @@ impl Finish {
         });
         let facts = run_facts(&self.plan, logs.entries.clone());
         let mut deviations = deviations(&facts);
-        if let Some(drill) = self.plan.drill {
+        if let Some(injection) = self.plan.fault_injection {
             deviations.push(format!(
                 "--drill {:?}@{}: something was broken on purpose",
-                drill.kind, drill.at
+                injection.kind, injection.at
             ));
             self.faults.record(FaultKind::Drill, None, || {
-                "a drill was run: its result is no result".into()
+                "a fault was injected (--drill): the result does not count".into()
             });
         }
         let metrics = self.metrics(&logs.entries, latencies);

@@ -15,8 +15,8 @@ use super::rules::{Audit, OfficialFile, rules};
 use super::sut::RequestTemplate;
 use super::user_conf::{self, Kind};
 use crate::cli::{DtypeArg, EngineArg, RunArgs, StreamArg};
-use crate::generator::choice::EnginePlan;
-use crate::generator::drill::Drill;
+use crate::generator::engine_plan::EnginePlan;
+use crate::generator::fault_injection::FaultInjection;
 use crate::terminal::note;
 
 /// What a run will do, validated.
@@ -35,7 +35,7 @@ pub(crate) struct RunPlan {
     pub(crate) output: PathBuf,
     pub(crate) force: bool,
     pub(crate) watchdog: Duration,
-    pub(crate) drill: Option<Drill>,
+    pub(crate) fault_injection: Option<FaultInjection>,
     pub(crate) json: Option<PathBuf>,
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
     if !(0.01..=1e6).contains(&watchdog) {
         bail!("--watchdog {watchdog}: expected seconds between 0.01 and 1000000");
     }
-    let drill = args
+    let fault_injection = args
         .drill
         .as_deref()
         .map(str::parse)
@@ -124,7 +124,7 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
         output,
         force: args.force,
         watchdog: Duration::from_secs_f64(watchdog),
-        drill,
+        fault_injection,
         json: args.json,
     })
 }

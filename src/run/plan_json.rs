@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::plan::RunPlan;
 use super::provenance;
-use crate::generator::choice::EnginePlan;
 use crate::generator::device::Device;
+use crate::generator::engine_plan::EnginePlan;
 use crate::pairing;
 
 /// What the logs and the plan call the parts of a run.
@@ -75,6 +75,6 @@ pub(super) fn run_plan_json(plan: &RunPlan, description: &Description) -> Result
         "audit_config": file(&plan.loadgen.audit_config),
         "requested_settings": plan.requested,
         "watchdog_s": plan.watchdog.as_secs_f64(),
-        "drill": plan.drill.map(|d| format!("{:?}@{}", d.kind, d.at)),
+        "drill": plan.fault_injection.map(|d| format!("{:?}@{}", d.kind, d.at)),
     }))
 }

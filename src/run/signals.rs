@@ -1,13 +1,14 @@
 //! Ctrl-C and SIGTERM. The first ends the run as a fault, with every open sample answered and the logs closed; the
 //! second ends the process at once. Runs on a tokio thread, which never calls LoadGen.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use crossbeam_channel::Sender;
 use ossmark_files::abandon_parts;
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::Signal;
 
 use super::faults::FaultKind;
 use super::responder::Message;
+use crate::children::listen_for;
 use crate::terminal::note;
 
 /// What shells report for a program that Ctrl-C ended.
@@ -15,26 +16,19 @@ const INTERRUPTED: i32 = crate::exit::INTERRUPTED as i32;
 
 /// Starts listening; from here on Ctrl-C no longer kills the process by itself.
 pub(crate) fn listen(responder: Sender<Message>) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the signal thread")?;
-    let guard = runtime.enter();
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    drop(guard);
-    std::thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || {
-            runtime.block_on(async {
-                let first = tokio::select! { _ = interrupt.recv() => "SIGINT", _ = terminate.recv() => "SIGTERM" };
-                note!("ossmark: {first}: ending the run; again to end at once without logs");
-                let _ = responder.send(Message::Stop(FaultKind::Interrupted, format!("the run was interrupted by {first}")));
-                tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
-                abandon_parts();
-                ossmark_loadgen::exit_now(INTERRUPTED);
-            });
-        })
-        .context("cannot start the signal thread")?;
-    Ok(())
+    let mut is_ending = false;
+    listen_for(move |signal| {
+        if is_ending {
+            abandon_parts();
+            ossmark_loadgen::exit_now(INTERRUPTED);
+        }
+        is_ending = true;
+        let name = match signal {
+            Signal::INT => "SIGINT",
+            _ => "SIGTERM",
+        };
+        note!("ossmark: {name}: ending the run; again to end at once without logs");
+        let what = format!("the run was interrupted by {name}");
+        let _ = responder.send(Message::Stop(FaultKind::Interrupted, what));
+    })
 }

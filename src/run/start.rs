@@ -9,13 +9,13 @@ use ossmark_protocol::Sink;
 use super::plan::RunPlan;
 use super::plan_json::Description;
 use super::responder::Message;
-use crate::generator::choice::check_prompts;
+use crate::generator::engine_plan::check_prompts;
 use ossmark_protocol::Generator;
 
 /// Where the engine's events go; tells the responder when the engine lets go of it.
-struct ToResponder(Sender<Message>);
+struct ResponderSink(Sender<Message>);
 
-impl Drop for ToResponder {
+impl Drop for ResponderSink {
     fn drop(&mut self) {
         let _ = self.0.send(Message::EngineGone);
     }
@@ -25,17 +25,17 @@ pub(super) fn start_generator(
     plan: &RunPlan,
     messages: &Sender<Message>,
 ) -> Result<(Arc<dyn Generator>, Description)> {
-    let to = ToResponder(messages.clone());
+    let to = ResponderSink(messages.clone());
     let sink: Sink = Box::new(move |event| to.0.send(Message::Event(event)).is_ok());
-    let sink = match plan.drill {
-        Some(drill) => drill.wrap_sink(sink),
+    let sink = match plan.fault_injection {
+        Some(injection) => injection.wrap_sink(sink),
         None => sink,
     };
     let data = plan
         .dataset
         .as_ref()
         .map_or("stand-in".to_owned(), |d| d.content_sha256.clone());
-    let started = plan.engine.start(sink, plan.drill)?;
+    let started = plan.engine.start(sink, plan.fault_injection)?;
     if let Some(dataset) = &plan.dataset {
         check_prompts(&*started.generator, &plan.prompts, 1, &dataset.path)?;
     }

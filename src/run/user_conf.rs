@@ -3,7 +3,7 @@
 //! LoadGen's parser (`TestSettings::FromConfig` of 6.0.17) splits lines at white space, ignores what it does not know, reads
 //! whole numbers with strtoull (`1e6` is 1, `2.5` is 2, `010` is 8), and drops the whole file when one value is no number:
 //! the run then goes on at 1 query per second. Owns what is worth a word; `ossmark_logs::config` reads lines as LoadGen does,
-//! [`keys`] knows the keys. Does not own the rules of a round: a user.conf may ask for a test run. Every [`Effect`] is held
+//! [`keys`] knows the keys. Does not own the rules of a round: a user.conf may ask for a test run. Every [`LoadgenAction`] is held
 //! against LoadGen itself on random files (`tests/loadgen.rs`). Pure except for reading the file; main thread.
 
 mod keys;
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
 
 /// What LoadGen does about a line that we have something to say about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
+pub(crate) enum LoadgenAction {
     /// Refuses the file, of which nothing counts then.
     DropsFile,
     /// Goes on as if the line were not there.
@@ -40,7 +40,7 @@ pub(crate) enum Effect {
     Takes,
 }
 
-impl fmt::Display for Effect {
+impl fmt::Display for LoadgenAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DropsFile => f.write_str("; LoadGen drops the whole file for it"),
@@ -52,16 +52,16 @@ impl fmt::Display for Effect {
 }
 
 /// What is wrong, and what LoadGen does.
-type Objection = (String, Effect);
+type Problem = (String, LoadgenAction);
 
 /// One remark about one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     /// From 1, as editors count.
     pub(crate) line: usize,
-    /// What was found, what was expected, how to mend it; what LoadGen does comes after it.
+    /// What was found, what was expected, how to fix it; what LoadGen does comes after it.
     pub(crate) text: String,
-    pub(crate) effect: Effect,
+    pub(crate) effect: LoadgenAction,
 }
 
 impl fmt::Display for Finding {
@@ -103,7 +103,7 @@ pub(crate) enum Error {
     },
     #[error("{}: is {bytes} bytes long, expected a configuration of at most {MAX_BYTES}", path.display())]
     TooLong { path: PathBuf, bytes: u64 },
-    #[error("{}", Listed(path, findings))]
+    #[error("{}", FindingList(path, findings))]
     Refused {
         path: PathBuf,
         findings: Vec<Finding>,
@@ -118,9 +118,9 @@ pub(crate) enum Error {
 
 const MAX_BYTES: u64 = 1 << 20;
 
-struct Listed<'a>(&'a Path, &'a [Finding]);
+struct FindingList<'a>(&'a Path, &'a [Finding]);
 
-impl fmt::Display for Listed<'_> {
+impl fmt::Display for FindingList<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self
             .1
@@ -181,14 +181,14 @@ pub(crate) fn lint(bytes: &[u8], kind: Kind) -> Report<'_> {
     let mut crlf = None;
     for (at, text) in bytes.split(|&b| b == b'\n').enumerate() {
         let line = at + 1;
-        let judged = line::judge(line, text, kind);
-        if let Some(setting) = judged.setting {
+        let checked = line::check(line, text, kind);
+        if let Some(setting) = checked.setting {
             report
                 .warnings
                 .extend(remarks(&setting, &report.settings, kind));
             report.settings.push(setting);
         }
-        if let Some((is_error, finding)) = judged.finding {
+        if let Some((is_error, finding)) = checked.finding {
             match is_error {
                 true => report.errors.push(finding),
                 false => report.warnings.push(finding),
@@ -203,7 +203,7 @@ pub(crate) fn lint(bytes: &[u8], kind: Kind) -> Report<'_> {
         report.warnings.push(Finding {
             line,
             text: "ends with a carriage return (CRLF); LoadGen skips it, but tools that read this file may not".into(),
-            effect: Effect::Takes,
+            effect: LoadgenAction::Takes,
         });
     }
     report
@@ -235,7 +235,7 @@ fn remarks(this: &Setting<'_>, before: &[Setting<'_>], kind: Kind) -> Vec<Findin
     let remark = |text| Finding {
         line: this.line,
         text,
-        effect: Effect::Takes,
+        effect: LoadgenAction::Takes,
     };
     texts.into_iter().map(remark).collect()
 }
@@ -258,7 +258,7 @@ fn unused_limits(settings: &[Setting<'_>]) -> Vec<Finding> {
                 "{} is looked up only where use_token_latencies is 1, and line {} sets it to {}",
                 limit.key.name, off.line, off.value
             ),
-            effect: Effect::Takes,
+            effect: LoadgenAction::Takes,
         })
         .collect()
 }

@@ -29,7 +29,7 @@ pub(crate) enum SettingsLabel {
 
 /// What LoadGen itself said.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct LoadgenSaid {
+pub(crate) struct LoadgenOutcome {
     /// `None` in accuracy mode, which prints no result.
     pub(crate) result: Option<String>,
     pub(crate) errors: u64,
@@ -45,7 +45,7 @@ pub(crate) struct Verdict {
     pub(crate) deviations: Vec<String>,
     /// Why the run is not valid.
     pub(crate) reasons: Vec<String>,
-    pub(crate) loadgen: LoadgenSaid,
+    pub(crate) loadgen: LoadgenOutcome,
     pub(crate) faults: Vec<Fault>,
     pub(crate) scenario: String,
     pub(crate) mode: String,
@@ -151,7 +151,7 @@ pub(crate) fn judge(evidence: Evidence) -> Verdict {
         },
         deviations,
         reasons,
-        loadgen: LoadgenSaid {
+        loadgen: LoadgenOutcome {
             result,
             errors: said.max(logs.error_count),
             warnings: logs.warnings,

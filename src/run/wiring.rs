@@ -26,7 +26,7 @@ use super::{disk, signals};
 use crate::output;
 
 /// A run that LoadGen can be called for.
-pub(super) struct Wired {
+pub(super) struct WiredRun {
     pub(super) loadgen: Settings,
     pub(super) sut: Sut,
     pub(super) library: Library,
@@ -38,7 +38,7 @@ pub(super) struct Wired {
 }
 
 /// Starts everything that the plan needs beside LoadGen.
-pub(super) fn wire(mut plan: RunPlan) -> Result<Wired> {
+pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
     let claimed = output::claim_directory(&plan.output, plan.force)?;
     // One inside the directory is claimed once that is the new one.
     let is_inside = |file: &&PathBuf| file.starts_with(&plan.output);
@@ -127,7 +127,7 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<Wired> {
     disk::watch(&finish.output, Arc::clone(&progress), messages.clone())?;
     let display = progress::show(display, Arc::clone(&progress))
         .context("cannot start the progress thread")?;
-    Ok(Wired {
+    Ok(WiredRun {
         loadgen,
         sut,
         library,

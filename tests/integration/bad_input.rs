@@ -1,4 +1,4 @@
-//! Bad input is exit 2 with a message that says what, where and how to mend it; nothing that was there is lost.
+//! Bad input is exit 2 with a message that says what, where and how to fix it; nothing that was there is lost.
 
 use std::path::Path;
 use std::process::Command;

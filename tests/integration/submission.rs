@@ -66,7 +66,7 @@ fn a_check_says_what_it_found_and_how_it_ended() {
     let strict = ossmark(&input);
     assert_eq!(strict.code(), Some(1));
     assert!(
-        strict.stdout.contains("documentation.missing") && strict.stdout.contains("mend it:"),
+        strict.stdout.contains("documentation.missing") && strict.stdout.contains("  fix: "),
         "{}",
         strict.stdout
     );

@@ -214,7 +214,7 @@ pub enum Error {
     Form {
         /// The file, folder or pattern.
         path: PathBuf,
-        /// What was found and expected, and how to mend it.
+        /// What was found and expected, and how to fix it.
         what: String,
     },
     /// Beyond what any benchmark file holds: refused before memory runs out.
@@ -229,6 +229,22 @@ pub enum Error {
         /// The most that is accepted.
         limit: u64,
     },
+}
+
+impl Error {
+    pub(crate) fn unsupported(path: &Path, what: String) -> Self {
+        Self::Unsupported {
+            path: path.to_owned(),
+            what,
+        }
+    }
+
+    pub(crate) fn corrupt(path: &Path, detail: &dyn std::fmt::Display) -> Self {
+        Self::Corrupt {
+            path: path.to_owned(),
+            detail: detail.to_string(),
+        }
+    }
 }
 
 /// The command that makes parquet of a pickle, by running it.

@@ -43,14 +43,14 @@ pub(crate) enum Kind {
 
 /// Why there is no header.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Bad {
+pub(crate) enum HeaderError {
     /// It goes on beyond the bytes that were given.
     Short,
     /// It is no page header.
     Wrong(String),
 }
 
-type Result<T> = std::result::Result<T, Bad>;
+type Result<T> = std::result::Result<T, HeaderError>;
 
 impl PageHeader {
     /// The header at the beginning of `bytes`, and its length.
@@ -100,8 +100,8 @@ impl PageHeader {
     }
 }
 
-fn wrong(what: impl Into<String>) -> Bad {
-    Bad::Wrong(what.into())
+fn wrong(what: impl Into<String>) -> HeaderError {
+    HeaderError::Wrong(what.into())
 }
 
 /// The numbers and booleans of a struct by their field's number; everything else is only passed over.
@@ -236,17 +236,17 @@ impl Compact<'_> {
     }
 
     fn pass(&mut self, length: impl TryInto<usize>) -> Result<()> {
-        let length = length.try_into().map_err(|_| Bad::Short)?;
-        let end = self.at.checked_add(length).ok_or(Bad::Short)?;
+        let length = length.try_into().map_err(|_| HeaderError::Short)?;
+        let end = self.at.checked_add(length).ok_or(HeaderError::Short)?;
         if end > self.bytes.len() {
-            return Err(Bad::Short);
+            return Err(HeaderError::Short);
         }
         self.at = end;
         Ok(())
     }
 
     fn byte(&mut self) -> Result<u8> {
-        let byte = *self.bytes.get(self.at).ok_or(Bad::Short)?;
+        let byte = *self.bytes.get(self.at).ok_or(HeaderError::Short)?;
         self.at += 1;
         Ok(byte)
     }
@@ -300,7 +300,11 @@ mod tests {
             }
         );
         for cut in 0..length {
-            assert_eq!(PageHeader::read(&bytes[..cut]), Err(Bad::Short), "{cut}");
+            assert_eq!(
+                PageHeader::read(&bytes[..cut]),
+                Err(HeaderError::Short),
+                "{cut}"
+            );
         }
     }
 

@@ -11,24 +11,27 @@
 mod arrow;
 mod cell;
 mod codec;
+mod columns;
 mod dataset;
+mod datetime;
 mod decimal;
 mod error;
 mod fingerprint;
 mod frame;
+mod guard;
 mod header;
+mod kind;
 mod levels;
-mod meaning;
-mod moment;
 mod pages;
 mod pickle;
-mod plain;
+mod scalars;
 mod shards;
 mod stats;
 mod table;
 mod text;
 mod text_file;
 mod tokens;
+mod value_type;
 
 pub use arrow::{ARROW_KEY, encode_arrow};
 pub use cell::Cell;
@@ -38,10 +41,10 @@ pub use error::Error;
 pub use fingerprint::{content_sha256, file_sha256};
 pub use frame::Frame;
 pub use shards::{Tables, files};
-pub use stats::{Bar, TokenStats, histogram};
+pub use stats::{Bin, TokenStats, histogram};
 pub use table::Table;
 pub use text::TextColumn;
-pub use text_file::{Place, TextFile};
+pub use text_file::{RecordPosition, TextFile};
 
 /// Shorthand for results of this package.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

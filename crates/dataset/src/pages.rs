@@ -15,7 +15,7 @@ use parquet::{
 
 use crate::{
     codec,
-    header::{Bad, Kind, PageHeader},
+    header::{HeaderError, Kind, PageHeader},
 };
 
 /// What some bytes of a file may become: 64 MiB, or 128 times as much as they are. Text, tokens and numbers come nowhere
@@ -120,9 +120,11 @@ impl Pages {
                 let length = usize::try_from(left).map_or(window, |left| window.min(left));
                 match PageHeader::read(&self.read(self.at, length)?) {
                     Ok(found) => break found,
-                    Err(Bad::Short) if (length as u64) < left => window *= 16,
-                    Err(Bad::Short) => return Err(corrupt("its last page header is cut off")),
-                    Err(Bad::Wrong(what)) => return Err(corrupt(what)),
+                    Err(HeaderError::Short) if (length as u64) < left => window *= 16,
+                    Err(HeaderError::Short) => {
+                        return Err(corrupt("its last page header is cut off"));
+                    }
+                    Err(HeaderError::Wrong(what)) => return Err(corrupt(what)),
                 }
             };
             let body = header.compressed as u64;

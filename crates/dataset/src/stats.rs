@@ -42,7 +42,7 @@ impl TokenStats {
 
 /// How many prompts have lengths in a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bar {
+pub struct Bin {
     /// The shortest length that counts.
     pub from: usize,
     /// The longest length that counts.
@@ -52,15 +52,15 @@ pub struct Bar {
 }
 
 /// At most `bars` ranges of the same width that together hold every prompt once, from the shortest to the longest.
-pub fn histogram(prompts: &[Arc<[u32]>], bars: usize) -> Vec<Bar> {
+pub fn histogram(prompts: &[Arc<[u32]>], bars: usize) -> Vec<Bin> {
     let lengths = || prompts.iter().map(|p| p.len());
     let (Some(min), Some(max)) = (lengths().min(), lengths().max()) else {
         return Vec::new();
     };
     let width = (max - min + 1).div_ceil(bars.max(1));
-    let mut found: Vec<Bar> = (min..=max)
+    let mut found: Vec<Bin> = (min..=max)
         .step_by(width)
-        .map(|from| Bar {
+        .map(|from| Bin {
             from,
             to: (from + width - 1).min(max),
             prompts: 0,

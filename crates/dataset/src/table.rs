@@ -1,12 +1,10 @@
-//! A parquet file opened for reading column by column. Owns: what kind of file it is, the column list, and the boundary
-//! behind which the parquet crate may panic.
+//! A parquet file opened for reading column by column. Owns: the column list, what the footer says, and the readers over a
+//! leaf; `columns` reads whole columns with them.
 
 use std::{
     fs::File,
-    io::{Read, Seek, SeekFrom},
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{Arc, Once},
+    sync::Arc,
 };
 
 use arrow_schema::{DataType as ArrowType, Schema};
@@ -24,13 +22,12 @@ use parquet::{
 };
 
 use crate::{
-    ARROW_KEY, Cell, Error, Result, arrow,
+    ARROW_KEY, Error, Result, arrow,
+    guard::guard,
+    kind::open_parquet,
     levels::{ListLevels, is_list},
-    meaning,
     pages::{Pages, Refusal, extent},
-    plain,
-    text::{self, TextColumn},
-    tokens,
+    value_type,
 };
 
 /// An open parquet file.
@@ -48,7 +45,7 @@ pub struct Table {
 impl Table {
     /// Opens a file and reads its footer.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = check_kind(path)?;
+        let file = open_parquet(path)?;
         guard(path, || Self::of(path, file))
     }
 
@@ -63,8 +60,8 @@ impl Table {
             .with_metadata_options(Some(options))
             .parse_and_finish(&file)
             .map_err(|e| match named_unknown(&e) {
-                Some(what) => unsupported(path, format!("its footer names {what}")),
-                None => corrupt(path, &e),
+                Some(what) => Error::unsupported(path, format!("its footer names {what}")),
+                None => Error::corrupt(path, &e),
             })?;
         let footer = metadata.file_metadata();
         let fields = footer.schema_descr().root_schema().get_fields();
@@ -78,7 +75,7 @@ impl Table {
             .ok_or_else(|| {
                 let sum = sum.map_or("too many".into(), |sum| sum.to_string());
                 let what = format!("the footer claims {claimed} rows, its row groups have {sum}");
-                corrupt(path, &what)
+                Error::corrupt(path, &what)
             })?;
         let notes = footer.key_value_metadata().into_iter().flatten();
         let note = notes
@@ -145,27 +142,6 @@ impl Table {
         self.columns.iter().any(|c| c == column)
     }
 
-    /// Reads a column of lists of token ids; every row must hold at least one.
-    pub fn tokens(&self, column: &str) -> Result<Vec<Arc<[u32]>>> {
-        guard(&self.path, || tokens::read(self, column))
-    }
-
-    /// Reads a column of texts, numbers or booleans as text, in which rows may be null.
-    pub fn text(&self, column: &str) -> Result<TextColumn> {
-        guard(&self.path, || text::read(self, column))
-    }
-
-    /// Reads a column of texts, numbers or booleans as `pandas.read_parquet` does: integers with gaps become floats, unless
-    /// pandas noted in the file that the column has a type with gaps of its own.
-    pub fn cells(&self, column: &str) -> Result<Vec<Cell>> {
-        guard(&self.path, || plain::pandas_cells(self, column))
-    }
-
-    /// Whether [`Table::text`] reads columns of this one's type.
-    pub fn is_text(&self, column: &str) -> bool {
-        plain::meaning_of(self, column).is_ok()
-    }
-
     /// Whether pandas reads this column of integers into a type that has gaps of its own: `Int64` and its like,
     /// `int64[pyarrow]`. It is told by what pandas wrote beside the schema; nonsense there counts as absent.
     /// Source: pandas' developer documentation, "Storing pandas DataFrame objects in Apache Parquet format".
@@ -205,7 +181,7 @@ impl Table {
     }
 
     /// The leaf of a column that has one value a row.
-    pub(crate) fn plain_leaf(
+    pub(crate) fn scalar_leaf(
         &self,
         column: &str,
         expected: &'static str,
@@ -298,7 +274,7 @@ impl Table {
     }
 
     pub(crate) fn corrupt(&self, detail: &dyn std::fmt::Display) -> Error {
-        corrupt(&self.path, detail)
+        Error::corrupt(&self.path, detail)
     }
 
     /// A decoder's complaint, told apart from our own refusal to read more than `limit`.
@@ -310,7 +286,8 @@ impl Table {
         limit: u64,
     ) -> Error {
         let name = Brief(column);
-        let unsupported = |what: &str| unsupported(&self.path, format!("column '{name}' {what}"));
+        let unsupported =
+            |what: &str| Error::unsupported(&self.path, format!("column '{name}' {what}"));
         match error {
             ParquetError::External(inner) => match inner.downcast_ref::<Refusal>() {
                 Some(Refusal::Values) => self.too_large(column, what, limit),
@@ -368,7 +345,7 @@ fn shape(root: &Type) -> String {
         return "a list".into();
     }
     match info.logical_type_ref() {
-        Some(logical) => meaning::name(logical),
+        Some(logical) => value_type::name(logical),
         None => match info.converted_type() {
             parquet::basic::ConvertedType::NONE => "a structure".into(),
             converted => converted.to_string(),
@@ -384,104 +361,4 @@ fn named_unknown(error: &ParquetError) -> Option<String> {
     let (list, number) = found.split_once(' ')?;
     number.parse::<i32>().ok()?;
     Some(format!("{list} number {number}, which is not known here"))
-}
-
-fn unsupported(path: &Path, what: String) -> Error {
-    Error::Unsupported {
-        path: path.to_owned(),
-        what,
-    }
-}
-
-fn corrupt(path: &Path, detail: &dyn std::fmt::Display) -> Error {
-    Error::Corrupt {
-        path: path.to_owned(),
-        detail: detail.to_string(),
-    }
-}
-
-/// The parquet crate (60.1) still indexes, unwraps and asserts on what a file says: changing any byte of a small file gives
-/// dozens of panics. A data set is untrusted, so a panic in there means a corrupt file, not a bug for the user to report.
-/// Nothing of ours is left half changed, because what was being built is dropped.
-fn guard<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    quiet_hook();
-    let outer = GUARDED.replace(true);
-    let result = catch_unwind(AssertUnwindSafe(read));
-    GUARDED.set(outer);
-    result.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-        let text = text
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
-        Err(corrupt(path, &format!("the decoder gave up: {text}")))
-    })
-}
-
-thread_local! {
-    static GUARDED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-}
-
-/// Without this the default hook prints "thread panicked" above the error message, and the user reads a bug of ours. Only
-/// panics of a thread that is inside [`guard`] are kept quiet; every other goes to the hook that was there before.
-fn quiet_hook() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !GUARDED.get() {
-                before(info);
-            }
-        }));
-    });
-}
-
-fn check_kind(path: &Path) -> Result<File> {
-    let io = |source| Error::Io {
-        path: path.to_owned(),
-        source,
-    };
-    let mut file = ossmark_files::open(path).map_err(io)?;
-    let bytes = file.metadata().map_err(io)?.len();
-    let mut head = Vec::new();
-    (&mut file).take(4).read_to_end(&mut head).map_err(io)?;
-    if head == b"PAR1" {
-        let mut tail = [0; 4];
-        if bytes < 12 {
-            return Err(Error::Truncated {
-                path: path.to_owned(),
-                bytes,
-            });
-        }
-        file.seek(SeekFrom::End(-4))
-            .and_then(|_| file.read_exact(&mut tail))
-            .map_err(io)?;
-        if &tail != b"PAR1" {
-            return Err(Error::Truncated {
-                path: path.to_owned(),
-                bytes,
-            });
-        }
-        return Ok(file);
-    }
-    if head == b"PARE" {
-        return Err(unsupported(path, "it is encrypted".into()));
-    }
-    // Protocol 2 and later begin with 0x80 and the protocol's number; pandas has written those since Python 3.
-    let pickle = matches!(head[..], [0x80, 2..=5, ..])
-        || path
-            .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("pkl") || e.eq_ignore_ascii_case("pickle"));
-    if pickle {
-        return Err(Error::Pickle {
-            path: path.to_owned(),
-        });
-    }
-    let found = match head.is_empty() {
-        true => "nothing, it is empty".to_owned(),
-        false => format!("\"{}\"", head.escape_ascii()),
-    };
-    Err(Error::NotParquet {
-        path: path.to_owned(),
-        found,
-    })
 }

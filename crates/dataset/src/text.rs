@@ -1,12 +1,12 @@
 //! Text columns. Numbers are accepted because `ground_truth` is an integer in some published files and text in others.
 
-use crate::{Cell, Result, plain, table::Table};
+use crate::{Cell, Result, scalars, table::Table};
 
 /// A column as text; a null is None.
 pub type TextColumn = Vec<Option<String>>;
 
 pub(crate) fn read(table: &Table, column: &str) -> Result<TextColumn> {
-    let cells = plain::cells(table, column)?;
+    let cells = scalars::cells(table, column)?;
     Ok(cells.into_iter().map(text).collect())
 }
 

@@ -23,14 +23,14 @@ const BUFFER: usize = 1 << 20;
 
 /// Where a record stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum RecordPosition {
     /// In a text file, from 1, as editors count.
     Line(u64),
     /// In a list or a table, from 0, as LoadGen's samples count.
     Row(usize),
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for RecordPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Line(line) => write!(f, "line {line}"),
@@ -72,7 +72,7 @@ impl TextFile {
         let unpacked: Box<dyn BufRead> = match is_gzip {
             false => Box::new(file),
             true => {
-                let unpacked = Unpacked(MultiGzDecoder::new(file), MAX_UNPACKED);
+                let unpacked = BoundedDecoder(MultiGzDecoder::new(file), MAX_UNPACKED);
                 Box::new(BufReader::with_capacity(BUFFER, unpacked))
             }
         };
@@ -87,7 +87,7 @@ impl TextFile {
         Ok(Self {
             reader: Box::new(BufReader::with_capacity(
                 BUFFER,
-                Bounded(text, Rc::clone(&left)),
+                BoundedReader(text, Rc::clone(&left)),
             )),
             left,
             is_plain: !is_gzip && !has_mark,
@@ -109,7 +109,7 @@ impl TextFile {
     pub fn records<E: From<Error>>(
         mut self,
         path: &Path,
-        mut take: impl FnMut(Place, u64, &[u8]) -> Result<(), E>,
+        mut take: impl FnMut(RecordPosition, u64, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let io = |source| Error::Io {
             path: path.to_owned(),
@@ -138,7 +138,7 @@ impl TextFile {
             }
             number += 1;
             if !line.trim_ascii().is_empty() {
-                take(Place::Line(number), offset, &line)?;
+                take(RecordPosition::Line(number), offset, &line)?;
             }
             offset += length as u64;
         }
@@ -147,7 +147,7 @@ impl TextFile {
     fn list<E: From<Error>>(
         self,
         path: &Path,
-        take: impl FnMut(Place, u64, &[u8]) -> Result<(), E>,
+        take: impl FnMut(RecordPosition, u64, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut stopped = None;
         let mut json = serde_json::Deserializer::from_reader(self.reader);
@@ -175,7 +175,9 @@ struct Items<'a, E, F> {
     stopped: &'a mut Option<E>,
 }
 
-impl<'de, E, F: FnMut(Place, u64, &[u8]) -> Result<(), E>> Visitor<'de> for Items<'_, E, F> {
+impl<'de, E, F: FnMut(RecordPosition, u64, &[u8]) -> Result<(), E>> Visitor<'de>
+    for Items<'_, E, F>
+{
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,7 +188,7 @@ impl<'de, E, F: FnMut(Place, u64, &[u8]) -> Result<(), E>> Visitor<'de> for Item
         let mut row = 0;
         self.left.set(MAX_RECORD);
         while let Some(item) = list.next_element::<Box<RawValue>>()? {
-            if let Err(error) = (self.take)(Place::Row(row), 0, item.get().as_bytes()) {
+            if let Err(error) = (self.take)(RecordPosition::Row(row), 0, item.get().as_bytes()) {
                 *self.stopped = Some(error);
                 return Err(serde::de::Error::custom("stopped"));
             }
@@ -219,9 +221,9 @@ fn peek<R: BufRead>(mut reader: R) -> io::Result<(Vec<u8>, impl BufRead)> {
 }
 
 /// An unpacker that gives up in time.
-struct Unpacked<R>(R, u64);
+struct BoundedDecoder<R>(R, u64);
 
-impl<R: Read> Read for Unpacked<R> {
+impl<R: Read> Read for BoundedDecoder<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.0.read(into)?;
         let too_much = || io::Error::other(format!("unpacks to more than {MAX_UNPACKED} bytes"));
@@ -231,9 +233,9 @@ impl<R: Read> Read for Unpacked<R> {
 }
 
 /// A reader that gives up on a record without end. What is read ahead counts for the record that is read.
-struct Bounded<R>(R, Rc<Cell<u64>>);
+struct BoundedReader<R>(R, Rc<Cell<u64>>);
 
-impl<R: Read> Read for Bounded<R> {
+impl<R: Read> Read for BoundedReader<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.0.read(into)?;
         let too_much = || io::Error::other(format!("has a record of more than {MAX_RECORD} bytes"));
@@ -251,7 +253,7 @@ mod tests {
 
     const ROWS: [&str; 3] = [r#"{"a": 1}"#, r#"{"a": "x\n]"}"#, r#"{"a": [[]]}"#];
 
-    fn read(bytes: &[u8]) -> Result<Vec<(Place, String)>> {
+    fn read(bytes: &[u8]) -> Result<Vec<(RecordPosition, String)>> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
         let mut found = Vec::new();
@@ -272,10 +274,13 @@ mod tests {
     #[test]
     fn every_form_gives_the_same_records() {
         let lines = |from: u64| {
-            let places = (from..).map(Place::Line);
+            let places = (from..).map(RecordPosition::Line);
             places.zip(ROWS.map(str::to_owned)).collect::<Vec<_>>()
         };
-        let items: Vec<_> = (0..).map(Place::Row).zip(ROWS.map(str::to_owned)).collect();
+        let items: Vec<_> = (0..)
+            .map(RecordPosition::Row)
+            .zip(ROWS.map(str::to_owned))
+            .collect();
         let jsonl = ROWS.join("\n");
         let list = format!("[{}]", ROWS.join(",\n"));
         for (text, expected) in [
@@ -328,7 +333,7 @@ mod tests {
     /// A bomb is given up: nothing of its size is ever in memory, or read to its end.
     #[test]
     fn what_unpacks_without_end_is_given_up() {
-        let mut unpacked = Unpacked(io::repeat(b'x'), 1000);
+        let mut unpacked = BoundedDecoder(io::repeat(b'x'), 1000);
         let error = io::copy(&mut unpacked, &mut io::sink()).unwrap_err();
         assert!(
             error.to_string().contains("unpacks to more than"),
@@ -336,7 +341,7 @@ mod tests {
         );
         let left = Rc::new(Cell::new(1000));
         let mut record = Vec::new();
-        let error = BufReader::with_capacity(10, Bounded(io::repeat(b'x'), left))
+        let error = BufReader::with_capacity(10, BoundedReader(io::repeat(b'x'), left))
             .read_until(b'\n', &mut record)
             .unwrap_err();
         assert!(

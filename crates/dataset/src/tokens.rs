@@ -11,8 +11,8 @@ use parquet::{
 use crate::{
     Error, Result,
     levels::ListLevels,
-    meaning::{Meaning, meaning},
     table::Table,
+    value_type::{ValueType, value_type},
 };
 
 /// 1 GiB of tokens. The largest benchmark file has at most 6396 x 15,330 = 98 million (facts: MLCommons' and NVIDIA's READMEs).
@@ -24,9 +24,9 @@ const EXPECTED: &str = "a list of int32 or int64";
 pub(crate) fn read(table: &Table, column: &str) -> Result<Vec<Arc<[u32]>>> {
     let (number, leaf, levels) = table.list_leaf(column, EXPECTED)?;
     let refuse = |found| table.column_type(column, format!("a list of {found}"), EXPECTED);
-    let meaning = meaning(leaf).map_err(refuse)?;
-    let Meaning::Integer { bits, signed } = meaning else {
-        return Err(refuse(format!("{meaning:?} ({})", leaf.physical_type())));
+    let value_type = value_type(leaf).map_err(refuse)?;
+    let ValueType::Integer { bits, signed } = value_type else {
+        return Err(refuse(format!("{value_type:?} ({})", leaf.physical_type())));
     };
     let widen = Widen {
         unused: 64 - bits,

@@ -56,7 +56,7 @@ pub enum LoadError {
         path: PathBuf,
         /// The tensor's name in this layout.
         name: String,
-        /// How to mend it, or empty.
+        /// How to fix it, or empty.
         hint: &'static str,
     },
     /// A tensor's type or shape does not fit the configuration.

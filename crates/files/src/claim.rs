@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use crate::aside::{move_aside, rename, rename_new};
-use crate::part::{Kind, Part};
+use crate::part::{Kind, PartFile};
 use crate::stream::stream;
 
 /// What becomes of a file that is there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Earlier {
+pub enum IfExists {
     /// It stays, and there is no claim.
     Refuse,
     /// It is renamed when the new one is written ([`move_aside`]).
@@ -30,13 +30,13 @@ pub enum Earlier {
 #[derive(Debug)]
 pub struct Claim {
     path: PathBuf,
-    earlier: Earlier,
-    place: Place,
+    if_exists: IfExists,
+    destination: Destination,
 }
 
 #[derive(Debug)]
-enum Place {
-    Part(Part),
+enum Destination {
+    PartFile(PartFile),
     Stream(File),
     /// Written once; what lies there is our own.
     Written,
@@ -47,22 +47,22 @@ impl Claim {
     ///
     /// # Errors
     ///
-    /// `AlreadyExists` under [`Earlier::Refuse`], `ResourceBusy` when another process writes it just now, `InvalidInput` for
+    /// `AlreadyExists` under [`IfExists::Refuse`], `ResourceBusy` when another process writes it just now, `InvalidInput` for
     /// directories, block devices and sockets, and those of `open(2)`.
-    pub fn new(path: &Path, earlier: Earlier) -> io::Result<Self> {
-        let claim = |place| Self {
+    pub fn new(path: &Path, if_exists: IfExists) -> io::Result<Self> {
+        let claim = |destination| Self {
             path: path.into(),
-            earlier,
-            place,
+            if_exists,
+            destination,
         };
         if let Some(stream) = stream(path)? {
-            return Ok(claim(Place::Stream(stream)));
+            return Ok(claim(Destination::Stream(stream)));
         }
-        let part = Part::begin(path, Kind::File)?;
-        if earlier == Earlier::Refuse && std::fs::symlink_metadata(path).is_ok() {
+        let part = PartFile::begin(path, Kind::File)?;
+        if if_exists == IfExists::Refuse && std::fs::symlink_metadata(path).is_ok() {
             return Err(ErrorKind::AlreadyExists.into());
         }
-        Ok(claim(Place::Part(part)))
+        Ok(claim(Destination::PartFile(part)))
     }
 
     /// Claims an open stream, such as a standard output, under a name for messages.
@@ -74,8 +74,8 @@ impl Claim {
         let stream = stream.as_fd().try_clone_to_owned()?;
         Ok(Self {
             path: name.into(),
-            earlier: Earlier::Refuse,
-            place: Place::Stream(stream.into()),
+            if_exists: IfExists::Refuse,
+            destination: Destination::Stream(stream.into()),
         })
     }
 
@@ -86,7 +86,7 @@ impl Claim {
 
     /// Whether it goes to a pipe, a terminal or the like.
     pub fn is_stream(&self) -> bool {
-        matches!(self.place, Place::Stream(_))
+        matches!(self.destination, Destination::Stream(_))
     }
 
     /// Writes all of it, or nothing under its name; may be called again. Returns where an earlier file was moved to.
@@ -109,20 +109,20 @@ impl Claim {
         io: impl Fn(Error) -> E,
         fill: impl FnOnce(&mut File) -> Result<T, E>,
     ) -> Result<(T, Option<PathBuf>), E> {
-        let mut part = match std::mem::replace(&mut self.place, Place::Written) {
-            Place::Stream(mut stream) => {
+        let mut part = match std::mem::replace(&mut self.destination, Destination::Written) {
+            Destination::Stream(mut stream) => {
                 let filled = fill(&mut stream);
-                self.place = Place::Stream(stream);
+                self.destination = Destination::Stream(stream);
                 return Ok((filled?, None));
             }
-            Place::Part(part) => part,
-            Place::Written => {
-                self.earlier = Earlier::Replace;
-                Part::begin(&self.path, Kind::File).map_err(&io)?
+            Destination::PartFile(part) => part,
+            Destination::Written => {
+                self.if_exists = IfExists::Replace;
+                PartFile::begin(&self.path, Kind::File).map_err(&io)?
             }
         };
         let filled = fill(&mut part.file)?;
-        let moved = publish(part, &self.path, self.earlier).map_err(io)?;
+        let moved = publish(part, &self.path, self.if_exists).map_err(io)?;
         Ok((filled, moved))
     }
 }
@@ -133,7 +133,9 @@ impl Claim {
 ///
 /// Those of [`Claim::new`] and [`Claim::write`].
 pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
-    Claim::new(path, Earlier::Replace)?.write(content).map(drop)
+    Claim::new(path, IfExists::Replace)?
+        .write(content)
+        .map(drop)
 }
 
 /// Copies a file whole, through a temporary name and to the disk.
@@ -144,7 +146,7 @@ pub fn write_whole(path: &Path, content: &[u8]) -> io::Result<()> {
 pub fn copy_whole(from: &Path, to: &Path) -> io::Result<()> {
     let mut from = crate::open::regular(from, OFlags::RDONLY)?;
     let permissions = from.metadata()?.permissions();
-    let mut claim = Claim::new(to, Earlier::Replace)?;
+    let mut claim = Claim::new(to, IfExists::Replace)?;
     claim
         .write_with(
             |e| e,
@@ -178,9 +180,13 @@ pub fn append_line(path: &Path, line: &str) -> io::Result<()> {
 }
 
 /// Gives a finished part its name, in a way that survives a power cut.
-pub(crate) fn publish(part: Part, path: &Path, earlier: Earlier) -> io::Result<Option<PathBuf>> {
+pub(crate) fn publish(
+    part: PartFile,
+    path: &Path,
+    if_exists: IfExists,
+) -> io::Result<Option<PathBuf>> {
     let there = std::fs::symlink_metadata(path).ok();
-    if let (Earlier::Replace, Some(there)) = (earlier, &there)
+    if let (IfExists::Replace, Some(there)) = (if_exists, &there)
         && there.is_file()
     {
         // Who may read it does not change with what is in it.
@@ -188,13 +194,13 @@ pub(crate) fn publish(part: Part, path: &Path, earlier: Earlier) -> io::Result<O
         let _ = part.file.set_permissions(Permissions::from_mode(mode));
     }
     part.file.sync_all()?;
-    let moved = match earlier {
-        Earlier::MoveAside if there.is_some() => Some(move_aside(path)?),
+    let moved = match if_exists {
+        IfExists::MoveAside if there.is_some() => Some(move_aside(path)?),
         _ => None,
     };
-    match earlier {
-        Earlier::Replace => rename(&part.path, path)?,
-        Earlier::Refuse | Earlier::MoveAside => rename_new(&part.path, path)?,
+    match if_exists {
+        IfExists::Replace => rename(&part.path, path)?,
+        IfExists::Refuse | IfExists::MoveAside => rename_new(&part.path, path)?,
     }
     let directory = path.parent().filter(|d| !d.as_os_str().is_empty());
     part.keep();

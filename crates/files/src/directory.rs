@@ -1,5 +1,5 @@
 //! Directories that are written: one that fills as the work goes on ([`Directory`]), one that appears when all of it is there
-//! ([`Tree`]).
+//! ([`StagedDirectory`]).
 
 use std::fs::File;
 use std::io::{self, Error, ErrorKind};
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use crate::aside::move_aside;
-use crate::claim::{Earlier, publish};
-use crate::part::{Kind, Part, is_at, lock};
+use crate::claim::{IfExists, publish};
+use crate::part::{Kind, PartFile, is_at, lock};
 
 /// The right to write into a directory, which no other process has at the same time.
 #[derive(Debug)]
@@ -81,28 +81,28 @@ impl Drop for Directory {
 
 /// A directory that is filled under a temporary name and appears whole or not at all.
 #[derive(Debug)]
-pub struct Tree {
+pub struct StagedDirectory {
     path: PathBuf,
-    earlier: Earlier,
-    part: Part,
+    if_exists: IfExists,
+    part: PartFile,
 }
 
-impl Tree {
+impl StagedDirectory {
     /// Claims `path`; directories above it are made.
     ///
     /// # Errors
     ///
     /// `AlreadyExists` unless an earlier one may be moved aside, `ResourceBusy` when another process makes it just now, and
     /// those of `mkdir(2)`.
-    pub fn claim(path: &Path, earlier: Earlier) -> io::Result<Self> {
+    pub fn claim(path: &Path, if_exists: IfExists) -> io::Result<Self> {
         make_all(path.parent())?;
-        let part = Part::begin(path, Kind::Directory)?;
-        if earlier != Earlier::MoveAside && std::fs::symlink_metadata(path).is_ok() {
+        let part = PartFile::begin(path, Kind::Directory)?;
+        if if_exists != IfExists::MoveAside && std::fs::symlink_metadata(path).is_ok() {
             return Err(ErrorKind::AlreadyExists.into());
         }
         Ok(Self {
             path: path.into(),
-            earlier,
+            if_exists,
             part,
         })
     }
@@ -125,7 +125,7 @@ impl Tree {
     pub fn publish(self) -> io::Result<Option<PathBuf>> {
         // All files of it at once.
         rustix::fs::syncfs(&self.part.file)?;
-        publish(self.part, &self.path, self.earlier)
+        publish(self.part, &self.path, self.if_exists)
     }
 }
 

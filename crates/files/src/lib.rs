@@ -2,7 +2,7 @@
 //!
 //! Owned here: opening a file without hanging on what is no file ([`open()`]); showing a text that somebody else wrote without
 //! its control characters reaching a terminal, a log or a page ([`Escaped`]); claiming what will be written, so that two
-//! processes never share it, and writing it whole ([`Claim`], [`Directory`], [`Tree`]). clippy.toml forbids the standard
+//! processes never share it, and writing it whole ([`Claim`], [`Directory`], [`StagedDirectory`]). clippy.toml forbids the standard
 //! library's ways outside tests. Knows no format and prints nothing.
 #![cfg_attr(
     test,
@@ -20,8 +20,8 @@ mod stream;
 
 pub use aside::move_aside;
 pub use brief::Brief;
-pub use claim::{Claim, Earlier, append_line, copy_whole, create_new, write_whole};
-pub use directory::{Directory, Tree, make_directories};
+pub use claim::{Claim, IfExists, append_line, copy_whole, create_new, write_whole};
+pub use directory::{Directory, StagedDirectory, make_directories};
 pub use escape::Escaped;
 pub use open::{open, open_to_append, read, read_to_string, without_mark};
 pub use part::{abandon_parts, is_part};

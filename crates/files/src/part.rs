@@ -42,16 +42,16 @@ pub(crate) enum Kind {
     Directory,
 }
 
-/// A locked temporary name; removed when it is dropped, unless [`Part::keep`] came first.
+/// A locked temporary name; removed when it is dropped, unless [`PartFile::keep`] came first.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct PartFile {
     pub(crate) path: PathBuf,
     pub(crate) file: File,
     kind: Kind,
     kept: bool,
 }
 
-impl Part {
+impl PartFile {
     /// Begins `target`: an empty file or directory under its temporary name.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for PartFile {
     fn drop(&mut self) {
         parts().retain(|(path, _)| *path != self.path);
         if !self.kept {

@@ -45,7 +45,7 @@ fn of_two_that_begin_together_exactly_one_writes() {
             fs::write(tmp.path().join(format!(".file{round}.ossmark-part")), "x").unwrap();
         }
         let written = together(2, |at| {
-            let mut claim = Claim::new(&file, Earlier::Refuse)?;
+            let mut claim = Claim::new(&file, IfExists::Refuse)?;
             claim.write(format!("{at}").as_bytes())
         });
         let won: Vec<_> = (0..2).filter(|at| written[*at].is_ok()).collect();
@@ -106,18 +106,18 @@ fn a_tree_appears_whole_and_a_leftover_of_one_is_cleaned_away() {
     let tmp = tempfile::tempdir().unwrap();
     let path = tmp.path().join("above/tree");
     fs::create_dir_all(tmp.path().join("above/.tree.ossmark-part/half/of/it")).unwrap();
-    let tree = Tree::claim(&path, Earlier::Refuse).unwrap();
-    let busy = Tree::claim(&path, Earlier::Refuse).unwrap_err();
+    let tree = StagedDirectory::claim(&path, IfExists::Refuse).unwrap();
+    let busy = StagedDirectory::claim(&path, IfExists::Refuse).unwrap_err();
     assert_eq!(busy.kind(), ErrorKind::ResourceBusy);
     assert!(names(tree.inside()).is_empty() && !path.exists());
     fs::write(tree.inside().join("a"), "1").unwrap();
     tree.publish().unwrap();
     assert_eq!(names(&tmp.path().join("above")), ["tree"]);
-    let there = Tree::claim(&path, Earlier::Refuse).unwrap_err();
+    let there = StagedDirectory::claim(&path, IfExists::Refuse).unwrap_err();
     assert_eq!(there.kind(), ErrorKind::AlreadyExists);
-    drop(Tree::claim(&path, Earlier::MoveAside).unwrap());
+    drop(StagedDirectory::claim(&path, IfExists::MoveAside).unwrap());
     assert_eq!(names(&tmp.path().join("above")), ["tree"]);
-    let again = Tree::claim(&path, Earlier::MoveAside).unwrap();
+    let again = StagedDirectory::claim(&path, IfExists::MoveAside).unwrap();
     assert_eq!(
         again.publish().unwrap(),
         Some(path.with_file_name("tree.old.1"))
@@ -129,7 +129,7 @@ fn what_fails_leaves_nothing_and_loses_nothing() {
     let tmp = tempfile::tempdir().unwrap();
     let path = tmp.path().join("file");
     let full = || std::io::Error::from(ErrorKind::StorageFull);
-    for earlier in [Earlier::Refuse, Earlier::MoveAside, Earlier::Replace] {
+    for earlier in [IfExists::Refuse, IfExists::MoveAside, IfExists::Replace] {
         let mut claim = Claim::new(&path, earlier).unwrap();
         let failed = claim.write_with(
             |e| e,
@@ -143,9 +143,9 @@ fn what_fails_leaves_nothing_and_loses_nothing() {
         assert!(names(tmp.path()).is_empty());
     }
     fs::write(&path, "old").unwrap();
-    drop(Claim::new(&path, Earlier::MoveAside).unwrap());
+    drop(Claim::new(&path, IfExists::MoveAside).unwrap());
     assert_eq!(names(tmp.path()), ["file"]);
-    let mut claim = Claim::new(&path, Earlier::MoveAside).unwrap();
+    let mut claim = Claim::new(&path, IfExists::MoveAside).unwrap();
     let aside = claim.write(b"new").unwrap().unwrap();
     assert_eq!(fs::read(aside).unwrap(), b"old");
     // Its own is replaced.
@@ -158,7 +158,7 @@ fn what_fails_leaves_nothing_and_loses_nothing() {
 fn only_regular_files_are_moved_or_replaced() {
     let tmp = tempfile::tempdir().unwrap();
     let null = Path::new("/dev/null");
-    for earlier in [Earlier::Refuse, Earlier::MoveAside, Earlier::Replace] {
+    for earlier in [IfExists::Refuse, IfExists::MoveAside, IfExists::Replace] {
         assert_eq!(
             Claim::new(null, earlier).unwrap().write(b"x").unwrap(),
             None
@@ -171,10 +171,10 @@ fn only_regular_files_are_moved_or_replaced() {
     let pipe = tmp.path().join("pipe");
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-    let error = Claim::new(&pipe, Earlier::MoveAside).unwrap_err();
+    let error = Claim::new(&pipe, IfExists::MoveAside).unwrap_err();
     assert!(error.to_string().contains("nobody reads"), "{error}");
     assert!(move_aside(&pipe).is_err());
-    let error = Claim::new(tmp.path(), Earlier::MoveAside).unwrap_err();
+    let error = Claim::new(tmp.path(), IfExists::MoveAside).unwrap_err();
     assert!(error.to_string().contains("a directory"), "{error}");
     assert_eq!(names(tmp.path()), ["pipe"]);
 }

@@ -45,7 +45,7 @@ pub enum Error {
         most: usize,
     },
     /// Nobody waits for the ids any more.
-    #[error("tokenising was stopped: nobody waits for it")]
+    #[error("tokenising was cancelled")]
     Stopped,
     /// A vocabulary in which ordinary text reaches a control token.
     #[error(

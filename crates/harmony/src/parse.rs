@@ -2,7 +2,7 @@
 //!
 //! Owns: the state of one answer. Does not own: when generation stops. Models do not always keep to the format (about 4 % of
 //! headers are malformed at temperature 1.0, ggml-org/llama.cpp #27720), so nothing here fails: a missing `<|end|>`,
-//! `<|start|>` or `<|message|>` is mended, a header that is none is text, control tokens in a text are dropped, and ids that
+//! `<|start|>` or `<|message|>` is repaired, a header that is none is text, control tokens in a text are dropped, and ids that
 //! no token has are passed over.
 
 use std::sync::Arc;
@@ -71,13 +71,13 @@ pub struct Parser {
 
 #[derive(Clone, Debug)]
 enum State {
-    Header(Draft),
+    Header(PartialHeader),
     Body,
 }
 
 /// A header so far.
 #[derive(Clone, Debug, Default)]
-struct Draft {
+struct PartialHeader {
     /// After a `<|start|>` that was generated: the role has to come. The prompt itself ends with the role.
     wants_role: bool,
     /// Before `<|channel|>`.
@@ -98,7 +98,7 @@ impl Parser {
                 recipient: None,
             },
             utf8: Utf8Stream::default(),
-            state: State::Header(Draft::default()),
+            state: State::Header(PartialHeader::default()),
         }
     }
 
@@ -114,7 +114,7 @@ impl Parser {
 
     /// The end of the tokens, whether the answer was complete or not.
     pub fn finish(&mut self) -> Option<Delta> {
-        self.end_message(Draft::default())
+        self.end_message(PartialHeader::default())
     }
 
     /// How many messages have begun.
@@ -130,14 +130,14 @@ impl Parser {
     fn bytes(&mut self, bytes: &[u8]) -> Option<Delta> {
         let text = match &mut self.state {
             State::Body => self.utf8.push(bytes),
-            State::Header(draft) => {
-                draft.extend(bytes);
-                if draft.bytes() <= MAX_HEADER_BYTES {
+            State::Header(partial) => {
+                partial.extend(bytes);
+                if partial.bytes() <= MAX_HEADER_BYTES {
                     return None;
                 }
-                let draft = std::mem::take(draft);
-                self.begin(draft.header_of_text());
-                self.utf8.push(draft.text_without_message())
+                let partial = std::mem::take(partial);
+                self.begin(partial.header_of_text());
+                self.utf8.push(partial.text_without_message())
             }
         };
         self.delta(text)
@@ -145,29 +145,29 @@ impl Parser {
 
     fn control(&mut self, control: Control) -> Option<Delta> {
         match (control, &mut self.state) {
-            (Control::Start, _) => self.end_message(Draft {
+            (Control::Start, _) => self.end_message(PartialHeader {
                 wants_role: true,
-                ..Draft::default()
+                ..PartialHeader::default()
             }),
             (Control::End | Control::Return | Control::Call, _) => {
-                self.end_message(Draft::default())
+                self.end_message(PartialHeader::default())
             }
-            (Control::Channel, State::Header(draft)) => {
-                draft.channel = Some(Vec::new());
+            (Control::Channel, State::Header(partial)) => {
+                partial.channel = Some(Vec::new());
                 None
             }
             // The message's end is missing.
-            (Control::Channel, State::Body) => self.end_message(Draft {
+            (Control::Channel, State::Body) => self.end_message(PartialHeader {
                 channel: Some(Vec::new()),
-                ..Draft::default()
+                ..PartialHeader::default()
             }),
-            (Control::Message, State::Header(draft)) => {
-                let header = draft.header();
+            (Control::Message, State::Header(partial)) => {
+                let header = partial.header();
                 self.begin(header);
                 None
             }
-            (Control::Constrain, State::Header(draft)) => {
-                draft.extend(b" ");
+            (Control::Constrain, State::Header(partial)) => {
+                partial.extend(b" ");
                 None
             }
             (Control::Message | Control::Constrain, State::Body) => None,
@@ -180,16 +180,16 @@ impl Parser {
         self.state = State::Body;
     }
 
-    fn end_message(&mut self, next: Draft) -> Option<Delta> {
+    fn end_message(&mut self, next: PartialHeader) -> Option<Delta> {
         let text = match std::mem::replace(&mut self.state, State::Header(next)) {
             State::Body => self.utf8.finish(),
-            State::Header(draft) => {
-                let text = String::from_utf8_lossy(draft.text_without_message());
+            State::Header(partial) => {
+                let text = String::from_utf8_lossy(partial.text_without_message());
                 if text.trim().is_empty() {
                     return None;
                 }
                 self.begun += 1;
-                self.header = draft.header_of_text();
+                self.header = partial.header_of_text();
                 text.into_owned()
             }
         };
@@ -205,7 +205,7 @@ impl Parser {
     }
 }
 
-impl Draft {
+impl PartialHeader {
     fn extend(&mut self, bytes: &[u8]) {
         self.channel
             .as_mut()

@@ -216,13 +216,13 @@ fn byte_of(c: char) -> Option<u8> {
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]
-    added_tokens: Vec<Added>,
+    added_tokens: Vec<AddedToken>,
     decoder: Option<Decoder>,
     model: Model,
 }
 
 #[derive(Deserialize)]
-struct Added {
+struct AddedToken {
     id: u32,
     content: String,
 }
@@ -304,7 +304,7 @@ impl<'de> Visitor<'de> for Vocab {
             has_harmony: false,
         };
         let mut token = String::new();
-        while map.next_key_seed(Into(&mut token))?.is_some() {
+        while map.next_key_seed(ReusedString(&mut token))?.is_some() {
             let id = map.next_value()?;
             let is_taken = |span: &(u32, u32)| *span != ABSENT;
             if this.spans.get(id as usize).is_some_and(is_taken) {
@@ -319,9 +319,9 @@ impl<'de> Visitor<'de> for Vocab {
 }
 
 /// Reads a string into a buffer that is used again: most keys hold escapes and could not be borrowed.
-struct Into<'a>(&'a mut String);
+struct ReusedString<'a>(&'a mut String);
 
-impl<'de> DeserializeSeed<'de> for Into<'_> {
+impl<'de> DeserializeSeed<'de> for ReusedString<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(
@@ -332,7 +332,7 @@ impl<'de> DeserializeSeed<'de> for Into<'_> {
     }
 }
 
-impl Visitor<'_> for Into<'_> {
+impl Visitor<'_> for ReusedString<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -38,7 +38,7 @@ pub enum Error {
     },
     /// The journal belongs to other settings or another data set.
     #[error(
-        "{}: this journal was begun with other settings: {differences}; use those again, or give another --output to begin anew",
+        "{}: this journal was started with other settings: {differences}; use those again, or give another --output to start over",
         path.display()
     )]
     OtherSettings {

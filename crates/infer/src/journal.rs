@@ -18,7 +18,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 
 use crate::{Answer, Error, Outcome, Result};
-use record::{HEAD, Next, decode, encode, head_of, next_record, record_of};
+use record::{HEAD, RecordRead, decode, encode, head_of, next_record, record_of};
 
 mod record;
 
@@ -41,7 +41,7 @@ pub struct Journal {
     length: u64,
     passes: u32,
     /// By row, then pass.
-    slots: Vec<Slot>,
+    states: Vec<RequestState>,
     answered: u64,
     synced: Instant,
     dirty: bool,
@@ -50,7 +50,7 @@ pub struct Journal {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Slot {
+enum RequestState {
     Open,
     Failed,
     /// Where the payload lies.
@@ -78,14 +78,14 @@ impl Journal {
             source,
         };
         let requests = rows as usize * passes as usize;
-        let mut slots = Vec::new();
-        if requests > MAX_REQUESTS || slots.try_reserve_exact(requests).is_err() {
+        let mut states = Vec::new();
+        if requests > MAX_REQUESTS || states.try_reserve_exact(requests).is_err() {
             return Err(Error::TooMany {
                 requests,
                 most: MAX_REQUESTS,
             });
         }
-        slots.resize(requests, Slot::Open);
+        states.resize(requests, RequestState::Open);
         let file = ossmark_files::open_to_append(path).map_err(io)?;
         if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
             return Err(match error {
@@ -100,7 +100,7 @@ impl Journal {
             file,
             length: 0,
             passes,
-            slots,
+            states,
             answered: 0,
             synced: Instant::now(),
             dirty: false,
@@ -122,19 +122,19 @@ impl Journal {
         for outcome in outcomes {
             let at = self.length + self.buffer.len() as u64 + HEAD as u64;
             let bytes = self.push(|payload| encode(outcome, payload));
-            let slot = match &outcome.result {
-                Ok(_) => Slot::Answered { at, bytes },
-                Err(_) => Slot::Failed,
+            let state = match &outcome.result {
+                Ok(_) => RequestState::Answered { at, bytes },
+                Err(_) => RequestState::Failed,
             };
-            placed.push((outcome.row, outcome.pass, slot));
+            placed.push((outcome.row, outcome.pass, state));
         }
         self.write()?;
-        for (row, pass, slot) in placed {
+        for (row, pass, state) in placed {
             let Some(index) = self.index(row, pass) else {
                 continue;
             };
-            self.answered += u64::from(matches!(slot, Slot::Answered { .. }));
-            self.slots[index] = slot;
+            self.answered += u64::from(matches!(state, RequestState::Answered { .. }));
+            self.states[index] = state;
         }
         self.sync_if_due()
     }
@@ -158,10 +158,10 @@ impl Journal {
     /// Requests without an answer, as (row, pass): all passes of a row, then the next row.
     pub fn open_requests(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         let passes = self.passes as usize;
-        self.slots
+        self.states
             .iter()
             .enumerate()
-            .filter(|(_, slot)| !matches!(slot, Slot::Answered { .. }))
+            .filter(|(_, state)| !matches!(state, RequestState::Answered { .. }))
             .map(move |(i, _)| ((i / passes) as u32, (i % passes) as u32))
     }
 
@@ -172,19 +172,22 @@ impl Journal {
 
     /// Requests, answered or not.
     pub fn requests(&self) -> u64 {
-        self.slots.len() as u64
+        self.states.len() as u64
     }
 
     /// Requests that failed and have not been answered since.
     pub fn failed(&self) -> u64 {
-        let failed = self.slots.iter().filter(|slot| **slot == Slot::Failed);
+        let failed = self
+            .states
+            .iter()
+            .filter(|state| **state == RequestState::Failed);
         failed.count() as u64
     }
 
     /// Reads an answer back; `None` where there is none.
     pub fn answer(&self, row: u32, pass: u32) -> Result<Option<Answer>> {
-        let slot = self.index(row, pass).map(|index| self.slots[index]);
-        let Some(Slot::Answered { at, bytes }) = slot else {
+        let state = self.index(row, pass).map(|index| self.states[index]);
+        let Some(RequestState::Answered { at, bytes }) = state else {
             return Ok(None);
         };
         let mut payload = vec![0; bytes as usize];
@@ -207,7 +210,7 @@ impl Journal {
 
     fn index(&self, row: u32, pass: u32) -> Option<usize> {
         let index = row as usize * self.passes as usize + pass as usize;
-        (pass < self.passes && index < self.slots.len()).then_some(index)
+        (pass < self.passes && index < self.states.len()).then_some(index)
     }
 
     /// Appends a record to the buffer; returns the payload's length.
@@ -246,14 +249,14 @@ impl Journal {
         let (mut at, mut found) = (0, Vec::new());
         while at < size {
             match next_record(&mut reader, size - at, &mut payload).map_err(|e| self.io(e))? {
-                Next::Record => {}
-                Next::Torn if at == 0 && !self.is_torn_header(size, header)? => {
+                RecordRead::Record => {}
+                RecordRead::Torn if at == 0 && !self.is_torn_header(size, header)? => {
                     return Err(Error::NotJournal {
                         path: self.path.clone(),
                     });
                 }
-                Next::Torn => break,
-                Next::Damaged => {
+                RecordRead::Torn => break,
+                RecordRead::Damaged => {
                     if at == 0 {
                         return Err(Error::NotJournal {
                             path: self.path.clone(),
@@ -282,30 +285,30 @@ impl Journal {
                     let what = format!("names row {}, pass {}", outcome.row, outcome.pass);
                     return Err(self.bad_record(at, what));
                 };
-                let slot = match outcome.result {
-                    Ok(_) => Slot::Answered {
+                let state = match outcome.result {
+                    Ok(_) => RequestState::Answered {
                         at: at + HEAD as u64,
                         bytes: payload.len() as u32,
                     },
-                    Err(_) => Slot::Failed,
+                    Err(_) => RequestState::Failed,
                 };
-                found.push((at, index, slot));
+                found.push((at, index, state));
             }
             at += (HEAD + payload.len()) as u64;
         }
         drop(reader);
-        for (at, index, slot) in found {
-            match self.slots[index] {
-                Slot::Answered { .. } => {
+        for (at, index, state) in found {
+            match self.states[index] {
+                RequestState::Answered { .. } => {
                     return Err(self.bad_record(at, "answers a request that is answered".into()));
                 }
-                _ => self.slots[index] = slot,
+                _ => self.states[index] = state,
             }
         }
         resumed.torn_bytes = size - at;
         resumed.failed = self.failed();
-        let answered = |slot: &&Slot| matches!(slot, Slot::Answered { .. });
-        self.answered = self.slots.iter().filter(answered).count() as u64;
+        let answered = |state: &&RequestState| matches!(state, RequestState::Answered { .. });
+        self.answered = self.states.iter().filter(answered).count() as u64;
         resumed.answered = self.answered;
         if at < size {
             self.file.set_len(at).map_err(|e| self.io(e))?;

@@ -16,9 +16,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
 use crate::{Answer, Error, Journal, Result};
-use passed_on::PassedOn;
+use copied_columns::CopiedColumns;
 
-mod passed_on;
+mod copied_columns;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -51,7 +51,7 @@ pub fn write_output(
             ),
         });
     }
-    let columns = PassedOn::of(&table, journal.passes());
+    let columns = CopiedColumns::of(&table, journal.passes());
     let io = |source| Error::Io {
         path: path.to_owned(),
         source,
@@ -72,7 +72,7 @@ pub fn write_output(
 struct Output<'a> {
     path: &'a Path,
     table: &'a Table,
-    columns: &'a PassedOn,
+    columns: &'a CopiedColumns,
     journal: &'a Journal,
     decode: &'a dyn Fn(&[u32]) -> String,
 }
@@ -105,7 +105,7 @@ impl Output<'_> {
             let mut group = writer.next_row_group().map_err(|e| self.refused(&e))?;
             for leaf in &self.columns.leaves {
                 let chunk = source.column(*leaf);
-                let copy = passed_on::copy(self.table, chunk, source.num_rows())?;
+                let copy = copied_columns::copy(self.table, chunk, source.num_rows())?;
                 // A small file whose columns all claim the same bytes would become a very large one.
                 left = left
                     .checked_sub(copy.bytes_written)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-pub use ossmark_dataset::Place;
+pub use ossmark_dataset::RecordPosition;
 
 /// A situation in which preparing cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The row.
-        place: Place,
+        place: RecordPosition,
         /// What was found and expected.
         what: String,
     },
@@ -61,7 +61,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The row.
-        place: Place,
+        place: RecordPosition,
         /// Why.
         source: ossmark_harmony::Error,
     },

@@ -20,7 +20,7 @@ mod source;
 mod template;
 mod write;
 
-pub use error::{Error, Place};
+pub use error::{Error, RecordPosition};
 pub use manifest::{FileEntry, Manifest, OutputEntry, SourceEntry, TokenizerEntry};
 pub use prepare::{Prepared, Request, Step, prepare};
 pub use recipe::{Recipe, SourceRecipe};

@@ -47,7 +47,7 @@ pub enum Step<'a> {
 #[derive(Debug)]
 pub struct Prepared {
     sources: Vec<PreparedSource>,
-    request: Settled,
+    request: ResolvedSettings,
     templates_sha256: String,
 }
 
@@ -71,7 +71,7 @@ struct Prompt {
 
 /// The request with the recipe's values and the defaults filled in.
 #[derive(Debug)]
-struct Settled {
+struct ResolvedSettings {
     effort: Effort,
     date: String,
     seed: u32,
@@ -96,7 +96,7 @@ pub fn prepare(
         Some(file) => Templates::load(file)?,
         None => Templates::built_in(),
     };
-    let settled = Settled {
+    let resolved = ResolvedSettings {
         effort: request.effort.or(recipe.effort).unwrap_or(Effort::High),
         date: request
             .date
@@ -105,7 +105,7 @@ pub fn prepare(
             .unwrap_or_else(|| DEFAULT_DATE.into()),
         seed: request.seed.or(recipe.seed).unwrap_or(DEFAULT_SEED),
     };
-    check_date(&settled.date).map_err(|e| refuse(format!("date: {e}")))?;
+    check_date(&resolved.date).map_err(|e| refuse(format!("date: {e}")))?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(request.workers)
         .build()
@@ -121,7 +121,7 @@ pub fn prepare(
             .kind(&source.kind)
             .map_err(|what| refuse(format!("source {number} ({}): {what}", source.kind)))?;
         let on_file = |path: &Path| progress(Step::Reading(path));
-        let questions = question::read(source, template.reader, settled.seed, &on_file)?;
+        let questions = question::read(source, template.reader, resolved.seed, &on_file)?;
         if questions.is_empty() {
             let window = source.from.is_some() || source.until.is_some();
             return Err(Error::NoQuestions {
@@ -141,7 +141,7 @@ pub fn prepare(
         read.iter().map(|(.., q)| q.len() as u64).sum(),
     ));
 
-    let system = templates.system(&settled.date, settled.effort);
+    let system = templates.system(&resolved.date, resolved.effort);
     let mut sources = Vec::new();
     for (source, template, questions) in read {
         let tokenise = |question: Question| {
@@ -178,7 +178,7 @@ pub fn prepare(
     }
     Ok(Prepared {
         sources,
-        request: settled,
+        request: resolved,
         templates_sha256: templates.sha256,
     })
 }

@@ -8,7 +8,7 @@ use std::{
 use ossmark_files::Brief;
 
 use crate::{
-    Error, Place, Reader, Result, SourceRecipe,
+    Error, Reader, RecordPosition, Result, SourceRecipe,
     shuffle::Shuffler,
     source::{self, Field, Record},
 };
@@ -18,7 +18,7 @@ use crate::{
 pub(crate) struct Question {
     /// Which of the source's files.
     pub(crate) file: usize,
-    pub(crate) place: Place,
+    pub(crate) place: RecordPosition,
     /// In the order of [`Reader::parts`]; the first is the question itself.
     pub(crate) parts: Vec<String>,
     pub(crate) ground_truth: String,
@@ -39,7 +39,7 @@ pub(crate) fn read(
     let fields = fields(recipe, reader);
     let mut shuffler = Shuffler::new(seed);
     let mut questions = Vec::new();
-    let mut ids: HashMap<String, (PathBuf, Place)> = HashMap::new();
+    let mut ids: HashMap<String, (PathBuf, RecordPosition)> = HashMap::new();
     for (file, path) in recipe.files.iter().enumerate() {
         on_file(path);
         for record in source::read(path, &fields)? {

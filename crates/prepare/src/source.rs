@@ -6,7 +6,7 @@ mod parquet;
 
 use std::{io::Read, path::Path};
 
-use crate::{Error, Place, Result};
+use crate::{Error, RecordPosition, Result};
 
 /// A field that a reader wants, under the names that publishers give it; the first that is there counts.
 pub(crate) struct Field<'a> {
@@ -38,7 +38,7 @@ impl<'a> Field<'a> {
 
 /// A row: one value for each field, None only where the field is optional.
 pub(crate) struct Record {
-    pub(crate) place: Place,
+    pub(crate) place: RecordPosition,
     pub(crate) values: Vec<Option<String>>,
 }
 
@@ -101,7 +101,7 @@ fn columns<S: AsRef<str>>(
     fields.iter().map(find).collect()
 }
 
-fn row(path: &Path, place: Place, what: String) -> Error {
+fn row(path: &Path, place: RecordPosition, what: String) -> Error {
     Error::Row {
         path: path.to_owned(),
         place,

@@ -11,9 +11,9 @@ use ossmark_protocol::{End, TokenId};
 
 use crate::quote::quote;
 
-/// What one piece of a stream, or a whole response, said.
+/// What one chunk of a stream, or a whole response, holds.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Said {
+pub(crate) struct ResponseChunk {
     pub(crate) ids: Vec<TokenId>,
     /// Tokens of the answer so far, where the server counts.
     pub(crate) total: Option<u64>,
@@ -85,26 +85,26 @@ impl Answer {
     }
 
     /// Takes a piece whose ids are new ones (OpenAI's API).
-    pub(crate) fn add_new(&mut self, said: &Said) -> Result<Range<usize>, String> {
-        self.begin(said)?;
-        self.append(&said.ids)
-            .and_then(|new| self.end(said).map(|()| new))
+    pub(crate) fn add_new(&mut self, chunk: &ResponseChunk) -> Result<Range<usize>, String> {
+        self.begin(chunk)?;
+        self.append(&chunk.ids)
+            .and_then(|new| self.end(chunk).map(|()| new))
     }
 
     /// Takes a piece whose ids are new ones or all so far (SGLang's API); the piece must say how many there are so far.
-    pub(crate) fn add_counted(&mut self, said: &Said) -> Result<Range<usize>, String> {
-        self.begin(said)?;
-        let Some(total) = said.total else {
+    pub(crate) fn add_counted(&mut self, chunk: &ResponseChunk) -> Result<Range<usize>, String> {
+        self.begin(chunk)?;
+        let Some(total) = chunk.total else {
             return Err("a piece of the stream has no meta_info.completion_tokens, without which its output_ids are \
                         ambiguous"
                 .into());
         };
-        let (had, ids) = (self.tokens.len(), said.ids.len() as u64);
+        let (had, ids) = (self.tokens.len(), chunk.ids.len() as u64);
         let new = if had == 0 && ids == total {
-            &said.ids[..]
+            &chunk.ids[..]
         } else if ids == total {
             self.shape(Shape::WholeSoFar)?;
-            match said.ids.split_at_checked(had) {
+            match chunk.ids.split_at_checked(had) {
                 Some((before, new)) if before == self.tokens => new,
                 Some(_) => return Err("tokens that were already sent changed".into()),
                 None => {
@@ -114,14 +114,14 @@ impl Answer {
                 }
             }
         } else if Some(ids) == total.checked_sub(had as u64) {
-            let repeats = said.ids.iter().zip(&self.tokens).all(|(a, b)| a == b);
+            let repeats = chunk.ids.iter().zip(&self.tokens).all(|(a, b)| a == b);
             if ids > 0 && repeats && self.shape.is_none() {
                 self.ambiguous = true;
             } else if ids > 0 {
                 self.shape(Shape::NewOnly)?;
                 self.ambiguous = false;
             }
-            &said.ids[..]
+            &chunk.ids[..]
         } else {
             return Err(format!(
                 "the server counts {total} tokens and sent {ids} ids in a piece after {had}: ids are missing; ask without \
@@ -129,14 +129,14 @@ impl Answer {
             ));
         };
         self.append(new)
-            .and_then(|new| self.end(said).map(|()| new))
+            .and_then(|new| self.end(chunk).map(|()| new))
     }
 
     /// Takes a whole response.
-    pub(crate) fn add_whole(&mut self, said: &Said) -> Result<Range<usize>, String> {
-        self.begin(said)?;
-        let new = self.append(&said.ids)?;
-        self.end(said)?;
+    pub(crate) fn add_response(&mut self, chunk: &ResponseChunk) -> Result<Range<usize>, String> {
+        self.begin(chunk)?;
+        let new = self.append(&chunk.ids)?;
+        self.end(chunk)?;
         Ok(new)
     }
 
@@ -167,8 +167,8 @@ impl Answer {
         Ok(end)
     }
 
-    fn begin(&self, said: &Said) -> Result<(), String> {
-        if let Some(prompt) = said.prompt
+    fn begin(&self, chunk: &ResponseChunk) -> Result<(), String> {
+        if let Some(prompt) = chunk.prompt
             && prompt != self.prompt_tokens as u64
         {
             return Err(format!(
@@ -176,7 +176,7 @@ impl Answer {
                 self.prompt_tokens
             ));
         }
-        if self.finish.is_some() && !said.ids.is_empty() {
+        if self.finish.is_some() && !chunk.ids.is_empty() {
             return Err("tokens came after the finish_reason".into());
         }
         Ok(())
@@ -198,8 +198,8 @@ impl Answer {
         Ok(had..self.tokens.len())
     }
 
-    fn end(&mut self, said: &Said) -> Result<(), String> {
-        if let Some(total) = said.total
+    fn end(&mut self, chunk: &ResponseChunk) -> Result<(), String> {
+        if let Some(total) = chunk.total
             && total != self.tokens.len() as u64
         {
             return Err(format!(
@@ -207,9 +207,9 @@ impl Answer {
                 self.tokens.len()
             ));
         }
-        self.counted |= said.total.is_some();
-        if said.finish.is_some() {
-            self.finish.clone_from(&said.finish);
+        self.counted |= chunk.total.is_some();
+        if chunk.finish.is_some() {
+            self.finish.clone_from(&chunk.finish);
         }
         Ok(())
     }
@@ -229,8 +229,8 @@ impl Answer {
 mod tests {
     use super::*;
 
-    fn said(ids: &[TokenId], total: u64) -> Said {
-        Said {
+    fn chunk(ids: &[TokenId], total: u64) -> ResponseChunk {
+        ResponseChunk {
             ids: ids.to_vec(),
             total: Some(total),
             prompt: Some(3),
@@ -241,7 +241,7 @@ mod tests {
     fn counted(pieces: &[(&[TokenId], u64)]) -> Result<Vec<TokenId>, String> {
         let mut answer = Answer::new(3, 8);
         for (ids, total) in pieces {
-            answer.add_counted(&said(ids, *total))?;
+            answer.add_counted(&chunk(ids, *total))?;
         }
         Ok(answer.tokens)
     }
@@ -282,9 +282,9 @@ mod tests {
             let mut answer = Answer::new(3, 8);
             for (i, (ids, total)) in pieces.iter().enumerate() {
                 let last = i + 1 == pieces.len();
-                let mut said = said(ids, *total);
-                said.finish = last.then_some(Finish::Stop);
-                answer.add_counted(&said)?;
+                let mut chunk = chunk(ids, *total);
+                chunk.finish = last.then_some(Finish::Stop);
+                answer.add_counted(&chunk)?;
             }
             answer.finish().map(|_| answer.tokens)
         };
@@ -303,9 +303,9 @@ mod tests {
         let with = |finish: Option<Finish>, ids: &[TokenId]| {
             let mut answer = Answer::new(3, 8);
             answer
-                .add_whole(&Said {
+                .add_response(&ResponseChunk {
                     finish,
-                    ..said(ids, ids.len() as u64)
+                    ..chunk(ids, ids.len() as u64)
                 })
                 .unwrap();
             answer.finish()
@@ -327,25 +327,25 @@ mod tests {
         let mut answer = Answer::new(2, 8);
         assert!(
             answer
-                .add_new(&said(&[1], 1))
+                .add_new(&chunk(&[1], 1))
                 .unwrap_err()
                 .contains("truncated")
         );
         let mut answer = Answer::new(3, 8);
-        let end = Said {
+        let end = ResponseChunk {
             finish: Some(Finish::Stop),
-            ..said(&[1], 1)
+            ..chunk(&[1], 1)
         };
         answer.add_new(&end).unwrap();
         assert!(
             answer
-                .add_new(&said(&[2], 2))
+                .add_new(&chunk(&[2], 2))
                 .unwrap_err()
                 .contains("after the finish")
         );
         assert!(
             Answer::new(3, 8)
-                .add_whole(&said(&[1], 2))
+                .add_response(&chunk(&[1], 2))
                 .unwrap_err()
                 .contains("counts 2")
         );

@@ -45,22 +45,22 @@ impl Dialect {
     }
 
     /// A response that came whole.
-    pub(crate) fn whole(&self, body: &[u8], answer: &mut Answer) -> Result<(), String> {
-        let said = match self {
+    pub(crate) fn take_response(&self, body: &[u8], answer: &mut Answer) -> Result<(), String> {
+        let chunk = match self {
             Self::Sglang { .. } => sglang::read(body),
             Self::OpenAi { .. } => openai::read(body),
         }?;
-        answer.add_whole(&said).map(|_| ())
+        answer.add_response(&chunk).map(|_| ())
     }
 
     /// The data of one event of a stream; whether it was the last.
-    pub(crate) fn piece(&self, data: &[u8], answer: &mut Answer) -> Result<bool, String> {
+    pub(crate) fn take_chunk(&self, data: &[u8], answer: &mut Answer) -> Result<bool, String> {
         if data == b"[DONE]" {
             return Ok(true);
         }
         match self {
             Self::Sglang { .. } => answer.add_counted(&sglang::read(data)?),
-            Self::OpenAi { .. } => answer.add_new(&openai::read_piece(data)?),
+            Self::OpenAi { .. } => answer.add_new(&openai::read_chunk(data)?),
         }
         .map(|_| false)
     }

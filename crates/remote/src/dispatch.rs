@@ -1,4 +1,4 @@
-//! Which request goes where and when: a limit over all endpoints, the least loaded first, servers in trouble last.
+//! Which request is sent when: a limit over all endpoints, and a task for each request under way.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -7,17 +7,13 @@ use std::rc::Rc;
 use ossmark_protocol::{End, Request, RequestId};
 use tokio::sync::Notify;
 
-use crate::Settings;
-use crate::exchange::exchange;
-use crate::lane::Lane;
-use crate::outbox::{OpenRequest, Outbox};
+use crate::exchange::{Client, exchange};
+use crate::outbox::OpenRequest;
 use crate::stats::count;
 
-/// All lanes and the requests that wait for one.
+/// The requests that wait, and those under way.
 pub(crate) struct Dispatch {
-    pub(crate) settings: Settings,
-    pub(crate) lanes: Vec<Lane>,
-    pub(crate) outbox: Outbox,
+    pub(crate) client: Client,
     waiting: RefCell<VecDeque<Request>>,
     open: Cell<usize>,
     /// Requests under way, and how to tell each that it is cancelled.
@@ -25,11 +21,9 @@ pub(crate) struct Dispatch {
 }
 
 impl Dispatch {
-    pub(crate) fn new(settings: Settings, lanes: Vec<Lane>, outbox: Outbox) -> Self {
+    pub(crate) fn new(client: Client) -> Self {
         Self {
-            settings,
-            lanes,
-            outbox,
+            client,
             waiting: RefCell::default(),
             open: Cell::new(0),
             cancels: RefCell::default(),
@@ -51,7 +45,7 @@ impl Dispatch {
         self.waiting.borrow_mut().retain(|request| {
             let stays = !others.contains(&request.id);
             if !stays {
-                OpenRequest::new(request.id, &self.outbox).end(&[], End::Cancelled);
+                OpenRequest::new(request.id, &self.client.outbox).end(&[], End::Cancelled);
             }
             stays
         });
@@ -67,48 +61,13 @@ impl Dispatch {
 
     /// The next request and its lane, if one waits and may be sent.
     fn next(&self) -> Option<(usize, Request)> {
-        if self.open.get() >= self.settings.max_concurrency {
+        if self.open.get() >= self.client.settings.max_concurrency {
             return None;
         }
         let request = self.waiting.borrow_mut().pop_front()?;
-        count(&self.outbox.counters.requests);
+        count(&self.client.outbox.counters.requests);
         self.open.set(self.open.get() + 1);
-        let lane = self.least_loaded(None);
-        self.enter(lane);
-        Some((lane, request))
-    }
-
-    /// Where a request that failed on `lane` goes: to another endpoint if there is one.
-    pub(crate) fn move_on(&self, lane: usize) -> usize {
-        self.leave(lane);
-        let other = self.least_loaded(Some(lane));
-        self.enter(other);
-        other
-    }
-
-    fn least_loaded(&self, other_than: Option<usize>) -> usize {
-        let lanes = self.lanes.iter().enumerate();
-        // A settings check has seen at least one endpoint.
-        lanes
-            .min_by_key(|(i, lane)| {
-                (
-                    Some(*i) == other_than,
-                    self.lanes.len() > 1 && lane.is_troubled(),
-                    lane.open.get(),
-                )
-            })
-            .map_or(0, |(i, _)| i)
-    }
-
-    fn enter(&self, lane: usize) {
-        count(&self.outbox.counters.by_endpoint[lane]);
-        let open = &self.lanes[lane].open;
-        open.set(open.get() + 1);
-    }
-
-    fn leave(&self, lane: usize) {
-        let open = &self.lanes[lane].open;
-        open.set(open.get().saturating_sub(1));
+        Some((self.client.balancer.enter(), request))
     }
 }
 
@@ -116,7 +75,7 @@ impl Dispatch {
 async fn work(dispatch: Rc<Dispatch>, mut lane: usize, mut request: Request) {
     loop {
         let cancel = Rc::new(Notify::new());
-        let place = Place {
+        let permit = LanePermit {
             dispatch: &dispatch,
             lane: Cell::new(lane),
             id: request.id,
@@ -125,10 +84,10 @@ async fn work(dispatch: Rc<Dispatch>, mut lane: usize, mut request: Request) {
             .cancels
             .borrow_mut()
             .insert(request.id, Rc::clone(&cancel));
-        place
+        permit
             .lane
-            .set(exchange(&dispatch, lane, request, &cancel).await);
-        drop(place);
+            .set(exchange(&dispatch.client, lane, request, &cancel).await);
+        drop(permit);
         match dispatch.next() {
             Some(next) => (lane, request) = next,
             None => return,
@@ -136,17 +95,17 @@ async fn work(dispatch: Rc<Dispatch>, mut lane: usize, mut request: Request) {
     }
 }
 
-/// A place among the requests under way, given back also by a task that panics.
-struct Place<'a> {
+/// A request's permit to be under way on a lane, given back also by a task that panics.
+struct LanePermit<'a> {
     dispatch: &'a Dispatch,
     lane: Cell<usize>,
     id: RequestId,
 }
 
-impl Drop for Place<'_> {
+impl Drop for LanePermit<'_> {
     fn drop(&mut self) {
         self.dispatch.cancels.borrow_mut().remove(&self.id);
-        self.dispatch.leave(self.lane.get());
+        self.dispatch.client.balancer.leave(self.lane.get());
         let open = &self.dispatch.open;
         open.set(open.get().saturating_sub(1));
     }

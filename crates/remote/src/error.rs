@@ -72,7 +72,7 @@ pub enum Error {
     WarmUp {
         /// The server.
         url: String,
-        /// What happened, and how to mend it.
+        /// What happened, and how to fix it.
         what: String,
     },
     /// The system allows fewer open files than connections are wanted.

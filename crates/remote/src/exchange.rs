@@ -6,12 +6,13 @@ use bytes::Bytes;
 use ossmark_protocol::{End, MAX_SEED, Request};
 use tokio::sync::Notify;
 
+use crate::Settings;
 use crate::answer::Answer;
+use crate::balancer::Balancer;
 use crate::connection::Connection;
-use crate::dispatch::Dispatch;
 use crate::http::{cause, post};
 use crate::lane::Lane;
-use crate::outbox::OpenRequest;
+use crate::outbox::{OpenRequest, Outbox};
 use crate::quote::quote_bytes;
 use crate::sse::Decoder;
 use crate::stats::count;
@@ -25,54 +26,61 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 const AFTER_DONE: Duration = Duration::from_millis(200);
 
 /// Why an attempt brought no answer.
-struct Broken {
+struct AttemptError {
     what: String,
     /// Nothing of the response had come: the request may be sent again.
-    early: bool,
-    /// The server as a whole is in trouble, not this connection.
-    trouble: bool,
+    retryable: bool,
+    /// The server as a whole is failing, not this connection.
+    server_failing: bool,
 }
 
-impl Broken {
+impl AttemptError {
     fn late(what: String) -> Self {
         Self {
             what,
-            early: false,
-            trouble: false,
+            retryable: false,
+            server_failing: false,
         }
     }
 }
 
+/// What every exchange needs.
+pub(crate) struct Client {
+    pub(crate) settings: Settings,
+    pub(crate) balancer: Balancer,
+    pub(crate) outbox: Outbox,
+}
+
 /// Sends a request to `lane`, or where retries lead it, and ends it. Returns the lane that it ended on.
 pub(crate) async fn exchange(
-    dispatch: &Dispatch,
+    client: &Client,
     mut lane: usize,
     request: Request,
     cancel: &Notify,
 ) -> usize {
-    let open = OpenRequest::new(request.id, &dispatch.outbox);
+    let open = OpenRequest::new(request.id, &client.outbox);
     let mut progress = Progress {
         answer: Answer::new(request.prompt.len(), request.max_new_tokens),
         reported: 0,
     };
-    let tries = attempts(dispatch, &mut lane, &request, &open, &mut progress);
-    let limited = tokio::time::timeout(dispatch.settings.timeout, tries);
+    let tries = attempts(client, &mut lane, &request, &open, &mut progress);
+    let limited = tokio::time::timeout(client.settings.timeout, tries);
     let outcome = tokio::select! {
         biased;
         outcome = limited => Some(outcome),
         () = cancel.notified() => None,
     };
     let rest = &progress.answer.tokens()[progress.reported..];
-    let url = &dispatch.lanes[lane].endpoint;
+    let url = &client.balancer.lane(lane).endpoint;
     match outcome {
         None => open.end(rest, End::Cancelled),
         Some(Ok(Ok(end))) => open.end(rest, end),
         Some(Ok(Err(what))) => open.end(&[], End::Failed(format!("{url}: {what}"))),
         Some(Err(_)) => {
-            count(&dispatch.outbox.counters.timed_out);
+            count(&client.outbox.counters.timed_out);
             let what = format!(
                 "{url}: no complete answer within {} s, {} token(s) so far",
-                dispatch.settings.timeout.as_secs_f64(),
+                client.settings.timeout.as_secs_f64(),
                 progress.answer.tokens().len()
             );
             open.end(&[], End::Failed(what));
@@ -89,13 +97,13 @@ struct Progress {
 }
 
 async fn attempts(
-    dispatch: &Dispatch,
+    client: &Client,
     lane: &mut usize,
     request: &Request,
     open: &OpenRequest<'_>,
     progress: &mut Progress,
 ) -> Result<End, String> {
-    let stream = dispatch.settings.stream;
+    let stream = client.settings.stream;
     // Sent as it is or not at all: another seed is another answer.
     if request.seed > MAX_SEED {
         let seed = request.seed;
@@ -105,104 +113,107 @@ async fn attempts(
     }
     let mut tried = 0;
     loop {
-        let here = &dispatch.lanes[*lane];
+        let here = client.balancer.lane(*lane);
         let body = here.dialect.body(request, stream).into();
-        let broken = match attempt(dispatch, here, body, tried > 0, open, progress).await {
+        let error = match attempt(client, here, body, tried > 0, open, progress).await {
             Ok(end) => return Ok(end),
-            Err(broken) => broken,
+            Err(error) => error,
         };
-        if broken.trouble {
-            here.trouble();
+        if error.server_failing {
+            here.mark_unhealthy();
         }
-        if !broken.early || tried == dispatch.settings.retries {
+        if !error.retryable || tried == client.settings.retries {
             return Err(match tried {
-                0 => broken.what,
-                n => format!("{} (sent {} times)", broken.what, n + 1),
+                0 => error.what,
+                n => format!("{} (sent {} times)", error.what, n + 1),
             });
         }
-        if broken.trouble {
+        if error.server_failing {
             tokio::time::sleep(BACK_OFF * 2u32.saturating_pow(tried)).await;
         }
         tried += 1;
-        count(&dispatch.outbox.counters.retries);
-        *lane = dispatch.move_on(*lane);
+        count(&client.outbox.counters.retries);
+        *lane = client.balancer.move_on(*lane);
     }
 }
 
 async fn attempt(
-    dispatch: &Dispatch,
+    client: &Client,
     lane: &Lane,
     body: Bytes,
     fresh: bool,
     open: &OpenRequest<'_>,
     progress: &mut Progress,
-) -> Result<End, Broken> {
-    let kept = if fresh { None } else { lane.kept().await };
-    let mut connection = match kept {
+) -> Result<End, AttemptError> {
+    let idle = if fresh { None } else { lane.take_idle().await };
+    let mut connection = match idle {
         Some(connection) => connection,
         None => {
-            count(&dispatch.outbox.counters.connections);
+            count(&client.outbox.counters.connections);
             Connection::open(&lane.target)
                 .await
-                .map_err(|what| Broken {
+                .map_err(|what| AttemptError {
                     what,
-                    early: true,
-                    trouble: true,
+                    retryable: true,
+                    server_failing: true,
                 })?
         }
     };
     let before = connection.bytes_read();
     let sent = connection.send(post(&lane.uri, &lane.headers, body)).await;
     let response = sent.map_err(|error| {
-        let early = connection.bytes_read() == before;
-        let when = if early { "before" } else { "while" };
-        Broken {
+        let retryable = connection.bytes_read() == before;
+        let when = if retryable { "before" } else { "while" };
+        AttemptError {
             what: format!(
                 "the connection broke {when} the response began: {}",
                 cause(&error)
             ),
-            early,
-            trouble: false,
+            retryable,
+            server_failing: false,
         }
     })?;
-    let mut body = response.body().await.map_err(|refused| Broken {
-        trouble: refused.status.is_server_error() || refused.status.as_u16() == 429,
-        ..Broken::late(refused.what)
+    let mut body = response.body().await.map_err(|refused| AttemptError {
+        server_failing: refused.status.is_server_error() || refused.status.as_u16() == 429,
+        ..AttemptError::late(refused.what)
     })?;
-    if !dispatch.settings.stream {
-        let body = body.whole(RESPONSE_BYTES).await.map_err(Broken::late)?;
+    if !client.settings.stream {
+        let body = body
+            .whole(RESPONSE_BYTES)
+            .await
+            .map_err(AttemptError::late)?;
         lane.dialect
-            .whole(&body, &mut progress.answer)
-            .map_err(Broken::late)?;
-        let end = progress.answer.finish().map_err(Broken::late)?;
-        lane.keep(connection);
+            .take_response(&body, &mut progress.answer)
+            .map_err(AttemptError::late)?;
+        let end = progress.answer.finish().map_err(AttemptError::late)?;
+        lane.put_idle(connection);
         return Ok(end);
     }
     if !body.is_event_stream() {
         let what = "asked for a stream, but the response is no text/event-stream";
-        return Err(Broken::late(what.into()));
+        return Err(AttemptError::late(what.into()));
     }
     let mut decoder = Decoder::new(EVENT_BYTES);
     loop {
-        let piece = body.next_piece().await.map_err(Broken::late)?;
-        let Some(piece) = piece else {
-            return Err(Broken::late(format!(
+        let bytes = body.next_chunk().await.map_err(AttemptError::late)?;
+        let Some(bytes) = bytes else {
+            return Err(AttemptError::late(format!(
                 "the stream ended after {} token(s), before [DONE]",
                 progress.answer.tokens().len()
             )));
         };
-        if take(lane, &mut decoder, &piece, &mut progress.answer).map_err(Broken::late)? {
+        if take(lane, &mut decoder, &bytes, &mut progress.answer).map_err(AttemptError::late)? {
             break;
         }
         let tokens = progress.answer.tokens();
         open.tokens(&tokens[progress.reported..]);
         progress.reported = tokens.len();
     }
-    let end = progress.answer.finish().map_err(Broken::late)?;
+    let end = progress.answer.finish().map_err(AttemptError::late)?;
     // The end of the body follows at once, from a server that means to keep the connection.
-    let rest = tokio::time::timeout(AFTER_DONE, body.next_piece()).await;
+    let rest = tokio::time::timeout(AFTER_DONE, body.next_chunk()).await;
     if matches!(rest, Ok(Ok(None))) {
-        lane.keep(connection);
+        lane.put_idle(connection);
     }
     Ok(end)
 }
@@ -211,15 +222,15 @@ async fn attempt(
 fn take(
     lane: &Lane,
     decoder: &mut Decoder,
-    piece: &[u8],
+    bytes: &[u8],
     answer: &mut Answer,
 ) -> Result<bool, String> {
     let mut taken = Ok(false);
-    let fed = decoder.feed(piece, |event| {
+    let fed = decoder.feed(bytes, |event| {
         // What follows the end or an error is not looked at.
         if taken == Ok(false) {
             taken = match event.kind {
-                b"" | b"message" => lane.dialect.piece(event.data, answer),
+                b"" | b"message" => lane.dialect.take_chunk(event.data, answer),
                 kind => Err(format!(
                     "the stream holds an event of kind {}: {}",
                     quote_bytes(kind),

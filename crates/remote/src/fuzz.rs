@@ -158,8 +158,10 @@ fn replies() {
             let mut before = Vec::new();
             for piece in &pieces {
                 let taken = match streamed {
-                    true => dialect.piece(piece.as_bytes(), &mut answer).map(|_| ()),
-                    false => dialect.whole(piece.as_bytes(), &mut answer),
+                    true => dialect
+                        .take_chunk(piece.as_bytes(), &mut answer)
+                        .map(|_| ()),
+                    false => dialect.take_response(piece.as_bytes(), &mut answer),
                 };
                 if taken.is_err() {
                     break;

@@ -109,7 +109,7 @@ impl Body {
     /// Its beginning, and whether that is all.
     async fn at_most(&mut self, limit: usize) -> Result<(Vec<u8>, bool), String> {
         let mut bytes = Vec::new();
-        while let Some(piece) = self.next_piece().await? {
+        while let Some(piece) = self.next_chunk().await? {
             let room = limit - bytes.len();
             bytes.extend_from_slice(&piece[..piece.len().min(room)]);
             if piece.len() > room {
@@ -120,7 +120,7 @@ impl Body {
     }
 
     /// The next bytes; `None` at its proper end.
-    pub(crate) async fn next_piece(&mut self) -> Result<Option<Bytes>, String> {
+    pub(crate) async fn next_chunk(&mut self) -> Result<Option<Bytes>, String> {
         loop {
             match self.body.frame().await {
                 None => return Ok(None),

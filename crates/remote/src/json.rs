@@ -32,7 +32,7 @@ pub(crate) fn push_stops(body: &mut Vec<u8>, request: &Request) {
 pub(crate) fn error_text(error: &serde_json::Value) -> String {
     let message = error["message"].as_str().or(error.as_str());
     let text = message.map_or_else(|| error.to_string(), str::to_owned);
-    format!("the server says: {}", quote(&text))
+    format!("the server reported: {}", quote(&text))
 }
 
 /// Where JSON that a server sent stops making sense.

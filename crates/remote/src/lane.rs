@@ -13,7 +13,7 @@ use crate::connection::{Connection, Target};
 
 /// A server that refuses everything at once would have the fewest open requests and draw all others: for this long after an
 /// error it only gets what no other server can take.
-const TROUBLE: Duration = Duration::from_secs(1);
+const UNHEALTHY_FOR: Duration = Duration::from_secs(1);
 
 /// One endpoint and the way to it.
 pub(crate) struct Lane {
@@ -22,9 +22,9 @@ pub(crate) struct Lane {
     pub(crate) headers: HeaderMap,
     pub(crate) uri: Uri,
     pub(crate) dialect: Dialect,
-    kept: RefCell<Vec<Connection>>,
+    idle: RefCell<Vec<Connection>>,
     pub(crate) open: Cell<usize>,
-    troubled_until: Cell<Option<Instant>>,
+    unhealthy_until: Cell<Option<Instant>>,
 }
 
 impl Lane {
@@ -41,35 +41,36 @@ impl Lane {
             headers,
             uri,
             dialect,
-            kept: RefCell::default(),
+            idle: RefCell::default(),
             open: Cell::new(0),
-            troubled_until: Cell::new(None),
+            unhealthy_until: Cell::new(None),
         }
     }
 
     /// The connection that was used last, if the server has not closed it since.
-    pub(crate) async fn kept(&self) -> Option<Connection> {
+    pub(crate) async fn take_idle(&self) -> Option<Connection> {
         loop {
-            let mut connection = self.kept.borrow_mut().pop()?;
+            let mut connection = self.idle.borrow_mut().pop()?;
             if connection.is_usable().await {
                 return Some(connection);
             }
         }
     }
 
-    pub(crate) fn keep(&self, connection: Connection) {
-        self.kept.borrow_mut().push(connection);
+    pub(crate) fn put_idle(&self, connection: Connection) {
+        self.idle.borrow_mut().push(connection);
     }
 
-    pub(crate) fn trouble(&self) {
-        self.troubled_until.set(Some(Instant::now() + TROUBLE));
+    pub(crate) fn mark_unhealthy(&self) {
+        self.unhealthy_until
+            .set(Some(Instant::now() + UNHEALTHY_FOR));
     }
 
-    pub(crate) fn is_troubled(&self) -> bool {
-        match self.troubled_until.get() {
+    pub(crate) fn is_unhealthy(&self) -> bool {
+        match self.unhealthy_until.get() {
             Some(until) if until > Instant::now() => true,
             Some(_) => {
-                self.troubled_until.set(None);
+                self.unhealthy_until.set(None);
                 false
             }
             None => false,

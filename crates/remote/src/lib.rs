@@ -14,15 +14,16 @@
 
 mod answer;
 mod api;
+mod balancer;
 mod connection;
 mod dispatch;
 mod endpoint;
 mod error;
 mod exchange;
-mod files;
 mod http;
 mod json;
 mod lane;
+mod open_files;
 mod openai;
 mod outbox;
 mod probe;

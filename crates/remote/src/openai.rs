@@ -8,7 +8,7 @@ use ossmark_protocol::{Request, TokenId};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::answer::{Finish, Said};
+use crate::answer::{Finish, ResponseChunk};
 use crate::json::{bad_json, error_text, push_ids, push_stops};
 
 /// How an OpenAI-compatible server is asked for token ids.
@@ -69,21 +69,21 @@ struct Usage {
 }
 
 /// A whole response.
-pub(crate) fn read(body: &[u8]) -> Result<Said, String> {
+pub(crate) fn read(body: &[u8]) -> Result<ResponseChunk, String> {
     let reply = parse(body)?;
     if reply.choices.is_empty() {
         return Err("the response has no choices".into());
     }
-    said(reply)
+    chunk(reply)
 }
 
 /// One piece of a stream. The last may hold no choice, only the usage.
-pub(crate) fn read_piece(body: &[u8]) -> Result<Said, String> {
+pub(crate) fn read_chunk(body: &[u8]) -> Result<ResponseChunk, String> {
     let reply = parse(body)?;
     if reply.choices.is_empty() && reply.usage.is_none() {
         return Err("a piece of the stream has neither choices nor usage".into());
     }
-    said(reply)
+    chunk(reply)
 }
 
 fn parse(body: &[u8]) -> Result<Reply<'_>, String> {
@@ -94,26 +94,26 @@ fn parse(body: &[u8]) -> Result<Reply<'_>, String> {
     }
 }
 
-fn said(reply: Reply<'_>) -> Result<Said, String> {
-    let mut said = Said::default();
+fn chunk(reply: Reply<'_>) -> Result<ResponseChunk, String> {
+    let mut chunk = ResponseChunk::default();
     if let Some(usage) = reply.usage {
-        said.total = usage.completion_tokens;
-        said.prompt = usage.prompt_tokens;
+        chunk.total = usage.completion_tokens;
+        chunk.prompt = usage.prompt_tokens;
     }
     let mut choices = reply.choices.into_iter();
     if let Some(choice) = choices.next() {
-        said.ids = choice.token_ids.ok_or(
+        chunk.ids = choice.token_ids.ok_or(
             "the response has no token_ids; this server does not return token ids, and text is not tokenised again: use vLLM \
              0.10.2 or later, TensorRT-LLM, or SGLang's own API (--api sglang)",
         )?;
         if let Some(prompt) = choice.prompt_token_ids {
-            said.prompt = Some(prompt.len() as u64);
+            chunk.prompt = Some(prompt.len() as u64);
         }
-        said.finish = choice.finish_reason.map(|reason| Finish::named(&reason));
+        chunk.finish = choice.finish_reason.map(|reason| Finish::named(&reason));
     }
     match choices.next() {
         Some(_) => Err("the response has several choices, one was asked for".into()),
-        None => Ok(said),
+        None => Ok(chunk),
     }
 }
 
@@ -148,22 +148,22 @@ mod tests {
 
     #[test]
     fn responses_are_read_and_a_server_without_ids_is_refused() {
-        let said = read(
+        let chunk = read(
             br#"{"id": "cmpl-1", "object": "text_completion", "choices": [{"index": 0, "text": "x", "logprobs": null,
                  "finish_reason": "length", "stop_reason": null, "token_ids": [5, 6], "prompt_token_ids": [1, 2, 3]}],
                  "usage": {"prompt_tokens": 3, "total_tokens": 5, "completion_tokens": 2}}"#,
         )
         .unwrap();
         assert_eq!(
-            said,
-            Said {
+            chunk,
+            ResponseChunk {
                 ids: vec![5, 6],
                 total: Some(2),
                 prompt: Some(3),
                 finish: Some(Finish::Length)
             }
         );
-        let usage = read_piece(
+        let usage = read_chunk(
             br#"{"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}"#,
         )
         .unwrap();

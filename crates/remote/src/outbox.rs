@@ -12,7 +12,7 @@ use crate::stats::{Counters, count};
 /// The sink, which the thread's last words need as well when the runtime has panicked.
 pub(crate) type SharedSink = Arc<Mutex<Sink>>;
 
-pub(crate) fn tell(sink: &SharedSink, event: Event) -> bool {
+pub(crate) fn send(sink: &SharedSink, event: Event) -> bool {
     // A sink that panicked takes no more.
     sink.lock().is_ok_and(|mut sink| sink(event))
 }
@@ -72,7 +72,7 @@ impl Outbox {
             let steps = self.steps.take();
             self.round.set(self.round.get() + 1);
             for step in steps {
-                if !tell(sink, Event::Step(step)) {
+                if !send(sink, Event::Step(step)) {
                     return;
                 }
             }

@@ -244,7 +244,7 @@ impl Server<'_> {
                 let mut taken = Ok(false);
                 let fed = Decoder::new(INFO_BYTES).feed(&body, |event| {
                     if taken == Ok(false) {
-                        taken = dialect.piece(event.data, &mut answer);
+                        taken = dialect.take_chunk(event.data, &mut answer);
                     }
                 });
                 fed.map_err(|e| e.to_string())?;
@@ -252,7 +252,7 @@ impl Server<'_> {
                     return Err("the stream ended before [DONE]".into());
                 }
             } else {
-                dialect.whole(&body, &mut answer)?;
+                dialect.take_response(&body, &mut answer)?;
             }
             answer.finish().map(|_| ())
         };

@@ -11,11 +11,13 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::LocalSet;
 
+use crate::balancer::Balancer;
 use crate::dispatch::Dispatch;
-use crate::outbox::{Outbox, SharedSink, tell};
+use crate::exchange::Client;
+use crate::outbox::{Outbox, SharedSink, send};
 use crate::probe::{ServerInfo, open_lane};
 use crate::stats::Counters;
-use crate::{Error, Settings, Stats, files, tls};
+use crate::{Error, Settings, Stats, open_files, tls};
 
 /// A generator whose answers come from servers. Dropping it is [`Remote::shutdown`].
 #[derive(Debug)]
@@ -41,7 +43,7 @@ impl Remote {
     /// Settings out of range; an endpoint that cannot be reached, speaks neither API, or returns no token ids.
     pub fn start(settings: Settings, sink: Sink) -> Result<Self, Error> {
         settings.check()?;
-        files::make_room(settings.max_concurrency)?;
+        open_files::raise_limit(settings.max_concurrency)?;
         let connector = tls::connector(&settings.endpoints, settings.ca_file.as_deref())?;
         let counters = Arc::new(Counters::new(settings.endpoints.len()));
         let (commands, received) = unbounded_channel();
@@ -68,18 +70,22 @@ impl Remote {
                         }
                     }
                     let _ = started.send(Ok(servers));
-                    let outbox = Outbox::new(for_thread);
-                    let dispatch = Rc::new(Dispatch::new(settings, lanes, outbox));
+                    let client = Client {
+                        settings,
+                        balancer: Balancer::new(lanes, Arc::clone(&for_thread)),
+                        outbox: Outbox::new(for_thread),
+                    };
+                    let dispatch = Rc::new(Dispatch::new(client));
                     tokio::select! {
                         () = take_commands(received, &dispatch) => {}
-                        () = dispatch.outbox.deliver(&sink) => {}
+                        () = dispatch.client.outbox.deliver(&sink) => {}
                     }
                 };
                 let local = LocalSet::new();
                 let run = AssertUnwindSafe(|| local.block_on(&runtime, main));
                 if let Err(panic) = catch_unwind(run) {
                     let message = format!("the HTTP thread panicked: {}", panic_message(&*panic));
-                    tell(&sink, Event::Fatal(message));
+                    send(&sink, Event::Fatal(message));
                 }
             })?;
         let servers = starting.recv().map_err(|_| Error::Panicked)??;

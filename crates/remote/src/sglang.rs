@@ -8,7 +8,7 @@ use ossmark_protocol::{Request, TokenId};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::answer::{Finish, Said};
+use crate::answer::{Finish, ResponseChunk};
 use crate::json::{bad_json, error_text, push_ids, push_stops};
 use crate::quote::quote;
 
@@ -61,7 +61,7 @@ struct Reason<'a> {
 }
 
 /// A whole response, or one piece of a stream.
-pub(crate) fn read(body: &[u8]) -> Result<Said, String> {
+pub(crate) fn read(body: &[u8]) -> Result<ResponseChunk, String> {
     let reply: Reply = serde_json::from_slice(body).map_err(|e| bad_json(&e, body))?;
     if let Some(error) = reply.error {
         return Err(error_text(&error));
@@ -87,7 +87,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Said, String> {
             );
         }
     };
-    Ok(Said {
+    Ok(ResponseChunk {
         ids,
         total: meta.completion_tokens,
         prompt: meta.prompt_tokens,
@@ -135,14 +135,14 @@ mod tests {
 
     #[test]
     fn responses_are_read_and_errors_quoted() {
-        let said = read(
+        let chunk = read(
             br#"{"text": "a\"b", "output_ids": [5, 6], "meta_info": {"id": "x", "finish_reason": {"type": "stop", "matched": 6},
                  "prompt_tokens": 2, "completion_tokens": 2, "cached_tokens": 0, "weight_version": null}}"#,
         )
         .unwrap();
         assert_eq!(
-            said,
-            Said {
+            chunk,
+            ResponseChunk {
                 ids: vec![5, 6],
                 total: Some(2),
                 prompt: Some(2),
@@ -161,9 +161,9 @@ mod tests {
             ),
             (
                 r#"{"error": {"message": "out of memory"}}"#,
-                "the server says: out of memory",
+                "the server reported: out of memory",
             ),
-            (r#"{"error": "no"}"#, "the server says: no"),
+            (r#"{"error": "no"}"#, "the server reported: no"),
             (
                 r#"{"meta_info": {"finish_reason": {"type": "abort", "message": "too long"}}}"#,
                 "abort: too long",

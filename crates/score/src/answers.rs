@@ -182,7 +182,7 @@ fn read_with(
 }
 
 const OUT_OF_RANGE: &str =
-    "entries name a row that the reference data does not have: passed over, as the reference does";
+    "entries name a row that the reference data does not have: skipped, as the reference does";
 const NEGATIVE: &str = "entries name a row by a negative number, which counts from the last row back, as in the reference";
 const DUPLICATE: &str =
     "entries answer a row that was answered before: each counts, as in the reference";
@@ -229,7 +229,7 @@ struct Graded {
     row: usize,
     answer: Answer,
     question_id: Option<String>,
-    notes: Vec<Note>,
+    notes: Vec<QuirkCount>,
     long_number: bool,
 }
 
@@ -301,13 +301,13 @@ pub(crate) struct Verdict {
     pub(crate) reason: String,
     /// The problem that a program still has to be run against.
     pub(crate) question_id: Option<String>,
-    pub(crate) notes: Vec<Note>,
+    pub(crate) notes: Vec<QuirkCount>,
     /// The reference raised an exception while it graded.
     pub(crate) raised: bool,
 }
 
 /// Rule, what it means, how often.
-pub(crate) type Note = (&'static str, &'static str, u64);
+pub(crate) type QuirkCount = (&'static str, &'static str, u64);
 
 /// Reads the answer out of a text and, unless it is a program, grades it.
 pub(crate) fn grade(

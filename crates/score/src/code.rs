@@ -9,7 +9,7 @@ use crate::{
     Answers, Error, Result,
     grade::Extracted,
     lcb::{self, Candidate, LcbReport, Problems, Settings},
-    resume::{Kept, Partial},
+    resume::{Partial, SavedVerdict},
 };
 
 /// What is to be run, and what was run before.
@@ -82,7 +82,8 @@ impl CodeRun<'_> {
             let program = &programs[verdict.key];
             let answer = &mut answers.answers[program.answer];
             if let (Some(partial), Extracted::Text(code)) = (&mut partial, &answer.extracted) {
-                let kept = Kept::new(&program.question_id, code, verdict.passed, &verdict.reason);
+                let kept =
+                    SavedVerdict::new(&program.question_id, code, verdict.passed, &verdict.reason);
                 if let Err(error) = partial.keep(&kept) {
                     failed.get_or_insert(error);
                 }
@@ -146,6 +147,6 @@ fn note(answers: &mut Answers, report: &LcbReport) {
 
 const NO_NUMPY: &str = "interpreter without numpy ran the programs: those that import it fail, and the official one has it (--python)";
 const INACTIVE: &str = "layers of the sandbox are not active on this machine";
-const OWN_EQUALITY: &str = "programs passed because an object of their own class said that it equals the expected value, as the reference lets them";
+const OWN_EQUALITY: &str = "programs passed because an object of their own class reported that it equals the expected value, as the reference lets them";
 const RUNNER_FAILURE: &str =
     "programs ended their process without a result: wrong, as in the reference";

@@ -60,7 +60,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The record.
-        place: ossmark_dataset::Place,
+        place: ossmark_dataset::RecordPosition,
         /// What was found.
         what: String,
     },
@@ -109,7 +109,7 @@ pub enum Error {
         found: String,
     },
     /// A row of inferred outputs at which the reference, too, ends.
-    #[error("{}: row {row}: {what}; the reference ends here as well; mend the row's ground_truth", path.display())]
+    #[error("{}: row {row}: {what}; the reference ends here as well; fix the row's ground_truth", path.display())]
     Row {
         /// The file.
         path: PathBuf,

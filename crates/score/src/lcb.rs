@@ -36,6 +36,7 @@ mod root;
 mod run;
 mod scratch;
 mod session;
+mod spec;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -136,7 +137,7 @@ pub struct Verdict {
     pub error_code: Option<i32>,
     /// What went wrong, for people.
     pub message: Option<String>,
-    /// It passed at least one test because an object of its own class said that it equals the expected value.
+    /// It passed at least one test because an object of its own class reported that it equals the expected value.
     pub own_equality: bool,
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     Answer, Answers, Error, Findings, Program, Reference, Result, Source,
-    answers::{Note, grade},
+    answers::{QuirkCount, grade},
     grade::GroundTruth,
     reference::truth,
 };
@@ -109,7 +109,7 @@ pub fn read_passes(path: &Path, allow_pickle: bool) -> Result<Passes> {
     })
 }
 
-type Graded = (Answer, Option<String>, Vec<Note>);
+type Graded = (Answer, Option<String>, Vec<QuirkCount>);
 
 fn grade_row(
     row: usize,

@@ -20,7 +20,7 @@ use crate::{
 const ENOUGH: u64 = 20;
 
 #[derive(Default)]
-struct Seen {
+struct DatasetCounts {
     total: u64,
     read: u64,
     right: u64,
@@ -31,17 +31,19 @@ struct Seen {
 impl Answers {
     /// Adds what is improbable to the findings. To be called once programs have their verdicts.
     pub fn note_implausible(&mut self) {
-        let mut sets: BTreeMap<String, Seen> = BTreeMap::new();
+        let mut sets: BTreeMap<String, DatasetCounts> = BTreeMap::new();
         let (mut unknown, mut first_unknown) = (0, String::new());
         for answer in &self.answers {
             let place = || match &answer.source {
                 Source::Log { qsl_idx, .. } => format!("row {qsl_idx}"),
                 Source::Inferred { row, pass } => format!("row {row}, pass {pass}"),
             };
-            let seen = sets.entry(answer.dataset.clone()).or_insert_with(|| Seen {
-                first: place(),
-                ..Seen::default()
-            });
+            let seen = sets
+                .entry(answer.dataset.clone())
+                .or_insert_with(|| DatasetCounts {
+                    first: place(),
+                    ..DatasetCounts::default()
+                });
             seen.total += 1;
             seen.right += u64::from(answer.correct);
             let is_read = match &answer.extracted {
@@ -67,7 +69,7 @@ impl Answers {
         let check = if is_log { CHECK_LOG } else { CHECK_INFERRED };
         let (mut unread, mut guessed) = (Vec::new(), Vec::new());
         for (name, seen) in &sets {
-            let Seen {
+            let DatasetCounts {
                 total, read, right, ..
             } = *seen;
             if read == 0 || (total >= ENOUGH && read * 2 < total) {

@@ -18,13 +18,13 @@ use crate::{Error, Result};
 
 /// A program's verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct SavedVerdict {
     key: String,
     pub(crate) passed: bool,
     pub(crate) reason: String,
 }
 
-impl Kept {
+impl SavedVerdict {
     pub(crate) fn new(question_id: &str, code: &str, passed: bool, reason: &str) -> Self {
         Self {
             key: key(question_id, code),
@@ -39,7 +39,7 @@ pub(crate) struct Partial {
     path: PathBuf,
     file: File,
     /// One program may be there several times: each of its runs counts once.
-    kept: HashMap<String, Vec<Kept>>,
+    kept: HashMap<String, Vec<SavedVerdict>>,
 }
 
 const MAGIC: &str = "ossmark score: verdicts so far";
@@ -60,7 +60,7 @@ impl Partial {
         let text = ossmark_files::read_to_string(path).map_err(io)?;
         // Whatever follows the last line end was cut off by the end of the process that wrote it.
         let whole = &text[..text.rfind('\n').map_or(0, |n| n + 1)];
-        let mut kept: HashMap<String, Vec<Kept>> = HashMap::new();
+        let mut kept: HashMap<String, Vec<SavedVerdict>> = HashMap::new();
         let mut lines = whole.lines();
         match lines.next() {
             None => {
@@ -76,7 +76,8 @@ impl Partial {
                         expected: header.to_string(),
                     });
                 }
-                for line in lines.filter_map(|line| serde_json::from_str::<Kept>(line).ok()) {
+                for line in lines.filter_map(|line| serde_json::from_str::<SavedVerdict>(line).ok())
+                {
                     kept.entry(line.key.clone()).or_default().push(line);
                 }
                 file.set_len(whole.len() as u64).map_err(io)?;
@@ -90,12 +91,12 @@ impl Partial {
     }
 
     /// An earlier verdict of this program, each once.
-    pub(crate) fn take(&mut self, question_id: &str, code: &str) -> Option<Kept> {
+    pub(crate) fn take(&mut self, question_id: &str, code: &str) -> Option<SavedVerdict> {
         self.kept.get_mut(&key(question_id, code))?.pop()
     }
 
     /// Keeps a verdict; it is in the file when this returns.
-    pub(crate) fn keep(&mut self, verdict: &Kept) -> Result<()> {
+    pub(crate) fn keep(&mut self, verdict: &SavedVerdict) -> Result<()> {
         let mut line = serde_json::to_string(verdict).expect("plain texts and a boolean");
         line.push('\n');
         self.file
@@ -127,7 +128,9 @@ mod tests {
         let mut partial = Partial::open(&path, &settings).unwrap();
         assert_eq!(partial.take("a", "x"), None);
         for passed in [true, false] {
-            partial.keep(&Kept::new("a", "x", passed, "r")).unwrap();
+            partial
+                .keep(&SavedVerdict::new("a", "x", passed, "r"))
+                .unwrap();
         }
         drop(partial);
         let mut text = std::fs::read(&path).unwrap();
@@ -147,7 +150,7 @@ mod tests {
         found.sort_unstable();
         assert_eq!(found, [false, true]);
         assert_eq!(again.take("a", "x"), None);
-        again.keep(&Kept::new("b", "y", true, "r")).unwrap();
+        again.keep(&SavedVerdict::new("b", "y", true, "r")).unwrap();
         drop(again);
         let lines = std::fs::read_to_string(&path).unwrap();
         assert_eq!(lines.lines().count(), 4);

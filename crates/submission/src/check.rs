@@ -1,19 +1,22 @@
 //! `submission check`: walks a tree as the official checker does, and judges it by its rules and by those that it lacks.
 //!
 //! Owns the walk and the report. The official checks are in `official`, everything beyond them in `extra`; what each
-//! rule is called, where it comes from and how to mend it is in the catalogue. One file that is missing or broken spoils its
-//! own result only, although the official checker often ends there.
+//! rule is called, where it comes from and how to fix it is in the catalogue. One file that is missing or broken makes only
+//! its own result invalid, although the official checker often ends there.
 
 mod csv;
 mod endpoints;
 mod extra;
+mod load;
 mod official;
+mod result_line;
 mod run;
 mod system;
 mod walk;
 
 pub(crate) use extra::REHEARSAL;
 pub(crate) use official::hash_in;
+pub use result_line::ResultLine;
 pub(crate) use run::PERFORMANCE_RUN;
 
 use std::path::Path;
@@ -45,21 +48,6 @@ pub enum Verdict {
     Valid,
     /// At least one error does.
     Invalid,
-}
-
-/// One result: a scenario of a system.
-#[derive(Clone, Debug, Serialize)]
-pub struct ResultLine {
-    /// The scenario's directory, from the root of the tree.
-    pub path: String,
-    /// The directory's name.
-    pub scenario: String,
-    /// Tokens per second; none where the log gives no number.
-    pub metric: Option<f64>,
-    /// No error touches it.
-    pub valid: bool,
-    #[serde(skip)]
-    row: Option<Vec<String>>,
 }
 
 /// Everything that was found.
@@ -134,8 +122,8 @@ pub fn check(options: Options<'_>) -> Result<Report, Error> {
     for result in &mut results {
         result.valid = !errors
             .iter()
-            .filter_map(|e| e.spoils.as_deref())
-            .any(|spoils| is_under(&result.path, spoils));
+            .filter_map(|e| e.invalidates.as_deref())
+            .any(|invalidates| is_under(&result.path, invalidates));
     }
     let verdict = if errors.is_empty() && findings.left_out == 0 {
         Verdict::Valid

@@ -1,5 +1,5 @@
 //! What a check finds, and the catalogue of rules (`mlperf_conf/checks.toml`) that says for each rule whether the official
-//! checker objects too, where the rule comes from and how to mend what it found. Pure.
+//! checker objects too, where the rule comes from and how to fix what it found. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -32,7 +32,7 @@ pub struct Rule {
     pub severity: Severity,
     /// Where the rule is written.
     pub source: String,
-    /// How to mend it.
+    /// How to fix it.
     pub fix: String,
 }
 
@@ -51,11 +51,11 @@ pub struct Finding {
     pub message: String,
     /// Where the rule is written.
     pub source: &'static str,
-    /// How to mend it.
+    /// How to fix it.
     pub fix: &'static str,
     /// Results under this directory are not valid because of it.
     #[serde(skip)]
-    pub(crate) spoils: Option<String>,
+    pub(crate) invalidates: Option<String>,
 }
 
 /// All rules, by name.
@@ -84,18 +84,24 @@ impl Findings {
         self.add(rule, path, None, message.into());
     }
 
-    /// A finding that makes all results at or under `spoils` invalid.
-    pub(crate) fn spoiling(
+    /// A finding that makes all results at or under `invalidates` invalid.
+    pub(crate) fn invalidating(
         &mut self,
-        spoils: &str,
+        invalidates: &str,
         rule: &'static str,
         path: &str,
         message: impl Into<String>,
     ) {
-        self.add(rule, path, Some(spoils.to_owned()), message.into());
+        self.add(rule, path, Some(invalidates.to_owned()), message.into());
     }
 
-    fn add(&mut self, rule: &'static str, path: &str, spoils: Option<String>, mut message: String) {
+    fn add(
+        &mut self,
+        rule: &'static str,
+        path: &str,
+        invalidates: Option<String>,
+        mut message: String,
+    ) {
         if self.list.len() == KEPT {
             self.left_out += 1;
             return;
@@ -107,11 +113,9 @@ impl Findings {
             message += "; the official checker ends here with an exception and judges nothing";
         }
         // What a system or a benchmark does wrong shows in each of its results; once is enough.
-        if self
-            .list
-            .iter()
-            .any(|f| f.rule == rule && f.path == path && f.message == message && f.spoils == spoils)
-        {
+        if self.list.iter().any(|f| {
+            f.rule == rule && f.path == path && f.message == message && f.invalidates == invalidates
+        }) {
             return;
         }
         self.list.push(Finding {
@@ -122,7 +126,7 @@ impl Findings {
             message,
             source: &text.source,
             fix: &text.fix,
-            spoils,
+            invalidates,
         });
     }
 }

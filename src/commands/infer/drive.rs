@@ -42,7 +42,7 @@ impl Template {
 
 /// What was done.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Done {
+pub(crate) struct InferStats {
     pub(crate) answered: u64,
     pub(crate) tokens: u64,
     /// Messages of failures, with how often each came; server addresses and counts make few of them.
@@ -62,27 +62,27 @@ pub(crate) fn drive(
     template: &Template,
     concurrency: usize,
     timeout: Duration,
-) -> Result<Done> {
-    let todo: Vec<(u32, u32)> = journal.open_requests().collect();
-    let mut this = Drive {
+) -> Result<InferStats> {
+    let remaining: Vec<(u32, u32)> = journal.open_requests().collect();
+    let mut this = InferLoop {
         passes: journal.passes(),
         open: HashMap::new(),
-        done: Done::default(),
+        done: InferStats::default(),
         timeout,
-        looked: Instant::now(),
+        last_checked: Instant::now(),
     };
-    let mut todo = todo.into_iter();
+    let mut remaining = remaining.into_iter();
     let mut display = Display::new(journal.requests(), journal.answered());
     loop {
         let room = concurrency - this.open.len();
         let mut batch = Vec::new();
-        for (row, pass) in todo.by_ref().take(room) {
+        for (row, pass) in remaining.by_ref().take(room) {
             let request = template.request(row, pass, this.passes);
             this.begin(request.id);
             batch.push(request);
         }
         if !batch.is_empty() && generator.submit(batch).is_err() {
-            bail!("the engine ended; its message is above. Run the same command again to go on");
+            bail!("the engine ended; its message is above. Run the same command again to resume");
         }
         if this.open.is_empty() {
             journal.sync()?;
@@ -99,7 +99,7 @@ pub(crate) fn drive(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 bail!(
-                    "the engine ended before all requests did; run the same command again to go on"
+                    "the engine ended before all requests did; run the same command again to resume"
                 )
             }
         }
@@ -113,13 +113,13 @@ pub(crate) fn drive(
     }
 }
 
-struct Drive {
+struct InferLoop {
     passes: u32,
     open: HashMap<RequestId, Open>,
-    done: Done,
+    done: InferStats,
     timeout: Duration,
     /// When requests that take too long were last looked for.
-    looked: Instant,
+    last_checked: Instant,
 }
 
 struct Open {
@@ -127,7 +127,7 @@ struct Open {
     tokens: Vec<TokenId>,
 }
 
-impl Drive {
+impl InferLoop {
     fn begin(&mut self, id: RequestId) {
         let open = Open {
             began: Instant::now(),
@@ -140,7 +140,7 @@ impl Drive {
         match event {
             Event::Step(step) => self.step(step, outcomes),
             Event::Fatal(message) => {
-                bail!("the engine failed: {message}; run the same command again to go on")
+                bail!("the engine failed: {message}; run the same command again to resume")
             }
         }
         Ok(())
@@ -200,10 +200,10 @@ impl Drive {
 
     /// Cancels what takes too long; it ends with `End::Cancelled`.
     fn cancel_late(&mut self, generator: &dyn Generator) {
-        if self.looked.elapsed() < TICK {
+        if self.last_checked.elapsed() < TICK {
             return;
         }
-        self.looked = Instant::now();
+        self.last_checked = Instant::now();
         let late = |open: &Open| open.began.elapsed() > self.timeout;
         let late: Vec<_> = self.open.iter().filter(|(_, open)| late(open)).collect();
         if !late.is_empty() {

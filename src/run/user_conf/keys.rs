@@ -4,7 +4,7 @@
 
 use ossmark_logs::config;
 
-use super::{Effect, Kind, Objection};
+use super::{Kind, LoadgenAction, Problem};
 
 /// How LoadGen reads a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) enum Value {
 
 /// Where a key has an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum Scope {
     Both,
     AuditOnly,
     /// In a scenario that is never run here.
@@ -45,7 +45,7 @@ pub(crate) struct Key {
     value: Value,
     /// Empty: the scenario that is run.
     scenarios: &'static [&'static str],
-    place: Place,
+    scope: Scope,
 }
 
 const fn key(name: &'static str, value: Value, scenarios: &'static [&'static str]) -> Key {
@@ -53,16 +53,16 @@ const fn key(name: &'static str, value: Value, scenarios: &'static [&'static str
         name,
         value,
         scenarios,
-        place: Place::Both,
+        scope: Scope::Both,
     }
 }
 
-const fn placed(name: &'static str, value: Value, place: Place) -> Key {
+const fn key_in(name: &'static str, value: Value, scope: Scope) -> Key {
     Key {
         name,
         value,
         scenarios: &[],
-        place,
+        scope,
     }
 }
 
@@ -92,33 +92,33 @@ const KEYS: [Key; 37] = [
     key("target_latency_percentile", Value::Percent, SERVER),
     key("coalesce_queries", Value::Flag, SERVER),
     key("max_async_queries", Value::Int, SERVER),
-    placed("samples_per_query", Value::Whole, Place::MultiStream),
-    placed("mode", Value::Mode, Place::AuditOnly),
-    placed(
+    key_in("samples_per_query", Value::Whole, Scope::MultiStream),
+    key_in("mode", Value::Mode, Scope::AuditOnly),
+    key_in(
         "test07_accuracy_threshold",
         Value::Threshold,
-        Place::AuditOnly,
+        Scope::AuditOnly,
     ),
-    placed(
+    key_in(
         "test09_min_output_tokens",
         Value::Threshold,
-        Place::AuditOnly,
+        Scope::AuditOnly,
     ),
-    placed(
+    key_in(
         "test09_max_output_tokens",
         Value::Threshold,
-        Place::AuditOnly,
+        Scope::AuditOnly,
     ),
-    placed("qsl_rng_seed", Value::Whole, Place::BuiltIn),
-    placed("sample_index_rng_seed", Value::Whole, Place::BuiltIn),
-    placed("schedule_rng_seed", Value::Whole, Place::BuiltIn),
-    placed("accuracy_log_probability", Value::Percent, Place::BuiltIn),
-    placed("test05", Value::Flag, Place::BuiltIn),
-    placed("test05_qsl_rng_seed", Value::Whole, Place::BuiltIn),
-    placed("test05_sample_index_rng_seed", Value::Whole, Place::BuiltIn),
-    placed("test05_schedule_rng_seed", Value::Whole, Place::BuiltIn),
+    key_in("qsl_rng_seed", Value::Whole, Scope::BuiltIn),
+    key_in("sample_index_rng_seed", Value::Whole, Scope::BuiltIn),
+    key_in("schedule_rng_seed", Value::Whole, Scope::BuiltIn),
+    key_in("accuracy_log_probability", Value::Percent, Scope::BuiltIn),
+    key_in("test05", Value::Flag, Scope::BuiltIn),
+    key_in("test05_qsl_rng_seed", Value::Whole, Scope::BuiltIn),
+    key_in("test05_sample_index_rng_seed", Value::Whole, Scope::BuiltIn),
+    key_in("test05_schedule_rng_seed", Value::Whole, Scope::BuiltIn),
     // Set by mlperf.conf itself and looked up by nothing.
-    placed("target_duration", Value::Whole, Place::BuiltIn),
+    key_in("target_duration", Value::Whole, Scope::BuiltIn),
 ];
 
 /// Latency limits that mlperf.conf sets for this benchmark by model name.
@@ -152,7 +152,7 @@ pub(super) fn check_model(model: &str, kind: Kind) -> Result<(), String> {
     Err(format!(
         "found the model '{model}', expected {}{}",
         any_of(known),
-        likely(model, known)
+        suggestion(model, known)
     ))
 }
 
@@ -163,7 +163,7 @@ pub(super) fn check_scenario(scenario: &str) -> Result<(), String> {
     }
     let hint = match scenario.eq_ignore_ascii_case("interactive") {
         true => "; Interactive is 'Server' of the model gpt-oss-120b-interactive".into(),
-        false => likely(scenario, &KNOWN),
+        false => suggestion(scenario, &KNOWN),
     };
     Err(format!(
         "found the scenario '{scenario}', expected {}{hint}",
@@ -175,22 +175,22 @@ pub(super) fn check_key(name: &str, scenario: &str, kind: Kind) -> Result<Key, S
     let Some(key) = KEYS.iter().find(|key| key.name == name) else {
         let names: Vec<&str> = KEYS
             .iter()
-            .filter(|k| k.place != Place::BuiltIn)
+            .filter(|k| k.scope != Scope::BuiltIn)
             .map(|k| k.name)
             .collect();
         return Err(format!(
             "found the key '{name}', which LoadGen 6.0.17 does not know{}",
-            likely(name, &names)
+            suggestion(name, &names)
         ));
     };
-    match (key.place, kind) {
-        (Place::BuiltIn, _) => {
+    match (key.scope, kind) {
+        (Scope::BuiltIn, _) => {
             Err("LoadGen takes it from its built-in mlperf.conf only; remove the line".into())
         }
-        (Place::AuditOnly, Kind::User) if name != "mode" => {
+        (Scope::AuditOnly, Kind::User) if name != "mode" => {
             Err("it belongs into a compliance test's audit.config; remove the line".into())
         }
-        (Place::MultiStream, _) => {
+        (Scope::MultiStream, _) => {
             Err("it is looked up for 'MultiStream' only, in which gpt-oss-120b does not run".into())
         }
         _ if scenario != "*" && !key.scenarios.is_empty() && !key.scenarios.contains(&scenario) => {
@@ -204,12 +204,12 @@ pub(super) fn check_key(name: &str, scenario: &str, kind: Kind) -> Result<Key, S
 }
 
 impl Key {
-    pub(super) fn check_value(&self, value: &str) -> Result<(), Objection> {
+    pub(super) fn check_value(&self, value: &str) -> Result<(), Problem> {
         let reads = config::whole(value);
         // Nothing is to be said where LoadGen's number is the one that is written.
         let effect = match value == reads.to_string() {
-            true => Effect::Takes,
-            false => Effect::Reads(reads),
+            true => LoadgenAction::Takes,
+            false => LoadgenAction::Reads(reads),
         };
         let expected =
             |expected: &str| Err((format!("found {value}, expected {expected}"), effect));
@@ -218,7 +218,7 @@ impl Key {
             Value::Int if reads > i32::MAX as u64 => Err((
                 format!("found {value}, expected at most {}", i32::MAX),
                 // What C++ makes of it: the lower half, with its sign.
-                Effect::Reads(reads as i32 as u64),
+                LoadgenAction::Reads(reads as i32 as u64),
             )),
             Value::Int => whole(value),
             Value::Milliseconds if reads > u64::MAX / 1_000_000 => expected(&format!(
@@ -233,7 +233,14 @@ impl Key {
                 let text = format!(
                     "found {value}, expected 0 (submission), 1 (accuracy), 2 (performance) or 3 (find peak)"
                 );
-                Err((text, if reads > 3 { Effect::Ignores } else { effect }))
+                Err((
+                    text,
+                    if reads > 3 {
+                        LoadgenAction::Ignores
+                    } else {
+                        effect
+                    },
+                ))
             }
             Value::Rate => decimal(value, f64::MIN_POSITIVE, f64::MAX, "a number above 0"),
             Value::Percent => decimal(
@@ -247,7 +254,7 @@ impl Key {
     }
 }
 
-fn whole(value: &str) -> Result<(), Objection> {
+fn whole(value: &str) -> Result<(), Problem> {
     let reads = config::whole(value);
     if value == reads.to_string() {
         return Ok(());
@@ -263,17 +270,20 @@ fn whole(value: &str) -> Result<(), Objection> {
         "found {value}, expected a whole number in decimal digits, at most {}{hint}",
         u64::MAX
     );
-    Err((text, Effect::Reads(reads)))
+    Err((text, LoadgenAction::Reads(reads)))
 }
 
-fn decimal(value: &str, low: f64, high: f64, expected: &str) -> Result<(), Objection> {
+fn decimal(value: &str, low: f64, high: f64, expected: &str) -> Result<(), Problem> {
     // Neither 'inf' nor hexadecimal, which strtod takes.
     let plain = value
         .bytes()
         .all(|b| b.is_ascii_digit() || b".eE+-".contains(&b));
     match value.parse::<f64>() {
         Ok(number) if plain && (low..=high).contains(&number) => Ok(()),
-        _ => Err((format!("found {value}, expected {expected}"), Effect::Takes)),
+        _ => Err((
+            format!("found {value}, expected {expected}"),
+            LoadgenAction::Takes,
+        )),
     }
 }
 
@@ -283,7 +293,7 @@ fn any_of(names: &[&str]) -> String {
 }
 
 /// The known name that was probably meant: the same in other letters, or one that contains the other.
-fn likely(found: &str, known: &[&str]) -> String {
+fn suggestion(found: &str, known: &[&str]) -> String {
     let plain = |s: &str| s.to_ascii_lowercase().replace(['_', '-'], "");
     let found = plain(found);
     let candidates = known.iter().filter(|name| **name != "*" && found.len() > 3);

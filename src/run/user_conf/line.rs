@@ -7,11 +7,11 @@
 
 use ossmark_logs::config::Line;
 
-use super::{Effect, Finding, Kind, Objection, Setting, keys};
+use super::{Finding, Kind, LoadgenAction, Problem, Setting, keys};
 
 /// What came of a line.
 #[derive(Default)]
-pub(super) struct Judged<'a> {
+pub(super) struct CheckedLine<'a> {
     /// There when LoadGen looks it up, right or wrong.
     pub(super) setting: Option<Setting<'a>>,
     /// Whether it is an error, and the remark.
@@ -19,11 +19,11 @@ pub(super) struct Judged<'a> {
 }
 
 /// Judges what stands between two line feeds.
-pub(super) fn judge(number: usize, text: &[u8], kind: Kind) -> Judged<'_> {
-    let mut judged = Judged::default();
-    let mut object = |is_error, (text, effect)| {
+pub(super) fn check(number: usize, text: &[u8], kind: Kind) -> CheckedLine<'_> {
+    let mut checked = CheckedLine::default();
+    let mut add = |is_error, (text, effect)| {
         let line = number;
-        judged.finding = Some((is_error, Finding { line, text, effect }));
+        checked.finding = Some((is_error, Finding { line, text, effect }));
     };
     let line = Line::read(text);
     let bom = number == 1 && text.starts_with(b"\xef\xbb\xbf");
@@ -41,18 +41,18 @@ pub(super) fn judge(number: usize, text: &[u8], kind: Kind) -> Judged<'_> {
             name,
             found,
             as_value,
-        } => object(true, dropped(name, found, as_value)),
+        } => add(true, dropped(name, found, as_value)),
         Line::NoValue { name, equals } => {
-            let (is_ours, objection) = no_value(name, equals, kind);
-            object(is_ours || kind == Kind::Audit, objection);
+            let (is_ours, problem) = no_value(name, equals, kind);
+            add(is_ours || kind == Kind::Audit, problem);
         }
         Line::Set { name, values } => match ours(name, kind) {
-            Err(text) => object(kind == Kind::Audit, (text, Effect::Ignores)),
+            Err(text) => add(kind == Kind::Audit, (text, LoadgenAction::Ignores)),
             Ok((model, scenario, key)) => {
-                if let Err(objection) = value(name, model, key, &values, kind) {
-                    object(true, objection);
+                if let Err(problem) = value(name, model, key, &values, kind) {
+                    add(true, problem);
                 }
-                judged.setting = values.last().copied().map(|value| Setting {
+                checked.setting = values.last().copied().map(|value| Setting {
                     line: number,
                     model,
                     scenario,
@@ -69,12 +69,12 @@ pub(super) fn judge(number: usize, text: &[u8], kind: Kind) -> Judged<'_> {
         "has a carriage return inside the line, which does not end a line for LoadGen; end lines with a line feed \
          (dos2unix or mac2unix)"
     } else {
-        return judged;
+        return checked;
     };
-    let effect = judged
+    let effect = checked
         .finding
-        .map_or(Effect::Takes, |(_, finding)| finding.effect);
-    judged.finding = Some((
+        .map_or(LoadgenAction::Takes, |(_, finding)| finding.effect);
+    checked.finding = Some((
         true,
         Finding {
             line: number,
@@ -82,14 +82,14 @@ pub(super) fn judge(number: usize, text: &[u8], kind: Kind) -> Judged<'_> {
             effect,
         },
     ));
-    judged
+    checked
 }
 
 fn shown(word: &[u8]) -> std::borrow::Cow<'_, str> {
     String::from_utf8_lossy(word)
 }
 
-fn dropped(name: &[u8], found: &[u8], as_value: bool) -> Objection {
+fn dropped(name: &[u8], found: &[u8], as_value: bool) -> Problem {
     let (shown_name, shown_found) = (shown(name), shown(found));
     let text = if name.starts_with(b"#") {
         format!(
@@ -108,14 +108,14 @@ fn dropped(name: &[u8], found: &[u8], as_value: bool) -> Objection {
     } else {
         format!("found '{shown_name} {shown_found}', expected 'model.scenario.key = value'")
     };
-    (text, Effect::DropsFile)
+    (text, LoadgenAction::DropsFile)
 }
 
 /// Whether the line means a setting of ours, and what is wrong with it.
-fn no_value(name: &[u8], equals: bool, kind: Kind) -> (bool, Objection) {
+fn no_value(name: &[u8], equals: bool, kind: Kind) -> (bool, Problem) {
     if equals {
         let text = format!("{} has no value, expected a number after '='", shown(name));
-        return (ours(name, kind).is_ok(), (text, Effect::Ignores));
+        return (ours(name, kind).is_ok(), (text, LoadgenAction::Ignores));
     }
     let meant = name.split(|b| *b == b'=').next().unwrap_or_default();
     let hint = match meant.len() < name.len() {
@@ -126,7 +126,7 @@ fn no_value(name: &[u8], equals: bool, kind: Kind) -> (bool, Objection) {
         "found '{}', expected 'model.scenario.key = value'{hint}",
         shown(name)
     );
-    (ours(meant, kind).is_ok(), (text, Effect::Ignores))
+    (ours(meant, kind).is_ok(), (text, LoadgenAction::Ignores))
 }
 
 /// Model, scenario and key of a name that LoadGen looks up in some run of the benchmark; else why it does not.
@@ -158,13 +158,13 @@ fn value(
     key: keys::Key,
     values: &[&str],
     kind: Kind,
-) -> Result<(), Objection> {
+) -> Result<(), Problem> {
     let name = shown(name);
     if key.name == "mode" && kind == Kind::User {
         let text = format!(
             "{name} overrides what the command line asks for; remove the line and use --mode"
         );
-        return Err((text, Effect::Takes));
+        return Err((text, LoadgenAction::Takes));
     }
     // A wildcard here beats the exact key in mlperf.conf, because LoadGen reads this file later.
     if kind == Kind::User && model == "*" && keys::LIMITS.contains(&key.name) {
@@ -172,7 +172,7 @@ fn value(
             "{name} would replace the benchmark's own limit, which mlperf.conf sets for the model by name; remove the line, \
              or name the model if a run with another limit is meant (a test run)"
         );
-        return Err((text, Effect::Takes));
+        return Err((text, LoadgenAction::Takes));
     }
     let &[value] = values else {
         let found = values.join(" ");
@@ -181,7 +181,7 @@ fn value(
             format!("{name}: found '{found}', expected one value; LoadGen takes the last"),
             match key.check_value(last) {
                 Err((_, effect)) => effect,
-                Ok(()) => Effect::Takes,
+                Ok(()) => LoadgenAction::Takes,
             },
         ));
     };

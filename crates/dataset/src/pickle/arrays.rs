@@ -222,7 +222,7 @@ pub(super) fn list(
     left: &mut usize,
 ) -> Result<Option<Vec<i64>>> {
     let value = line.object(row).unwrap_or(Value::None);
-    let mut pay = |items: usize| {
+    let mut charge = |items: usize| {
         *left = left.checked_sub(items).ok_or(Error::Large)?;
         Ok(())
     };
@@ -234,7 +234,7 @@ pub(super) fn list(
         return Ok(None);
     }
     if let Some(items) = heap.items(value) {
-        pay(items.len())?;
+        charge(items.len())?;
         let items = items.iter().map(|&item| whole(scalar(heap, item)));
         return items.collect::<Result<_>>().map(Some);
     }
@@ -242,7 +242,7 @@ pub(super) fn list(
         return Err(Error::Row(row, heap.describe(value)));
     };
     let array = array?;
-    pay(array.len)?;
+    charge(array.len)?;
     let items = (0..array.len).map(|item| whole(array.number(item).ok_or_else(String::new)));
     items.collect::<Result<_>>().map(Some)
 }

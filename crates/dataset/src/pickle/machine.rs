@@ -91,7 +91,7 @@ impl Machine {
             b'B' => self.bytes::<4>()?,
             0x8e | 0x96 => self.bytes::<8>()?,
             b'(' => {
-                self.pay(1)?;
+                self.charge(1)?;
                 self.marks.push(self.stack.len());
             }
             b'0' => {
@@ -207,7 +207,7 @@ impl Machine {
                 let object = self.top()?;
                 match self.node_mut(object) {
                     Some(Node::Call { state, .. }) => *state = new,
-                    _ => return Err(self.unfit("a state", object, "an object")),
+                    _ => return Err(self.type_mismatch("a state", object, "an object")),
                 }
             }
             0x97 | 0x98 => {
@@ -230,7 +230,7 @@ impl Machine {
         Ok(None)
     }
 
-    fn pay(&mut self, values: usize) -> Step<()> {
+    fn charge(&mut self, values: usize) -> Step<()> {
         let left = self.left.checked_sub(values);
         self.left =
             left.ok_or_else(|| format!("more than {MAX_VALUES} values, far beyond any data set"))?;
@@ -312,7 +312,7 @@ impl Machine {
     }
 
     fn push(&mut self, value: Value) -> Step<()> {
-        self.pay(1)?;
+        self.charge(1)?;
         self.stack.push(value);
         Ok(())
     }
@@ -368,7 +368,7 @@ impl Machine {
             Some(Node::List(items)) => items.extend_from_slice(new),
             // Objects that are filled like lists are none of those that are read.
             Some(Node::Call { .. }) => {}
-            _ => return Err(self.unfit("items", list, "a list")),
+            _ => return Err(self.type_mismatch("items", list, "a list")),
         }
         Ok(())
     }
@@ -379,12 +379,12 @@ impl Machine {
         match self.node_mut(dict) {
             Some(Node::Dict(items)) => items.extend(new),
             Some(Node::Call { .. }) => {}
-            _ => return Err(self.unfit("keys", dict, "a dictionary")),
+            _ => return Err(self.type_mismatch("keys", dict, "a dictionary")),
         }
         Ok(())
     }
 
-    fn unfit(&self, what: &str, found: Value, expected: &str) -> String {
+    fn type_mismatch(&self, what: &str, found: Value, expected: &str) -> String {
         let found = self.heap.describe(found);
         format!("{what} for {found}, expected {expected}")
     }

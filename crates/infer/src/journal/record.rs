@@ -23,7 +23,7 @@ pub(super) fn record_of(payload: &[u8]) -> Vec<u8> {
     record
 }
 
-pub(super) enum Next {
+pub(super) enum RecordRead {
     Record,
     /// The end of the file cuts it off.
     Torn,
@@ -35,9 +35,9 @@ pub(super) fn next_record(
     reader: &mut impl Read,
     left: u64,
     payload: &mut Vec<u8>,
-) -> std::io::Result<Next> {
+) -> std::io::Result<RecordRead> {
     if left < HEAD as u64 {
-        return Ok(Next::Torn);
+        return Ok(RecordRead::Torn);
     }
     let mut head = [0; HEAD];
     reader.read_exact(&mut head)?;
@@ -48,22 +48,22 @@ pub(super) fn next_record(
         payload.clear();
         reader.take(body).read_to_end(payload)?;
         return Ok(match payload.iter().all(|b| *b == 0) {
-            true => Next::Torn,
-            false => Next::Damaged,
+            true => RecordRead::Torn,
+            false => RecordRead::Damaged,
         });
     }
     if u64::from(bytes) > body && bytes <= MAX_PAYLOAD {
-        return Ok(Next::Torn);
+        return Ok(RecordRead::Torn);
     }
     if bytes > MAX_PAYLOAD || bytes == 0 {
-        return Ok(Next::Damaged);
+        return Ok(RecordRead::Damaged);
     }
     payload.resize(bytes as usize, 0);
     reader.read_exact(payload)?;
     Ok(match crc32fast::hash(payload) == sum {
-        true => Next::Record,
-        false if u64::from(bytes) == body => Next::Torn,
-        false => Next::Damaged,
+        true => RecordRead::Record,
+        false if u64::from(bytes) == body => RecordRead::Torn,
+        false => RecordRead::Damaged,
     })
 }
 

@@ -29,7 +29,7 @@ fn failure(row: u32, pass: u32) -> Outcome {
     Outcome {
         row,
         pass,
-        result: Err("the server says: no".into()),
+        result: Err("the server reported: no".into()),
     }
 }
 

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{Answer, Outcome};
-use ossmark_files::Earlier;
+use ossmark_files::IfExists;
 
 fn demo() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo/perf.parquet")
@@ -67,7 +67,7 @@ fn write(
     journal: &Journal,
     decode: &dyn Fn(&[u32]) -> String,
 ) -> Result<Vec<String>> {
-    let mut claim = Claim::new(output, Earlier::Replace).unwrap();
+    let mut claim = Claim::new(output, IfExists::Replace).unwrap();
     write_output(&mut claim, source, journal, decode).map(|(left_out, _)| left_out)
 }
 

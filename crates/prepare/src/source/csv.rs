@@ -6,7 +6,7 @@ use csv::{ErrorKind, Position, ReaderBuilder, StringRecord};
 use ossmark_dataset::TextFile;
 
 use super::{Field, Record, columns, row};
-use crate::{Error, Place, Result};
+use crate::{Error, RecordPosition, Result};
 
 pub(super) fn read(path: &Path, fields: &[Field<'_>], delimiter: u8) -> Result<Vec<Record>> {
     let text = TextFile::open(path)?.into_reader();
@@ -26,7 +26,7 @@ pub(super) fn read(path: &Path, fields: &[Field<'_>], delimiter: u8) -> Result<V
         }
         let value = |column: &Option<usize>| column.and_then(|at| line.get(at)).map(str::to_owned);
         records.push(Record {
-            place: Place::Line(line.position().unwrap_or(&before).line()),
+            place: RecordPosition::Line(line.position().unwrap_or(&before).line()),
             values: columns.iter().map(value).collect(),
         });
     }
@@ -50,6 +50,6 @@ fn refuse(path: &Path, error: csv::Error, before: Option<&Position>) -> Error {
             path: path.to_owned(),
             source,
         },
-        _ => row(path, Place::Line(line), what),
+        _ => row(path, RecordPosition::Line(line), what),
     }
 }

@@ -29,7 +29,7 @@ fn object(line: &[u8], fields: &[Field<'_>]) -> Result<Vec<Option<String>>, Stri
         .flat_map(|f| f.names.iter().copied())
         .collect();
     let mut json = serde_json::Deserializer::from_slice(line);
-    let found = Wanted(&names)
+    let found = WantedFields(&names)
         .deserialize(&mut json)
         .and_then(|found| json.end().map(|()| found))
         .map_err(|e| {
@@ -74,31 +74,31 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-struct Wanted<'a>(&'a [&'a str]);
+struct WantedFields<'a>(&'a [&'a str]);
 
 #[derive(Default)]
-struct Found {
+struct FieldValues {
     keys: Vec<String>,
     values: Vec<(String, Value)>,
 }
 
-impl<'de> DeserializeSeed<'de> for Wanted<'_> {
-    type Value = Found;
+impl<'de> DeserializeSeed<'de> for WantedFields<'_> {
+    type Value = FieldValues;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Found, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<FieldValues, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Wanted<'_> {
-    type Value = Found;
+impl<'de> Visitor<'de> for WantedFields<'_> {
+    type Value = FieldValues;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with the row's fields")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
-        let mut found = Found::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FieldValues, A::Error> {
+        let mut found = FieldValues::default();
         while let Some(key) = map.next_key::<String>()? {
             if self.0.contains(&key.as_str()) {
                 found.values.push((key.clone(), map.next_value()?));

@@ -5,7 +5,7 @@ use std::path::Path;
 use ossmark_dataset::Tables;
 
 use super::{Field, Record, columns, row};
-use crate::{Place, Result};
+use crate::{RecordPosition, Result};
 
 pub(super) fn read(path: &Path, fields: &[Field<'_>]) -> Result<Vec<Record>> {
     let table = Tables::open(path)?;
@@ -19,7 +19,7 @@ pub(super) fn read(path: &Path, fields: &[Field<'_>]) -> Result<Vec<Record>> {
     }
     (0..table.rows())
         .map(|number| {
-            let place = Place::Row(number);
+            let place = RecordPosition::Row(number);
             let values: Vec<Option<String>> = read
                 .iter_mut()
                 .map(|column| column.as_mut()?.next().flatten())

@@ -113,7 +113,7 @@ fn streams_that_end_early_or_lie() {
         ),
         (
             with(&["{\"error\": {\"message\": \"gone\"}}"], done()),
-            "the server says: gone",
+            "the server reported: gone",
         ),
         (
             vec![json(&sglang(&[5, 6], 2, "stop"))],

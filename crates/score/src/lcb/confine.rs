@@ -23,10 +23,13 @@ use nix::{
         signal::Signal,
     },
 };
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{layers::Layers, pids, root};
+use super::{
+    pids,
+    root::{self, DISK_BYTES},
+    spec::{ConfinementSpec, TaskLimit},
+};
 use crate::{Error, Result};
 
 /// One script, so that nothing has to be readable inside for Python to import.
@@ -37,45 +40,17 @@ const SCRIPT: &str = concat!(
     include_str!("worker/layers.py"),
     include_str!("worker/main.py"),
 );
-/// Any file's size, and all that a candidate may have on disk.
-pub(super) const DISK_BYTES: u64 = 64 << 20;
 /// Enough for a program with threads; processes cannot be made at all once the filter is on.
 const MAX_TASKS: u64 = 1024;
 const MAX_FILES: u64 = 256;
 /// Linux' default. A candidate's deep recursion ends where it ends in the reference.
 const STACK_BYTES: u64 = 8 << 20;
 
-/// What the scorer asks for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Spec {
-    pub(super) role: String,
-    pub(super) python: PathBuf,
-    /// What may be read.
-    pub(super) paths: Vec<PathBuf>,
-    /// An empty directory for this process alone.
-    pub(super) directory: PathBuf,
-    pub(super) memory_bytes: u64,
-    pub(super) layers: Layers,
-    /// Set once the namespaces have been entered, or cannot be.
-    pub(super) inside: Option<Tasks>,
-}
-
-/// What bounds the number of threads.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Tasks {
-    /// RLIMIT_NPROC, which counts those of the namespace only.
-    Rlimit,
-    /// The namespace's pid_max.
-    PidMax,
-    /// Nothing, for this reason.
-    Unbounded(String),
-}
-
 /// Confines this process as `spec`, the one argument that the scorer appended to its helper command, says, and becomes the
 /// interpreter. Returns only with the reason why it could not. Call it first thing in a process with one thread.
 pub fn confine(spec: &str) -> Error {
     let run = || -> Result<std::convert::Infallible> {
-        let spec: Spec = serde_json::from_str(spec)
+        let spec: ConfinementSpec = serde_json::from_str(spec)
             .map_err(|e| sandbox(format!("`confine` is not for people: {e}")))?;
         match spec.inside {
             None => enter_namespaces(spec),
@@ -93,7 +68,7 @@ fn sandbox(what: String) -> Error {
 }
 
 /// A process is in a PID namespace only when it was born there, hence a second process, which is the namespace's init.
-fn enter_namespaces(mut spec: Spec) -> Result<std::convert::Infallible> {
+fn enter_namespaces(mut spec: ConfinementSpec) -> Result<std::convert::Infallible> {
     // What a shell or a CI system left open in the scorer's parents is nothing for candidates.
     close_inherited();
     let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
@@ -118,7 +93,7 @@ fn enter_namespaces(mut spec: Spec) -> Result<std::convert::Infallible> {
         }
         spec.layers.lose("own root", "there is no mount namespace");
         let why = "without namespaces all of the user's threads would count";
-        spec.inside = Some(Tasks::Unbounded(why.into()));
+        spec.inside = Some(TaskLimit::Unbounded(why.into()));
         return lock_and_exec(spec);
     }
     if user.is_ok() {
@@ -131,14 +106,14 @@ fn enter_namespaces(mut spec: Spec) -> Result<std::convert::Infallible> {
     let mut outside = None;
     spec.inside = Some(
         if user.is_ok() && !uid.is_root() && pids::tasks_are_counted_per_namespace() {
-            Tasks::Rlimit
+            TaskLimit::Rlimit
         } else {
-            match pids::Outside::open() {
+            match pids::HostPidMax::open() {
                 Ok(machine) => {
                     outside = Some(machine);
-                    Tasks::PidMax
+                    TaskLimit::PidMax
                 }
-                Err(why) => Tasks::Unbounded(why),
+                Err(why) => TaskLimit::Unbounded(why),
             }
         },
     );
@@ -164,7 +139,7 @@ fn enter_namespaces(mut spec: Spec) -> Result<std::convert::Infallible> {
     std::process::exit(status.code().unwrap_or(128 + status.signal().unwrap_or(0)))
 }
 
-fn lock_and_exec(mut spec: Spec) -> Result<std::convert::Infallible> {
+fn lock_and_exec(mut spec: ConfinementSpec) -> Result<std::convert::Infallible> {
     limit_tasks(&mut spec);
     let mut fresh = None;
     if spec.layers.pid_namespace {
@@ -216,13 +191,13 @@ fn close_inherited() {
     }
 }
 
-/// Takes what bound there is (for [`Tasks::Rlimit`] see [`limits`]), then lets go of standard output, at which the process
+/// Takes what bound there is (for [`TaskLimit::Rlimit`] see [`limits`]), then lets go of standard output, at which the process
 /// outside reads its own pid_max back.
-fn limit_tasks(spec: &mut Spec) {
+fn limit_tasks(spec: &mut ConfinementSpec) {
     let bounded = match &spec.inside {
-        Some(Tasks::Rlimit) => Ok(()),
-        Some(Tasks::PidMax) => pids::limit(),
-        Some(Tasks::Unbounded(why)) => Err(why.clone()),
+        Some(TaskLimit::Rlimit) => Ok(()),
+        Some(TaskLimit::PidMax) => pids::limit(),
+        Some(TaskLimit::Unbounded(why)) => Err(why.clone()),
         None => Err("not inside".into()),
     };
     if let Ok(null) = fs::File::options().write(true).open("/dev/null") {
@@ -234,7 +209,7 @@ fn limit_tasks(spec: &mut Spec) {
     }
 }
 
-fn limits(spec: &Spec) -> Result<()> {
+fn limits(spec: &ConfinementSpec) -> Result<()> {
     for (resource, wanted) in [
         (Resource::RLIMIT_AS, spec.memory_bytes),
         (Resource::RLIMIT_FSIZE, DISK_BYTES),
@@ -246,7 +221,7 @@ fn limits(spec: &Spec) -> Result<()> {
         (
             Resource::RLIMIT_NPROC,
             match spec.inside {
-                Some(Tasks::Rlimit) => MAX_TASKS,
+                Some(TaskLimit::Rlimit) => MAX_TASKS,
                 _ => RLIM_INFINITY,
             },
         ),

@@ -36,12 +36,12 @@ pub(super) fn tasks_are_counted_per_namespace() -> bool {
 }
 
 /// The machine's own number, held open: by the time it is read back, the process outside may have no `/proc` any more.
-pub(super) struct Outside {
+pub(super) struct HostPidMax {
     file: fs::File,
     before: Vec<u8>,
 }
 
-impl Outside {
+impl HostPidMax {
     /// To be called outside; an error says why the process inside must not write.
     pub(super) fn open() -> Result<Self, String> {
         let (major, minor) = kernel();
@@ -79,7 +79,7 @@ fn number(file: &fs::File) -> io::Result<Vec<u8>> {
     Ok(text[..count].trim_ascii().to_vec())
 }
 
-/// Inside, once [`Outside::open`] has permitted it.
+/// Inside, once [`HostPidMax::open`] has permitted it.
 pub(super) fn limit() -> Result<(), String> {
     fs::write(PID_MAX, MAX_PIDS).map_err(|e| format!("{PID_MAX}: {e}"))?;
     match fs::read_to_string(PID_MAX) {

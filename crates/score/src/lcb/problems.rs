@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ossmark_dataset::Place;
+use ossmark_dataset::RecordPosition;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 
@@ -30,7 +30,7 @@ pub struct Problem {
     /// The name of the function or method to call; none for a program that reads stdin.
     pub fn_name: Option<String>,
     file: usize,
-    place: Place,
+    place: RecordPosition,
     offset: u64,
     length: usize,
 }
@@ -146,7 +146,7 @@ impl Problems {
     }
 }
 
-fn bad(path: &Path, place: Place, what: String) -> Error {
+fn bad(path: &Path, place: RecordPosition, what: String) -> Error {
     Error::Problems {
         path: path.to_owned(),
         place,

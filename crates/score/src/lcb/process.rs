@@ -16,7 +16,9 @@ use ossmark_files::Escaped;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Settings, confine::Spec, layers::Layers, python::Interpreter, scratch::Scratch};
+use super::{
+    Settings, layers::Layers, python::Interpreter, scratch::Scratch, spec::ConfinementSpec,
+};
 use crate::{Error, Result};
 
 /// Python with numpy from a slow disk; the worker imports everything before it answers.
@@ -24,7 +26,7 @@ const START: Duration = Duration::from_secs(120);
 
 /// Why no frame came.
 #[derive(Debug)]
-pub(super) enum Silence {
+pub(super) enum FrameError {
     /// The other end is closed or broken.
     Gone,
     /// The deadline has passed.
@@ -42,9 +44,9 @@ impl Frames {
         Ok((Self(ours), theirs.into()))
     }
 
-    pub(super) fn send(&mut self, parts: &[&[u8]], deadline: Instant) -> Result<(), Silence> {
+    pub(super) fn send(&mut self, parts: &[&[u8]], deadline: Instant) -> Result<(), FrameError> {
         let length = parts.iter().map(|p| p.len()).sum::<usize>();
-        let length = u32::try_from(length).map_err(|_| Silence::TooLong)?;
+        let length = u32::try_from(length).map_err(|_| FrameError::TooLong)?;
         // One write for small frames: each costs a switch to the other process.
         let mut head = length.to_le_bytes().to_vec();
         for part in parts {
@@ -59,12 +61,16 @@ impl Frames {
         self.write(&head, deadline)
     }
 
-    pub(super) fn receive(&mut self, deadline: Instant, limit: usize) -> Result<Vec<u8>, Silence> {
+    pub(super) fn receive(
+        &mut self,
+        deadline: Instant,
+        limit: usize,
+    ) -> Result<Vec<u8>, FrameError> {
         let mut length = [0; 4];
         self.read(&mut length, deadline)?;
         let length = u32::from_le_bytes(length) as usize;
         if length > limit {
-            return Err(Silence::TooLong);
+            return Err(FrameError::TooLong);
         }
         // Grows as bytes come: an announced length costs nothing.
         let mut payload = Vec::new();
@@ -76,51 +82,51 @@ impl Frames {
         Ok(payload)
     }
 
-    fn write(&mut self, mut bytes: &[u8], deadline: Instant) -> Result<(), Silence> {
+    fn write(&mut self, mut bytes: &[u8], deadline: Instant) -> Result<(), FrameError> {
         while !bytes.is_empty() {
             let left = left(deadline)?;
             self.0
                 .set_write_timeout(Some(left))
-                .map_err(|_| Silence::Gone)?;
+                .map_err(|_| FrameError::Gone)?;
             match self.0.write(bytes) {
                 Ok(count) => bytes = &bytes[count..],
-                Err(e) => patience(&e)?,
+                Err(e) => retry_if_timed_out(&e)?,
             }
         }
         Ok(())
     }
 
-    fn read(&mut self, mut buffer: &mut [u8], deadline: Instant) -> Result<(), Silence> {
+    fn read(&mut self, mut buffer: &mut [u8], deadline: Instant) -> Result<(), FrameError> {
         while !buffer.is_empty() {
             let left = left(deadline)?;
             self.0
                 .set_read_timeout(Some(left))
-                .map_err(|_| Silence::Gone)?;
+                .map_err(|_| FrameError::Gone)?;
             match self.0.read(buffer) {
-                Ok(0) => return Err(Silence::Gone),
+                Ok(0) => return Err(FrameError::Gone),
                 Ok(count) => buffer = &mut buffer[count..],
-                Err(e) => patience(&e)?,
+                Err(e) => retry_if_timed_out(&e)?,
             }
         }
         Ok(())
     }
 }
 
-fn left(deadline: Instant) -> Result<Duration, Silence> {
+fn left(deadline: Instant) -> Result<Duration, FrameError> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
-        Err(Silence::Late)
+        Err(FrameError::Late)
     } else {
         Ok(left)
     }
 }
 
 /// A timed-out wait is tried again, so that the deadline itself decides.
-fn patience(error: &io::Error) -> Result<(), Silence> {
+fn retry_if_timed_out(error: &io::Error) -> Result<(), FrameError> {
     use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
     match error.kind() {
         Interrupted | TimedOut | WouldBlock => Ok(()),
-        _ => Err(Silence::Gone),
+        _ => Err(FrameError::Gone),
     }
 }
 
@@ -151,7 +157,7 @@ impl Confined {
     ) -> Result<Self> {
         let fail = |what: String| Error::Sandbox { what };
         let io = |e: io::Error| fail(format!("no {role} could be started: {e}"));
-        let spec = Spec {
+        let spec = ConfinementSpec {
             role: role.into(),
             python: python.executable.clone(),
             paths: python.paths.clone(),
@@ -194,7 +200,7 @@ impl Confined {
                 .trim()
                 .lines()
                 .last()
-                .unwrap_or("it said nothing")
+                .unwrap_or("it wrote nothing")
                 .to_owned();
             return Err(fail(format!("the {role} did not start: {last}")));
         };
@@ -217,9 +223,9 @@ impl Confined {
     }
 
     /// Hands a candidate's socket to the worker.
-    pub(super) fn start_candidate(&mut self, channel: OwnedFd) -> Result<(), Silence> {
+    pub(super) fn start_candidate(&mut self, channel: OwnedFd) -> Result<(), FrameError> {
         if !self.layers.own_root {
-            self.scratch.make().map_err(|_| Silence::Gone)?;
+            self.scratch.make().map_err(|_| FrameError::Gone)?;
         }
         let descriptors = [channel.as_raw_fd()];
         sendmsg::<()>(
@@ -230,16 +236,16 @@ impl Confined {
             None,
         )
         .map(|_| ())
-        .map_err(|_| Silence::Gone)
+        .map_err(|_| FrameError::Gone)
     }
 
     /// Has the candidate killed, if it has not ended, and waits until all of it is gone.
-    pub(super) fn end_candidate(&mut self) -> Result<(), Silence> {
+    pub(super) fn end_candidate(&mut self) -> Result<(), FrameError> {
         let deadline = Instant::now() + Duration::from_secs(20);
         self.frames.write(b"K", deadline)?;
         let mut answer = [0];
         self.frames.read(&mut answer, deadline)?;
-        self.scratch.remove().map_err(|_| Silence::Gone)
+        self.scratch.remove().map_err(|_| FrameError::Gone)
     }
 }
 

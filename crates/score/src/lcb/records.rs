@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use ossmark_dataset::{Place, Tables, TextFile};
+use ossmark_dataset::{RecordPosition, Tables, TextFile};
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
@@ -30,7 +30,7 @@ impl Records {
     /// Opens a file; `each` gets every record, its place, and the offset by which it is read again.
     pub(super) fn open(
         path: &Path,
-        mut each: impl FnMut(Place, u64, &[u8]) -> Result<()>,
+        mut each: impl FnMut(RecordPosition, u64, &[u8]) -> Result<()>,
     ) -> Result<Self> {
         let io = |source| Error::Io {
             path: path.to_owned(),
@@ -42,29 +42,29 @@ impl Records {
             return Self::of_table(&Tables::open(path)?, io, each);
         }
         let text = TextFile::open(path)?;
-        let mut kept = Kept::new().map_err(io)?;
+        let mut spool = Spool::new().map_err(io)?;
         let is_plain = text.is_plain;
         let mut is_lines = true;
         text.records(path, |place, at, record| {
-            is_lines &= matches!(place, Place::Line(_));
+            is_lines &= matches!(place, RecordPosition::Line(_));
             let offset = match is_plain && is_lines {
                 true => at,
-                false => kept.keep(record).map_err(io)?,
+                false => spool.append(record).map_err(io)?,
             };
             each(place, offset, record)
         })?;
         match is_plain && is_lines {
             true => Ok(Self(file)),
-            false => kept.done().map(Self).map_err(io),
+            false => spool.done().map(Self).map_err(io),
         }
     }
 
     fn of_table(
         table: &Tables,
         io: impl Fn(io::Error) -> Error,
-        mut each: impl FnMut(Place, u64, &[u8]) -> Result<()>,
+        mut each: impl FnMut(RecordPosition, u64, &[u8]) -> Result<()>,
     ) -> Result<Self> {
-        let mut kept = Kept::new().map_err(&io)?;
+        let mut spool = Spool::new().map_err(&io)?;
         let columns = FIELDS.map(|name| table.text(name));
         let mut columns: Vec<_> = columns
             .into_iter()
@@ -78,10 +78,10 @@ impl Records {
                 }
             }
             let record = Value::Object(record).to_string();
-            let offset = kept.keep(record.as_bytes()).map_err(&io)?;
-            each(Place::Row(row), offset, record.as_bytes())?;
+            let offset = spool.append(record.as_bytes()).map_err(&io)?;
+            each(RecordPosition::Row(row), offset, record.as_bytes())?;
         }
-        kept.done().map(Self).map_err(&io)
+        spool.done().map(Self).map_err(&io)
     }
 
     pub(super) fn read(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
@@ -92,12 +92,12 @@ impl Records {
 }
 
 /// The temporary file; nobody else sees it, and it is gone with the process.
-struct Kept {
+struct Spool {
     file: BufWriter<File>,
     length: u64,
 }
 
-impl Kept {
+impl Spool {
     fn new() -> io::Result<Self> {
         let file = tempfile::tempfile().map_err(|e| {
             let place = std::env::temp_dir();
@@ -112,7 +112,7 @@ impl Kept {
         })
     }
 
-    fn keep(&mut self, record: &[u8]) -> io::Result<u64> {
+    fn append(&mut self, record: &[u8]) -> io::Result<u64> {
         let offset = self.length;
         self.file.write_all(record)?;
         self.length += record.len() as u64;

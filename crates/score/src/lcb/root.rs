@@ -20,6 +20,8 @@ use serde::Serialize;
 
 /// Where candidates may write: memory of limited size, a new one for each.
 pub(super) const WRITABLE: &str = "/tmp";
+/// Any file's size, and all that a candidate may have on disk.
+pub(super) const DISK_BYTES: u64 = 64 << 20;
 /// Where it is put together.
 const STAGE: &str = "/.fresh";
 /// Devices that are there.
@@ -112,10 +114,7 @@ fn build(paths: &[PathBuf], directory: &Path) -> io::Result<Fresh> {
     Ok(Fresh {
         stage: STAGE,
         place: WRITABLE,
-        options: format!(
-            "size={},nr_inodes=4096,mode=700",
-            super::confine::DISK_BYTES
-        ),
+        options: format!("size={},nr_inodes=4096,mode=700", DISK_BYTES),
         binds: view.binds.into_keys().filter(below).collect(),
         links: view.links.into_iter().filter(|(l, _)| below(l)).collect(),
     })

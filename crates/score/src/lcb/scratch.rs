@@ -47,7 +47,7 @@ impl Scratch {
                 return name;
             }
         };
-        lift(&self.candidate, &fresh())?;
+        move_entry(&self.candidate, &fresh())?;
         loop {
             let entries = fs::read_dir(&self.removed)?.collect::<io::Result<Vec<_>>>()?;
             if entries.is_empty() {
@@ -59,7 +59,7 @@ impl Scratch {
                     continue;
                 }
                 for inner in fs::read_dir(entry.path())? {
-                    lift(&inner?.path(), &fresh())?;
+                    move_entry(&inner?.path(), &fresh())?;
                 }
                 fs::remove_dir(entry.path())?;
             }
@@ -68,7 +68,7 @@ impl Scratch {
 }
 
 /// Moves an entry, which takes the right to write to it if it is a directory.
-fn lift(from: &Path, to: &Path) -> io::Result<()> {
+fn move_entry(from: &Path, to: &Path) -> io::Result<()> {
     match from.symlink_metadata() {
         Ok(found) if found.is_dir() => {
             fs::set_permissions(from, fs::Permissions::from_mode(0o700))?;

@@ -12,7 +12,7 @@ use super::{
     ResultCode, Settings, TimeLimit,
     layers::Layers,
     problems::Tests,
-    process::{Confined, Frames, Silence},
+    process::{Confined, FrameError, Frames},
     python::Interpreter,
 };
 use crate::Result;
@@ -81,13 +81,13 @@ pub(super) struct Session<'a> {
 }
 
 /// The judge has gone, or is late.
-struct NoJudge {
+struct JudgeError {
     late: bool,
 }
 
-impl From<Silence> for NoJudge {
-    fn from(silence: Silence) -> Self {
-        let late = matches!(silence, Silence::Late);
+impl From<FrameError> for JudgeError {
+    fn from(error: FrameError) -> Self {
+        let late = matches!(error, FrameError::Late);
         Self { late }
     }
 }
@@ -115,12 +115,12 @@ impl<'a> Session<'a> {
             open: None,
             started: 0,
         };
-        session.revive()?;
+        session.restart()?;
         let layers = session.worker.as_ref().map(|w| w.layers.clone());
         Ok((session, layers.unwrap_or_default()))
     }
 
-    fn revive(&mut self) -> Result<()> {
+    fn restart(&mut self) -> Result<()> {
         for (role, place) in [("worker", &mut self.worker), ("judge", &mut self.judge)] {
             if place.is_none() {
                 let directory = self.directory.join(format!("{role}{}", self.started));
@@ -150,19 +150,19 @@ impl<'a> Session<'a> {
     }
 
     fn attempt(&mut self, id: &str, tests: &Tests, code: &str) -> Result<Attempt> {
-        self.revive()?;
+        self.restart()?;
         let broken = match self.open(id, tests) {
             Ok(broken) => broken,
-            Err(NoJudge { .. }) => {
+            Err(JudgeError { .. }) => {
                 self.give_up_judge();
                 return Ok(Attempt::NotBegun("the judge ended"));
             }
         };
         let started = match &mut self.worker {
             Some(worker) => Frames::pair()
-                .map_err(|_| Silence::Gone)
+                .map_err(|_| FrameError::Gone)
                 .and_then(|(channel, theirs)| worker.start_candidate(theirs).map(|()| channel)),
-            None => Err(Silence::Gone),
+            None => Err(FrameError::Gone),
         };
         let attempt = match started {
             Ok(mut channel) => self.follow(tests, code, &mut channel, broken.as_deref()),
@@ -206,7 +206,7 @@ impl<'a> Session<'a> {
             .and_then(|()| channel.receive(deadline, 1));
         match begun.as_deref() {
             Ok(b"B") => {}
-            Err(Silence::Late) => {
+            Err(FrameError::Late) => {
                 let graded = Graded::runner_failure("killed at the global time limit");
                 return Ok(Attempt::Graded(graded));
             }
@@ -235,15 +235,15 @@ impl<'a> Session<'a> {
             let limit = EXCESS + expected.map_or(0, |e| 4 * e.get().len());
             let frame = match channel.receive(deadline, limit) {
                 Ok(frame) => frame,
-                Err(Silence::Gone) => {
+                Err(FrameError::Gone) => {
                     return Ok(Graded::runner_failure(
                         "the candidate's process ended without a result",
                     ));
                 }
-                Err(Silence::Late) => {
+                Err(FrameError::Late) => {
                     return Ok(Graded::runner_failure("killed at the global time limit"));
                 }
-                Err(Silence::TooLong) => {
+                Err(FrameError::TooLong) => {
                     graded.results.push(wrong(call));
                     return Ok(graded.end(-2, format!("Wrong answer: more than {limit} bytes")));
                 }
@@ -332,7 +332,7 @@ impl<'a> Session<'a> {
     }
 
     /// Gives the judge the problem's expected outputs, unless it has them; returns what is wrong with them.
-    fn open(&mut self, id: &str, tests: &Tests) -> Result<Option<String>, NoJudge> {
+    fn open(&mut self, id: &str, tests: &Tests) -> Result<Option<String>, JudgeError> {
         if let Some((open, broken)) = &self.open
             && open == id
         {
@@ -372,7 +372,7 @@ impl<'a> Session<'a> {
                 break;
             }
             // It may have been ended by somebody else.
-            self.revive()?;
+            self.restart()?;
             if self.open(id.as_deref().unwrap_or_default(), tests).is_err() {
                 self.give_up_judge();
                 break;
@@ -389,13 +389,13 @@ impl<'a> Session<'a> {
         })
     }
 
-    fn exchange(&mut self, parts: &[&[u8]], limit: Duration) -> Result<Judgement, NoJudge> {
-        let gone = NoJudge { late: false };
+    fn exchange(&mut self, parts: &[&[u8]], limit: Duration) -> Result<Judgement, JudgeError> {
+        let gone = JudgeError { late: false };
         let judge = self.judge.as_mut().ok_or(gone)?;
         let deadline = Instant::now() + limit;
         judge.frames.send(parts, deadline)?;
         let answer = judge.frames.receive(deadline, 1 << 20)?;
-        serde_json::from_slice(&answer).map_err(|_| NoJudge { late: false })
+        serde_json::from_slice(&answer).map_err(|_| JudgeError { late: false })
     }
 }
 

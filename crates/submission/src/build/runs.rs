@@ -27,14 +27,14 @@ pub(super) struct RunDir<'a> {
 }
 
 /// What a run left, if it may be handed in.
-pub(super) struct Judged {
+pub(super) struct UsableRun {
     pub(super) plan: Value,
     pub(super) problems: Vec<String>,
 }
 
 impl RunDir<'_> {
     /// Judges a run whose logs lie under the given names below its directory.
-    pub(super) fn judge(self, logs: &[(&str, PathBuf)]) -> Result<Judged, Error> {
+    pub(super) fn judge(self, logs: &[(&str, PathBuf)]) -> Result<UsableRun, Error> {
         let [plan, verdict] = RECORDS.map(|name| self.json(name));
         let (plan, verdict) = (plan?, verdict?);
         let mut problems = Vec::new();
@@ -102,7 +102,7 @@ impl RunDir<'_> {
                 Err(error) => refuse(error.to_string()),
             }
         }
-        Ok(Judged { plan, problems })
+        Ok(UsableRun { plan, problems })
     }
 
     fn json(self, name: &str) -> Result<Value, Error> {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::official::Measured;
 use super::run::{PERFORMANCE_RUN, Run};
 use crate::finding::Findings;
 use crate::python;
@@ -51,7 +52,11 @@ pub(super) fn render<'a>(rows: impl Iterator<Item = &'a [String]>) -> String {
 }
 
 /// The row of a result that nothing official stands against. Some values stop the official checker only here.
-pub(super) fn row(run: &Run<'_>, findings: &mut Findings) -> Option<Vec<String>> {
+pub(super) fn row(
+    run: &Run<'_>,
+    measured: &Measured,
+    findings: &mut Findings,
+) -> Option<Vec<String>> {
     let json = run.system.json.as_ref()?;
     let log = run.performance.as_ref()?;
     let (nodes, accelerators) = (
@@ -60,7 +65,7 @@ pub(super) fn row(run: &Run<'_>, findings: &mut Findings) -> Option<Vec<String>>
     );
     let notes = notes(json);
     if notes.is_none() {
-        findings.spoiling(
+        findings.invalidating(
             &run.system.path,
             "system.notes",
             &run.system.json_path(),
@@ -77,7 +82,7 @@ pub(super) fn row(run: &Run<'_>, findings: &mut Findings) -> Option<Vec<String>>
     .iter()
     .any(|s| run.folder == *s || run.folder == s.to_lowercase())
     {
-        findings.spoiling(
+        findings.invalidating(
             &run.path,
             "scenario.name",
             &run.path,
@@ -113,8 +118,9 @@ pub(super) fn row(run: &Run<'_>, findings: &mut Findings) -> Option<Vec<String>>
         run.benchmark.into(),
         run.system.rules.submission.benchmark.value.clone(),
         run.folder.clone(),
-        python::repr(run.metric?),
-        run.score
+        python::repr(measured.metric?),
+        measured
+            .score
             .as_deref()
             .map(|score| format!("exact_match: {score}"))
             .unwrap_or_default(),
@@ -156,7 +162,7 @@ fn count(
     let value = json.get(key).filter(|v| python::truthy(v))?;
     let count = python::int(value);
     if count.is_none() {
-        findings.spoiling(
+        findings.invalidating(
             &run.system.path,
             "system.count",
             &run.system.json_path(),

@@ -71,11 +71,8 @@ const FIELDS: [(&str, &[&str], &str); 13] = [
     ),
 ];
 
-/// Reads both halves of a result that has no LoadGen log.
-pub(super) fn load(run: &mut Run<'_>, findings: &mut Findings) {
-    if run.folder.eq_ignore_ascii_case("online") {
-        run.folder = "server".into();
-    }
+/// Both halves of a result that has no LoadGen log, the performance first.
+pub(super) fn read(run: &Run<'_>, findings: &mut Findings) -> Option<(Log, Log)> {
     let yaml = ["config.yaml", "config.yml"]
         .iter()
         .find_map(|name| yaml(&run.dir.join(name)))
@@ -92,7 +89,7 @@ pub(super) fn load(run: &mut Run<'_>, findings: &mut Findings) {
         .any(|name| run.folder.eq_ignore_ascii_case(name));
     if !folder_decides && !scenario.is_some_and(Value::is_string) {
         let found = scenario.map_or_else(|| "nothing".into(), python::shown);
-        run.object(
+        run.report(
             findings,
             "endpoints.crash",
             "config.yaml",
@@ -100,7 +97,7 @@ pub(super) fn load(run: &mut Run<'_>, findings: &mut Findings) {
                 "found no LoadGen log, and {found} where the type of an endpoints run should be"
             ),
         );
-        return;
+        return None;
     }
     match with_rate(performance)
         .and_then(|p| Ok((p, with_scores(with_rate(values(&scores, &yaml))?, &scores)?)))
@@ -110,15 +107,20 @@ pub(super) fn load(run: &mut Run<'_>, findings: &mut Findings) {
             performance
                 .entry("effective_scenario")
                 .or_insert_with(|| json!(run.folder));
-            run.performance = Some(Log::of_endpoints(owned(performance)));
-            run.accuracy = Some(Log::of_endpoints(owned(accuracy)));
+            Some((
+                Log::of_endpoints(owned(performance)),
+                Log::of_endpoints(owned(accuracy)),
+            ))
         }
-        Err(why) => run.object(
-            findings,
-            "endpoints.crash",
-            "accuracy/accuracy_results.json",
-            why,
-        ),
+        Err(why) => {
+            run.report(
+                findings,
+                "endpoints.crash",
+                "accuracy/accuracy_results.json",
+                why,
+            );
+            None
+        }
     }
 }
 
@@ -133,7 +135,7 @@ pub(super) fn compliance(run: &Run<'_>, findings: &mut Findings) {
                 && r.get("passed").is_some_and(python::truthy)
         });
         if !passed {
-            run.object(
+            run.report(
                 findings,
                 "endpoints.audit",
                 &file,
@@ -149,7 +151,7 @@ pub(super) fn compliance(run: &Run<'_>, findings: &mut Findings) {
             .is_some_and(|n| n.is_nan() || (low.value..=high.value).contains(&n));
         if !good {
             let found = log.shown("mean_output_tokens");
-            run.object(
+            run.report(
                 findings,
                 "endpoints.value",
                 "performance/result_summary.json",

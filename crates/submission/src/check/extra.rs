@@ -22,7 +22,7 @@ pub(super) use files::submitter;
 
 /// Runs that were seen, by a fingerprint of what cannot be the same in two runs; the value is where.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(super) struct SeenRuns {
     performance: HashMap<String, String>,
     accuracy: HashMap<String, String>,
     /// With a fingerprint of the truncated log that the hash stands beside.
@@ -30,7 +30,7 @@ pub(super) struct Seen {
 }
 
 /// The checks of one result.
-pub(super) fn run(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
+pub(super) fn run(run: &Run<'_>, seen: &mut SeenRuns, findings: &mut Findings) {
     files::scenario(run, findings);
     if run.is_endpoints {
         return;

@@ -18,16 +18,27 @@ use crate::finding::Findings;
 pub(crate) use accuracy::hash_in;
 pub(super) use system::{system, system_type_is_known};
 
-/// All checks of one result.
-pub(super) fn run(run: &mut Run<'_>, findings: &mut Findings) {
-    performance::check(run, findings);
-    accuracy::check(run, findings);
+/// What one result comes to.
+pub(super) struct Measured {
+    /// Tokens per second; none where the log gives no number.
+    pub(super) metric: Option<f64>,
+    /// As accuracy.txt gives it.
+    pub(super) score: Option<String>,
+}
+
+/// All checks of one result. None needs another's outcome; the findings come in the official checker's order.
+pub(super) fn run(run: &Run<'_>, findings: &mut Findings) -> Measured {
+    let measured = Measured {
+        metric: performance::check(run, findings),
+        score: accuracy::check(run, findings),
+    };
     measurements::check(run, findings);
     power::check(run, findings);
     compliance::check(run, findings);
+    measured
 }
 
-/// Whether the scenarios of a benchmark are those that it must have; each of its results is spoiled if not.
+/// Whether the scenarios of a benchmark are those that it must have; each of its results is invalid if not.
 pub(super) fn scenarios(
     system: &System<'_>,
     path: &str,
@@ -56,10 +67,10 @@ pub(super) fn scenarios(
             system_type.unwrap_or_default(),
             submission.benchmark_system_types.value.join(" or ")
         );
-        findings.spoiling(path, "system.type-edge", &system.json_path(), message);
+        findings.invalidating(path, "system.type-edge", &system.json_path(), message);
         return;
     }
-    // Without a scenario there is no result to be spoiled, and the official checker says nothing.
+    // Without a scenario there is no result to be made invalid, and the official checker says nothing.
     if names.is_empty() {
         return;
     }
@@ -77,7 +88,7 @@ pub(super) fn scenarios(
         missing.push(one_of.join(" or "));
     }
     if !missing.is_empty() {
-        findings.spoiling(
+        findings.invalidating(
             path,
             "scenario.missing",
             path,
@@ -90,7 +101,7 @@ pub(super) fn scenarios(
         .map(|s| s.to_lowercase())
         .collect();
     for name in names.iter().filter(|name| !known.contains(name)) {
-        findings.spoiling(
+        findings.invalidating(
             path,
             "scenario.unknown",
             &format!("{path}/{name}"),

@@ -6,9 +6,11 @@ use std::path::Path;
 use ossmark_rules::{RoundRules, rules};
 use serde_json::{Map, Value};
 
+use super::load::load;
+use super::result_line::ResultLine;
 use super::run::Run;
 use super::system::System;
-use super::{Options, ResultLine, csv, extra, official};
+use super::{Options, csv, extra, official};
 use crate::finding::Findings;
 use crate::python;
 use crate::tree::{TEXT_LIMIT, Text, directories, read_text};
@@ -22,7 +24,7 @@ struct Walk<'a> {
     findings: &'a mut Findings,
     results: Vec<ResultLine>,
     /// Runs that were seen, to find one that was handed in twice.
-    seen: extra::Seen,
+    seen: extra::SeenRuns,
     looked_at: usize,
 }
 
@@ -37,7 +39,7 @@ pub(super) fn walk(
         round,
         findings,
         results: Vec::new(),
-        seen: extra::Seen::default(),
+        seen: extra::SeenRuns::default(),
         looked_at: 0,
     };
     for division in directories(options.input).unwrap_or_default() {
@@ -71,7 +73,7 @@ impl Walk<'_> {
         let path = format!("{division}/{submitter}");
         let results = dir.join("results");
         let Some(systems) = directories(&results) else {
-            self.findings.spoiling(
+            self.findings.invalidating(
                 &path,
                 "tree.no-results-dir",
                 &path,
@@ -120,7 +122,7 @@ impl Walk<'_> {
             Text::Unreadable(_) | Text::TooLarge(_) => {}
         }
         let at = format!("{path}/{file}");
-        self.findings.spoiling(
+        self.findings.invalidating(
             path,
             "tree.unreadable",
             &at,
@@ -137,7 +139,7 @@ impl Walk<'_> {
         let at = system.json_path();
         let why = match read_text(&file, TEXT_LIMIT) {
             Text::Missing => {
-                self.findings.spoiling(
+                self.findings.invalidating(
                     &system.path,
                     "system.missing",
                     &at,
@@ -153,7 +155,7 @@ impl Walk<'_> {
                 Err(error) => format!("found text that is not JSON ({error})"),
             },
         };
-        self.findings.spoiling(
+        self.findings.invalidating(
             &system.path,
             "system.not-an-object",
             &at,
@@ -200,7 +202,7 @@ impl Walk<'_> {
                 );
             } else if system.is_open() {
                 if !scenarios.is_empty() {
-                    self.findings.spoiling(
+                    self.findings.invalidating(
                         &path,
                         "benchmark.unknown",
                         &path,
@@ -219,7 +221,7 @@ impl Walk<'_> {
                     }
                 }
             } else {
-                self.findings.spoiling(
+                self.findings.invalidating(
                     &path,
                     "benchmark.unknown-closed",
                     &path,
@@ -245,7 +247,7 @@ impl Walk<'_> {
         for scenario in scenarios {
             self.looked_at += 1;
             if self.looked_at > MAX_RESULTS {
-                self.findings.spoiling(
+                self.findings.invalidating(
                     &path,
                     "tree.too-many",
                     &path,
@@ -267,19 +269,19 @@ impl Walk<'_> {
 
     fn scenario(&mut self, mut run: Run<'_>) {
         let before = self.findings.list.len();
-        run.load(self.findings);
-        official::run(&mut run, self.findings);
+        load(&mut run, self.findings);
+        let measured = official::run(&run, self.findings);
         let objected = |findings: &Findings| findings.list[before..].iter().any(|f| f.official);
         let row = if objected(self.findings) {
             None
         } else {
-            csv::row(&run, self.findings)
+            csv::row(&run, &measured, self.findings)
         };
         extra::run(&run, &mut self.seen, self.findings);
         self.results.push(ResultLine {
             path: run.path.clone(),
             scenario: run.folder.clone(),
-            metric: run.metric.filter(|m| m.is_finite()),
+            metric: measured.metric.filter(|m| m.is_finite()),
             valid: false,
             row,
         });
@@ -290,7 +292,7 @@ impl Walk<'_> {
         let text = name.to_string_lossy().into_owned();
         if name.to_str().is_none() {
             let at = format!("{parent}/{text}");
-            self.findings.spoiling(
+            self.findings.invalidating(
                 &at,
                 "tree.name-not-utf8",
                 &at,

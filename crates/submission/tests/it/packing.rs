@@ -5,14 +5,14 @@ use std::io::Read;
 
 use std::path::Path;
 
-use ossmark_files::{Claim, Earlier};
+use ossmark_files::{Claim, IfExists};
 use ossmark_submission::Error;
 use ossmark_submission::pack::{Packed, pack, verify};
 
 use crate::common::{BENCHMARK, Tree, copy};
 
 fn pack_to(input: &Path, submitter: &str, output: &Path) -> Result<Packed, Error> {
-    let mut claim = Claim::new(output, Earlier::Refuse).unwrap();
+    let mut claim = Claim::new(output, IfExists::Refuse).unwrap();
     pack(input, submitter, &mut claim).map(|(packed, _)| packed)
 }
 

@@ -150,16 +150,18 @@ fn holds(bytes: &[u8]) -> Result<(), TestCaseError> {
     let dropped = report
         .errors
         .iter()
-        .any(|finding| finding.effect == Effect::DropsFile);
+        .any(|finding| finding.effect == LoadgenAction::DropsFile);
     for finding in report.errors.iter().chain(&report.warnings) {
         let read = report.settings.iter().find(|s| s.line == finding.line);
         match finding.effect {
-            Effect::Reads(n) if read.unwrap().key.name == "max_async_queries" => {
+            LoadgenAction::Reads(n) if read.unwrap().key.name == "max_async_queries" => {
                 prop_assert_eq!(n, config::whole(read.unwrap().value) as i32 as u64);
             }
-            Effect::Reads(n) => prop_assert_eq!(n, config::whole(read.unwrap().value)),
-            Effect::Ignores | Effect::DropsFile => prop_assert!(read.is_none(), "{:?}", finding),
-            Effect::Takes => {}
+            LoadgenAction::Reads(n) => prop_assert_eq!(n, config::whole(read.unwrap().value)),
+            LoadgenAction::Ignores | LoadgenAction::DropsFile => {
+                prop_assert!(read.is_none(), "{:?}", finding)
+            }
+            LoadgenAction::Takes => {}
         }
     }
     for (scenario, model) in [

@@ -6,17 +6,17 @@ use super::super::official::hash_in;
 use super::super::run::Run;
 use super::figures::{self, Range};
 use super::logs::{self, found};
-use super::{Seen, scenario_of};
+use super::{SeenRuns, scenario_of};
 use crate::finding::Findings;
 use crate::python;
 use crate::tree::{Text, read_text};
 use crate::truncate::MARK;
 use ossmark_logs::{ACCURACY, DETAIL, SUMMARY};
 
-pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
+pub(super) fn check(run: &Run<'_>, seen: &mut SeenRuns, findings: &mut Findings) {
     let text = run.score_text.as_deref().unwrap_or_default();
     for message in figures::contradictions(text) {
-        run.object(
+        run.report(
             findings,
             "accuracy.figures",
             "accuracy/accuracy.txt",
@@ -24,7 +24,7 @@ pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
         );
     }
     if figures::is_bare_score(text) {
-        run.object(
+        run.report(
             findings,
             "accuracy.bare-score",
             "accuracy/accuracy.txt",
@@ -34,7 +34,7 @@ pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
     let wanted = run.system.rules.accuracy.sample_count.value;
     for samples in figures::samples(text) {
         if !samples.meets(Range::exactly(wanted as f64)) {
-            run.object(
+            run.report(
                 findings,
                 "accuracy.figures",
                 "accuracy/accuracy.txt",
@@ -51,7 +51,7 @@ pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
         findings,
     );
     if !run.dir.join("accuracy").join(SUMMARY).is_file() {
-        run.object(
+        run.report(
             findings,
             "accuracy.summary",
             &format!("accuracy/{SUMMARY}"),
@@ -71,10 +71,10 @@ pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
         .and_then(|log| log.value("loadgen_version").ok())
         .and_then(|v| v.as_str());
     logs::same_loadgen(run, &file, &log, performance, findings);
-    let mut object =
-        |rule: &'static str, message: String| run.object(findings, rule, &file, message);
+    let mut report =
+        |rule: &'static str, message: String| run.report(findings, rule, &file, message);
     if log.str("effective_test_mode") != Some("AccuracyOnly") {
-        object(
+        report(
             "accuracy.mode",
             format!(
                 "found effective_test_mode {}, expected \"AccuracyOnly\"",
@@ -85,7 +85,7 @@ pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
     if let Some(scenario) = scenario_of(&run.folder) {
         let wanted = &run.system.rules.scenario(scenario).loadgen_scenario.value;
         if log.str("effective_scenario") != Some(wanted) {
-            object(
+            report(
                 "accuracy.scenario",
                 format!(
                     "found effective_scenario {}, expected {wanted:?}",
@@ -95,13 +95,13 @@ pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
         }
     }
     if logs::has_audit_config(&log) {
-        object(
+        report(
             "accuracy.audit-config",
             "found that an audit.config was applied".into(),
         );
     }
     if let Err(message) = logs::loaded_once(&log, run.system.rules.accuracy.sample_count.value) {
-        object("accuracy.samples", message);
+        report("accuracy.samples", message);
     }
     let keys = [
         "test_datetime",
@@ -114,7 +114,7 @@ pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
         .accuracy
         .insert(fingerprint.join(" "), run.path.clone())
     {
-        object(
+        report(
             "accuracy.same-log",
             format!("found the run that {other} holds as well"),
         );
@@ -128,7 +128,7 @@ pub(super) fn hash(
     directory: &str,
     rule: &'static str,
     text: Option<&str>,
-    seen: &mut Seen,
+    seen: &mut SeenRuns,
     findings: &mut Findings,
 ) {
     let file = format!("{directory}/accuracy.txt");
@@ -136,7 +136,7 @@ pub(super) fn hash(
     let hashes: Vec<&str> = python::lines(text).filter_map(hash_in).collect();
     let Some(&hash) = hashes.last() else { return };
     if hashes.iter().any(|other| *other != hash) {
-        run.object(
+        run.report(
             findings,
             rule,
             &file,
@@ -149,7 +149,7 @@ pub(super) fn hash(
     digits.dedup();
     // Of 64 random digits, 8 or fewer different ones are not seen in the life of the universe.
     if hash.len() != 64 || !hash.bytes().all(|b| b.is_ascii_hexdigit()) || digits.len() <= 8 {
-        run.object(
+        run.report(
             findings,
             rule,
             &file,
@@ -169,14 +169,14 @@ pub(super) fn hash(
         .collect();
     let is_truncated = log.contains(MARK);
     if is_truncated && digest == hash {
-        run.object(
+        run.report(
             findings,
             rule,
             &file,
             "found the hash of the truncated log, expected that of the whole one",
         );
     } else if !is_truncated && digest != hash {
-        run.object(
+        run.report(
             findings,
             rule,
             &file,
@@ -187,7 +187,7 @@ pub(super) fn hash(
     let here = (run.at(&file), digest);
     let other = seen.hashes.insert(hash, here.clone());
     if let Some((other, _)) = other.filter(|(_, there)| *there != here.1) {
-        run.object(
+        run.report(
             findings,
             rule,
             &file,

@@ -9,14 +9,14 @@ use super::super::run::{PERFORMANCE_RUN, Run};
 use super::figures::{self, Range};
 use super::logs::{self, found};
 use super::verification::{number, test07, test09};
-use super::{Seen, accuracy, performance, scenario_of};
+use super::{SeenRuns, accuracy, performance, scenario_of};
 use crate::finding::Findings;
 use crate::log::{Loaded, Log};
 use crate::python;
 use crate::tree::{self, TEXT_LIMIT, Text, read_text};
 use ossmark_logs::{ACCURACY, DETAIL, SUMMARY};
 
-pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
+pub(super) fn check(run: &Run<'_>, seen: &mut SeenRuns, findings: &mut Findings) {
     let rules = &run.system.rules.compliance;
     for (name, test) in [("TEST07", &rules.test07), ("TEST09", &rules.test09)] {
         if !run.dir.join(name).is_dir() {
@@ -29,7 +29,7 @@ pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) {
     for name in tree::directories(&run.dir).unwrap_or_default() {
         let name = name.to_string_lossy();
         if name.starts_with("TEST") && name != "TEST07" && name != "TEST09" {
-            run.object(
+            run.report(
                 findings,
                 "compliance.other-test",
                 &name,
@@ -45,26 +45,26 @@ fn text(run: &Run<'_>, name: &str, test: &ComplianceTest, findings: &mut Finding
     let Text::Read(text) = read_text(&run.dir.join(&file), TEXT_LIMIT) else {
         return;
     };
-    let mut object = |message: String| run.object(findings, "compliance.text", &file, message);
+    let mut report = |message: String| run.report(findings, "compliance.text", &file, message);
     // A line of its own, as the scripts write it; somewhere in a sentence it means nothing.
     let verdicts: Vec<&str> = python::lines(&text)
         .map(str::trim)
         .filter(|l| *l == "TEST PASS" || *l == "TEST FAIL")
         .collect();
     if verdicts != ["TEST PASS"] && text.contains("TEST PASS") {
-        object(format!(
+        report(format!(
             "found {} lines that are a verdict, expected one \"TEST PASS\"",
             verdicts.len()
         ));
     }
     for message in figures::contradictions(&text) {
-        object(message);
+        report(message);
     }
     if let Some(low) = &test.min_score {
-        test07(&text, low.value, &mut object);
+        test07(&text, low.value, &mut report);
     }
     if let (Some(low), Some(high)) = (&test.min_mean_tokens, &test.max_mean_tokens) {
-        test09(&text, low.value, high.value, &mut object);
+        test09(&text, low.value, high.value, &mut report);
         let log = format!("{name}/{PERFORMANCE_RUN}/{DETAIL}");
         let logged = match Log::load(&run.dir.join(&log)) {
             Loaded::Log(_, text) => DetailLog::parse(text.as_bytes(), Path::new(&log)).ok(),
@@ -75,7 +75,7 @@ fn text(run: &Run<'_>, name: &str, test: &ComplianceTest, findings: &mut Finding
             // LoadGen prints six digits of two rates, and counts a first token that the log of answers may not hold.
             let logged = Range::exactly(logged).or_so(1.0 + 2e-5 * logged);
             if !mean.meets(logged) {
-                object(format!(
+                report(format!(
                     "found {mean} mean output tokens, but LoadGen's log of the test gives {logged}"
                 ));
             }
@@ -83,10 +83,10 @@ fn text(run: &Run<'_>, name: &str, test: &ComplianceTest, findings: &mut Finding
     }
     // TEST09's script writes the first, the reference scorer, which TEST07 may do without, the second.
     match number(&text, "Total samples").or_else(|| number(&text, "Total samples evaluated")) {
-        None if name == "TEST09" => object("found no line \"Total samples:\"".into()),
+        None if name == "TEST09" => report("found no line \"Total samples:\"".into()),
         None => {}
         Some(samples) if !samples.meets(Range::exactly(test.sample_count.value as f64)) => {
-            run.object(
+            run.report(
                 findings,
                 "compliance.sample-count",
                 &file,
@@ -105,16 +105,16 @@ fn log(run: &Run<'_>, name: &str, test: &ComplianceTest, findings: &mut Findings
     let text = match Log::load(&run.dir.join(&file)) {
         Loaded::Log(_, text) => text,
         Loaded::Missing => {
-            return run.object(
+            return run.report(
                 findings,
                 "compliance.logs-missing",
                 &file,
                 "found nothing, expected LoadGen's detail log of the test",
             );
         }
-        Loaded::Broken(why) => return run.object(findings, "log.damaged", &file, why),
+        Loaded::Broken(why) => return run.report(findings, "log.damaged", &file, why),
         Loaded::TooLarge(size) => {
-            return run.object(
+            return run.report(
                 findings,
                 "tree.too-large-to-read",
                 &file,
@@ -124,7 +124,7 @@ fn log(run: &Run<'_>, name: &str, test: &ComplianceTest, findings: &mut Findings
     };
     let summary = format!("{name}/{PERFORMANCE_RUN}/{SUMMARY}");
     if !run.dir.join(&summary).is_file() {
-        run.object(
+        run.report(
             findings,
             "compliance.logs-missing",
             &summary,
@@ -142,7 +142,7 @@ fn log(run: &Run<'_>, name: &str, test: &ComplianceTest, findings: &mut Findings
     logs::same_loadgen(run, &file, &log, performance, findings);
     if log.error_count > 0 {
         let first = log.errors.first().map(String::as_str).unwrap_or_default();
-        run.object(
+        run.report(
             findings,
             "compliance.loadgen-errors",
             &file,
@@ -161,14 +161,14 @@ fn samples(
     findings: &mut Findings,
 ) {
     let wanted = test.sample_count.value;
-    let mut object =
-        |message: String| run.object(findings, "compliance.sample-count", file, message);
+    let mut report =
+        |message: String| run.report(findings, "compliance.sample-count", file, message);
     for key in [
         "qsl_reported_total_count",
         "effective_performance_sample_count",
     ] {
         if log.u64(key) != Some(wanted) {
-            object(format!(
+            report(format!(
                 "found {key} {}, expected {wanted}",
                 found(log, key)
             ));
@@ -180,13 +180,13 @@ fn samples(
         .map(|(q, s)| q.saturating_mul(s));
     let once = run.system.round.compliance_issue_unique.value;
     if issued.is_none_or(|n| if once { n != wanted } else { n < wanted }) {
-        object(format!(
+        report(format!(
             "found {} samples issued, expected {wanted}",
             issued.unwrap_or_default()
         ));
     }
     if let Err(message) = logs::loaded_once(log, wanted) {
-        object(message);
+        report(message);
     }
 }
 
@@ -198,33 +198,33 @@ fn settings(
     findings: &mut Findings,
 ) {
     let rules = &run.system.rules.compliance;
-    let mut object = |message: String| run.object(findings, "compliance.settings", file, message);
+    let mut report = |message: String| run.report(findings, "compliance.settings", file, message);
     if !logs::has_audit_config(log) {
-        object("found no sign that an audit.config was applied".into());
+        report("found no sign that an audit.config was applied".into());
     }
     let seed = rules.common.accuracy_log_rng_seed.value;
     if log.u64("effective_accuracy_log_rng_seed") != Some(seed) {
-        object(format!(
+        report(format!(
             "found effective_accuracy_log_rng_seed {}, expected {seed}",
             found(log, "effective_accuracy_log_rng_seed")
         ));
     }
     let unique = run.system.round.compliance_issue_unique.value;
     if unique && log.bool("effective_performance_issue_unique") != Some(true) {
-        object(format!(
+        report(format!(
             "found effective_performance_issue_unique {}, expected true",
             found(log, "effective_performance_issue_unique")
         ));
     }
     if log.u64("effective_accuracy_log_sampling_target") < Some(test.min_log_target.value) {
-        object(format!(
+        report(format!(
             "found effective_accuracy_log_sampling_target {}, expected at least {}",
             found(log, "effective_accuracy_log_sampling_target"),
             test.min_log_target.value
         ));
     }
     if log.str("effective_test_mode") != Some("PerformanceOnly") {
-        object(format!(
+        report(format!(
             "found effective_test_mode {}, expected \"PerformanceOnly\"",
             found(log, "effective_test_mode")
         ));
@@ -232,7 +232,7 @@ fn settings(
     if let Some(scenario) = scenario_of(&run.folder) {
         let wanted = &run.system.rules.scenario(scenario).loadgen_scenario.value;
         if log.str("effective_scenario") != Some(wanted) {
-            object(format!(
+            report(format!(
                 "found effective_scenario {}, expected {wanted:?}",
                 found(log, "effective_scenario")
             ));
@@ -241,17 +241,17 @@ fn settings(
 }
 
 /// The log of the answers, truncated, and the hash of the whole.
-fn answers(run: &Run<'_>, name: &str, seen: &mut Seen, findings: &mut Findings) {
+fn answers(run: &Run<'_>, name: &str, seen: &mut SeenRuns, findings: &mut Findings) {
     let file = format!("{name}/accuracy/{ACCURACY}");
     let limit = run.system.rules.accuracy.max_log_bytes.value;
     match tree::size(&run.dir.join(&file)) {
-        None => run.object(
+        None => run.report(
             findings,
             "compliance.logs-missing",
             &file,
             "found nothing, expected the truncated log of the answers",
         ),
-        Some(size) if size > limit => run.object(
+        Some(size) if size > limit => run.report(
             findings,
             "compliance.not-truncated",
             &file,
@@ -263,10 +263,10 @@ fn answers(run: &Run<'_>, name: &str, seen: &mut Seen, findings: &mut Findings) 
     match read_text(&run.dir.join(&file), TEXT_LIMIT) {
         Text::Read(text) => {
             for message in figures::contradictions(&text) {
-                run.object(findings, "compliance.text", &file, message);
+                run.report(findings, "compliance.text", &file, message);
             }
             if !python::lines(&text).any(|line| super::super::official::hash_in(line).is_some()) {
-                run.object(
+                run.report(
                     findings,
                     "compliance.hash",
                     &file,
@@ -282,7 +282,7 @@ fn answers(run: &Run<'_>, name: &str, seen: &mut Seen, findings: &mut Findings) 
                 findings,
             );
         }
-        _ => run.object(
+        _ => run.report(
             findings,
             "compliance.logs-missing",
             &file,

@@ -24,7 +24,7 @@ pub(super) fn contradictions(text: &str) -> Vec<String> {
         .iter()
         .map(|line| format!("found {line:.80?}, which is not as the scorer prints it"))
         .collect();
-    figures.compare(&mut Against(&mut found));
+    figures.compare(&mut Contradictions(&mut found));
     found
 }
 
@@ -53,17 +53,17 @@ pub(super) fn value(text: &str, name: &str) -> Option<Range> {
 }
 
 /// Where contradictions go.
-struct Against<'a>(&'a mut Vec<String>);
+struct Contradictions<'a>(&'a mut Vec<String>);
 
-impl Against<'_> {
-    fn hold(&mut self, what: &str, found: Range, source: &str, expected: Range) {
+impl Contradictions<'_> {
+    fn compare(&mut self, what: &str, found: Range, source: &str, expected: Range) {
         if !found.meets(expected) {
             self.0
                 .push(format!("found {what} {found}, but {source} {expected}"));
         }
     }
 
-    fn is(&mut self, good: bool, message: impl FnOnce() -> String) {
+    fn require(&mut self, good: bool, message: impl FnOnce() -> String) {
         if !good {
             self.0.push(message());
         }
@@ -71,15 +71,15 @@ impl Against<'_> {
 }
 
 impl Figures {
-    fn compare(&self, against: &mut Against<'_>) {
-        self.compare_rows(against);
-        self.compare_sums(against);
-        self.compare_dictionary(against);
+    fn compare(&self, contradictions: &mut Contradictions<'_>) {
+        self.compare_rows(contradictions);
+        self.compare_sums(contradictions);
+        self.compare_dictionary(contradictions);
         for figures in [&self.raw, &self.last] {
             for [percent, part, whole] in figures {
                 let quotient = part.per(*whole).times(100.0);
-                against.hold("a share of", *percent, "its two numbers give", quotient);
-                against.is(part.low() <= whole.high(), || {
+                contradictions.compare("a share of", *percent, "its two numbers give", quotient);
+                contradictions.require(part.low() <= whole.high(), || {
                     format!("found {part} of {whole}")
                 });
             }
@@ -88,13 +88,13 @@ impl Figures {
         for figures in [&self.raw, &self.last] {
             for other in figures.iter().skip(1) {
                 for (one, other) in figures[0].iter().zip(other) {
-                    against.hold("a second result with", *other, "the first has", *one);
+                    contradictions.compare("a second result with", *other, "the first has", *one);
                 }
             }
         }
         for samples in &self.samples {
             for [_, _, whole] in &self.raw {
-                against.hold(
+                contradictions.compare(
                     "samples evaluated",
                     *samples,
                     "the raw accuracy is of",
@@ -104,24 +104,24 @@ impl Figures {
         }
     }
 
-    fn compare_rows(&self, against: &mut Against<'_>) {
+    fn compare_rows(&self, contradictions: &mut Contradictions<'_>) {
         for row in &self.rows {
             let name = &row.name;
-            let mut hold = |what: &str, found, expected| {
-                against.hold(
+            let mut compare = |what: &str, found, expected| {
+                contradictions.compare(
                     &format!("{what} of {name}"),
                     found,
                     "its counts give",
                     expected,
                 );
             };
-            hold(
+            compare(
                 "the accuracy",
                 row.accuracy,
                 row.correct.per(row.total).times(100.0),
             );
-            hold("the score", row.score, row.correct.per(row.repeats));
-            against.is(row.correct.low() <= row.total.high(), || {
+            compare("the score", row.score, row.correct.per(row.repeats));
+            contradictions.require(row.correct.low() <= row.total.high(), || {
                 format!(
                     "found {} right answers of {} of {name}",
                     row.correct, row.total
@@ -138,7 +138,7 @@ impl Figures {
                     (row.accuracy, first.accuracy),
                 ] {
                     let what = format!("a second row of {} with", row.name);
-                    against.hold(&what, figure, "the first has", before);
+                    contradictions.compare(&what, figure, "the first has", before);
                 }
             }
         }
@@ -152,13 +152,13 @@ impl Figures {
                 .fold(Range::exactly(0.0), Range::plus)
         };
         for [_, correct, total] in &self.raw {
-            against.hold(
+            contradictions.compare(
                 "right answers",
                 *correct,
                 "the data sets have",
                 sum(|row| row.correct),
             );
-            against.hold(
+            contradictions.compare(
                 "answers",
                 *total,
                 "the data sets have",
@@ -166,7 +166,7 @@ impl Figures {
             );
         }
         for samples in &self.samples {
-            against.hold(
+            contradictions.compare(
                 "samples evaluated",
                 *samples,
                 "the data sets have",
@@ -174,13 +174,13 @@ impl Figures {
             );
         }
         for [_, score, max] in &self.last {
-            against.hold(
+            contradictions.compare(
                 "the final score",
                 *score,
                 "the data sets give",
                 sum(|row| row.correct.per(row.repeats)),
             );
-            against.hold(
+            contradictions.compare(
                 "the highest score",
                 *max,
                 "the data sets give",
@@ -191,14 +191,14 @@ impl Figures {
             let same = formula.len() == self.rows.len()
                 && (formula.iter().zip(&self.rows))
                     .all(|((name, repeats), row)| *name == row.name && repeats.meets(row.repeats));
-            against.is(same, || {
+            contradictions.require(same, || {
                 "found a formula of other data sets or repeats than the table has".into()
             });
         }
     }
 
     /// The lines below `Score:` and `Max:`.
-    fn compare_sums(&self, against: &mut Against<'_>) {
+    fn compare_sums(&self, contradictions: &mut Contradictions<'_>) {
         let parts: [fn(&Row) -> Range; 2] = [|row| row.correct, |row| row.total];
         for (what, lines, whole, part) in [
             ("Score:", &self.score, 1, parts[0]),
@@ -215,10 +215,10 @@ impl Figures {
                 .collect();
             for (n, sum) in sums.iter().enumerate() {
                 for other in &sums[..n] {
-                    against.hold(what, *sum, "a line above it gives", *other);
+                    contradictions.compare(what, *sum, "a line above it gives", *other);
                 }
                 for last in &self.last {
-                    against.hold(what, *sum, "FINAL SCORE has", last[whole]);
+                    contradictions.compare(what, *sum, "FINAL SCORE has", last[whole]);
                 }
             }
             if self.rows.is_empty() {
@@ -230,11 +230,21 @@ impl Figures {
                     let (count, repeats) = (part(row), row.repeats);
                     match term {
                         (part, Some(whole)) => {
-                            against.hold(what, *part, "the table has", count);
-                            against.hold(what, *whole, "the table has the repeats", repeats);
+                            contradictions.compare(what, *part, "the table has", count);
+                            contradictions.compare(
+                                what,
+                                *whole,
+                                "the table has the repeats",
+                                repeats,
+                            );
                         }
                         (number, None) if self.rows.len() > 1 => {
-                            against.hold(what, *number, "the table gives", count.per(repeats));
+                            contradictions.compare(
+                                what,
+                                *number,
+                                "the table gives",
+                                count.per(repeats),
+                            );
                         }
                         _ => {}
                     }
@@ -243,7 +253,7 @@ impl Figures {
         }
     }
 
-    fn compare_dictionary(&self, against: &mut Against<'_>) {
+    fn compare_dictionary(&self, contradictions: &mut Contradictions<'_>) {
         let first = |name: &str| {
             self.dictionary
                 .iter()
@@ -252,7 +262,7 @@ impl Figures {
         };
         for (n, (name, value)) in self.dictionary.iter().enumerate() {
             if let Some((_, before)) = self.dictionary[..n].iter().find(|(key, _)| key == name) {
-                against.hold(&format!("'{name}':"), *value, "before it stands", *before);
+                contradictions.compare(&format!("'{name}':"), *value, "before it stands", *before);
             }
         }
         let scores = self
@@ -261,8 +271,8 @@ impl Figures {
             .filter(|(key, _)| key == "exact_match");
         for score in scores.map(|(_, value)| *value) {
             for [percent, part, whole] in &self.last {
-                against.hold("'exact_match':", score, "FINAL SCORE is", *percent);
-                against.hold(
+                contradictions.compare("'exact_match':", score, "FINAL SCORE is", *percent);
+                contradictions.compare(
                     "'exact_match':",
                     score,
                     "FINAL SCORE's numbers give",
@@ -280,14 +290,14 @@ impl Figures {
                     .map(|row| row.total.per(row.repeats))
                     .reduce(Range::plus),
             ) {
-                against.hold(
+                contradictions.compare(
                     "'exact_match':",
                     score,
                     "the data sets give",
                     correct.per(total).times(100.0),
                 );
             }
-            against.is(score.low() <= 100.0, || {
+            contradictions.require(score.low() <= 100.0, || {
                 format!("found 'exact_match': {score}, expected a percentage")
             });
         }
@@ -296,7 +306,7 @@ impl Figures {
         if let (Some(mean), Some(tokens), Some(answers)) =
             (first("tokens_per_sample"), first("gen_len"), answers)
         {
-            against.hold(
+            contradictions.compare(
                 "'tokens_per_sample':",
                 mean,
                 "'gen_len' and the number of answers give",
@@ -306,7 +316,7 @@ impl Figures {
         for samples in &self.samples {
             for name in ["gen_num", "num-samples"] {
                 if let Some(answers) = first(name) {
-                    against.hold(
+                    contradictions.compare(
                         &format!("'{name}':"),
                         answers,
                         "samples evaluated are",
@@ -315,16 +325,20 @@ impl Figures {
                 }
             }
         }
-        self.compare_passes(first, against);
+        self.compare_passes(first, contradictions);
     }
 
     /// pass@k: a row is right when one of its passes is.
-    fn compare_passes(&self, first: impl Fn(&str) -> Option<Range>, against: &mut Against<'_>) {
+    fn compare_passes(
+        &self,
+        first: impl Fn(&str) -> Option<Range>,
+        contradictions: &mut Contradictions<'_>,
+    ) {
         let passes: Vec<Range> = (0..)
             .map_while(|n| first(&format!("exact_match_pass_{n}")))
             .collect();
         if let (Some(k), false) = (first("pass_k"), passes.is_empty()) {
-            against.hold(
+            contradictions.compare(
                 "'pass_k':",
                 k,
                 "the passes are",
@@ -337,7 +351,7 @@ impl Figures {
         if !passes.is_empty() {
             let least = passes.iter().map(Range::low).fold(0.0, f64::max);
             let most = passes.iter().map(Range::high).sum();
-            against.hold(
+            contradictions.compare(
                 "'exact_match':",
                 best,
                 "its passes allow",
@@ -347,7 +361,7 @@ impl Figures {
         if let Some(samples) = first("num-samples").filter(|_| first("pass_k").is_some()) {
             for rate in passes.iter().chain([&best]) {
                 let right = rate.times(1.0 / 100.0).of(samples);
-                against.is(right.holds_a_whole_number(), || {
+                contradictions.require(right.holds_a_whole_number(), || {
                     format!("found {rate} per cent of {samples} samples, which is no whole number of them")
                 });
             }

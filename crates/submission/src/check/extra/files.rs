@@ -28,7 +28,7 @@ pub(super) fn scenario(run: &Run<'_>, findings: &mut Findings) {
             .is_some_and(|n| n.contains(REHEARSAL))
     };
     if run.system.json.as_ref().is_some_and(named) {
-        findings.spoiling(
+        findings.invalidating(
             &run.system.path,
             "submission.rehearsal",
             &run.system.json_path(),
@@ -37,7 +37,7 @@ pub(super) fn scenario(run: &Run<'_>, findings: &mut Findings) {
     }
     let readme = tree::read_text(&run.dir.join("README.md"), tree::TEXT_LIMIT);
     if matches!(&readme, tree::Text::Read(text) if text.contains(REHEARSAL)) {
-        run.object(
+        run.report(
             findings,
             "submission.rehearsal",
             "README.md",
@@ -58,7 +58,7 @@ pub(super) fn scenario(run: &Run<'_>, findings: &mut Findings) {
     let says_no =
         ["n", "no", "none", "n/a", "false"].contains(&retraining.trim().trim_end_matches('.'));
     if !run.system.is_open() && !retraining.is_empty() && !says_no {
-        run.object(
+        run.report(
             findings,
             "measurements.retraining",
             "measurements.json",
@@ -67,7 +67,7 @@ pub(super) fn scenario(run: &Run<'_>, findings: &mut Findings) {
     }
     if !run.system.is_open() && !text("starting_weights_filename").contains("gpt-oss-120b") {
         let found = text("starting_weights_filename");
-        run.object(
+        run.report(
             findings,
             "measurements.weights",
             "measurements.json",

@@ -29,13 +29,13 @@ pub(super) fn read(
     let log = match DetailLog::parse(text.as_bytes(), Path::new(file)) {
         Ok(log) => log,
         Err(error) => {
-            run.object(findings, "log.damaged", file, error.to_string());
+            run.report(findings, "log.damaged", file, error.to_string());
             return None;
         }
     };
     if !log.is_complete() {
         let last = log.entries.last().map_or("nothing", |e| e.key.as_str());
-        run.object(
+        run.report(
             findings,
             "log.incomplete",
             file,
@@ -62,14 +62,14 @@ fn stitched(run: &Run<'_>, file: &str, log: &DetailLog, findings: &mut Findings)
                 python::shown(before),
                 python::shown(&entry.value)
             );
-            run.object(findings, "log.stitched", file, message);
+            run.report(findings, "log.stitched", file, message);
             return;
         }
     }
     let mut pids = log.entries.iter().map(|e| e.pid).filter(|pid| *pid != 0);
     let first = pids.next();
     if let Some((first, other)) = first.zip(pids.find(|pid| Some(*pid) != first)) {
-        run.object(
+        run.report(
             findings,
             "log.stitched",
             file,
@@ -81,7 +81,7 @@ fn stitched(run: &Run<'_>, file: &str, log: &DetailLog, findings: &mut Findings)
     let mut latest = f64::NEG_INFINITY;
     for entry in &log.entries {
         if entry.time_ms < latest - 10_000.0 {
-            run.object(
+            run.report(
                 findings,
                 "log.stitched",
                 file,
@@ -111,7 +111,7 @@ fn seeds(run: &Run<'_>, file: &str, log: &DetailLog, findings: &mut Findings) {
         ("effective_schedule_rng_seed", &round.schedule_rng_seed),
     ] {
         if log.u64(key) != Some(wanted.value) {
-            run.object(
+            run.report(
                 findings,
                 "log.seeds",
                 file,
@@ -131,7 +131,7 @@ fn loadgen(run: &Run<'_>, file: &str, log: &DetailLog, findings: &mut Findings) 
     let (version, revision) = logged.split_once(" @ ").unwrap_or((logged, "NA"));
     let accepted = &run.system.round.loadgen_versions.value;
     if !accepted.is_empty() && !accepted.iter().any(|v| v == version) {
-        run.object(
+        run.report(
             findings,
             "loadgen.version",
             file,
@@ -142,7 +142,7 @@ fn loadgen(run: &Run<'_>, file: &str, log: &DetailLog, findings: &mut Findings) 
         );
     }
     if revision == "NA" {
-        run.object(
+        run.report(
             findings,
             "loadgen.revision",
             file,
@@ -153,7 +153,7 @@ fn loadgen(run: &Run<'_>, file: &str, log: &DetailLog, findings: &mut Findings) 
         .str("loadgen_git_status_message")
         .is_some_and(|status| !status.trim().is_empty())
     {
-        run.object(
+        run.report(
             findings,
             "loadgen.uncommitted",
             file,
@@ -180,7 +180,7 @@ fn loadgen(run: &Run<'_>, file: &str, log: &DetailLog, findings: &mut Findings) 
         .map(|(name, _)| name.as_str())
         .collect();
     if !modified.is_empty() {
-        run.object(
+        run.report(
             findings,
             "loadgen.modified",
             file,
@@ -204,7 +204,7 @@ pub(super) fn same_loadgen(
         return;
     };
     if here != there {
-        run.object(
+        run.report(
             findings,
             "loadgen.differs",
             file,

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::run::{PERFORMANCE_RUN, Run};
 use super::logs::{self, found};
-use super::{Seen, scenario_of};
+use super::{SeenRuns, scenario_of};
 use crate::finding::Findings;
 use crate::python;
 use crate::tree::{TEXT_LIMIT, Text, read_text};
@@ -27,14 +27,18 @@ const FIXED: [(&str, &str); 7] = [
 /// Relative difference that LoadGen's six printed digits explain.
 const ROUNDING: f64 = 2e-3;
 
-pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) -> Option<DetailLog> {
+pub(super) fn check(
+    run: &Run<'_>,
+    seen: &mut SeenRuns,
+    findings: &mut Findings,
+) -> Option<DetailLog> {
     run.performance.as_ref()?;
     let file = format!("{PERFORMANCE_RUN}/{DETAIL}");
     let log = logs::read(run, &file, &run.performance_text, findings)?;
-    let mut object =
-        |rule: &'static str, message: String| run.object(findings, rule, &file, message);
+    let mut report =
+        |rule: &'static str, message: String| run.report(findings, rule, &file, message);
     if log.str("result_validity") != Some("VALID") {
-        object(
+        report(
             "performance.result-invalid",
             format!(
                 "found result_validity {}, expected \"VALID\"",
@@ -44,13 +48,13 @@ pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) -> 
     }
     if log.error_count > 0 {
         let first = log.errors.first().map(String::as_str).unwrap_or_default();
-        object(
+        report(
             "performance.loadgen-errors",
             format!("found {} errors, the first: {first:.200}", log.error_count),
         );
     }
     if log.str("effective_test_mode") != Some("PerformanceOnly") {
-        object(
+        report(
             "performance.mode",
             format!(
                 "found effective_test_mode {}, expected \"PerformanceOnly\"",
@@ -59,7 +63,7 @@ pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) -> 
         );
     }
     if logs::has_audit_config(&log) {
-        object(
+        report(
             "performance.audit-config",
             "found that an audit.config was applied".into(),
         );
@@ -70,7 +74,7 @@ pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) -> 
             .map(ToString::to_string)
             .is_some_and(|value| value != wanted)
         {
-            object(
+            report(
                 "performance.settings",
                 format!("found {key} {}, expected {wanted}", found(&log, key)),
             );
@@ -79,7 +83,7 @@ pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) -> 
     let rules = run.system.rules;
     let equal_issue = "effective_sample_concatenate_permutation";
     if rules.performance.equal_issue.value && log.bool(equal_issue) != Some(true) {
-        object(
+        report(
             "performance.equal-issue",
             format!(
                 "found {equal_issue} {}, expected true",
@@ -88,16 +92,16 @@ pub(super) fn check(run: &Run<'_>, seen: &mut Seen, findings: &mut Findings) -> 
         );
     }
     if let Err(message) = logs::loaded_once(&log, rules.performance.sample_count.value) {
-        object("performance.samples", message);
+        report("performance.samples", message);
     }
-    permutations(&log, rules.performance.sample_count.value, &mut object);
-    limits(run, &log, &mut object);
-    numbers(run, &log, &mut object);
+    permutations(&log, rules.performance.sample_count.value, &mut report);
+    limits(run, &log, &mut report);
+    numbers(run, &log, &mut report);
     if let Some(other) = seen
         .performance
         .insert(fingerprint(&log, &run.performance_text), run.path.clone())
     {
-        object(
+        report(
             "performance.same-log",
             format!("found the run that {other} holds as well"),
         );
@@ -129,7 +133,7 @@ fn fingerprint(log: &DetailLog, text: &str) -> String {
         .collect()
 }
 
-fn permutations(log: &DetailLog, samples: u64, object: &mut impl FnMut(&'static str, String)) {
+fn permutations(log: &DetailLog, samples: u64, report: &mut impl FnMut(&'static str, String)) {
     let (Some(queries), Some(per_query)) = (
         log.u64("generated_query_count"),
         log.u64("generated_samples_per_query"),
@@ -138,7 +142,7 @@ fn permutations(log: &DetailLog, samples: u64, object: &mut impl FnMut(&'static 
     };
     let issued = queries.saturating_mul(per_query);
     if issued == 0 || issued % samples != 0 {
-        object(
+        report(
             "performance.permutations",
             format!("found {issued} samples issued, expected a multiple of {samples}"),
         );
@@ -147,7 +151,7 @@ fn permutations(log: &DetailLog, samples: u64, object: &mut impl FnMut(&'static 
         .u64("result_query_count")
         .is_some_and(|finished| finished != queries)
     {
-        object(
+        report(
             "performance.inconsistent",
             format!(
                 "found {queries} queries issued and {} in the result",
@@ -158,7 +162,7 @@ fn permutations(log: &DetailLog, samples: u64, object: &mut impl FnMut(&'static 
 }
 
 /// The limits of the directory's scenario, both as asked for and as measured.
-fn limits(run: &Run<'_>, log: &DetailLog, object: &mut impl FnMut(&'static str, String)) {
+fn limits(run: &Run<'_>, log: &DetailLog, report: &mut impl FnMut(&'static str, String)) {
     let Some(scenario) = scenario_of(&run.folder) else {
         return;
     };
@@ -177,7 +181,7 @@ fn limits(run: &Run<'_>, log: &DetailLog, object: &mut impl FnMut(&'static str, 
     ] {
         let Some(limit) = limit else { continue };
         if log.u64(asked).is_none_or(|ns| ns > limit.value) {
-            object(
+            report(
                 "performance.relaxed-limit",
                 format!(
                     "found {asked} {}, expected at most {} ({})",
@@ -191,7 +195,7 @@ fn limits(run: &Run<'_>, log: &DetailLog, object: &mut impl FnMut(&'static str, 
         if scenario == Scenario::Interactive
             && !log.f64(measured).is_some_and(|ns| ns < limit.value as f64)
         {
-            object(
+            report(
                 "performance.interactive-limits",
                 format!(
                     "found {measured} {}, expected less than {} ({})",
@@ -222,7 +226,7 @@ pub(super) fn tokens_per_sample(log: &DetailLog) -> Option<f64> {
 }
 
 /// Numbers of one log that follow from each other.
-fn numbers(run: &Run<'_>, log: &DetailLog, object: &mut impl FnMut(&'static str, String)) {
+fn numbers(run: &Run<'_>, log: &DetailLog, report: &mut impl FnMut(&'static str, String)) {
     let near = |a: f64, b: f64| (a - b).abs() <= ROUNDING * a.abs().max(b.abs());
     let is_offline = log.str("effective_scenario") == Some("Offline");
     let (samples_key, tokens_key) = rates(log);
@@ -234,7 +238,7 @@ fn numbers(run: &Run<'_>, log: &DetailLog, object: &mut impl FnMut(&'static str,
     ) {
         let computed = issued / (last_ns / 1e9);
         if !near(rate, computed) {
-            object(
+            report(
                 "performance.inconsistent",
                 format!(
                     "found {samples_key} {rate}, but {issued} samples in {:.3} s are {computed:.3} a second",
@@ -251,7 +255,7 @@ fn numbers(run: &Run<'_>, log: &DetailLog, object: &mut impl FnMut(&'static str,
     if lasted_ms.is_some_and(|ms| ms < wanted_ms)
         && log.u64("effective_min_duration_ms") >= Some(wanted_ms as u64)
     {
-        object(
+        report(
             "performance.inconsistent",
             format!(
                 "found a run of {:.1} s, expected at least {:.0} s",
@@ -266,7 +270,7 @@ fn numbers(run: &Run<'_>, log: &DetailLog, object: &mut impl FnMut(&'static str,
         .windows(2)
         .any(|pair| matches!(pair, [Some(low), Some(high)] if low > high))
     {
-        object(
+        report(
             "performance.inconsistent",
             "found latency percentiles that do not ascend".into(),
         );
@@ -278,7 +282,7 @@ fn numbers(run: &Run<'_>, log: &DetailLog, object: &mut impl FnMut(&'static str,
         &bounds.max_mean_tokens,
     ) && !(low.value..=high.value).contains(&mean)
     {
-        object(
+        report(
             "performance.tokens-per-sample",
             format!(
                 "found {tokens_key} {} at {} samples a second, {mean:.1} tokens a sample; TEST09 allows {} to {}",
@@ -296,9 +300,9 @@ fn summary(run: &Run<'_>, log: &DetailLog, findings: &mut Findings) {
     let file = format!("{PERFORMANCE_RUN}/{SUMMARY}");
     let text = match read_text(&run.dir.join(&file), TEXT_LIMIT) {
         Text::Read(text) if !text.trim().is_empty() => text,
-        Text::Unreadable(why) => return run.object(findings, "performance.summary", &file, why),
+        Text::Unreadable(why) => return run.report(findings, "performance.summary", &file, why),
         Text::TooLarge(size) => {
-            return run.object(
+            return run.report(
                 findings,
                 "performance.summary",
                 &file,
@@ -306,7 +310,7 @@ fn summary(run: &Run<'_>, log: &DetailLog, findings: &mut Findings) {
             );
         }
         Text::Missing | Text::Read(_) => {
-            return run.object(
+            return run.report(
                 findings,
                 "performance.summary",
                 &file,
@@ -344,7 +348,7 @@ fn summary(run: &Run<'_>, log: &DetailLog, findings: &mut Findings) {
         let logged = python::text(here);
         let same = there == logged || same_number(there, &logged);
         if !same {
-            run.object(
+            run.report(
                 findings,
                 "performance.summary-differs",
                 &file,
@@ -353,7 +357,7 @@ fn summary(run: &Run<'_>, log: &DetailLog, findings: &mut Findings) {
         }
     }
     if summary.result.is_none() {
-        run.object(
+        run.report(
             findings,
             "performance.summary-differs",
             &file,
@@ -364,7 +368,7 @@ fn summary(run: &Run<'_>, log: &DetailLog, findings: &mut Findings) {
         .errors
         .is_some_and(|errors| errors != log.error_count)
     {
-        run.object(
+        run.report(
             findings,
             "performance.summary-differs",
             &file,

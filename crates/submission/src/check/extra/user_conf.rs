@@ -84,7 +84,7 @@ pub(super) fn check(run: &Run<'_>, performance: Option<&DetailLog>, findings: &m
         if lines_found <= 5 {
             let line = String::from_utf8_lossy(line);
             let message = format!("line {}: found {:.80?}, {why}", n + 1, line.trim());
-            run.object(findings, "user-conf.line", file, message);
+            run.report(findings, "user-conf.line", file, message);
         }
     }
     if dropped {
@@ -121,7 +121,7 @@ pub(super) fn check(run: &Run<'_>, performance: Option<&DetailLog>, findings: &m
         let asked = asked * factor;
         // LoadGen prints six digits.
         if (asked - ran).abs() > 1e-5 * asked.abs().max(ran.abs()) {
-            run.object(
+            run.report(
                 findings,
                 "user-conf.differs",
                 file,

@@ -24,30 +24,30 @@ fn written(text: &str, name: &str) -> Option<Range> {
 }
 
 /// A score against its threshold, the threshold against the round's, both against what the text says of them.
-pub(super) fn test07(text: &str, lowest: f64, object: &mut impl FnMut(String)) {
+pub(super) fn test07(text: &str, lowest: f64, report: &mut impl FnMut(String)) {
     let (score, threshold) = (
         written(text, "Accuracy score"),
         written(text, "Accuracy threshold"),
     );
     match score {
-        None => object("found no line \"Accuracy score:\"".into()),
+        None => report("found no line \"Accuracy score:\"".into()),
         Some(score) if score.high() < lowest => {
-            object(format!(
+            report(format!(
                 "found accuracy score {score}, expected at least {lowest}"
             ));
         }
         Some(score) => {
             if let Some(scored) = figures::value(text, "exact_match").filter(|s| !s.meets(score)) {
-                object(format!(
+                report(format!(
                     "found accuracy score {score}, but the scorer's 'exact_match' is {scored}"
                 ));
             }
         }
     }
     match threshold {
-        None => object("found no line \"Accuracy threshold:\"".into()),
+        None => report("found no line \"Accuracy threshold:\"".into()),
         Some(threshold) if !threshold.meets(Range::exactly(lowest)) => {
-            object(format!(
+            report(format!(
                 "found accuracy threshold {threshold}, expected {lowest}"
             ));
         }
@@ -58,27 +58,27 @@ pub(super) fn test07(text: &str, lowest: f64, object: &mut impl FnMut(String)) {
             text,
             "Accuracy check pass",
             score.high() >= threshold.low(),
-            object,
+            report,
         );
     }
 }
 
 /// Lengths and bounds against each other.
-pub(super) fn test09(text: &str, low: f64, high: f64, object: &mut impl FnMut(String)) {
+pub(super) fn test09(text: &str, low: f64, high: f64, report: &mut impl FnMut(String)) {
     let means = numbers(text, "Mean output tokens");
     let Some(&mean) = means.last() else {
-        return object("found no line \"Mean output tokens:\"".into());
+        return report("found no line \"Mean output tokens:\"".into());
     };
     for other in &means {
         if !other.meets(mean) {
-            object(format!(
+            report(format!(
                 "found {other} and {mean} mean output tokens, expected one mean"
             ));
         }
     }
     // Printed with two digits.
     if !mean.meets(Range::between(low, high)) {
-        object(format!(
+        report(format!(
             "found {mean} mean output tokens, expected {low} to {high}"
         ));
     }
@@ -87,16 +87,16 @@ pub(super) fn test09(text: &str, low: f64, high: f64, object: &mut impl FnMut(St
         ("Max threshold", "Max check pass", high, false),
     ] {
         match written(text, line) {
-            None => object(format!("found no line \"{line}:\"")),
+            None => report(format!("found no line \"{line}:\"")),
             Some(bound) => {
                 if !bound.meets(Range::exactly(wanted)) {
-                    object(format!("found {line} {bound}, expected {wanted}"));
+                    report(format!("found {line} {bound}, expected {wanted}"));
                 }
                 let passes = match is_low {
                     true => mean.high() >= bound.low(),
                     false => mean.low() <= bound.high(),
                 };
-                flag(text, flag_line, passes, object);
+                flag(text, flag_line, passes, report);
             }
         }
     }
@@ -108,7 +108,7 @@ pub(super) fn test09(text: &str, low: f64, high: f64, object: &mut impl FnMut(St
         return;
     };
     if least.low() > mean.high() || most.high() < mean.low() {
-        object(format!(
+        report(format!(
             "found a mean of {mean} output tokens between {least} and {most}"
         ));
         return;
@@ -123,20 +123,20 @@ pub(super) fn test09(text: &str, low: f64, high: f64, object: &mut impl FnMut(St
     let highest = (below * above).max(0.0).sqrt();
     let lowest = ((below.powi(2) + above.powi(2)) / samples.high().max(1.0)).sqrt();
     if !deviation.meets(Range::between(lowest, highest).or_so(0.02)) {
-        object(format!(
+        report(format!(
             "found a standard deviation of {deviation}, where lengths from {least} to {most} with this mean have {lowest:.2} to {highest:.2}"
         ));
     }
 }
 
 /// What a text says of a check, where it says it.
-fn flag(text: &str, name: &str, passes: bool, object: &mut impl FnMut(String)) {
-    let said =
+fn flag(text: &str, name: &str, passes: bool, report: &mut impl FnMut(String)) {
+    let stated =
         python::lines(text).find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
     let expected = if passes { "True" } else { "False" };
-    if let Some(said) = said.filter(|said| said.trim() != expected) {
-        object(format!(
-            "found \"{name}:{said}\", but the figures say {expected}"
+    if let Some(stated) = stated.filter(|stated| stated.trim() != expected) {
+        report(format!(
+            "found \"{name}:{stated}\", but the figures give {expected}"
         ));
     }
 }

@@ -25,35 +25,36 @@ pub(crate) fn hash_in(line: &str) -> Option<&str> {
     Some(HASH.captures(line)?.get(1)?.as_str())
 }
 
-pub(super) fn check(run: &mut Run<'_>, findings: &mut Findings) {
-    let Some(log) = run.accuracy.take() else {
-        return;
-    };
+/// The score, as it is written.
+pub(super) fn check(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
+    let log = run.accuracy.as_ref()?;
     let file = if log.is_endpoints {
         String::from("accuracy/accuracy_results.json")
     } else {
         format!("accuracy/{DETAIL}")
     };
     if let Err(NoValue) = log.value("effective_scenario") {
-        run.object(
+        run.report(
             findings,
             "accuracy.log",
             &file,
             "found effective_scenario without a value",
         );
     }
+    let score;
     if log.is_endpoints {
-        match log.value("accuracy_score") {
-            Ok(score) if !score.is_null() => run.score = Some(python::text(score)),
-            _ => run.object(
+        let found = log.value("accuracy_score").ok().filter(|s| !s.is_null());
+        score = found.map(python::text);
+        if score.is_none() {
+            run.report(
                 findings,
                 "accuracy.text-missing",
                 &file,
                 "found no accuracy score",
-            ),
+            );
         }
         if log.value("num_errors").is_ok_and(python::truthy) {
-            run.object(
+            run.report(
                 findings,
                 "accuracy.loadgen-errors",
                 &file,
@@ -61,10 +62,10 @@ pub(super) fn check(run: &mut Run<'_>, findings: &mut Findings) {
             );
         }
     } else {
-        score(run, findings);
+        score = score_in_text(run, findings);
         json(run, findings);
         if log.lacks_metadata || log.error_count > 0 {
-            run.object(
+            run.report(
                 findings,
                 "accuracy.loadgen-errors",
                 &file,
@@ -83,33 +84,34 @@ pub(super) fn check(run: &mut Run<'_>, findings: &mut Findings) {
         .is_ok_and(|found| python::equals(found, wanted))
     {
         let found = log.shown(key);
-        run.object(
+        run.report(
             findings,
             "accuracy.sample-count",
             &file,
             format!("found {key} {found}, expected {wanted}"),
         );
     }
-    run.accuracy = Some(log);
+    score
 }
 
-/// accuracy.txt, read until a passing score and a hash have been seen.
-fn score(run: &mut Run<'_>, findings: &mut Findings) {
+/// accuracy.txt, read until a passing score and a hash have been seen; the last score that was read.
+fn score_in_text(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
     let file = "accuracy/accuracy.txt";
-    let Some(text) = run.score_text.clone() else {
-        run.object(
+    let Some(text) = &run.score_text else {
+        run.report(
             findings,
             "accuracy.text-missing",
             file,
             "found nothing, expected the scorer's output",
         );
-        return;
+        return None;
     };
     // Open may submit any score, but not a text that cannot be read.
     let is_open = run.system.is_open();
     let rules = &run.system.rules.accuracy;
     let (mut passed, mut hashed, mut below, mut above) = (false, false, None, None);
-    for line in python::lines(&text) {
+    let mut last = None;
+    for line in python::lines(text) {
         let number = |pattern: &Regex| {
             pattern
                 .captures(line)
@@ -122,13 +124,13 @@ fn score(run: &mut Run<'_>, findings: &mut Findings) {
             .flatten()
             .find(|text| python::float_of(text).is_none())
         {
-            run.object(
+            run.report(
                 findings,
                 "accuracy.score-not-a-number",
                 file,
                 format!("found {bad:?}, expected a number"),
             );
-            return;
+            return last;
         }
         let [score, tokens] = found;
         if let Some(score) = score {
@@ -136,7 +138,7 @@ fn score(run: &mut Run<'_>, findings: &mut Findings) {
                 true => passed = true,
                 false => below = Some(score.clone()),
             }
-            run.score = Some(score);
+            last = Some(score);
         }
         if let Some(tokens) = tokens
             .filter(|t| python::float_of(t).is_some_and(|t| t > rules.max_tokens_per_sample.value))
@@ -149,20 +151,20 @@ fn score(run: &mut Run<'_>, findings: &mut Findings) {
         }
     }
     if is_open {
-        return;
+        return last;
     }
     let asked = format!(
         "at least {} ({})",
         rules.min_score.value, rules.min_score.source
     );
     match below {
-        Some(score) => run.object(
+        Some(score) => run.report(
             findings,
             "accuracy.score",
             file,
             format!("found 'exact_match': {score}, expected {asked}"),
         ),
-        None if !passed => run.object(
+        None if !passed => run.report(
             findings,
             "accuracy.score",
             file,
@@ -171,7 +173,7 @@ fn score(run: &mut Run<'_>, findings: &mut Findings) {
         None => {}
     }
     if let Some(tokens) = above {
-        run.object(
+        run.report(
             findings,
             "accuracy.tokens-per-sample",
             file,
@@ -182,27 +184,28 @@ fn score(run: &mut Run<'_>, findings: &mut Findings) {
         );
     }
     if !hashed {
-        run.object(
+        run.report(
             findings,
             "accuracy.hash-missing",
             file,
             "found no line hash=, expected the SHA-256 of the whole log",
         );
     }
+    last
 }
 
 fn json(run: &Run<'_>, findings: &mut Findings) {
     let file = format!("accuracy/{ACCURACY}");
     let limit = run.system.rules.accuracy.max_log_bytes.value;
     match tree::size(&run.dir.join(&file)) {
-        None => run.object(
+        None => run.report(
             findings,
             "accuracy.json-missing",
             &file,
             "found nothing, expected the truncated log",
         ),
         Some(size) if size > limit => {
-            run.object(
+            run.report(
                 findings,
                 "accuracy.not-truncated",
                 &file,

@@ -23,14 +23,14 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) {
     for ((test, file), text) in tests.into_iter().zip(texts) {
         let file = format!("{test}/{file}");
         if !tree::exists(&run.dir.join(test)) {
-            run.object(
+            run.report(
                 findings,
                 "compliance.dir-missing",
                 test,
                 format!("found no directory {test}"),
             );
         } else if !tree::exists(&run.dir.join(&file)) {
-            run.object(
+            run.report(
                 findings,
                 "compliance.result-missing",
                 &file,
@@ -38,7 +38,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) {
             );
         }
         if text.is_some_and(|text| !text.contains("TEST PASS")) {
-            run.object(
+            run.report(
                 findings,
                 "compliance.not-passed",
                 &file,

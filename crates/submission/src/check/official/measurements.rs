@@ -15,7 +15,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) {
         .any(|name| tree::exists(&run.system.submitter_dir.join(name)))
     {
         let path = format!("{}/{}", run.system.submitter_path, source.join(" or "));
-        findings.spoiling(
+        findings.invalidating(
             &run.path,
             "measurements.source-missing",
             &path,
@@ -28,14 +28,14 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) {
         }
         let path = run.dir.join(file);
         if !path.is_file() {
-            run.object(
+            run.report(
                 findings,
                 "measurements.file-missing",
                 file,
                 "found nothing, expected a file",
             );
         } else if tree::size(&path) == Some(0) {
-            run.object(
+            run.report(
                 findings,
                 "measurements.file-empty",
                 file,
@@ -48,7 +48,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) {
         None | Some(Value::Null) => {
             // A file that cannot be read has its finding already.
             if !tree::exists(&run.dir.join(file)) || run.measurements.is_some() {
-                run.object(
+                run.report(
                     findings,
                     "measurements.missing",
                     file,
@@ -59,7 +59,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) {
         }
         Some(Value::Object(json)) => json,
         Some(other) => {
-            run.object(
+            run.report(
                 findings,
                 "measurements.not-an-object",
                 file,
@@ -70,14 +70,14 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) {
     };
     for key in &rules.measurement_fields.value {
         match json.get(key) {
-            None => run.object(
+            None => run.report(
                 findings,
                 "measurements.field-missing",
                 file,
                 format!("found no field {key}"),
             ),
             Some(value) if !python::truthy(value) => {
-                run.object(
+                run.report(
                     findings,
                     "measurements.field-empty",
                     file,

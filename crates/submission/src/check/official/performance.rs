@@ -21,18 +21,17 @@ struct Check<'a, 'b> {
     file: String,
 }
 
-pub(super) fn check(run: &mut Run<'_>, findings: &mut Findings) {
-    let Some(log) = run.performance.take() else {
-        return;
-    };
+/// The result, where the log gives one.
+pub(super) fn check(run: &Run<'_>, findings: &mut Findings) -> Option<f64> {
+    let log = run.performance.as_ref()?;
     let file = if log.is_endpoints {
         String::from("performance/result_summary.json")
     } else {
         format!("{PERFORMANCE_RUN}/{DETAIL}")
     };
-    let metric = match log.value("effective_scenario") {
+    match log.value("effective_scenario") {
         Err(NoValue) => {
-            run.object(
+            run.report(
                 findings,
                 "performance.log",
                 &file,
@@ -50,7 +49,7 @@ pub(super) fn check(run: &mut Run<'_>, findings: &mut Findings) {
             });
             let mut check = Check {
                 run,
-                log: &log,
+                log,
                 scenario,
                 findings,
                 file,
@@ -58,9 +57,7 @@ pub(super) fn check(run: &mut Run<'_>, findings: &mut Findings) {
             check.all();
             check.metric()
         }
-    };
-    run.metric = metric;
-    run.performance = Some(log);
+    }
 }
 
 /// mlcommons/endpoints has other names for some scenarios.
@@ -77,8 +74,8 @@ fn endpoints_scenario(logged: &str, folder: &str) -> String {
 }
 
 impl Check<'_, '_> {
-    fn object(&mut self, rule: &'static str, message: impl Into<String>) {
-        self.run.object(self.findings, rule, &self.file, message);
+    fn report(&mut self, rule: &'static str, message: impl Into<String>) {
+        self.run.report(self.findings, rule, &self.file, message);
     }
 
     /// A number that must not be below a limit; what is no number is below every limit.
@@ -89,7 +86,7 @@ impl Check<'_, '_> {
             .is_some_and(|n| n >= low as f64 || n.is_nan())
         {
             let found = self.log.shown(key);
-            self.object(
+            self.report(
                 rule,
                 format!("found {key} {found}, expected at least {low}"),
             );
@@ -99,7 +96,7 @@ impl Check<'_, '_> {
     fn all(&mut self) {
         let (rules, round) = (self.run.system.rules, self.run.system.round);
         if self.log.lacks_metadata && !self.log.is_endpoints {
-            self.object(
+            self.report(
                 "performance.log-entry",
                 "found an entry without metadata.is_error",
             );
@@ -128,7 +125,7 @@ impl Check<'_, '_> {
                     .is_ok_and(|found| python::equals(found, wanted))
             {
                 let found = self.log.shown(key);
-                self.object(
+                self.report(
                     "performance.seeds",
                     format!(
                         "found {key} {found}, round {} has {wanted}",
@@ -165,7 +162,7 @@ impl Check<'_, '_> {
                     .is_ok_and(python::truthy)
                 {
                     let found = self.log.shown("early_stopping_met");
-                    self.object(
+                    self.report(
                         "performance.early-stopping",
                         format!("found early_stopping_met {found}, expected true"),
                     );
@@ -186,7 +183,7 @@ impl Check<'_, '_> {
                 .is_some_and(|n| n <= limit as f64 || n.is_nan())
         }) {
             let found = self.log.shown(key);
-            self.object(
+            self.report(
                 "performance.target-latency",
                 format!("found {key} {found}, expected at most {limit}"),
             );
@@ -197,7 +194,7 @@ impl Check<'_, '_> {
         let rules = self.run.system.rules;
         let Some(scenario) = self.scenario.clone() else {
             let found = self.log.shown("effective_scenario");
-            self.object(
+            self.report(
                 "performance.query-count",
                 format!("found effective_scenario {found}, expected the name of a scenario"),
             );
@@ -250,7 +247,7 @@ impl Check<'_, '_> {
         };
         if !named {
             let found = self.log.shown("sut_name");
-            self.object(
+            self.report(
                 "performance.sut-name",
                 format!("found sut_name {found}, expected {wanted:?} in it"),
             );
@@ -261,7 +258,7 @@ impl Check<'_, '_> {
         let key = "requested_use_token_latencies";
         if !self.log.is_endpoints && !self.log.value(key).is_ok_and(python::truthy) {
             let found = self.log.shown(key);
-            self.object(
+            self.report(
                 "performance.token-latencies",
                 format!("found {key} {found}, expected true"),
             );
@@ -286,7 +283,7 @@ impl Check<'_, '_> {
             let Some(limit) = limit else { continue };
             if !self.log.number(key).is_some_and(|n| n < limit.value as f64) {
                 let found = self.log.shown(key);
-                self.object(
+                self.report(
                     "performance.latency-limits",
                     format!(
                         "found {key} {found}, expected less than {} ({})",
@@ -301,7 +298,7 @@ impl Check<'_, '_> {
     fn metric(&mut self) -> Option<f64> {
         let Some(scenario) = self.scenario.clone() else {
             let found = self.log.shown("effective_scenario");
-            self.object(
+            self.report(
                 "performance.scenario",
                 format!("found effective_scenario {found}, expected the name of a scenario"),
             );
@@ -310,7 +307,7 @@ impl Check<'_, '_> {
         let (logged, folder) = (scenario.to_lowercase(), self.run.folder.to_lowercase());
         let fits = logged == folder || (logged == "server" && folder == "interactive");
         if !fits && !self.may_stand_for(&logged, &folder) {
-            self.object(
+            self.report(
                 "performance.scenario",
                 format!(
                     "found a log of scenario {scenario} in directory {}",
@@ -320,14 +317,14 @@ impl Check<'_, '_> {
         }
         let Some(keys) = self.metric_keys(&scenario) else {
             let round = self.run.system.round_name;
-            self.object(
+            self.report(
                 "performance.metric",
                 format!("found scenario {scenario}, which has no result in round {round}"),
             );
             return None;
         };
         if matches!(self.log.value("result_validity"), Err(NoValue)) {
-            self.object(
+            self.report(
                 "performance.log-entry",
                 "found result_validity without a value",
             );
@@ -337,7 +334,7 @@ impl Check<'_, '_> {
             metric = self.log.value(key).ok().and_then(python::float);
             if metric.is_none() {
                 let found = self.log.shown(key);
-                self.object(
+                self.report(
                     "performance.metric",
                     format!("found {key} {found}, expected a number"),
                 );
@@ -348,7 +345,7 @@ impl Check<'_, '_> {
             metric = self.inferred(&logged, &folder);
         }
         if metric.is_none_or(|m| m == 0.0) {
-            self.object(
+            self.report(
                 "performance.metric-zero",
                 "found a result of 0, expected tokens per second",
             );

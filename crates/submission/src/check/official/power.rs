@@ -33,7 +33,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) {
     ] {
         let differing = difference(&run.dir.join(directory), wanted, optional);
         if !differing.is_empty() {
-            run.object(
+            run.report(
                 findings,
                 "power.files",
                 directory,
@@ -45,7 +45,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) {
             );
         }
     }
-    run.object(
+    run.report(
         findings,
         "power.not-checked",
         power,

@@ -24,7 +24,7 @@ pub(in super::super) fn system_type_is_known(
             python::shown(found),
             known.join(" or ")
         );
-        findings.spoiling(
+        findings.invalidating(
             &system.path,
             "system.type-unknown",
             &system.json_path(),
@@ -41,13 +41,14 @@ pub(in super::super) fn system(system: &System<'_>, findings: &mut Findings) {
     };
     let rules = &system.rules.submission;
     let path = system.json_path();
-    let mut object =
-        |rule: &'static str, message: String| findings.spoiling(&system.path, rule, &path, message);
+    let mut report = |rule: &'static str, message: String| {
+        findings.invalidating(&system.path, rule, &path, message)
+    };
     let field = |key: &str| json.get(key).unwrap_or(&Value::Null);
     let lower = |key: &str| field(key).as_str().map(str::to_lowercase);
 
     if !lower("status").is_some_and(|s| rules.statuses.value.contains(&s)) {
-        object(
+        report(
             "system.status",
             format!(
                 "found status {}, expected {}",
@@ -61,7 +62,7 @@ pub(in super::super) fn system(system: &System<'_>, findings: &mut Findings) {
             .as_str()
             .is_some_and(|t| rules.system_types.value.iter().any(|k| k == t))
     {
-        object(
+        report(
             "system.type",
             format!(
                 "found system_type {}, expected {}",
@@ -71,7 +72,7 @@ pub(in super::super) fn system(system: &System<'_>, findings: &mut Findings) {
         );
     }
     match is_network(field("is_network")) {
-        None => object(
+        None => report(
             "system.network",
             format!(
                 "found is_network {}, expected a string, or no such field",
@@ -80,7 +81,7 @@ pub(in super::super) fn system(system: &System<'_>, findings: &mut Findings) {
         ),
         Some(found) => {
             if !system.is_open() && found != (system.division == "network") {
-                object(
+                report(
                     "system.network",
                     format!("found is_network {found} in division {}", system.division),
                 );
@@ -96,9 +97,9 @@ pub(in super::super) fn system(system: &System<'_>, findings: &mut Findings) {
         let may_be_empty =
             rules.system_fields_that_may_be_empty.value.contains(key) || network.contains(key);
         match json.get(key) {
-            None => object("system.field-missing", format!("found no field {key}")),
+            None => report("system.field-missing", format!("found no field {key}")),
             Some(value) if !may_be_empty && !python::truthy(value) => {
-                object(
+                report(
                     "system.field-empty",
                     format!(
                         "found {key} {}, expected a meaningful value",
@@ -114,7 +115,7 @@ pub(in super::super) fn system(system: &System<'_>, findings: &mut Findings) {
         ("division", "system.division", system.division),
     ] {
         if lower(key).as_deref() != Some(&wanted.to_lowercase()) {
-            object(
+            report(
                 rule,
                 format!(
                     "found {key} {}, expected {wanted:?}, the name of the directory",

@@ -1,5 +1,5 @@
 //! Faults on purpose: breaks the engine or its answers at a chosen point, so that the handling of each fault can be
-//! rehearsed through the whole binary. A drilled run is always labelled and never valid.
+//! rehearsed through the whole binary (`--drill`). Such a run is always labelled and never valid.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::terminal::note;
 
 /// What breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum InjectedFault {
     /// The device reports an error in the n-th step.
     ExecError,
     /// The device code panics in the n-th step.
@@ -31,14 +31,14 @@ pub(crate) enum Kind {
     Close,
 }
 
-/// A drill: what, and at which step, message or request.
+/// What breaks, and at which step, message or request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Drill {
-    pub(crate) kind: Kind,
+pub(crate) struct FaultInjection {
+    pub(crate) kind: InjectedFault,
     pub(crate) at: u64,
 }
 
-impl std::str::FromStr for Drill {
+impl std::str::FromStr for FaultInjection {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -47,15 +47,15 @@ impl std::str::FromStr for Drill {
             .parse()
             .map_err(|_| format!("--drill {text}: expected a number after @, found {at}"))?;
         let kind = match kind {
-            "exec-error" => Kind::ExecError,
-            "exec-panic" => Kind::ExecPanic,
-            "exec-hang" => Kind::ExecHang,
-            "error" => Kind::Error,
-            "panic" => Kind::Panic,
-            "lose" => Kind::Lose,
-            "short" => Kind::Short,
-            "twice" => Kind::Twice,
-            "close" => Kind::Close,
+            "exec-error" => InjectedFault::ExecError,
+            "exec-panic" => InjectedFault::ExecPanic,
+            "exec-hang" => InjectedFault::ExecHang,
+            "error" => InjectedFault::Error,
+            "panic" => InjectedFault::Panic,
+            "lose" => InjectedFault::Lose,
+            "short" => InjectedFault::Short,
+            "twice" => InjectedFault::Twice,
+            "close" => InjectedFault::Close,
             other => {
                 return Err(format!(
                     "--drill {other}: expected exec-error, exec-panic, exec-hang, error, panic, lose, short, twice or close"
@@ -66,7 +66,7 @@ impl std::str::FromStr for Drill {
     }
 }
 
-impl Drill {
+impl FaultInjection {
     /// Breaks what goes through the sink.
     pub(crate) fn wrap_sink(self, mut sink: Sink) -> Sink {
         let mut n = 0;
@@ -77,17 +77,19 @@ impl Drill {
             let here = n == self.at;
             n += 1;
             match self.kind {
-                Kind::Error if here => sink(Event::Fatal("drill: the engine died".into())),
-                Kind::Panic if here => panic!("drill: the engine's thread panics"),
-                Kind::Close if here => false,
-                Kind::Lose | Kind::Short | Kind::Twice => sink(Event::Step(self.spoil(step))),
+                InjectedFault::Error if here => sink(Event::Fatal("drill: the engine died".into())),
+                InjectedFault::Panic if here => panic!("drill: the engine's thread panics"),
+                InjectedFault::Close if here => false,
+                InjectedFault::Lose | InjectedFault::Short | InjectedFault::Twice => {
+                    sink(Event::Step(self.break_outputs(step)))
+                }
                 _ => sink(Event::Step(step)),
             }
         })
     }
 
-    fn spoil(self, step: StepOutputs) -> StepOutputs {
-        let mut spoilt = StepOutputs::default();
+    fn break_outputs(self, step: StepOutputs) -> StepOutputs {
+        let mut broken = StepOutputs::default();
         let mut at = 0;
         for mut out in step.outputs {
             let mut tokens = &step.tokens[at..at + out.n_tokens as usize];
@@ -95,52 +97,54 @@ impl Drill {
             let mut copies = 1;
             if out.id.0 == self.at {
                 match self.kind {
-                    Kind::Lose if out.end.is_some() => out.end = None,
-                    Kind::Short => {
+                    InjectedFault::Lose if out.end.is_some() => out.end = None,
+                    InjectedFault::Short => {
                         tokens = &tokens[..tokens.len().min(1)];
                         out.end = Some(End::Length);
                     }
-                    Kind::Twice if out.end.is_some() => copies = 2,
+                    InjectedFault::Twice if out.end.is_some() => copies = 2,
                     _ => {}
                 }
             }
             out.n_tokens = tokens.len() as u32;
             for _ in 0..copies {
-                spoilt.tokens.extend_from_slice(tokens);
-                spoilt.outputs.push(out.clone());
+                broken.tokens.extend_from_slice(tokens);
+                broken.outputs.push(out.clone());
             }
         }
-        spoilt
+        broken
     }
 
-    /// Breaks the device, for the drills that are about it.
+    /// Breaks the device, for the faults that are about it.
     pub(crate) fn wrap_executor(self, inner: Box<dyn Executor>) -> Box<dyn Executor> {
-        Box::new(DrilledExecutor {
+        Box::new(FaultyExecutor {
             inner,
-            drill: self,
+            injection: self,
             steps: 0,
         })
     }
 }
 
-struct DrilledExecutor {
+struct FaultyExecutor {
     inner: Box<dyn Executor>,
-    drill: Drill,
+    injection: FaultInjection,
     steps: u64,
 }
 
-impl Executor for DrilledExecutor {
+impl Executor for FaultyExecutor {
     fn capacity(&self) -> Capacity {
         self.inner.capacity()
     }
 
     fn submit(&mut self, plan: StepPlan) -> Result<StepHandle, ExecError> {
-        let here = self.steps == self.drill.at;
+        let here = self.steps == self.injection.at;
         self.steps += 1;
-        match self.drill.kind {
-            Kind::ExecError if here => Err(ExecError("drill: the device reports an error".into())),
-            Kind::ExecPanic if here => panic!("drill: the device code panics"),
-            Kind::ExecHang if here => {
+        match self.injection.kind {
+            InjectedFault::ExecError if here => {
+                Err(ExecError("drill: the device reports an error".into()))
+            }
+            InjectedFault::ExecPanic if here => panic!("drill: the device code panics"),
+            InjectedFault::ExecHang if here => {
                 note!("drill: the device hangs");
                 loop {
                     std::thread::sleep(Duration::from_secs(3600));

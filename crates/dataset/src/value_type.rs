@@ -12,7 +12,7 @@ use crate::decimal::MAX_SCALE;
 
 /// How to read the values of a leaf column.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Meaning {
+pub(crate) enum ValueType {
     /// UTF-8 that is marked as text: STRING, ENUM, JSON.
     Text,
     /// Bytes without a mark. Old writers kept text so.
@@ -43,12 +43,12 @@ pub(crate) enum Meaning {
         utc: bool,
     },
     /// The INT96 of Impala and old Spark: nanoseconds of the day, then the Julian day.
-    Moment,
+    Int96,
     Uuid,
 }
 
 /// The leaf's meaning, or what it is called if it is none that is read.
-pub(crate) fn meaning(leaf: &ColumnDescriptor) -> Result<Meaning, String> {
+pub(crate) fn value_type(leaf: &ColumnDescriptor) -> Result<ValueType, String> {
     let physical = leaf.physical_type();
     let logical = match leaf.logical_type_ref() {
         Some(logical) => Some(logical.clone()),
@@ -56,13 +56,13 @@ pub(crate) fn meaning(leaf: &ColumnDescriptor) -> Result<Meaning, String> {
     };
     let Some(logical) = logical else {
         return Ok(match physical {
-            Physical::BOOLEAN => Meaning::Bool,
+            Physical::BOOLEAN => ValueType::Bool,
             Physical::INT32 => integer(32, true),
             Physical::INT64 => integer(64, true),
-            Physical::INT96 => Meaning::Moment,
-            Physical::FLOAT => Meaning::Float,
-            Physical::DOUBLE => Meaning::Double,
-            Physical::BYTE_ARRAY => Meaning::Bytes,
+            Physical::INT96 => ValueType::Int96,
+            Physical::FLOAT => ValueType::Float,
+            Physical::DOUBLE => ValueType::Double,
+            Physical::BYTE_ARRAY => ValueType::Bytes,
             Physical::FIXED_LEN_BYTE_ARRAY => {
                 return Err(format!("FIXED_LEN_BYTE_ARRAY({})", leaf.type_length()));
             }
@@ -73,49 +73,49 @@ pub(crate) fn meaning(leaf: &ColumnDescriptor) -> Result<Meaning, String> {
         Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY
     );
     let number = matches!(physical, Physical::INT32 | Physical::INT64);
-    let meaning = match &logical {
-        Logical::String | Logical::Enum | Logical::Json if bytes => Meaning::Text,
+    let value_type = match &logical {
+        Logical::String | Logical::Enum | Logical::Json if bytes => ValueType::Text,
         // A column of nothing but nulls, of any type.
         Logical::Unknown => match physical {
-            Physical::BOOLEAN => Meaning::Bool,
+            Physical::BOOLEAN => ValueType::Bool,
             Physical::INT64 => integer(64, true),
-            Physical::INT96 => Meaning::Moment,
-            Physical::FLOAT => Meaning::Float,
-            Physical::DOUBLE => Meaning::Double,
+            Physical::INT96 => ValueType::Int96,
+            Physical::FLOAT => ValueType::Float,
+            Physical::DOUBLE => ValueType::Double,
             Physical::INT32 => integer(32, true),
-            Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY => Meaning::Bytes,
+            Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY => ValueType::Bytes,
         },
         Logical::Integer(int) if number => match int.bit_width {
             8 | 16 | 32 | 64 => integer(int.bit_width.unsigned_abs().into(), int.is_signed),
             bits => return Err(format!("an integer of {bits} bits")),
         },
         Logical::Decimal(decimal) if bytes || number => match usize::try_from(decimal.scale) {
-            Ok(scale) if scale <= MAX_SCALE => Meaning::Decimal { scale },
+            Ok(scale) if scale <= MAX_SCALE => ValueType::Decimal { scale },
             _ => return Err(format!("DECIMAL with {} decimals", decimal.scale)),
         },
-        Logical::Date if physical == Physical::INT32 => Meaning::Date,
-        Logical::Time(time) if number => Meaning::Time {
+        Logical::Date if physical == Physical::INT32 => ValueType::Date,
+        Logical::Time(time) if number => ValueType::Time {
             per_second: per_second(time.unit),
         },
-        Logical::Timestamp(time) if physical == Physical::INT64 => Meaning::Timestamp {
+        Logical::Timestamp(time) if physical == Physical::INT64 => ValueType::Timestamp {
             per_second: per_second(time.unit),
             utc: time.is_adjusted_to_u_t_c,
         },
         Logical::Uuid if physical == Physical::FIXED_LEN_BYTE_ARRAY && leaf.type_length() == 16 => {
-            Meaning::Uuid
+            ValueType::Uuid
         }
         Logical::Float16
             if physical == Physical::FIXED_LEN_BYTE_ARRAY && leaf.type_length() == 2 =>
         {
-            Meaning::Half
+            ValueType::Half
         }
         other => return Err(format!("{} ({physical})", name(other))),
     };
-    Ok(meaning)
+    Ok(value_type)
 }
 
-fn integer(bits: u32, signed: bool) -> Meaning {
-    Meaning::Integer { bits, signed }
+fn integer(bits: u32, signed: bool) -> ValueType {
+    ValueType::Integer { bits, signed }
 }
 
 fn per_second(unit: TimeUnit) -> i64 {

@@ -8,7 +8,7 @@ use crate::Error;
 const OTHERS: u64 = 256;
 
 /// Raises the soft limit of open files where it is too low for `connections`.
-pub(crate) fn make_room(connections: usize) -> Result<(), Error> {
+pub(crate) fn raise_limit(connections: usize) -> Result<(), Error> {
     let wanted = connections as u64 + OTHERS;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|soft| soft >= wanted) {

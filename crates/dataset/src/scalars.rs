@@ -17,10 +17,10 @@ use parquet::{
 use crate::{
     Cell, Decimal, Error, Result,
     cell::floats_if_gaps,
-    meaning::{Meaning, meaning},
-    moment,
+    datetime,
     pages::{BYTE_ARRAYS_AT_A_TIME, allowance},
     table::Table,
+    value_type::{ValueType, value_type},
 };
 
 const MAX_ROWS: u64 = 1 << 24;
@@ -38,7 +38,7 @@ fn budget(file_bytes: u64) -> u64 {
 
 /// The column as `pandas.read_parquet` gives it.
 pub(crate) fn pandas_cells(table: &Table, column: &str) -> Result<Vec<Cell>> {
-    if let (_, Meaning::Bytes) = meaning_of(table, column)? {
+    if let (_, ValueType::Bytes) = value_type_of(table, column)? {
         let found = "BYTE_ARRAY that is not marked as text".into();
         return Err(table.column_type(column, found, EXPECTED));
     }
@@ -50,27 +50,28 @@ pub(crate) fn pandas_cells(table: &Table, column: &str) -> Result<Vec<Cell>> {
 }
 
 /// The leaf of a column of plain values, and what they mean; refuses everything else by its name.
-pub(crate) fn meaning_of(table: &Table, column: &str) -> Result<(usize, Meaning)> {
-    let (number, leaf) = table.plain_leaf(column, EXPECTED)?;
+pub(crate) fn value_type_of(table: &Table, column: &str) -> Result<(usize, ValueType)> {
+    let (number, leaf) = table.scalar_leaf(column, EXPECTED)?;
     if let Some(arrow) = table.arrow_only(column) {
         return Err(table.column_type(column, arrow, EXPECTED));
     }
-    let meaning = meaning(leaf).map_err(|found| table.column_type(column, found, EXPECTED))?;
-    Ok((number, meaning))
+    let value_type =
+        value_type(leaf).map_err(|found| table.column_type(column, found, EXPECTED))?;
+    Ok((number, value_type))
 }
 
 /// The column as it is in the file; bytes count as text if they are UTF-8.
 pub(crate) fn cells(table: &Table, column: &str) -> Result<Vec<Cell>> {
-    let (number, meaning) = meaning_of(table, column)?;
+    let (number, value_type) = value_type_of(table, column)?;
     let mut reader = Reader {
         table,
         column,
         number,
-        meaning,
+        value_type,
         rows: Vec::new(),
         bytes: 0,
     };
-    match table.plain_leaf(column, EXPECTED)?.1.physical_type() {
+    match table.scalar_leaf(column, EXPECTED)?.1.physical_type() {
         Physical::BYTE_ARRAY => reader.decode::<ByteArrayType>(|r, v| r.of_bytes(v.data())),
         Physical::FIXED_LEN_BYTE_ARRAY => {
             reader.decode::<FixedLenByteArrayType>(|r, v| r.of_bytes(v.data()))
@@ -78,7 +79,7 @@ pub(crate) fn cells(table: &Table, column: &str) -> Result<Vec<Cell>> {
         Physical::INT32 => reader.decode::<Int32Type>(|r, &v| r.of_integer(v.into())),
         Physical::INT64 => reader.decode::<Int64Type>(|r, &v| r.of_integer(v)),
         Physical::INT96 => reader.decode::<Int96Type>(|r, v| {
-            r.of_moment(moment::int96(v.data()), || format!("{:?}", v.data()))
+            r.of_datetime(datetime::int96(v.data()), || format!("{:?}", v.data()))
         }),
         Physical::BOOLEAN => reader.decode::<BoolType>(|_, &v| Ok(Cell::Bool(v))),
         Physical::FLOAT => reader.decode::<FloatType>(|_, &v| Ok(Cell::float32(v))),
@@ -91,7 +92,7 @@ struct Reader<'a> {
     table: &'a Table,
     column: &'a str,
     number: usize,
-    meaning: Meaning,
+    value_type: ValueType,
     rows: Vec<Cell>,
     /// Of text, so far.
     bytes: u64,
@@ -100,7 +101,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn decode<T: DataType>(&mut self, cell: impl Fn(&Self, &T::T) -> Result<Cell>) -> Result<()> {
         let (table, column) = (self.table, self.column);
-        let present = table.plain_leaf(column, EXPECTED)?.1.max_def_level();
+        let present = table.scalar_leaf(column, EXPECTED)?.1.max_def_level();
         let at_a_time = match T::get_physical_type() {
             Physical::BYTE_ARRAY => BYTE_ARRAYS_AT_A_TIME,
             _ => NUMBERS_AT_A_TIME,
@@ -146,21 +147,21 @@ impl Reader<'_> {
                 .table
                 .too_large(self.column, "bytes in one value", MAX_VALUE));
         }
-        match self.meaning {
-            Meaning::Decimal { scale } => match Decimal::of_bytes(bytes, scale) {
+        match self.value_type {
+            ValueType::Decimal { scale } => match Decimal::of_bytes(bytes, scale) {
                 Some(number) => Ok(Cell::Decimal(number)),
                 None => Err(self.bad(
                     format!("a DECIMAL of {} bytes", bytes.len()),
                     "one of 1 to 64 bytes",
                 )),
             },
-            Meaning::Uuid => {
+            ValueType::Uuid => {
                 let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
                 let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| hex.get(part));
                 let parts = parts.map(Option::unwrap_or_default);
                 Ok(Cell::Text(parts.join("-")))
             }
-            Meaning::Half => Ok(half(bytes)),
+            ValueType::Half => Ok(half(bytes)),
             _ => match str::from_utf8(bytes) {
                 Ok(text) => Ok(Cell::Text(text.to_owned())),
                 Err(_) => Err(Error::NotUtf8 {
@@ -174,8 +175,8 @@ impl Reader<'_> {
 
     fn of_integer(&self, value: i64) -> Result<Cell> {
         let shown = || value.to_string();
-        match self.meaning {
-            Meaning::Integer { bits, signed } => {
+        match self.value_type {
+            ValueType::Integer { bits, signed } => {
                 // Bits above the type's width mean nothing.
                 let unused = 64 - bits;
                 Ok(match signed {
@@ -183,22 +184,24 @@ impl Reader<'_> {
                     false => Cell::unsigned(value.cast_unsigned() << unused >> unused),
                 })
             }
-            Meaning::Decimal { scale } => {
+            ValueType::Decimal { scale } => {
                 Ok(Cell::Decimal(Decimal::new(&BigInt::from(value), scale)))
             }
-            Meaning::Date => {
+            ValueType::Date => {
                 let days = i32::try_from(value).ok();
-                self.of_moment(days.and_then(moment::date), shown)
+                self.of_datetime(days.and_then(datetime::date), shown)
             }
-            Meaning::Time { per_second } => self.of_moment(moment::time(value, per_second), shown),
-            Meaning::Timestamp { per_second, utc } => {
-                self.of_moment(moment::timestamp(value, per_second, utc), shown)
+            ValueType::Time { per_second } => {
+                self.of_datetime(datetime::time(value, per_second), shown)
+            }
+            ValueType::Timestamp { per_second, utc } => {
+                self.of_datetime(datetime::timestamp(value, per_second, utc), shown)
             }
             _ => Ok(Cell::Int(value)),
         }
     }
 
-    fn of_moment(&self, text: Option<String>, found: impl Fn() -> String) -> Result<Cell> {
+    fn of_datetime(&self, text: Option<String>, found: impl Fn() -> String) -> Result<Cell> {
         match text {
             Some(text) => Ok(Cell::Text(text)),
             None => Err(self.bad(

@@ -15,7 +15,7 @@ use super::schema;
 use crate::{Error, Result};
 
 /// What is passed on of a data set.
-pub(super) struct PassedOn {
+pub(super) struct CopiedColumns {
     root: String,
     fields: Vec<TypePtr>,
     /// The numbers of the leaves below `fields`.
@@ -26,7 +26,7 @@ pub(super) struct PassedOn {
     pub(super) left_out: Vec<String>,
 }
 
-impl PassedOn {
+impl CopiedColumns {
     /// All columns but those whose names the answers of `passes` passes take.
     pub(super) fn of(table: &Table, passes: u32) -> Self {
         let taken: Vec<String> = (0..passes).flat_map(schema::names).collect();

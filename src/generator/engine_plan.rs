@@ -10,8 +10,8 @@ use ossmark_engine::{Dtype, KvDtype, ModelInfo};
 use ossmark_protocol::{Sink, TokenId};
 
 use super::device::{Device, DeviceOptions};
-use super::drill::Drill;
 use super::echo::{self, Echo, Script};
+use super::fault_injection::FaultInjection;
 use super::local::{Local, LocalSettings};
 use super::remote::{self, Http};
 use super::replicas::Replicas;
@@ -134,7 +134,11 @@ impl EnginePlan {
     }
 
     /// Starts and warms up what was planned; says on stderr what it is. Events go to `sink`.
-    pub(crate) fn start(&self, sink: Sink, drill: Option<Drill>) -> Result<Started> {
+    pub(crate) fn start(
+        &self,
+        sink: Sink,
+        fault_injection: Option<FaultInjection>,
+    ) -> Result<Started> {
         match self {
             Self::Echo(script) => {
                 let echo =
@@ -152,7 +156,7 @@ impl EnginePlan {
                 let settings = |device: &Device| LocalSettings {
                     weights: weights.clone(),
                     device: device.clone(),
-                    drill,
+                    fault_injection,
                 };
                 if let Device::Cuda(_) = devices[0] {
                     note!(
@@ -189,7 +193,7 @@ impl EnginePlan {
     }
 }
 
-/// Whether each prompt could be answered; the error names the row and says how to mend it.
+/// Whether each prompt could be answered; the error names the row and says how to fix it.
 pub(crate) fn check_prompts(
     generator: &dyn Generator,
     prompts: &[Arc<[TokenId]>],

@@ -1,0 +1,63 @@
+//! Which server a request goes to: the least loaded first, unhealthy servers last. On the HTTP thread only.
+
+use std::sync::Arc;
+
+use crate::lane::Lane;
+use crate::stats::{Counters, count};
+
+/// All lanes, known by their place in the settings.
+pub(crate) struct Balancer {
+    lanes: Vec<Lane>,
+    counters: Arc<Counters>,
+}
+
+impl Balancer {
+    pub(crate) fn new(lanes: Vec<Lane>, counters: Arc<Counters>) -> Self {
+        Self { lanes, counters }
+    }
+
+    pub(crate) fn lane(&self, lane: usize) -> &Lane {
+        &self.lanes[lane]
+    }
+
+    /// Where a new request goes; it is under way there until it leaves.
+    pub(crate) fn enter(&self) -> usize {
+        let lane = self.least_loaded(None);
+        self.add(lane);
+        lane
+    }
+
+    /// Where a request that failed on `lane` goes: to another endpoint if there is one.
+    pub(crate) fn move_on(&self, lane: usize) -> usize {
+        self.leave(lane);
+        let other = self.least_loaded(Some(lane));
+        self.add(other);
+        other
+    }
+
+    /// A request is no longer under way on `lane`.
+    pub(crate) fn leave(&self, lane: usize) {
+        let open = &self.lanes[lane].open;
+        open.set(open.get().saturating_sub(1));
+    }
+
+    fn add(&self, lane: usize) {
+        count(&self.counters.by_endpoint[lane]);
+        let open = &self.lanes[lane].open;
+        open.set(open.get() + 1);
+    }
+
+    fn least_loaded(&self, other_than: Option<usize>) -> usize {
+        let lanes = self.lanes.iter().enumerate();
+        // A settings check has seen at least one endpoint.
+        lanes
+            .min_by_key(|(i, lane)| {
+                (
+                    Some(*i) == other_than,
+                    self.lanes.len() > 1 && lane.is_unhealthy(),
+                    lane.open.get(),
+                )
+            })
+            .map_or(0, |(i, _)| i)
+    }
+}
