@@ -23,6 +23,7 @@ mod moment;
 mod pages;
 mod pickle;
 mod plain;
+mod python_floats;
 mod shards;
 mod stats;
 mod table;

@@ -26,8 +26,11 @@ pub(crate) fn read(table: &Table, column: &str) -> Result<Vec<Arc<[u32]>>> {
     let refuse = |found| table.column_type(column, format!("a list of {found}"), EXPECTED);
     let meaning = meaning(leaf).map_err(refuse)?;
     let Meaning::Integer { bits, signed } = meaning else {
-        return Err(refuse(format!("{meaning:?} ({})", leaf.physical_type())));
+        return Err(refuse(format!("{meaning} ({})", leaf.physical_type())));
     };
+    if let Some(arrow) = table.arrow_only(column) {
+        return Err(refuse(arrow));
+    }
     let widen = Widen {
         unused: 64 - bits,
         signed,
