@@ -479,3 +479,28 @@ fn runs_of_two_engines_are_refused() {
     ];
     refused(tmp.path(), false, &parts);
 }
+
+/// Whatever is not there: what was expected in its place is said.
+#[test]
+fn what_is_missing_is_named_with_what_was_expected() {
+    let tmp = tempfile::tempdir().unwrap();
+    let root = tmp.path();
+    let none = build_at(root, false).unwrap_err();
+    assert!(
+        none.contains("found nothing; expected the description of the submission"),
+        "{none}"
+    );
+    for (file, expected) in [
+        (
+            "runs/offline-performance/run_plan.json",
+            "`ossmark run` leaves",
+        ),
+        ("runs/offline-accuracy/verdict.json", "`ossmark run` leaves"),
+    ] {
+        let tmp = tempfile::tempdir().unwrap();
+        let root = tmp.path();
+        runs(root, "official", |_, _, _| ());
+        fs::remove_file(root.join(file)).unwrap();
+        refused(root, false, &[file, "found nothing; expected", expected]);
+    }
+}
