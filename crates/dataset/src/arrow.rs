@@ -17,8 +17,20 @@ pub(crate) fn decode(note: &str) -> Result<Schema, String> {
     arrow_ipc::convert::try_schema_from_ipc_buffer(&bytes).map_err(|e| e.to_string())
 }
 
+/// What the format's own list of types would call these values, if they are times of any kind.
+pub(crate) fn time(of: &DataType) -> Option<&'static str> {
+    Some(match value_type(of) {
+        DataType::Duration(_) => "DURATION",
+        DataType::Timestamp(..) => "TIMESTAMP",
+        DataType::Time32(_) | DataType::Time64(_) => "TIME",
+        DataType::Date32 | DataType::Date64 => "DATE",
+        DataType::Interval(_) => "INTERVAL",
+        _ => return None,
+    })
+}
+
 /// What the values are, in whatever lists and dictionaries they lie.
-pub(crate) fn value_type(of: &DataType) -> &DataType {
+fn value_type(of: &DataType) -> &DataType {
     match of {
         DataType::List(field)
         | DataType::LargeList(field)

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Once},
 };
 
-use arrow_schema::{DataType as ArrowType, Schema};
+use arrow_schema::Schema;
 use ossmark_files::Brief;
 use parquet::{
     basic::{ConvertedType, Repetition, Type as Physical},
@@ -249,17 +249,8 @@ impl Table {
             && matches!(physical, Physical::INT32 | Physical::INT64);
         let at = self.columns.iter().position(|name| name == column)?;
         let field = self.arrow.as_ref()?.as_ref().ok()?.fields().get(at)?;
-        let value = arrow::value_type(field.data_type());
-        (plain && field.name() == column && value.is_temporal()).then(|| {
-            let name = match value {
-                ArrowType::Duration(_) => "DURATION",
-                ArrowType::Timestamp(..) => "TIMESTAMP",
-                ArrowType::Time32(_) | ArrowType::Time64(_) => "TIME",
-                ArrowType::Date32 | ArrowType::Date64 => "DATE",
-                _ => "INTERVAL",
-            };
-            format!("{name} ({physical}, by arrow's note)")
-        })
+        let name = arrow::time(field.data_type()).filter(|_| plain && field.name() == column)?;
+        Some(format!("{name} ({physical}, by arrow's note)"))
     }
 
     /// Readers over a leaf, one for each row group, that together yield no more than `limit` values; with the number of

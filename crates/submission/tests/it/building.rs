@@ -484,23 +484,17 @@ fn runs_of_two_engines_are_refused() {
 #[test]
 fn what_is_missing_is_named_with_what_was_expected() {
     let tmp = tempfile::tempdir().unwrap();
-    let root = tmp.path();
-    let none = build_at(root, false).unwrap_err();
-    assert!(
-        none.contains("found nothing; expected the description of the submission"),
-        "{none}"
-    );
-    for (file, expected) in [
-        (
-            "runs/offline-performance/run_plan.json",
-            "`ossmark run` leaves",
-        ),
-        ("runs/offline-accuracy/verdict.json", "`ossmark run` leaves"),
+    let found = "found nothing; expected the description";
+    refused(tmp.path(), false, &["description.toml", found]);
+    for (run, name) in [
+        ("performance", "run_plan.json"),
+        ("accuracy", "verdict.json"),
     ] {
         let tmp = tempfile::tempdir().unwrap();
-        let root = tmp.path();
-        runs(root, "official", |_, _, _| ());
-        fs::remove_file(root.join(file)).unwrap();
-        refused(root, false, &[file, "found nothing; expected", expected]);
+        runs(tmp.path(), "official", |_, _, _| ());
+        let file = format!("runs/offline-{run}/{name}");
+        fs::remove_file(tmp.path().join(&file)).unwrap();
+        let parts = [file.as_str(), "found nothing; expected what `ossmark run`"];
+        refused(tmp.path(), false, &parts);
     }
 }
