@@ -81,7 +81,7 @@ fn a_value_longer_than_any() {
         vec![b'a'; 257 * MIB],
         1,
         Compression::UNCOMPRESSED,
-        false,
+        true,
     );
     let error = Table::open(&path).unwrap().text("x").unwrap_err();
     let text = error.to_string();
