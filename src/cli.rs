@@ -189,7 +189,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N")]
     pub(crate) max_new_tokens: Option<u32>,
     /// Seed of token sampling [default: the round's qsl_rng_seed].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = sampling::seed_range())]
     pub(crate) seed: Option<u64>,
     /// Overrides user.conf's target_qps.
     #[arg(long, value_name = "X")]

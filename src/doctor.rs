@@ -86,9 +86,10 @@ pub(crate) fn report(
     let linked = format!("{}, {}", loadgen.version, loadgen.source);
     let mut checks =
         vec![Check::new("LoadGen", "every run (linked in)", Ok(linked), "").required()];
-    checks.extend(machine::checks(dir));
+    let tried = sandbox::start(python, helper);
+    checks.extend(machine::checks(dir, &tried));
     checks.extend(python::checks(python));
-    checks.push(sandbox::check(python, helper));
+    checks.push(sandbox::check(&tried));
     checks
 }
 

@@ -218,15 +218,36 @@ pub(crate) fn write_json(file: &Path, value: &impl serde::Serialize) -> Result<(
 }
 
 fn json(file: &Path, value: &impl serde::Serialize) -> Result<Vec<u8>> {
-    let mut text = serde_json::to_vec_pretty(value)
+    let mut text = serde_json::to_string_pretty(value)
+        .map(ossmark_files::quiet_json)
         .with_context(|| format!("cannot serialise {}", Escaped::path(file)))?;
-    text.push(b'\n');
-    Ok(text)
+    text.push('\n');
+    Ok(text.into_bytes())
+}
+
+/// A line of JSON, for files of such lines. Whoever looks at it sees characters only, as in all JSON written here.
+pub(crate) fn json_line(value: &impl serde::Serialize) -> Result<String> {
+    let line = serde_json::to_string(value).context("cannot write an answer as JSON")?;
+    Ok(ossmark_files::quiet_json(line) + "\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_has_no_control_characters_and_the_same_values() {
+        let value =
+            serde_json::json!({ "a\u{9b}31m": "b\u{202e}\u{7f}\u{1b}\u{e0041}\n", "plain": "é" });
+        let pretty = String::from_utf8(json(Path::new("x"), &value).unwrap()).unwrap();
+        for text in [pretty, json_line(&value).unwrap()] {
+            for line in text.lines() {
+                assert_eq!(Escaped(line).to_string(), line);
+            }
+            let read: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(read, value);
+        }
+    }
 
     #[test]
     fn a_run_is_refused_and_moved_aside_by_force() {

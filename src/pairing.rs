@@ -34,8 +34,12 @@ pub(crate) fn tokenizer_file(path: &Path) -> PathBuf {
 
 /// What `run_plan.json` says about the tokenizer of the model that answers; null where nothing is known of it.
 pub(crate) fn tokenizer_json(model: Option<&Path>) -> Result<Value> {
-    let file = model.map(tokenizer_file).filter(|file| file.is_file());
-    Ok(match file {
+    // One that is there and cannot be read is an error: a score with it could never be held against the run.
+    let there = |file: &PathBuf| {
+        let found = file.symlink_metadata();
+        !found.is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    };
+    Ok(match model.map(tokenizer_file).filter(there) {
         None => Value::Null,
         Some(file) => serde_json::json!({ "path": file, "file_sha256": file_sha256(&file)? }),
     })

@@ -1,7 +1,7 @@
 //! How the next token is chosen, for the commands that are not LoadGen's.
 
 use clap::Args;
-use ossmark_protocol::Sampling;
+use ossmark_protocol::{MAX_SEED, Sampling};
 
 #[derive(Args, Debug)]
 pub(crate) struct SamplingArgs {
@@ -15,8 +15,13 @@ pub(crate) struct SamplingArgs {
     #[arg(long, default_value_t = 0)]
     pub(crate) top_k: u32,
     /// Of token sampling; each answer's own is made from it and the answer's place.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = seed_range())]
     pub(crate) seed: u64,
+}
+
+/// What a run's seed may be: one bit more, and two seeds would give the same answers.
+pub(crate) fn seed_range() -> clap::builder::RangedU64ValueParser {
+    clap::value_parser!(u64).range(..=MAX_SEED)
 }
 
 impl SamplingArgs {

@@ -51,7 +51,7 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     pub(crate) incremental_streaming_output: bool,
     /// Seed of requests that bring none: each gets its own, from this and the order of arrival.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::sampling::seed_range())]
     pub(crate) seed: u64,
     /// The day that chat prompts name [default: today, in UTC].
     #[arg(long, value_name = "YYYY-MM-DD")]

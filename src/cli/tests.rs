@@ -103,3 +103,36 @@ fn every_command_is_in_the_list_that_tests_run() {
     let listed: BTreeSet<String> = names.map(|(name, _)| name.to_owned()).collect();
     assert_eq!(listed, commands().into_keys().collect());
 }
+
+/// Two seeds never give the same answers: what is above the highest is refused, with the range, by every command that has one.
+#[test]
+fn seeds_are_in_their_range() {
+    let most = ossmark_protocol::MAX_SEED;
+    let mut seen = 0;
+    for (name, command) in commands() {
+        let Some(seed) = command
+            .get_arguments()
+            .find(|a| a.get_long() == Some("seed"))
+        else {
+            continue;
+        };
+        // By itself: what else a command needs is nothing to its seed.
+        let alone = Clap::new("seed").arg(seed.clone().required(false));
+        let parse = |value: u64| {
+            let line = ["seed".to_owned(), "--seed".to_owned(), value.to_string()];
+            alone.clone().try_get_matches_from(line)
+        };
+        assert!(parse(0).is_ok(), "{name}");
+        if let Err(error) = parse(most) {
+            let error = error.to_string();
+            assert!(error.contains("0..=4294967295"), "{name}: {error}");
+            continue;
+        }
+        for value in [most + 1, u64::MAX] {
+            let error = parse(value).unwrap_err().to_string();
+            assert!(error.contains(&format!("0..={most}")), "{name}: {error}");
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 4, "run, generate, infer, serve");
+}

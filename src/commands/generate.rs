@@ -198,12 +198,11 @@ fn write_answers(file: &mut Output, prompts: &[Prompt], generated: &[Generated])
                 return Err(anyhow!("prompt {} was not answered", prompt.id));
             }
         };
-        text += &serde_json::to_string(&Answer {
+        text += &output::json_line(&Answer {
             id: &prompt.id,
             output_tokens: &g.tokens,
             finish_reason,
         })?;
-        text.push('\n');
     }
     file.write(text.as_bytes())
 }

@@ -174,12 +174,11 @@ fn publish(
         note!("{finding}");
     }
     if let Some(file) = &mut files.details {
-        let mut text = Vec::new();
+        let mut text = String::new();
         for answer in &answers.answers {
-            serde_json::to_writer(&mut text, answer).context("cannot write an answer as JSON")?;
-            text.push(b'\n');
+            text += &output::json_line(answer)?;
         }
-        file.write(&text)?;
+        file.write(text.as_bytes())?;
         if let Some(partial) = partial_of(file)
             && partial.exists()
         {

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Check;
+use super::{Check, sandbox::Tried};
 
 /// The demo's checkpoint is 8 MiB; the rest is the KV pool and LoadGen's log buffers.
 const MIN_MEMORY: u64 = 1 << 30;
@@ -15,7 +15,8 @@ const MIN_MEMORY: u64 = 1 << 30;
 const MIN_DISK: u64 = 2 << 30;
 const GIB: f64 = (1_u64 << 30) as f64;
 
-pub(super) fn checks(dir: &Path) -> Vec<Check> {
+/// `tried` is the sandbox that was started, which knows whether a user namespace could be had.
+pub(super) fn checks(dir: &Path, tried: &Tried) -> Vec<Check> {
     let read = |path: &str| ossmark_files::read_to_string(Path::new(path)).unwrap_or_default();
     vec![
         Check::new(
@@ -54,9 +55,12 @@ pub(super) fn checks(dir: &Path) -> Vec<Check> {
         Check::new(
             "user namespaces",
             "the sandbox of LiveCodeBench programs",
-            namespaces(&|path| ossmark_files::read_to_string(Path::new(path)).ok()),
+            namespaces(
+                &|path| ossmark_files::read_to_string(Path::new(path)).ok(),
+                tried,
+            ),
             "raise user.max_user_namespaces, or allow unprivileged ones (sysctl kernel.unprivileged_userns_clone, \
-             kernel.apparmor_restrict_unprivileged_userns)",
+             kernel.apparmor_restrict_unprivileged_userns; in a container, its system call filter)",
         ),
         Check::new(
             "seccomp",
@@ -207,8 +211,9 @@ fn nvrtc() -> Result<String, String> {
         .ok_or_else(|| format!("none of {}", NAMES.join(", ")))
 }
 
-/// `read` gives a file's text, so that the tests can play other kernels.
-fn namespaces(read: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+/// `read` gives a file's text, so that the tests can play other kernels. What the kernel's settings permit a filter may still
+/// forbid: whoever tried knows.
+fn namespaces(read: &dyn Fn(&str) -> Option<String>, tried: &Tried) -> Result<String, String> {
     let number = |path: &str| read(path).and_then(|text| text.trim().parse::<u64>().ok());
     let Some(max) = number("/proc/sys/user/max_user_namespaces") else {
         return Err(
@@ -219,13 +224,28 @@ fn namespaces(read: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
         return Err("forbidden: user.max_user_namespaces is 0".into());
     }
     // Debian's and Ubuntu's own switches; other kernels do not have the files.
+    let mut why = String::new();
     if number("/proc/sys/kernel/unprivileged_userns_clone") == Some(0) {
-        return Err("forbidden to ordinary users: kernel.unprivileged_userns_clone is 0".into());
+        why = "forbidden to ordinary users: kernel.unprivileged_userns_clone is 0".into();
+    } else if number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == Some(1) {
+        why = "restricted: kernel.apparmor_restrict_unprivileged_userns is 1".into();
     }
-    if number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == Some(1) {
-        return Err("restricted: kernel.apparmor_restrict_unprivileged_userns is 1".into());
+    match tried {
+        Ok(layers) if layers.user_namespace => Ok(format!("allowed, at most {max}")),
+        Ok(layers) => {
+            let lost = layers.lost.get("user namespace");
+            let lost = lost.map_or("it could not be had", String::as_str);
+            let settings = match why.as_str() {
+                "" => String::from("the kernel's settings allow them"),
+                why => why.to_owned(),
+            };
+            Err(format!("tried and refused ({lost}); {settings}"))
+        }
+        Err(_) if why.is_empty() => Ok(format!(
+            "the kernel's settings allow them, at most {max}; not tried, because the sandbox cannot be started"
+        )),
+        Err(_) => Err(why),
     }
-    Ok(format!("allowed, at most {max}"))
 }
 
 fn seccomp(status: &str) -> Result<String, String> {
@@ -240,6 +260,8 @@ fn seccomp(status: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
+    use ossmark_score::lcb::Layers;
+
     use super::*;
 
     #[test]
@@ -278,41 +300,46 @@ mod tests {
 
     #[test]
     fn kernels_that_forbid_namespaces() {
-        let kernel = |files: &'static [(&str, &str)]| {
-            namespaces(&|path| {
-                files
-                    .iter()
-                    .find(|(name, _)| *name == path)
-                    .map(|(_, text)| format!("{text}\n"))
-            })
-        };
         const MAX: &str = "/proc/sys/user/max_user_namespaces";
-        assert!(kernel(&[(MAX, "100")]).unwrap().contains("100"));
-        assert!(kernel(&[(MAX, "0")]).is_err() && kernel(&[]).is_err());
-        assert!(
-            kernel(&[
-                (MAX, "100"),
-                ("/proc/sys/kernel/unprivileged_userns_clone", "0")
-            ])
-            .is_err()
-        );
-        assert!(
-            kernel(&[
-                (MAX, "100"),
-                ("/proc/sys/kernel/unprivileged_userns_clone", "1")
-            ])
-            .is_ok()
-        );
-        assert!(
-            kernel(&[
-                (MAX, "100"),
-                (
-                    "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
-                    "1"
-                )
-            ])
-            .is_err()
-        );
+        const DEBIAN: &str = "/proc/sys/kernel/unprivileged_userns_clone";
+        const UBUNTU: &str = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
+        let kernel = |files: &'static [(&str, &str)], tried: &Tried| {
+            let read = |path: &str| {
+                let file = files.iter().find(|(name, _)| *name == path);
+                file.map(|(_, text)| format!("{text}\n"))
+            };
+            namespaces(&read, tried)
+        };
+        let untried: Tried = Err("no Python".into());
+        let had: Tried = Ok(Layers {
+            user_namespace: true,
+            ..Layers::default()
+        });
+        let mut layers = Layers::default();
+        layers
+            .lost
+            .insert("user namespace".into(), "unshare: EPERM".into());
+        let lost: Tried = Ok(layers);
+        for (files, may, text) in [
+            (&[(MAX, "100")][..], true, "100"),
+            (&[(MAX, "0")], false, "is 0"),
+            (&[], false, "cannot be read"),
+            (&[(MAX, "100"), (DEBIAN, "0")], false, "clone is 0"),
+            (&[(MAX, "100"), (DEBIAN, "1")], true, "100"),
+            (&[(MAX, "100"), (UBUNTU, "1")], false, "userns is 1"),
+        ] {
+            let said = kernel(files, &untried);
+            assert_eq!(said.is_ok(), may, "{said:?}");
+            let said = said.unwrap_or_else(|said| said);
+            assert!(said.contains(text), "{said}");
+            assert_eq!(may, said.contains("not tried"), "{said}");
+        }
+        // Whatever the settings say: what was tried counts.
+        for files in [&[(MAX, "100")][..], &[(MAX, "100"), (UBUNTU, "1")]] {
+            assert_eq!(kernel(files, &had).unwrap(), "allowed, at most 100");
+            let refused = kernel(files, &lost).unwrap_err();
+            assert!(refused.contains("unshare: EPERM"), "{refused}");
+        }
     }
 
     #[test]

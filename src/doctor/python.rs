@@ -86,13 +86,15 @@ fn ask(python: &Path) -> Result<Vec<String>, String> {
         match child.try_wait() {
             Ok(Some(status)) => break status,
             Ok(None) if start.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(5)),
-            result => {
+            Ok(None) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!(
-                    "{name} gave no answer within {} s ({result:?})",
-                    PATIENCE.as_secs()
-                ));
+                let seconds = PATIENCE.as_secs();
+                return Err(format!("{name} gave no answer within {seconds} s"));
+            }
+            Err(error) => {
+                let _ = child.kill();
+                return Err(format!("{name} cannot be waited for: {error}"));
             }
         }
     };

@@ -6,22 +6,34 @@ use ossmark_score::lcb::{Layers, Settings, probe};
 
 use super::Check;
 
-pub(super) fn check(python: &Path, helper: Vec<OsString>) -> Check {
+/// The layers of a sandbox that was started, or why none could be.
+pub(super) type Tried = Result<Layers, String>;
+
+pub(super) fn start(python: &Path, helper: Vec<OsString>) -> Tried {
     let settings = Settings {
         python: Some(python.to_owned()),
         helper,
         ..Settings::default()
     };
-    let found = match probe(&settings) {
-        Ok((_, layers)) => summary(&layers),
+    match probe(&settings) {
+        Ok((_, layers)) => Ok(layers),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+pub(super) fn check(tried: &Tried) -> Check {
+    let mend = match tried {
+        Ok(_) => {
+            "allow user namespaces with mounts, or Landlock, and seccomp (containers often forbid the first two); without, \
+             `ossmark score` runs programs only with --allow-unconfined"
+        }
+        Err(_) => "do what the reason says; until then `ossmark score` runs no program",
     };
     Check::new(
         "sandbox",
         "grading LiveCodeBench answers, which are untrusted programs",
-        found,
-        "allow user namespaces with mounts, or Landlock, and seccomp (containers often forbid the first two); without, `ossmark \
-         score` runs programs only with --allow-unconfined",
+        tried.as_ref().map_err(String::clone).and_then(summary),
+        mend,
     )
 }
 
@@ -65,5 +77,17 @@ mod tests {
         );
         layers.landlock = Some("fully".into());
         assert!(summary(&layers).unwrap().starts_with("active: Landlock"));
+    }
+
+    /// `--allow-unconfined` helps where the layers are too few, and not where no sandbox can be started.
+    #[test]
+    fn the_advice_is_for_what_was_found() {
+        let mend = |tried| check(&tried).mend.unwrap_or_default();
+        assert!(mend(Ok(Layers::default())).contains("--allow-unconfined"));
+        let advice = mend(Err("clone: not permitted".into()));
+        assert!(
+            advice.contains("the reason") && !advice.contains("--allow-unconfined"),
+            "{advice}"
+        );
     }
 }

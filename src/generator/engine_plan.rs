@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use ossmark_engine::{Dtype, KvDtype, ModelInfo};
 use ossmark_protocol::{Sink, TokenId};
 
@@ -83,8 +84,10 @@ impl EnginePlan {
         }
         let weights = Weights::choose(args)?;
         if let (Some(DtypeArg::F32), Some(kv)) = (args.dtype, args.kv_dtype) {
+            let kv = kv.to_possible_value();
+            let kv = kv.as_ref().map_or("", |value| value.get_name());
             bail!(
-                "--dtype f32 --kv-dtype {kv:?}: reference numerics keep keys and values in f32; leave one out"
+                "--dtype f32 --kv-dtype {kv}: reference numerics keep keys and values in f32; leave one out"
             );
         }
         let options = DeviceOptions {

@@ -157,3 +157,50 @@ fn a_performance_runs_log_is_no_accuracy_log() {
         alone.stderr
     );
 }
+
+/// A tokenizer that cannot be read could never be held against a score: the run says so before it begins. One that is not
+/// there is none.
+#[test]
+fn a_tokenizer_that_cannot_be_read_is_said() {
+    let bench = Bench::new();
+    let model = bench.dir.path().join("model");
+    std::fs::create_dir(&model).unwrap();
+    for entry in std::fs::read_dir(demo("")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        if path.is_file() && name != "tokenizer.json" {
+            std::os::unix::fs::symlink(&path, model.join(name)).unwrap();
+        }
+    }
+    let run = || {
+        let mut command = bench.run(&["--engine", "cpu", "--scenario", "offline"]);
+        command
+            .args(["--mode", "accuracy", "--max-new-tokens", "2", "--force"])
+            .arg("--model")
+            .arg(&model)
+            .arg("--dataset")
+            .arg(demo("accuracy.parquet"));
+        finish(command, LIMIT)
+    };
+    let file = model.join("tokenizer.json");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &file,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    run().refused(&["tokenizer.json", "named pipe"]);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    run().refused(&["tokenizer.json", "directory"]);
+    std::fs::remove_dir(&file).unwrap();
+    std::os::unix::fs::symlink("nowhere", &file).unwrap();
+    run().refused(&["tokenizer.json"]);
+    std::fs::remove_file(&file).unwrap();
+    let done = run();
+    assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let plan = read_json(&bench.out().join("run_plan.json"));
+    assert_eq!(plan["tokenizer"], Value::Null);
+}

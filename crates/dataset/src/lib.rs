@@ -24,6 +24,7 @@ mod kind;
 mod levels;
 mod pages;
 mod pickle;
+mod python_floats;
 mod scalars;
 mod shards;
 mod stats;

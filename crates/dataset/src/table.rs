@@ -7,10 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use arrow_schema::{DataType as ArrowType, Schema};
+use arrow_schema::Schema;
 use ossmark_files::Brief;
 use parquet::{
-    basic::Repetition,
+    basic::{ConvertedType, Repetition, Type as Physical},
     column::reader::ColumnReaderImpl,
     data_type::DataType,
     errors::ParquetError,
@@ -214,12 +214,19 @@ impl Table {
         list.ok_or_else(|| self.column_type(column, shape(root) + of_what, expected))
     }
 
-    /// The name of a type that arrow writes as plain integers, with a note.
+    /// The name of a type of time that arrow writes as plain integers, with a note: of the column's values, or of its lists'.
+    /// For columns that parquet itself says nothing of.
     pub(crate) fn arrow_only(&self, column: &str) -> Option<String> {
+        let (_, leaf) = self.top(column).ok()?;
+        let (_, leaf) = leaf?;
+        let physical = leaf.physical_type();
+        let plain = leaf.logical_type_ref().is_none()
+            && leaf.converted_type() == ConvertedType::NONE
+            && matches!(physical, Physical::INT32 | Physical::INT64);
         let at = self.columns.iter().position(|name| name == column)?;
         let field = self.arrow.as_ref()?.as_ref().ok()?.fields().get(at)?;
-        let duration = matches!(field.data_type(), ArrowType::Duration(_));
-        (duration && field.name() == column).then(|| "DURATION (INT64, by arrow's note)".into())
+        let name = arrow::time(field.data_type()).filter(|_| plain && field.name() == column)?;
+        Some(format!("{name} ({physical}, by arrow's note)"))
     }
 
     /// Readers over a leaf, one for each row group, that together yield no more than `limit` values; with the number of
@@ -347,7 +354,7 @@ fn shape(root: &Type) -> String {
     match info.logical_type_ref() {
         Some(logical) => value_type::name(logical),
         None => match info.converted_type() {
-            parquet::basic::ConvertedType::NONE => "a structure".into(),
+            ConvertedType::NONE => "a structure".into(),
             converted => converted.to_string(),
         },
     }

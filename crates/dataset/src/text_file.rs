@@ -13,7 +13,7 @@ use flate2::read::MultiGzDecoder;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::{Error, Result};
+use crate::{Error, Result, python_floats::PythonFloats};
 
 /// One record: LiveCodeBench's largest, tests and all, has some ten megabytes.
 const MAX_RECORD: u64 = 1 << 30;
@@ -102,7 +102,8 @@ impl TextFile {
     }
 
     /// Reads JSON records: one a line, or the items of one list. `take` gets each with its place, and where a line begins in
-    /// what is read (0 for the items of a list).
+    /// what is read (0 for the items of a list). In the items of a list, floats that only Python's JSON has are said as
+    /// [`ossmark_json::named`] says them.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Form`], and whatever `take` gives.
@@ -150,7 +151,8 @@ impl TextFile {
         take: impl FnMut(RecordPosition, u64, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut stopped = None;
-        let mut json = serde_json::Deserializer::from_reader(self.reader);
+        let text = BufReader::with_capacity(BUFFER, PythonFloats::new(self.reader));
+        let mut json = serde_json::Deserializer::from_reader(text);
         let items = Items {
             take,
             left: &self.left,

@@ -26,8 +26,11 @@ pub(crate) fn read(table: &Table, column: &str) -> Result<Vec<Arc<[u32]>>> {
     let refuse = |found| table.column_type(column, format!("a list of {found}"), EXPECTED);
     let value_type = value_type(leaf).map_err(refuse)?;
     let ValueType::Integer { bits, signed } = value_type else {
-        return Err(refuse(format!("{value_type:?} ({})", leaf.physical_type())));
+        return Err(refuse(format!("{value_type} ({})", leaf.physical_type())));
     };
+    if let Some(arrow) = table.arrow_only(column) {
+        return Err(refuse(arrow));
+    }
     let widen = Widen {
         unused: 64 - bits,
         signed,

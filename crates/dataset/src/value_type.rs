@@ -3,6 +3,8 @@
 //!
 //! Source: apache/parquet-format, LogicalTypes.md.
 
+use std::fmt;
+
 use parquet::{
     basic::{ConvertedType as Converted, LogicalType as Logical, TimeUnit, Type as Physical},
     schema::types::ColumnDescriptor,
@@ -45,6 +47,28 @@ pub(crate) enum ValueType {
     /// The INT96 of Impala and old Spark: nanoseconds of the day, then the Julian day.
     Int96,
     Uuid,
+}
+
+impl fmt::Display for ValueType {
+    /// What the format's own list of types calls it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Bytes => "bytes",
+            Self::Bool => "booleans",
+            Self::Integer { bits, signed } => {
+                let sign = if *signed { "" } else { "u" };
+                return write!(f, "{sign}int{bits}");
+            }
+            Self::Float | Self::Double => "floats",
+            Self::Half => "FLOAT16",
+            Self::Decimal { scale } => return write!(f, "DECIMAL with {scale} decimals"),
+            Self::Date => "DATE",
+            Self::Time { .. } => "TIME",
+            Self::Timestamp { .. } | Self::Moment => "TIMESTAMP",
+            Self::Uuid => "UUID",
+        })
+    }
 }
 
 /// The leaf's meaning, or what it is called if it is none that is read.

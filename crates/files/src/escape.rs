@@ -53,10 +53,41 @@ fn changes_what_is_seen(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// JSON text that says the same and shows nothing of what is in its texts but characters: those that [`Escaped`] shows as
+/// escapes are `\uXXXX` in it. For JSON from a serialiser, which has escaped C0 controls in texts already.
+pub fn quiet_json(json: String) -> String {
+    // Outside of texts JSON is ASCII, with blanks and line ends as its only control characters.
+    let is_loud = |c: char| c >= '\x7f' && changes_what_is_seen(c);
+    if !json.contains(is_loud) {
+        return json;
+    }
+    let mut quiet = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        if !is_loud(c) {
+            quiet.push(c);
+            continue;
+        }
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(quiet, "\\u{unit:04x}");
+        }
+    }
+    quiet
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn json_of_what_turns_text_around_says_the_same_in_characters() {
+        let loud = "a\u{202e}b\u{9b}c\u{7f}d\u{e0041}é漢";
+        let quiet = quiet_json(format!("{{\n  \"k\": \"{loud}\"\n}}"));
+        assert_eq!(
+            quiet,
+            "{\n  \"k\": \"a\\u202eb\\u009bc\\u007fd\\udb40\\udc41é漢\"\n}"
+        );
+    }
 
     #[test]
     fn what_turns_text_around_is_visible() {

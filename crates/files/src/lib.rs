@@ -22,7 +22,7 @@ pub use aside::move_aside;
 pub use brief::Brief;
 pub use claim::{Claim, IfExists, append_line, copy_whole, create_new, write_whole};
 pub use directory::{Directory, StagedDirectory, make_directories};
-pub use escape::Escaped;
+pub use escape::{Escaped, quiet_json};
 pub use open::{open, open_to_append, read, read_to_string, without_mark};
 pub use part::{abandon_parts, is_part};
 pub use stream::is_stdout;

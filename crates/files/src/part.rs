@@ -26,9 +26,18 @@ static PARTS: Mutex<Vec<(PathBuf, Kind)>> = Mutex::new(Vec::new());
 
 /// Removes everything that was begun and has no name yet: for a process that ends without dropping it.
 pub fn abandon_parts() {
-    for (path, kind) in parts().drain(..) {
-        let _ = remove(&path, kind);
-    }
+    abandon_below(Path::new(""));
+}
+
+/// [`abandon_parts`], of a directory.
+pub(crate) fn abandon_below(directory: &Path) {
+    parts().retain(|(path, kind)| {
+        let is_there = path.starts_with(directory);
+        if is_there {
+            let _ = remove(path, *kind);
+        }
+        !is_there
+    });
 }
 
 fn parts() -> MutexGuard<'static, Vec<(PathBuf, Kind)>> {

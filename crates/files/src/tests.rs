@@ -101,6 +101,39 @@ fn making_room_gives_the_name_to_one() {
     }
 }
 
+/// What somebody else, who knows no locks, has put there since the claim is not lost either.
+#[test]
+fn what_appears_after_the_claim_stays() {
+    let tmp = tempfile::tempdir().unwrap();
+    let (file, dir) = (tmp.path().join("file"), tmp.path().join("dir"));
+    let mut claim = Claim::new(&file, IfExists::Refuse).unwrap();
+    let tree = StagedDirectory::claim(&dir, IfExists::Refuse).unwrap();
+    fs::write(&file, "theirs").unwrap();
+    fs::create_dir(&dir).unwrap();
+    let error = claim.write(b"ours").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    assert_eq!(tree.publish().unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(&file).unwrap(), b"theirs");
+    drop(claim);
+    assert_eq!(names(tmp.path()), ["dir", "file"]);
+}
+
+/// What a process that is about to end was making is gone, and what is done is not.
+#[test]
+fn what_is_not_done_is_abandoned() {
+    let tmp = tempfile::tempdir().unwrap();
+    let half = Claim::new(&tmp.path().join("half"), IfExists::Refuse).unwrap();
+    let tree = StagedDirectory::claim(&tmp.path().join("tree"), IfExists::Refuse).unwrap();
+    let mut whole = Claim::new(&tmp.path().join("whole"), IfExists::Refuse).unwrap();
+    whole.write(b"1").unwrap();
+    assert_eq!(names(tmp.path()).len(), 3);
+    // The process ends without dropping anything; other tests' parts are none of this one's business, so only its own.
+    part::abandon_below(tmp.path());
+    assert_eq!(names(tmp.path()), ["whole"]);
+    drop((half, tree));
+    assert_eq!(names(tmp.path()), ["whole"]);
+}
+
 #[test]
 fn a_tree_appears_whole_and_a_leftover_of_one_is_cleaned_away() {
     let tmp = tempfile::tempdir().unwrap();
@@ -154,10 +187,21 @@ fn what_fails_leaves_nothing_and_loses_nothing() {
     assert_eq!(names(tmp.path()), ["file", "file.old.1"]);
 }
 
+/// A device. Were files broken, this must not spoil the machine: whoever may move its own gets another.
+fn device(dir: &Path) -> std::path::PathBuf {
+    use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+    let own = dir.join("null");
+    let mode = Mode::RUSR | Mode::WUSR;
+    match mknodat(CWD, &own, FileType::CharacterDevice, mode, makedev(1, 3)) {
+        Ok(()) => own,
+        Err(_) => "/dev/null".into(),
+    }
+}
+
 #[test]
 fn only_regular_files_are_moved_or_replaced() {
-    let tmp = tempfile::tempdir().unwrap();
-    let null = Path::new("/dev/null");
+    let (tmp, around) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let null = &device(around.path());
     for earlier in [IfExists::Refuse, IfExists::MoveAside, IfExists::Replace] {
         assert_eq!(
             Claim::new(null, earlier).unwrap().write(b"x").unwrap(),
@@ -166,7 +210,7 @@ fn only_regular_files_are_moved_or_replaced() {
     }
     assert!(fs::metadata(null).unwrap().file_type().is_char_device());
     assert!(move_aside(null).is_err());
-    assert!(!Path::new("/dev/.null.ossmark-part").exists());
+    assert!(!null.with_file_name(".null.ossmark-part").exists());
 
     let pipe = tmp.path().join("pipe");
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;

@@ -78,17 +78,34 @@ pub fn restored(json: &str) -> Cow<'_, str> {
 
 /// The float that a text stands for.
 pub fn float(text: &str) -> Option<f64> {
-    let name = text.strip_prefix('\0')?;
-    let known = STANDS_FOR.iter().find(|(known, ..)| *known == name);
-    known.map(|(.., number)| *number)
+    Some(known(text)?.1)
 }
 
-/// A value to show or to write: floats that JSON has not are their names as texts.
+/// What the float that a text stands for is called in Python's JSON.
+pub fn name(text: &str) -> Option<&'static str> {
+    Some(known(text)?.0)
+}
+
+fn known(text: &str) -> Option<(&'static str, f64)> {
+    let name = text.strip_prefix('\0')?;
+    let known = STANDS_FOR.iter().find(|(known, ..)| *known == name);
+    known.map(|(name, _, number)| (*name, *number))
+}
+
+/// A value to write as JSON: floats that JSON has not are their names as texts.
 pub fn shown(value: Value) -> Value {
     match value {
-        Value::String(text) if float(&text).is_some() => Value::String(text[1..].to_owned()),
+        Value::String(text) => match name(&text) {
+            Some(name) => name.into(),
+            None => text.into(),
+        },
         other => other,
     }
+}
+
+/// A value's JSON as Python writes it, for messages.
+pub fn text(value: &Value) -> String {
+    restored(&value.to_string()).into_owned()
 }
 
 fn stands_for(number: f64) -> Option<&'static str> {

@@ -32,6 +32,8 @@ fn what_python_takes_is_taken() {
         Some(f64::INFINITY)
     );
     assert_eq!(shown(loads("NaN").unwrap()), "NaN");
+    let shown = super::text(&loads(r#"{"a": [NaN, -Infinity, 1e999, "NaN"]}"#).unwrap());
+    assert_eq!(shown, r#"{"a":[NaN,-Infinity,Infinity,"NaN"]}"#);
 }
 
 #[test]

@@ -81,7 +81,10 @@ impl CodeRun<'_> {
         let report = lcb::run(self.problems, left, self.settings, &mut |verdict| {
             let program = &programs[verdict.key];
             let answer = &mut answers.answers[program.answer];
-            if let (Some(partial), Extracted::Text(code)) = (&mut partial, &answer.extracted) {
+            // What has no verdict is run again by whoever goes on from here.
+            if let (Some(partial), Extracted::Text(code), false) =
+                (&mut partial, &answer.extracted, verdict.is_void)
+            {
                 let kept =
                     SavedVerdict::new(&program.question_id, code, verdict.passed, &verdict.reason);
                 if let Err(error) = partial.keep(&kept) {
@@ -143,10 +146,13 @@ fn note(answers: &mut Answers, report: &LcbReport) {
         report.runner_failures as u64,
         interpreter,
     );
+    findings.add_many("void_program", VOID, report.void as u64, interpreter);
 }
 
 const NO_NUMPY: &str = "interpreter without numpy ran the programs: those that import it fail, and the official one has it (--python)";
 const INACTIVE: &str = "layers of the sandbox are not active on this machine";
 const OWN_EQUALITY: &str = "programs passed because an object of their own class reported that it equals the expected value, as the reference lets them";
+const VOID: &str = "programs count as wrong without having been judged: their worker was ended from outside twice, by the kernel for \
+     want of memory perhaps; score again, with fewer --workers";
 const RUNNER_FAILURE: &str =
     "programs ended their process without a result: wrong, as in the reference";

@@ -139,6 +139,8 @@ pub struct Verdict {
     pub message: Option<String>,
     /// It passed at least one test because an object of its own class reported that it equals the expected value.
     pub own_equality: bool,
+    /// It counts as failed, and nobody knows: what runs and judges programs was ended from outside both times.
+    pub is_void: bool,
 }
 
 /// What all of it ran on.
@@ -154,8 +156,10 @@ pub struct LcbReport {
     pub passed: usize,
     /// Passed with [`Verdict::own_equality`].
     pub own_equality: usize,
-    /// Ended with -5.
+    /// Ended with -5, and not void.
     pub runner_failures: usize,
+    /// Without a verdict ([`Verdict::is_void`]).
+    pub void: usize,
     /// Workers that had to be started again.
     pub workers_replaced: usize,
 }

@@ -49,7 +49,10 @@ enum Content {
 /// [`Error::Refused`] with everything that stands against the runs or is missing in the description, before anything is
 /// written; [`Error::Unusable`] for a file that cannot be understood, [`Error::Io`].
 pub fn build(options: Options<'_>) -> Result<Vec<String>, Error> {
-    let text = text::text_of(options.description)?;
+    let text = text::text_of(
+        options.description,
+        "the description of the submission in TOML (docs/submission.md; submission/example.toml is one)",
+    )?;
     let unusable = |why: String| Error::Unusable {
         path: options.description.into(),
         why,

@@ -249,10 +249,14 @@ fn collect(
                 // What an ossmark was writing when it was killed is nobody's result.
                 continue;
             }
-            let name = name
-                .to_str()
-                .filter(|n| !n.contains('\n'))
-                .ok_or_else(|| refuse("found a name that cannot be written down; rename it"))?;
+            let name = name.to_str().ok_or_else(|| {
+                refuse("found a name that is not UTF-8, expected one that SHA256SUMS can hold; rename it")
+            })?;
+            if name.contains(['\n', '\r']) {
+                return Err(refuse(
+                    "found a line end in the name, expected one that a line of SHA256SUMS can hold; rename it",
+                ));
+            }
             let name = format!("{prefix}/{name}");
             let metadata = fs::symlink_metadata(&path).map_err(Error::io("read", &path))?;
             if metadata.is_dir() && depth < MAX_DEPTH {

@@ -88,9 +88,9 @@ pub(crate) fn text(value: &Value) -> String {
         Value::Null => "None".into(),
         Value::Bool(true) => "True".into(),
         Value::Bool(false) => "False".into(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => ossmark_json::float(text).map_or_else(|| text.clone(), repr),
         Value::Number(n) if n.is_f64() => n.as_f64().map_or_else(|| n.to_string(), repr),
-        value => value.to_string(),
+        value => ossmark_json::text(value),
     }
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
 
 /// A value for a message: short, on one line.
 pub(crate) fn shown(value: &Value) -> String {
-    let text = value.to_string();
+    let text = ossmark_json::text(value);
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
@@ -157,6 +157,11 @@ mod tests {
             (odd["c"].as_str(), odd["d"].as_u64()),
             (Some("NaN \u{fffd}"), Some(3))
         );
+        // What stands for a float inside is nothing for people.
+        let in_csv = [&odd["a"], &odd["b"][0], &odd["b"][1]].map(text);
+        assert_eq!(in_csv, ["nan", "-inf", "inf"]);
+        assert_eq!(shown(&odd["a"]), "NaN");
+        assert_eq!(shown(&odd["b"]), "[-Infinity,Infinity]");
         assert!(loads("{\"a\": nan}").is_err() && loads("-inf").is_err());
         assert!(
             equals(&json!(6396), 6396)

@@ -13,7 +13,7 @@ use super::{
     heap::{Heap, Node, Value},
     machine,
 };
-use crate::{Cell, Error, Result};
+use crate::{Cell, Error, Result, text::text};
 
 const MAX_COLUMNS: usize = 1 << 14;
 const MAX_TOKENS: usize = 1 << 28;
@@ -288,10 +288,6 @@ fn names(heap: &Heap, index: Value) -> std::result::Result<Vec<String>, String> 
     if names.len() > MAX_COLUMNS {
         return Err(format!("more than {MAX_COLUMNS} columns"));
     }
-    let name = |cell| match cell {
-        Cell::Text(name) => name,
-        Cell::Int(number) => number.to_string(),
-        other => format!("{other:?}"),
-    };
+    let name = |cell| text(cell).unwrap_or_else(|| "None".into());
     Ok(names.into_iter().map(name).collect())
 }

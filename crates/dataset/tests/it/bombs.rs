@@ -71,6 +71,26 @@ fn a_value_that_grows_beyond_measure() {
     }
 }
 
+/// A value that is as long in the file: no page grows, and it is refused by its own length.
+#[test]
+fn a_value_longer_than_any() {
+    let dir = tempdir().unwrap();
+    let path = dir.path().join("data.parquet");
+    write(
+        &path,
+        vec![b'a'; 257 * MIB],
+        1,
+        Compression::UNCOMPRESSED,
+        true,
+    );
+    let read = Table::open(&path).unwrap().text("x");
+    // Not shown, should it be there.
+    let error = read.map(drop).unwrap_err();
+    let text = error.to_string();
+    let refused = matches!(error, Error::TooLarge { what, limit, .. } if what.contains("one value") && limit == 256 << 20);
+    assert!(refused && text.len() < 500, "{text:.500}");
+}
+
 #[test]
 fn large_values_that_are_there_are_read() {
     let dir = tempdir().unwrap();

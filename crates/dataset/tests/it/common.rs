@@ -9,6 +9,7 @@ use parquet::{
         Int32Type, Int64Type,
     },
     file::{
+        metadata::KeyValue,
         properties::{WriterProperties, WriterVersion},
         writer::{SerializedFileWriter, SerializedRowGroupWriter},
     },
@@ -66,6 +67,17 @@ pub(crate) const PLAIN: Encoding = Encoding {
 
 /// Writes `groups`, each a list of leaves in the schema's order.
 pub(crate) fn write(path: &Path, fields: &str, groups: &[Vec<Leaf>], encoding: Encoding) {
+    write_noted(path, fields, groups, encoding, Vec::new());
+}
+
+/// The same with notes in the footer.
+pub(crate) fn write_noted(
+    path: &Path,
+    fields: &str,
+    groups: &[Vec<Leaf>],
+    encoding: Encoding,
+    notes: Vec<KeyValue>,
+) {
     let schema = Arc::new(parse_message_type(&format!("message schema {{ {fields} }}")).unwrap());
     let properties = WriterProperties::builder()
         .set_compression(encoding.compression)
@@ -98,6 +110,9 @@ pub(crate) fn write(path: &Path, fields: &str, groups: &[Vec<Leaf>], encoding: E
             }
         }
         group.close().unwrap();
+    }
+    for note in notes {
+        writer.append_key_value_metadata(note);
     }
     writer.close().unwrap();
 }

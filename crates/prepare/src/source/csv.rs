@@ -43,7 +43,8 @@ fn refuse(path: &Path, error: csv::Error, before: Option<&Position>) -> Error {
         ErrorKind::Utf8 { err, .. } => {
             format!("field {} (counted from 0) is not UTF-8", err.field())
         }
-        other => format!("not csv: {other:?}"),
+        // It says what and where, for all that is left.
+        _ => format!("not csv: {error}"),
     };
     match error.into_kind() {
         ErrorKind::Io(source) => Error::Io {

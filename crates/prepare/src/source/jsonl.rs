@@ -1,14 +1,15 @@
-//! One JSON object a line, or a list of them. Fields that nobody asked for are passed over without being kept: a LiveCodeBench line holds up to
+//! One JSON object a line, or a list of them, as Python's json reads them. Fields that nobody asked for are passed over without being kept: a LiveCodeBench line holds up to
 //! many megabytes of tests.
 
-use std::{fmt, path::Path};
+use std::{collections::BTreeMap, fmt, path::Path};
 
 use ossmark_dataset::TextFile;
+use ossmark_python::float_repr;
 use serde::{
     Deserializer,
-    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor},
 };
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::{Field, Record, row};
 use crate::{Error, Result};
@@ -28,20 +29,22 @@ fn object(line: &[u8], fields: &[Field<'_>]) -> Result<Vec<Option<String>>, Stri
         .iter()
         .flat_map(|f| f.names.iter().copied())
         .collect();
-    let mut json = serde_json::Deserializer::from_slice(line);
-    let found = WantedFields(&names)
-        .deserialize(&mut json)
-        .and_then(|found| json.end().map(|()| found))
+    let line = str::from_utf8(line).map_err(|e| format!("not a JSON object: {e}"))?;
+    let read = |text: &str| {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let found = WantedFields(&names).deserialize(&mut json)?;
+        json.end().map(|()| found)
+    };
+    // Long lines are looked through for what only Python reads where something is.
+    let found = read(line)
+        .or_else(|_| read(&ossmark_json::strict(line)))
         .map_err(|e| {
             format!("not a JSON object: {e}; expected one object a line, or a list of objects")
         })?;
     let value = |field: &Field<'_>| {
         let held = field.names.iter().find_map(|name| {
-            let held = found
-                .values
-                .iter()
-                .find(|(key, value)| key == name && !value.is_null());
-            held.map(|(_, value)| (name, value))
+            let held = found.values.get(*name).filter(|value| !value.is_null());
+            held.map(|value| (name, value))
         });
         match held {
             Some((name, value)) => text(value)
@@ -58,11 +61,18 @@ fn object(line: &[u8], fields: &[Field<'_>]) -> Result<Vec<Option<String>>, Stri
     fields.iter().map(value).collect()
 }
 
+/// `str` of it in Python.
 fn text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => match ossmark_json::float(text) {
+            None => Some(text.clone()),
+            // What pandas takes for nothing.
+            Some(number) if number.is_nan() => None,
+            Some(number) => Some(float_repr(number)),
+        },
+        Value::Number(number) if number.is_f64() => number.as_f64().map(float_repr),
         Value::Number(number) => Some(number.to_string()),
-        Value::Bool(value) => Some(value.to_string()),
+        Value::Bool(value) => Some(if *value { "True" } else { "False" }.into()),
         _ => None,
     }
 }
@@ -70,6 +80,7 @@ fn text(value: &Value) -> Option<String> {
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Array(_) => "an array",
+        Value::String(_) => "NaN",
         _ => "an object",
     }
 }
@@ -79,7 +90,8 @@ struct WantedFields<'a>(&'a [&'a str]);
 #[derive(Default)]
 struct FieldValues {
     keys: Vec<String>,
-    values: Vec<(String, Value)>,
+    /// Of a key that is there twice the last counts, as in Python.
+    values: BTreeMap<String, Value>,
 }
 
 impl<'de> DeserializeSeed<'de> for WantedFields<'_> {
@@ -101,7 +113,9 @@ impl<'de> Visitor<'de> for WantedFields<'_> {
         let mut found = FieldValues::default();
         while let Some(key) = map.next_key::<String>()? {
             if self.0.contains(&key.as_str()) {
-                found.values.push((key.clone(), map.next_value()?));
+                let raw = map.next_value::<&RawValue>()?.get();
+                let value = ossmark_json::loads(raw).map_err(A::Error::custom)?;
+                found.values.insert(key.clone(), value);
             } else {
                 map.next_value::<IgnoredAny>()?;
             }

@@ -57,7 +57,7 @@ fn jsonl() {
         ),
         (
             r#"{"question": "x", "answer": true}"#,
-            "line 3: the answer is \"true\"",
+            "line 3: the answer is \"True\"",
         ),
     ] {
         let text = complaint(

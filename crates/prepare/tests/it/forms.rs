@@ -187,3 +187,49 @@ fn what_is_in_no_such_form_is_named() {
         );
     }
 }
+
+/// Recipes read JSON as Python does: floats that only its json writes, the last of a key's values, numbers as `str` gives them.
+#[test]
+fn json_that_only_python_reads() {
+    let source = "kind = \"plain\"\nname = \"gpqa\"\nrepeats = 1\nfiles = [\"a.json\"]";
+    let object = |answer: &str| {
+        format!(
+            r#"{{"score": NaN, "question": "no", "more": [-Infinity, 1e999, "\ud800"], "answer": {answer}, "question": "yes"}}"#
+        )
+    };
+    for (answer, python) in [
+        ("\"NaN\"", "NaN"),
+        ("\"x\", \"answer\": 5", "5"),
+        ("2.5e-7", "2.5e-07"),
+        ("1e16", "1e+16"),
+        ("-0", "0"),
+        ("true", "True"),
+        ("Infinity", "inf"),
+        ("\"\\ud800\"", "\u{fffd}"),
+    ] {
+        let object = object(answer);
+        for text in [
+            object.clone(),
+            format!("{object}\n{object}\n"),
+            format!("[{object},\n{object}]"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("a.json"), &text).unwrap();
+            let rows = rows(dir.path(), source).unwrap();
+            assert!(!rows.is_empty());
+            for row in rows {
+                assert_eq!(row, ("yes".to_owned(), python.to_owned()), "{text}");
+            }
+        }
+    }
+    for (answer, part) in [
+        ("NaN", "'answer' is NaN"),
+        ("nan", "not a JSON object"),
+        ("1, \"answer\": null", "no 'ground_truth' or 'answer'"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.json"), object(answer)).unwrap();
+        let error = rows(dir.path(), source).unwrap_err();
+        assert!(error.contains(part), "{error}");
+    }
+}

@@ -66,11 +66,17 @@ impl<'a> Record<'a> {
         struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
         let raw = self.0.get(name).map(|raw| raw.get());
         let raw = raw.ok_or_else(|| format!("no problem record: it has no {name}"))?;
-        match serde_json::from_str::<Text<'_>>(raw) {
-            Ok(Text(text)) => Ok(text),
+        let text = match serde_json::from_str::<Text<'_>>(raw) {
+            Ok(Text(text)) => text,
             Err(_) => ossmark_json::loads::<String>(raw)
                 .map(Cow::Owned)
-                .map_err(|e| format!("no problem record: {name}: {e}")),
+                .map_err(|e| format!("no problem record: {name}: {e}"))?,
+        };
+        match ossmark_json::name(&text) {
+            None => Ok(text),
+            Some(float) => Err(format!(
+                "no problem record: {name} is {float}, expected a text"
+            )),
         }
     }
 }
@@ -161,7 +167,10 @@ fn check(line: &[u8]) -> Result<(String, Option<String>), String> {
             let found = record.text(name)?;
             match known.contains(&found.as_ref()) {
                 true => Ok(()),
-                false => Err(format!("{name} is {found:?}, expected one of {known:?}")),
+                false => Err(format!(
+                    "{name} is {found:?}, expected one of {}",
+                    known.join(", ")
+                )),
             }
         };
         one_of("platform", &["leetcode", "codeforces", "atcoder"])?;
@@ -175,8 +184,13 @@ fn check(line: &[u8]) -> Result<(String, Option<String>), String> {
             .remove("func_name");
         match name {
             None | Some(Value::Null) => Ok((id, None)),
-            Some(Value::String(name)) => Ok((id, Some(name))),
-            Some(other) => Err(format!("metadata: func_name is {other}, expected a name")),
+            Some(Value::String(name)) if ossmark_json::float(&name).is_none() => {
+                Ok((id, Some(name)))
+            }
+            Some(other) => Err(format!(
+                "metadata: func_name is {}, expected a name",
+                ossmark_json::text(&other)
+            )),
         }
     })
 }

@@ -239,13 +239,14 @@ impl Confined {
         .map_err(|_| FrameError::Gone)
     }
 
-    /// Has the candidate killed, if it has not ended, and waits until all of it is gone.
+    /// Has the candidate killed, if it has not ended, and waits until all of it is gone. [`FrameError::Gone`] only when the
+    /// worker is.
     pub(super) fn end_candidate(&mut self) -> Result<(), FrameError> {
         let deadline = Instant::now() + Duration::from_secs(20);
         self.frames.write(b"K", deadline)?;
         let mut answer = [0];
         self.frames.read(&mut answer, deadline)?;
-        self.scratch.remove().map_err(|_| FrameError::Gone)
+        self.scratch.remove().map_err(|_| FrameError::Late)
     }
 }
 

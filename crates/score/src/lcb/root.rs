@@ -42,6 +42,8 @@ const NONE: Option<&str> = None;
 pub(super) struct Fresh {
     stage: &'static str,
     place: &'static str,
+    /// A candidate's working directory, below `place` and empty, whatever of the interpreter lies beside it.
+    directory: PathBuf,
     options: String,
     /// Of the interpreter, what lies below `place`.
     binds: Vec<PathBuf>,
@@ -114,10 +116,24 @@ fn build(paths: &[PathBuf], directory: &Path) -> io::Result<Fresh> {
     Ok(Fresh {
         stage: STAGE,
         place: WRITABLE,
+        directory: free_name(&view),
         options: format!("size={},nr_inodes=4096,mode=700", DISK_BYTES),
         binds: view.binds.into_keys().filter(below).collect(),
         links: view.links.into_iter().filter(|(l, _)| below(l)).collect(),
     })
+}
+
+/// A name below [`WRITABLE`] that nothing of the interpreter has.
+fn free_name(view: &View) -> PathBuf {
+    let is_taken = |name: &Path| {
+        let mut places = view.binds.keys().chain(view.links.keys());
+        places.any(|place| place.starts_with(name))
+    };
+    let mut name = Path::new(WRITABLE).join("candidate");
+    while is_taken(&name) {
+        name.as_mut_os_string().push("_");
+    }
+    name
 }
 
 /// Runs one step and names it in its error.
@@ -256,6 +272,17 @@ mod tests {
         assert_eq!(view.binds, [(lib.clone(), lib.clone())].into());
         assert_eq!(view.links, [(base.join("lib"), lib)].into());
         assert!(resolve(&[base.join("absent")]).is_err());
+    }
+
+    #[test]
+    fn a_candidates_directory_is_no_part_of_the_interpreter() {
+        let mut view = View::default();
+        assert_eq!(free_name(&view), Path::new("/tmp/candidate"));
+        view.binds
+            .insert("/tmp/candidate/lib".into(), "/tmp/candidate/lib".into());
+        view.links
+            .insert("/tmp/candidate_".into(), "/opt/python".into());
+        assert_eq!(free_name(&view), Path::new("/tmp/candidate__"));
     }
 
     #[test]

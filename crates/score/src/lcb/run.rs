@@ -52,6 +52,7 @@ pub fn run(
         passed: 0,
         own_equality: 0,
         runner_failures: 0,
+        void: 0,
         workers_replaced: 0,
     };
     // The first worker is started before the others, so that a refusal comes before anything runs.
@@ -107,7 +108,9 @@ pub fn run(
                     report.candidates += 1;
                     report.passed += usize::from(verdict.passed);
                     report.own_equality += usize::from(verdict.passed && verdict.own_equality);
-                    report.runner_failures += usize::from(verdict.error_code == Some(-5));
+                    report.void += usize::from(verdict.is_void);
+                    let failed = verdict.error_code == Some(-5) && !verdict.is_void;
+                    report.runner_failures += usize::from(failed);
                     on_verdict(verdict);
                 }
                 Err(error) => failure = failure.or(Some(error)),
@@ -179,6 +182,7 @@ fn grade(session: &mut Session<'_>, cache: &Cache<'_>, candidate: &Candidate) ->
         error_code: None,
         message: None,
         own_equality: false,
+        is_void: false,
     };
     if candidate.code.is_empty() || id.is_empty() {
         return Ok(unrun("No code or question_id provided".into()));
@@ -200,5 +204,6 @@ fn grade(session: &mut Session<'_>, cache: &Cache<'_>, candidate: &Candidate) ->
         error_code: graded.error_code,
         message: graded.message,
         own_equality: graded.own_equality,
+        is_void: graded.is_void,
     })
 }

@@ -29,6 +29,10 @@ pub(super) struct Graded {
     pub(super) error_code: Option<i32>,
     pub(super) message: Option<String>,
     pub(super) own_equality: bool,
+    /// The program's process was gone before it had said all.
+    is_cut_off: bool,
+    /// There is no verdict, through no fault of the program's.
+    pub(super) is_void: bool,
 }
 
 impl Graded {
@@ -39,6 +43,16 @@ impl Graded {
             error_code: Some(error_code),
             message: Some(message.into()),
             own_equality: false,
+            is_cut_off: false,
+            is_void: false,
+        }
+    }
+
+    /// The program's process is gone: its own doing, unless the worker is gone as well.
+    fn cut_off(why: &str) -> Self {
+        Self {
+            is_cut_off: true,
+            ..Self::runner_failure(why)
         }
     }
 
@@ -94,8 +108,8 @@ impl From<FrameError> for JudgeError {
 
 enum Attempt {
     Graded(Graded),
-    /// Nothing of the candidate's has run: why.
-    NotBegun(&'static str),
+    /// There is no verdict, through no fault of the candidate's: why.
+    Void(&'static str),
 }
 
 impl<'a> Session<'a> {
@@ -139,12 +153,14 @@ impl<'a> Session<'a> {
 
     /// Always ends, whatever the candidate does; an error means that no worker can be started.
     pub(super) fn grade(&mut self, id: &str, tests: &Tests, code: &str) -> Result<Graded> {
-        // A worker that has died in between is no fault of the candidate's.
         match self.attempt(id, tests, code)? {
             Attempt::Graded(graded) => Ok(graded),
-            Attempt::NotBegun(_) => match self.attempt(id, tests, code)? {
+            Attempt::Void(_) => match self.attempt(id, tests, code)? {
                 Attempt::Graded(graded) => Ok(graded),
-                Attempt::NotBegun(why) => Ok(Graded::runner_failure(why)),
+                Attempt::Void(why) => Ok(Graded {
+                    is_void: true,
+                    ..Graded::runner_failure(&format!("{why}, twice"))
+                }),
             },
         }
     }
@@ -155,7 +171,7 @@ impl<'a> Session<'a> {
             Ok(broken) => broken,
             Err(JudgeError { .. }) => {
                 self.give_up_judge();
-                return Ok(Attempt::NotBegun("the judge ended"));
+                return Ok(Attempt::Void("the judge ended"));
             }
         };
         let started = match &mut self.worker {
@@ -166,17 +182,22 @@ impl<'a> Session<'a> {
         };
         let attempt = match started {
             Ok(mut channel) => self.follow(tests, code, &mut channel, broken.as_deref()),
-            Err(_) => Ok(Attempt::NotBegun("the worker ended")),
+            Err(_) => Ok(Attempt::Void("the worker ended before the program began")),
         };
         // Killed also when all is well: its threads may still run.
-        if self
-            .worker
-            .as_mut()
-            .is_none_or(|w| w.end_candidate().is_err())
-        {
+        let end = self.worker.as_mut().map(Confined::end_candidate);
+        if !matches!(end, Some(Ok(()))) {
             self.worker = None;
         }
-        attempt
+        match attempt {
+            // The kernel for want of memory, or somebody else, ended the worker, and its programs end with it.
+            Ok(Attempt::Graded(graded))
+                if graded.is_cut_off && matches!(end, Some(Err(FrameError::Gone))) =>
+            {
+                Ok(Attempt::Void("the worker was killed while the program ran"))
+            }
+            attempt => attempt,
+        }
     }
 
     fn give_up_judge(&mut self) {
@@ -211,7 +232,7 @@ impl<'a> Session<'a> {
                 return Ok(Attempt::Graded(graded));
             }
             _ => {
-                return Ok(Attempt::NotBegun("the candidate's process took no job"));
+                return Ok(Attempt::Void("the candidate's process took no job"));
             }
         }
         self.listen(tests, channel, broken, deadline)
@@ -236,7 +257,7 @@ impl<'a> Session<'a> {
             let frame = match channel.receive(deadline, limit) {
                 Ok(frame) => frame,
                 Err(FrameError::Gone) => {
-                    return Ok(Graded::runner_failure(
+                    return Ok(Graded::cut_off(
                         "the candidate's process ended without a result",
                     ));
                 }
@@ -292,7 +313,15 @@ impl<'a> Session<'a> {
                             graded.results.push(ResultCode::Code(-4));
                             return Ok(graded.end(-4, text(&body[4..])));
                         }
-                        _ => return Ok(Graded::runner_failure("ended while it compared")),
+                        Ok(_) | Err(FrameError::TooLong) => {
+                            return Ok(Graded::runner_failure("no message of the runner's"));
+                        }
+                        Err(FrameError::Late) => {
+                            return Ok(Graded::runner_failure("killed at the global time limit"));
+                        }
+                        Err(FrameError::Gone) => {
+                            return Ok(Graded::cut_off("ended while it compared"));
+                        }
                     }
                 }
                 _ => return Ok(Graded::runner_failure("no message of the runner's")),

@@ -93,7 +93,7 @@ def fill(place):
     attempt(posix.mkfifo, place + '/fifo')
     attempt(posix.setxattr, place, 'user.left', b'1')
 # Were the sandbox broken, this must not spoil the machine: `/tmp` only where it is the program's own.
-mine = ['.', '/tmp'] if os.path.samefile('.', '/tmp') else ['.']
+mine = ['.', '/tmp'] if os.path.samefile('..', '/tmp') else ['.']
 for place in mine + ['..']: fill(place)
 here = '.'
 for n in range(1200):
@@ -231,7 +231,7 @@ fn smuggled() -> Result<(), Failed> {
 import posix, os, fcntl
 class Tells:
     def __eq__(self, other):
-        for place in ('/tmp', '.') if os.path.samefile('/tmp', '.') else ('.',):
+        for place in ('/tmp', '.') if os.path.samefile('/tmp', '..') else ('.',):
             for act in (lambda: posix.utime(place, ns=(int(other), int(other))), lambda: posix.mkdir(place + '/' + other),
                         lambda: posix.chmod(place, int(other) & 0o777), lambda: posix.setxattr(place, 'user.left', other.encode())):
                 try: act()
@@ -250,7 +250,7 @@ def f(x):
         if str(posix.stat(place).st_mtime_ns) == '8461937025': return '8461937025'
     return 'nothing'
 "#;
-    let spoils = "import posix\nfor act in (lambda: posix.chmod('.', 0), lambda: posix.chmod('/tmp' if posix.stat('/tmp')[1:3] == posix.stat('.')[1:3] else '.', 0), lambda: posix.rmdir('.')):\n    \
+    let spoils = "import posix\nfor act in (lambda: posix.chmod('.', 0), lambda: posix.chmod('/tmp' if posix.stat('/tmp')[1:3] == posix.stat('..')[1:3] else '.', 0), lambda: posix.rmdir('.'), lambda: posix.rmdir(posix.getcwd())):\n    \
                   try: act()\n    except OSError: pass\nprint(1)";
     let works = "import os\ndef f(x):\n    fd = os.open('scratch', os.O_CREAT | os.O_RDWR)\n    os.write(fd, b'7')\n    return 7";
     let (problems, _file) = problem_file(&[

@@ -215,6 +215,9 @@ fn processes(words: &str) -> Result<(), Failed> {
     let mut victim = Command::new("sleep")
         .arg("1000")
         .stdin(Stdio::null())
+        // Whoever reads this test's output waits for nobody that a failure leaves behind.
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()?;
     let code = PROCESSES.replace("VICTIM", &victim.id().to_string());
     let result = kept_out(&without(words), &code);

@@ -46,11 +46,12 @@ def f(x):
     with io.open('data', 'w') as out: out.write('5')
     handle = os.open('/tmp/scratch' if OWN_ROOT else 'scratch', os.O_CREAT | os.O_RDWR)
     os.write(handle, b'7')
+    os.close(os.open('scratch', os.O_CREAT | os.O_RDWR))
     import unittest.mock, json
-    return [io.open('data').read(), os.listdir('.').count('scratch'), sys.executable]
+    return [io.open('data').read(), sorted(os.listdir('.')), sys.executable]
 "#;
     let code = code.replace("OWN_ROOT", if layers.own_root { "True" } else { "False" });
-    let answer = serde_json::json!(["5", 1, found.executable]).to_string();
+    let answer = serde_json::json!(["5", ["data", "scratch"], found.executable]).to_string();
     let (problems, _file) = problem_file(&[problem("f", Some("f"), &[("1", &answer)])]);
     let codes = [("f", code.as_str()), ("f", code.as_str())];
     let (verdicts, _) = grade(&problems, &codes, &settings);

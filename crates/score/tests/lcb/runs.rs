@@ -25,6 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("unconfined_runs_are_refused_unless_allowed", unconfined),
         Trial::test("a_worker_that_died_costs_no_candidate_its_verdict", mortal),
         Trial::test("a_worker_that_cannot_fork_is_replaced", barren),
+        Trial::test("a_worker_killed_under_a_program_costs_no_verdict", shot),
     ]
 }
 
@@ -44,6 +45,9 @@ pub(crate) fn helper(name: &str, spec: &str) -> Option<String> {
             "child = fork_candidate(",
             "child = None if os.getcwd().endswith(\"worker0\") else fork_candidate(",
         ),
+        // The first worker, or every one, is killed once the program is under way.
+        "shot-once" => shooting("worker0"),
+        "shot-always" => shooting("worker"),
         _ => return None,
     };
     let spec: Value = serde_json::from_str(spec).ok()?;
@@ -63,6 +67,17 @@ fn changed(from: &str, to: &str) -> String {
         "the script has changed: {from}"
     );
     SCRIPT.replace(from, to)
+}
+
+/// A worker whose directory has this in its name kills itself when the program says that it runs.
+fn shooting(name: &str) -> String {
+    changed(
+        "handle = watch(child)",
+        &format!(
+            "while {name:?} in os.getcwd() and not os.path.exists('candidate/runs'): time.sleep(0.01)\n    if {name:?} in os.getcwd(): \
+             os.kill(os.getpid(), signal.SIGKILL)\n    handle = watch(child)"
+        ),
+    )
 }
 
 fn with_helper(name: &str) -> Settings {
@@ -136,5 +151,44 @@ fn barren() -> Result<(), Failed> {
     let (verdicts, report) = grade(&problems, &[("honest", HONEST); 2], &with_helper("barren"));
     assert!(verdicts.iter().all(|v| v.passed), "{verdicts:?}");
     assert_eq!(report.workers_replaced, 1, "{report:?}");
+    Ok(())
+}
+
+/// The program under a worker that is killed runs again under another; only when that is killed as well it has no verdict, is
+/// said to have none, and the next program is run.
+fn shot() -> Result<(), Failed> {
+    let (problems, _file) = problems();
+    let waits = |name: &str| {
+        format!(
+            "import os, posix, time\nos.close(os.open('runs', os.O_CREAT | os.O_WRONLY))\nif {name:?} in posix.getcwd(): time.sleep(1000)\n\
+             {HONEST}"
+        )
+    };
+    let settings = |helper| Settings {
+        timeout_s: 100,
+        ..with_helper(helper)
+    };
+    let once = waits("worker0");
+    let codes = [("honest", once.as_str()), ("honest", HONEST)];
+    let (verdicts, report) = grade(&problems, &codes, &settings("shot-once"));
+    assert!(verdicts.iter().all(|v| v.passed), "{verdicts:?}");
+    assert_eq!((report.workers_replaced, report.void), (1, 0), "{report:?}");
+
+    let always = waits("worker");
+    let codes = [("honest", always.as_str())];
+    let (verdicts, report) = grade(&problems, &codes, &settings("shot-always"));
+    let message = verdicts[0].message.clone().unwrap_or_default();
+    assert!(
+        !verdicts[0].passed && verdicts[0].is_void && message.contains("killed"),
+        "{verdicts:?}"
+    );
+    assert_eq!((report.void, report.runner_failures), (1, 0), "{report:?}");
+
+    // A program that ends by itself under a worker that lives has its verdict.
+    let codes = [("honest", "import os\nos._exit(0)")];
+    let (verdicts, report) = grade(&problems, &codes, &crate::support::settings());
+    assert_eq!(verdicts[0].error_code, Some(-5), "{verdicts:?}");
+    let counted = (report.void, report.runner_failures, report.workers_replaced);
+    assert_eq!(counted, (0, 1, 0), "{report:?}");
     Ok(())
 }

@@ -107,7 +107,10 @@ impl RunDir<'_> {
 
     fn json(self, name: &str) -> Result<Value, Error> {
         let path = self.dir.join(name);
-        let text = text_of(&path)?;
+        let text = text_of(
+            &path,
+            "what `ossmark run` leaves in the directory of a whole run; the description names that directory",
+        )?;
         serde_json::from_str(&text).map_err(|e| Error::Unusable {
             path,
             why: format!("{e}; expected what `ossmark run` wrote"),
@@ -190,9 +193,8 @@ pub(super) fn logs_of_test() -> [(&'static str, PathBuf); 3] {
 /// against the test.
 pub(super) fn attempts(dir: &Path, test: &str, result_file: &str) -> Result<String, String> {
     let ledger = dir.parent().unwrap_or(Path::new(".")).join(LEDGER);
-    let text = text_of(&ledger).map_err(|error| {
-        format!("{error}; expected the ledger that `ossmark audit` keeps beside {test}/")
-    })?;
+    let expected = format!("the ledger that `ossmark audit` keeps beside {test}/");
+    let text = text_of(&ledger, &expected).map_err(|error| error.to_string())?;
     let lines: Vec<Value> = text
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())

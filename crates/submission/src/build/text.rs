@@ -5,8 +5,9 @@ use std::path::Path;
 use crate::error::Error;
 use crate::tree::{TEXT_LIMIT, Text, read_text};
 
-pub(super) fn text_of(path: &Path) -> Result<String, Error> {
-    let why = match read_text(path, TEXT_LIMIT) {
+/// `expected` ends the sentence about a file that is not there, or is none.
+pub(super) fn text_of(path: &Path, expected: &str) -> Result<String, Error> {
+    let found = match read_text(path, TEXT_LIMIT) {
         Text::Read(text) => return Ok(text),
         Text::Missing => "found nothing".into(),
         Text::Unreadable(why) => why,
@@ -14,6 +15,6 @@ pub(super) fn text_of(path: &Path) -> Result<String, Error> {
     };
     Err(Error::Unusable {
         path: path.into(),
-        why,
+        why: format!("{found}; expected {expected}"),
     })
 }

@@ -479,3 +479,22 @@ fn runs_of_two_engines_are_refused() {
     ];
     refused(tmp.path(), false, &parts);
 }
+
+/// Whatever is not there: what was expected in its place is said.
+#[test]
+fn what_is_missing_is_named_with_what_was_expected() {
+    let tmp = tempfile::tempdir().unwrap();
+    let found = "found nothing; expected the description";
+    refused(tmp.path(), false, &["description.toml", found]);
+    for (run, name) in [
+        ("performance", "run_plan.json"),
+        ("accuracy", "verdict.json"),
+    ] {
+        let tmp = tempfile::tempdir().unwrap();
+        runs(tmp.path(), "official", |_, _, _| ());
+        let file = format!("runs/offline-{run}/{name}");
+        fs::remove_file(tmp.path().join(&file)).unwrap();
+        let parts = [file.as_str(), "found nothing; expected what `ossmark run`"];
+        refused(tmp.path(), false, &parts);
+    }
+}

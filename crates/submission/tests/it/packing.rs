@@ -123,3 +123,29 @@ fn links_and_strangers_are_refused() {
             .contains("a link")
     );
 }
+
+/// A name that a line of SHA256SUMS cannot hold is refused before anything is written, with what is wrong with it.
+#[test]
+fn names_with_line_ends_are_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    for (name, part) in [
+        (&b"a\r"[..], "a line end in the name"),
+        (b"a\rb", "a line end in the name"),
+        (b"a\nb", "a line end in the name"),
+        (b"a\xff", "not UTF-8"),
+    ] {
+        let tree = Tree::clean();
+        let file = tree.path(&format!("{BENCHMARK}/Server"));
+        let file = file.join(std::ffi::OsStr::from_bytes(name));
+        fs::write(file, "x").unwrap();
+        let output = tree.path("a.tar.zst");
+        let error = pack_to(tree.dir.path(), "OracleLab", &output).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains(part) && error.contains("rename it"),
+            "{error}"
+        );
+        assert!(!error.contains(['\r', '\n']), "{error:?}");
+        assert!(!output.exists());
+    }
+}

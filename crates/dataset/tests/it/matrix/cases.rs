@@ -82,7 +82,7 @@ pub(super) fn cases() -> Vec<Case> {
         read(
             Mark::None,
             Bool([true, false]),
-            [(Cell::Bool(true), "true"), (Cell::Bool(false), "false")],
+            [(Cell::Bool(true), "True"), (Cell::Bool(false), "False")],
         ),
         read(
             Mark::None,

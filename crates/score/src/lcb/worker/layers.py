@@ -106,7 +106,9 @@ def fresh_files(fresh):
         os.makedirs(os.path.dirname(link), exist_ok=True)
         os.symlink(target, link)
     mount(stage, place, None, MS_MOVE, None)
-    os.chdir(place)
+    # Empty wherever the interpreter lies.
+    os.mkdir(fresh["directory"], 0o700)
+    os.chdir(fresh["directory"])
 
 
 def fresh_descriptors(channel):
@@ -189,7 +191,8 @@ def try_layers(config):
         config["namespaces"] = CLONE_NEWPID | (CLONE_NEWNS if fresh else 0)
         why = attempt(*(fresh_files, fresh) if fresh else (os.getpid,), fork=lambda: fork_into(config["namespaces"]))
         if why and fresh:
-            raise SystemExit(f"no file system of its own for each program: {why}")
+            raise SystemExit(f"no file system of its own for each program: {why}; allow clone with CLONE_NEWPID and CLONE_NEWNS and the "
+                             "mounts in it, as unshare is allowed, or forbid unshare as well: then Landlock confines, where it is there")
     if why:
         config["namespaces"] = 0
         lost[name] = why

@@ -6,7 +6,7 @@ def become_candidate(channel, config):
     status = 1
     try:
         fresh_descriptors(channel)
-        os.chdir(config["place"])
+        os.chdir(config["directory"])
         confine(config, config["place"])
         candidate(channel)
         status = 0
@@ -71,7 +71,8 @@ def supervise(child, control, config):
 
 def worker(config, control):
     # Without a root of its own the scorer puts a new directory there for each candidate.
-    config["place"] = config["fresh"]["place"] if config["fresh"] else os.path.join(os.getcwd(), "candidate")
+    config["directory"] = config["fresh"]["directory"] if config["fresh"] else os.path.join(os.getcwd(), "candidate")
+    config["place"] = config["fresh"]["place"] if config["fresh"] else config["directory"]
     whole(lambda: os.close(watch(os.getpid())))
     ready(config, control.fileno())
     gc.collect()
