@@ -1,7 +1,7 @@
 //! What a record costs: the sender's time for a row, rows a second that the writer takes, the end, the files, the readers.
 //!
 //! `cargo run --release -p ossmark-record --example throughput -- DIR [ROWS] [ROWS A SECOND, 0 for as fast as possible]`
-//! leaves the record in DIR, for tests/pyarrow.py.
+//! leaves the record in DIR, for tests/by_pyarrow.py.
 #![allow(
     clippy::print_stdout,
     clippy::disallowed_methods,

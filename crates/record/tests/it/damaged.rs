@@ -52,7 +52,9 @@ impl Sound {
             Record::open(dir).is_ok_and(|r| r.rows.len() as u64 == ROWS && r.state == State::Cut)
         });
         let journal = fs::read(dir.join(JOURNAL)).unwrap();
-        [JOURNAL, TIMELINE].map(|name| fs::remove_file(dir.join(name)).unwrap());
+        for name in [JOURNAL, TIMELINE] {
+            fs::remove_file(dir.join(name)).unwrap();
+        }
         write(true);
         let samples = fs::read(dir.join(SAMPLES)).unwrap();
         let line = fs::read(dir.join(TIMELINE)).unwrap();

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """samples.parquet and pyarrow, both ways. By hand: needs pyarrow.
 
-    tests/pyarrow.py make           writes the files that tests/it/golden.rs reads
-    tests/pyarrow.py check RUN      reads what `cargo run --release -p ossmark-record --example throughput -- RUN` left
+    tests/by_pyarrow.py make           writes the files that tests/it/golden.rs reads
+    tests/by_pyarrow.py check RUN      reads what `cargo run --release -p ossmark-record --example throughput -- RUN` left
 """
 import json
 import sys
