@@ -300,7 +300,9 @@ fn half_a_frame_is_read_again_once_it_is_written_over() {
 fn the_parquet_file_is_in_order_of_issue() {
     let tmp = tempfile::tempdir().unwrap();
     let (recorder, writer) = crate::begin(tmp.path(), crate::Settings::default(), || None);
-    [4, 1, 3, 0, 2].map(|request| recorder.row(row(request)));
+    for request in [4, 1, 3, 0, 2] {
+        recorder.row(row(request));
+    }
     assert_eq!(writer.finish(std::time::Duration::from_secs(300)).rows, 5);
     let samples = table::read(&tmp.path().join(SAMPLES)).unwrap();
     assert_eq!(samples.rows, [0, 1, 2, 3, 4].map(row));

@@ -153,8 +153,8 @@ fn make(dir: &Path, sound: &Sound, rng: &mut Rng) {
         let mut bytes = bytes.clone();
         match rng.below(12) {
             // Without the parquet file the journal is what counts.
-            0..=3 if name == SAMPLES => continue,
-            0 => continue,
+            0..=3 if name == SAMPLES => {}
+            0 => {}
             1 => odd(&path, rng, &bytes),
             2 if name == TIMELINE => {
                 for _ in 0..rng.below(8) {
