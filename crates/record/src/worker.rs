@@ -48,9 +48,9 @@ impl Worker {
         counters: Box<dyn FnMut() -> Option<Counters> + Send>,
     ) -> Self {
         let (journal, timeline) = (dir.join(JOURNAL), dir.join(TIMELINE));
-        let journal = create(dir, &journal).map_err(|e| shared.failed(|| said(&journal, &e)));
+        let journal = create(dir, &journal).map_err(|e| shared.failed(|| said(JOURNAL, &e)));
         let timeline =
-            ossmark_files::create_new(&timeline).map_err(|e| shared.failed(|| said(&timeline, &e)));
+            ossmark_files::create_new(&timeline).map_err(|e| shared.failed(|| said(TIMELINE, &e)));
         Self {
             dir: dir.to_owned(),
             shared,
@@ -69,7 +69,7 @@ impl Worker {
         let begun = Instant::now();
         let (mut flush, mut second) = (begun + FLUSH, begun + SECOND);
         loop {
-            match inbox.recv_deadline(flush) {
+            match inbox.recv_deadline(flush.min(second)) {
                 Ok(Message::Row(row)) => self.row(&row),
                 Ok(Message::End) => return Some(self.finish()),
                 Err(RecvTimeoutError::Disconnected) => {
@@ -85,8 +85,11 @@ impl Worker {
             }
             if now >= second {
                 self.second();
+                second += SECOND;
                 // Of seconds that were missed there is nothing to say.
-                second = now + SECOND;
+                if second <= now {
+                    second = now + SECOND;
+                }
             }
         }
     }
@@ -123,8 +126,7 @@ impl Worker {
         }
         if let Err(error) = written {
             self.stopped = true;
-            let path = self.dir.join(JOURNAL);
-            self.shared.failed(|| said(&path, &error));
+            self.shared.failed(|| said(JOURNAL, &error));
         }
     }
 
@@ -143,8 +145,7 @@ impl Worker {
             });
         if let Err(error) = written {
             self.timeline = None;
-            let path = self.dir.join(TIMELINE);
-            self.shared.failed(|| said(&path, &error));
+            self.shared.failed(|| said(TIMELINE, &error));
         }
     }
 
@@ -160,7 +161,7 @@ impl Worker {
             // Where the disk is full there is no end, and the record counts as cut unless samples.parquet can be made.
             let ended = journal.end(self.shared.lost(), reason.as_deref().unwrap_or_default());
             let made = self.publish(outcome.rows, reason.as_deref());
-            if let Err(why) = made.and(ended.map_err(|e| said(&self.dir.join(JOURNAL), &e))) {
+            if let Err(why) = made.and(ended.map_err(|e| said(JOURNAL, &e))) {
                 self.shared.failed(|| why);
             }
         }
@@ -175,7 +176,7 @@ impl Worker {
     /// Makes `samples.parquet` of the journal, which then goes.
     fn publish(&self, rows: u64, reason: Option<&str>) -> Result<(), String> {
         let path = self.dir.join(JOURNAL);
-        let mut scan = Scan::open(&path).map_err(|e| said(&path, &e))?;
+        let mut scan = Scan::open(&path).map_err(|e| said(JOURNAL, &e))?;
         let mut found = Vec::with_capacity(rows as usize);
         while scan
             .read(&mut found, MAX_ROWS as usize)
@@ -191,7 +192,7 @@ impl Worker {
         in_order(&mut found);
         columns::write(&self.dir.join(SAMPLES), &found, self.shared.lost(), reason)
             .map_err(|e| e.to_string())?;
-        std::fs::remove_file(&path).map_err(|e| said(&path, &e))
+        std::fs::remove_file(&path).map_err(|e| said(JOURNAL, &e))
     }
 }
 
@@ -206,6 +207,7 @@ fn create(dir: &Path, journal: &Path) -> io::Result<Journal> {
     }
 }
 
-fn said(path: &Path, error: &io::Error) -> String {
-    format!("{}: {error}", path.display())
+/// By the file's name alone: a reason is in the record, which is handed to others.
+fn said(name: &str, error: &io::Error) -> String {
+    format!("{name}: {error}")
 }
