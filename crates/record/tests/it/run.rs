@@ -88,13 +88,15 @@ fn a_run_is_read_while_it_goes_on_and_after_its_end() {
         (last.issued, last.open, last.steps),
         (Some(9), Some(5), Some(3))
     );
-    // Of every row with a first token and without a schedule, less 5 us.
+    // Those whose schedule is known have 90 ms, the others 5 us less.
     let over = rows(3001)
         .iter()
         .filter(|r| r.ttft_ns() > Some(89_999_999))
         .count() as u64;
     assert_eq!((last.over_ttft, last.over_tpot), (Some(over), None));
-    assert!(over > 0 && last.rss_mib > Some(0.1) && last.cpu_percent.is_some());
+    assert!(over > 0 && last.rss_mib > Some(0.1));
+    // The last line may come too soon after the one before for a share.
+    assert!(all[0].cpu_percent.is_some());
     let mut late = Follower::new(dir);
     let news = late.look().unwrap();
     assert_eq!((news.rows, news.state), (rows(3001), Some(State::Ended)));
