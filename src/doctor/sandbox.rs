@@ -22,7 +22,7 @@ pub(super) fn start(python: &Path, helper: Vec<OsString>) -> Tried {
 }
 
 pub(super) fn check(tried: &Tried) -> Check {
-    let mend = match tried {
+    let fix = match tried {
         Ok(_) => {
             "allow user namespaces with mounts, or Landlock, and seccomp (containers often forbid the first two); without, \
              `ossmark score` runs programs only with --allow-unconfined"
@@ -33,7 +33,7 @@ pub(super) fn check(tried: &Tried) -> Check {
         "sandbox",
         "grading LiveCodeBench answers, which are untrusted programs",
         tried.as_ref().map_err(String::clone).and_then(summary),
-        mend,
+        fix,
     )
 }
 
@@ -82,9 +82,9 @@ mod tests {
     /// `--allow-unconfined` helps where the layers are too few, and not where no sandbox can be started.
     #[test]
     fn the_advice_is_for_what_was_found() {
-        let mend = |tried| check(&tried).mend.unwrap_or_default();
-        assert!(mend(Ok(Layers::default())).contains("--allow-unconfined"));
-        let advice = mend(Err("clone: not permitted".into()));
+        let fix = |tried| check(&tried).fix.unwrap_or_default();
+        assert!(fix(Ok(Layers::default())).contains("--allow-unconfined"));
+        let advice = fix(Err("clone: not permitted".into()));
         assert!(
             advice.contains("the reason") && !advice.contains("--allow-unconfined"),
             "{advice}"

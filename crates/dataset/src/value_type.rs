@@ -65,7 +65,7 @@ impl fmt::Display for ValueType {
             Self::Decimal { scale } => return write!(f, "DECIMAL with {scale} decimals"),
             Self::Date => "DATE",
             Self::Time { .. } => "TIME",
-            Self::Timestamp { .. } | Self::Moment => "TIMESTAMP",
+            Self::Timestamp { .. } | Self::Int96 => "TIMESTAMP",
             Self::Uuid => "UUID",
         })
     }

@@ -5,7 +5,7 @@ use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
 
-use ossmark_files::{Claim, Earlier};
+use ossmark_files::{Claim, IfExists};
 use parquet::basic::{Compression, Encoding, LogicalType, Repetition, Type as Physical, ZstdLevel};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::{ParquetError, Result};
@@ -39,7 +39,7 @@ pub(crate) fn write(
     lost: u64,
     reason: Option<&str>,
 ) -> Result<(), Error> {
-    let mut claim = Claim::new(path, Earlier::Refuse).map_err(Error::io(path))?;
+    let mut claim = Claim::new(path, IfExists::Refuse).map_err(Error::io(path))?;
     let failed = |error: ParquetError| Error::Write {
         path: path.to_owned(),
         what: error.to_string(),
