@@ -1,6 +1,6 @@
 //! What this machine has for ossmark's jobs. Only looks: reads /proc, /sys and library paths, asks the Python interpreter
-//! for its versions, and starts an empty sandbox; it loads no driver and changes nothing. Owns the checks and their table; the command around it and
-//! LoadGen's facts come from the caller. Main thread.
+//! for its versions, and starts an empty sandbox; it loads no driver and changes nothing. Owns the checks and their table; the
+//! command around it and LoadGen's facts come from the caller. Main thread.
 
 mod machine;
 mod python;

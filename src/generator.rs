@@ -1,5 +1,5 @@
-//! Whatever produces tokens, behind [`ossmark_protocol::Generator`]: a file each, and `engine_plan`, which starts what the options
-//! name.
+//! Whatever produces tokens, behind [`ossmark_protocol::Generator`]: a file each, and `engine_plan`, which starts what the
+//! options name.
 
 pub(crate) mod device;
 pub(crate) mod echo;

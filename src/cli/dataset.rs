@@ -23,7 +23,8 @@ pub(crate) enum DatasetCommand {
     /// Example: ossmark dataset prepare --recipe accuracy.toml --tokenizer gpt-oss-120b/ --output acc_eval.parquet
     #[command(verbatim_doc_comment)]
     Prepare(DatasetPrepareArgs),
-    /// Row count, columns, token statistics and fingerprints of a parquet file; which benchmark file it is and which runs it suits.
+    /// Row count, columns, token statistics and fingerprints of a parquet file; which benchmark file it is and which runs it
+    /// suits.
     ///
     /// Example: ossmark dataset inspect --dataset perf.parquet
     Inspect(DatasetInspectArgs),

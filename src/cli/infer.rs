@@ -15,8 +15,8 @@ pub(crate) struct InferArgs {
     /// Parquet file with the tokenised prompts.
     #[arg(long, value_name = "FILE.parquet")]
     pub(crate) dataset: PathBuf,
-    /// The data set's columns as they are, with model_output_0 and on, for `score --inferred`. Until all answers are there they are kept
-    /// in FILE.parquet.journal; run the same command again to resume, and to try failed requests again.
+    /// The data set's columns as they are, with model_output_0 and on, for `score --inferred`. Until all answers are there
+    /// they are kept in FILE.parquet.journal; run the same command again to resume, and to try failed requests again.
     #[arg(long, value_name = "FILE.parquet")]
     pub(crate) output: PathBuf,
     /// Answers to each prompt.

@@ -23,8 +23,8 @@ pub(crate) struct ScoreArgs {
     /// The model's directory, or its tokenizer.json.
     #[arg(long, value_name = "PATH")]
     pub(crate) tokenizer: Option<PathBuf>,
-    /// LiveCodeBench's problems (release_v6 is test.jsonl, test2.jsonl ... test6.jsonl: give the option six times, or a pattern in
-    /// quotes); forms: docs/datasets.md.
+    /// LiveCodeBench's problems (release_v6 is test.jsonl, test2.jsonl ... test6.jsonl: give the option six times, or a
+    /// pattern in quotes); forms: docs/datasets.md.
     #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) lcb_problems: Vec<PathBuf>,
     /// Seconds a program may take for one test.

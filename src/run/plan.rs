@@ -151,8 +151,8 @@ fn check_configuration_files(args: &RunArgs) -> Result<()> {
     Ok(())
 }
 
-/// Only a file that is known to be for another kind of run is refused: that is a mistake, found out after hours. Any other makes the
-/// run one with test settings (`rules`).
+/// Only a file that is known to be for another kind of run is refused: that is a mistake, found out after hours. Any other
+/// makes the run one with test settings (`rules`).
 fn check_dataset(args: &RunArgs, dataset: &Dataset, mode: Mode) -> Result<()> {
     let audit = args
         .audit_config

@@ -1,6 +1,7 @@
 //! How a run differs from what its round asks for.
 //!
-//! Owns the facts of a run; the comparison is in [`check`]. Does not own the rules (`crates/rules` reads them), nor whether the run was valid: a run with deviations may be valid, it only may not be submitted. Pure; any thread.
+//! Owns the facts of a run; the comparison is in [`check`]. Does not own the rules (`crates/rules` reads them), nor whether
+//! the run was valid: a run with deviations may be valid, it only may not be submitted. Pure; any thread.
 
 mod check;
 mod dataset;

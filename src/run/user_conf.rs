@@ -3,8 +3,8 @@
 //! LoadGen's parser (`TestSettings::FromConfig` of 6.0.17) splits lines at white space, ignores what it does not know, reads
 //! whole numbers with strtoull (`1e6` is 1, `2.5` is 2, `010` is 8), and drops the whole file when one value is no number:
 //! the run then goes on at 1 query per second. Owns what is worth a word; `ossmark_logs::config` reads lines as LoadGen does,
-//! [`keys`] knows the keys. Does not own the rules of a round: a user.conf may ask for a test run. Every [`LoadgenAction`] is held
-//! against LoadGen itself on random files (`tests/loadgen.rs`). Pure except for reading the file; main thread.
+//! [`keys`] knows the keys. Does not own the rules of a round: a user.conf may ask for a test run. Every [`LoadgenAction`] is
+//! held against LoadGen itself on random files (`tests/loadgen.rs`). Pure except for reading the file; main thread.
 
 mod keys;
 mod line;

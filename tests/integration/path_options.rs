@@ -1,6 +1,6 @@
 //! Every option that takes a path, of every command: what it is for, and for those that are read a command line that is good
-//! but for the path. `src/cli/tests/paths.rs` holds this list against clap's, so that a new option cannot be forgotten; `inputs.rs`
-//! gives each of them what is no file.
+//! but for the path. `src/cli/tests/paths.rs` holds this list against clap's, so that a new option cannot be forgotten;
+//! `inputs.rs` gives each of them what is no file.
 
 /// An option, or an argument by its name.
 pub(crate) struct PathOption {

@@ -5,7 +5,8 @@ use std::{io::Read, path::Path, sync::Arc};
 
 use crate::{Cell, Error, Result, Tables, pickle::PickleFrame};
 
-/// A parquet file (or several that are one table), or a pandas DataFrame in a pickle that is read as plain data: nothing in it is run.
+/// A parquet file (or several that are one table), or a pandas DataFrame in a pickle that is read as plain data: nothing in it
+/// is run.
 pub struct Frame(Kind);
 
 enum Kind {

@@ -1,4 +1,5 @@
-//! Text columns, and a cell's text. Numbers are accepted because `ground_truth` is an integer in some published files and text in others.
+//! Text columns, and a cell's text. Numbers are accepted because `ground_truth` is an integer in some published files and text
+//! in others.
 
 use ossmark_python::float_repr;
 

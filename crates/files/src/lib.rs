@@ -2,8 +2,8 @@
 //!
 //! Owned here: opening a file without hanging on what is no file ([`open()`]); showing a text that somebody else wrote without
 //! its control characters reaching a terminal, a log or a page ([`Escaped`]); claiming what will be written, so that two
-//! processes never share it, and writing it whole ([`Claim`], [`Directory`], [`StagedDirectory`]). clippy.toml forbids the standard
-//! library's ways outside tests. Knows no format and prints nothing.
+//! processes never share it, and writing it whole ([`Claim`], [`Directory`], [`StagedDirectory`]). clippy.toml forbids the
+//! standard library's ways outside tests. Knows no format and prints nothing.
 #![cfg_attr(
     test,
     allow(clippy::disallowed_methods, reason = "tests open what they made")

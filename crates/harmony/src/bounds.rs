@@ -81,8 +81,8 @@ impl Shares {
     }
 }
 
-/// No normalizer, no splitting that drops what it splits at, bytes as the byte-level alphabet, and no added token that takes the
-/// spaces around it in.
+/// No normalizer, no splitting that drops what it splits at, bytes as the byte-level alphabet, and no added token that takes
+/// the spaces around it in.
 fn keeps_every_byte(inner: &Tokenizer, vocabulary: &Detokenizer) -> bool {
     let ModelWrapper::BPE(model) = inner.get_model() else {
         return false;

@@ -142,7 +142,8 @@ fn without_blanks_after_minus(text: &str) -> String {
     out
 }
 
-/// `([0-9]) +([0-9])` joined by a plus: a mixed number. Of `1 2 3` only the first gap is joined, as the pattern has eaten the 2.
+/// `([0-9]) +([0-9])` joined by a plus: a mixed number. Of `1 2 3` only the first gap is joined, as the pattern has eaten the
+/// 2.
 fn join_mixed_numbers(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

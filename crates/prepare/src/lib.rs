@@ -1,8 +1,9 @@
 //! Benchmark data sets from their publishers' files.
 //!
-//! Owns: recipes, reading AIME, GPQA, LiveCodeBench and plain question files, prompt templates as data, shuffling, rendering and
-//! tokenising in parallel, the parquet file and its manifest as bytes. Does not own: Harmony (`crates/harmony`), where files are
-//! put and what is overwritten (the command), downloading. Input files are from strangers: every complaint names file and line.
+//! Owns: recipes, reading AIME, GPQA, LiveCodeBench and plain question files, prompt templates as data, shuffling, rendering
+//! and tokenising in parallel, the parquet file and its manifest as bytes. Does not own: Harmony (`crates/harmony`), where
+//! files are put and what is overwritten (the command), downloading. Input files are from strangers: every complaint names
+//! file and line.
 #![cfg_attr(
     test,
     allow(clippy::disallowed_methods, reason = "tests open what they made")

@@ -1,4 +1,5 @@
-//! What stands beside a prepared file: everything that decides its bytes, and nothing that does not (no time, no threads, no paths).
+//! What stands beside a prepared file: everything that decides its bytes, and nothing that does not (no time, no threads, no
+//! paths).
 
 use std::sync::Arc;
 

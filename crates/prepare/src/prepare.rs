@@ -1,5 +1,5 @@
-//! From a recipe to rows. Reading is serial, because the shuffling of options is; rendering and tokenising run on as many threads as
-//! are asked for, and their results are put back in order, so that the rows do not depend on the threads.
+//! From a recipe to rows. Reading is serial, because the shuffling of options is; rendering and tokenising run on as many
+//! threads as are asked for, and their results are put back in order, so that the rows do not depend on the threads.
 
 use std::path::{Path, PathBuf};
 

@@ -168,8 +168,8 @@ fn question(
     }
 }
 
-/// An answer of AIME: 0 to 999, which may be written with leading zeros, as a float or a decimal ("42.00"), or in degrees ("336^\circ" stands in
-/// opencompass/AIME2025).
+/// An answer of AIME: 0 to 999, which may be written with leading zeros, as a float or a decimal ("42.00"), or in degrees
+/// ("336^\circ" stands in opencompass/AIME2025).
 fn integer(text: &str) -> Result<String, String> {
     let trimmed = text.trim();
     let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();

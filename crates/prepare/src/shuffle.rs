@@ -1,5 +1,6 @@
 //! The order of GPQA's options: that of `random.Random(seed).sample(range(4), 4)` in Python, question after question, because
-//! MLCommons' own preparation draws them so (mlcommons/endpoints, predefined/gpqa). Owns CPython's way from mt19937 to an index.
+//! MLCommons' own preparation draws them so (mlcommons/endpoints, predefined/gpqa). Owns CPython's way from mt19937 to an
+//! index.
 
 use rand_mt::Mt;
 

@@ -13,8 +13,8 @@ use parquet::{
 
 use crate::{Error, Result, Row};
 
-/// `input_tokens` is the official files' name since their version 4 (reference, utils/tokenization.py), `text_input` that of the
-/// whole prompt in its preparation script.
+/// `input_tokens` is the official files' name since their version 4 (reference, utils/tokenization.py), `text_input` that of
+/// the whole prompt in its preparation script.
 const SCHEMA: &str = "message schema {
     REQUIRED BINARY dataset (STRING);
     REQUIRED BINARY ground_truth (STRING);

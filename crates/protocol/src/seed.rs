@@ -3,8 +3,8 @@
 /// The highest seed that every server takes: their APIs have a signed number of 64 bits, some without its negative half.
 pub const MAX_SEED: u64 = i64::MAX as u64;
 
-/// The seed of request `number` of a run: a fixed, well spread function of both, so that a run can be repeated and no two of its
-/// requests share random numbers. At most [`MAX_SEED`], so that nobody on the way to an engine has to change it.
+/// The seed of request `number` of a run: a fixed, well spread function of both, so that a run can be repeated and no two of
+/// its requests share random numbers. At most [`MAX_SEED`], so that nobody on the way to an engine has to change it.
 pub fn request_seed(run_seed: u64, number: u64) -> u64 {
     (run_seed ^ number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15)) & MAX_SEED
 }

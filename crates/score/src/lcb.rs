@@ -18,8 +18,9 @@
 //!
 //! Deviations from the reference, all for the sandbox's sake: a memory limit; one candidate is never affected by another; files
 //! can be written only to a small temporary directory, and their modes and times cannot be changed; an answer that is 64 MiB
-//! longer than the expected one counts as wrong unread, and one that takes longer than a test's limit to compare as wrong; files
-//! of the host cannot be read; a wrong candidate is stopped when the judge says so, so it may have begun the following test.
+//! longer than the expected one counts as wrong unread, and one that takes longer than a test's limit to compare as wrong;
+//! files of the host cannot be read; a wrong candidate is stopped when the judge says so, so it may have begun the following
+//! test.
 //!
 //! Threads: [`run()`] blocks its caller and starts one thread per worker.
 

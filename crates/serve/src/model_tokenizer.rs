@@ -1,5 +1,5 @@
-//! Text and token ids, by the model's own `tokenizer.json`. The tokenizer, Harmony and decoding are `ossmark-harmony`'s; when and
-//! where texts are tokenised is decided by `async_tokenizer`. Every task may use it.
+//! Text and token ids, by the model's own `tokenizer.json`. The tokenizer, Harmony and decoding are `ossmark-harmony`'s; when
+//! and where texts are tokenised is decided by `async_tokenizer`. Every task may use it.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Which of the benchmark's files a data set is, and which one a run wants. Recognised by what anybody can see: the number of rows
-//! and the names in the column `dataset`; no checksum of the official files is published.
+//! Which of the benchmark's files a data set is, and which one a run wants. Recognised by what anybody can see: the number of
+//! rows and the names in the column `dataset`; no checksum of the official files is published.
 
 use std::collections::BTreeMap;
 

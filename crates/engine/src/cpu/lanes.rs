@@ -164,8 +164,8 @@ pub(super) fn to_bf16(x: f32) -> f32 {
     }
 }
 
-/// `e^x` within 2 ulp for `x` up to 88, 0 below -87 instead of a denormal number; NaN stays NaN. Vectorises, which the C library's
-/// does not.
+/// `e^x` within 2 ulp for `x` up to 88, 0 below -87 instead of a denormal number; NaN stays NaN. Vectorises, which the C
+/// library's does not.
 #[inline(always)]
 pub(super) fn exp(x: f32) -> f32 {
     let clamped = if x > EXP_MOST { EXP_MOST } else { x };

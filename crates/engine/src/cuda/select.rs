@@ -25,7 +25,8 @@ pub(super) fn rows_for_all(c: &ModelConfig) -> usize {
     MIN_WGMMA_ROWS.max((MIN_WGMMA_ROWS_OF_EXPERT * c.experts).div_ceil(c.top_k))
 }
 
-/// For both products of a step's experts, by shape alone: all layers have one. `moderate_scales`: all experts have them (`CudaMatrices`).
+/// For both products of a step's experts, by shape alone: all layers have one. `moderate_scales`: all experts have them
+/// (`CudaMatrices`).
 pub(super) fn experts(
     d: &Device,
     c: &ModelConfig,

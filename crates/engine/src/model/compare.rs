@@ -7,9 +7,9 @@ use crate::ops::{OpResult, Ops};
 
 impl<O: Ops> Model<O> {
     /// Runs the first `layers` layers and the lm_head of a step that [`Ops::begin`] was given, the operations for which a
-    /// device may have several kernels in both ways: `reference(ops, false)` chooses the best, `reference(ops, true)` the reference ones.
-    /// Each gets the same inputs both times, so that differences do not add up. `found` gets the operation and both
-    /// results. The step's `logit_rows` are at most those of one round.
+    /// device may have several kernels in both ways: `reference(ops, false)` chooses the best, `reference(ops, true)` the
+    /// reference ones. Each gets the same inputs both times, so that differences do not add up. `found` gets the operation and
+    /// both results. The step's `logit_rows` are at most those of one round.
     ///
     /// # Errors
     /// The device is lost.

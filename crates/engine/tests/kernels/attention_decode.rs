@@ -1,5 +1,5 @@
-//! `kernels/attention_decode.cu`: tiles of 16 positions, turns of 256 and splits of 512, in one block or in several, and windows
-//! that begin anywhere.
+//! `kernels/attention_decode.cu`: tiles of 16 positions, turns of 256 and splits of 512, in one block or in several, and
+//! windows that begin anywhere.
 
 use ossmark_engine::config::LayerKind;
 use ossmark_engine::ops::KvLayer;

@@ -1,5 +1,5 @@
-//! `kernels/moe_gate_up_reference.cu`: the shapes of the first product. With it runs the second, since nothing in between can be
-//! read out.
+//! `kernels/moe_gate_up_reference.cu`: the shapes of the first product. With it runs the second, since nothing in between can
+//! be read out.
 
 use crate::bench::{Bench, Device, and_reference, on_each_device};
 use crate::tiny::Tiny;

@@ -1,4 +1,5 @@
-//! The demo checkpoint over its own answers: the tight gate, because a trained model's router is not balanced on a knife's edge.
+//! The demo checkpoint over its own answers: the tight gate, because a trained model's router is not balanced on a knife's
+//! edge.
 
 use std::path::Path;
 

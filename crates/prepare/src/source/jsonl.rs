@@ -1,5 +1,5 @@
-//! One JSON object a line, or a list of them, as Python's json reads them. Fields that nobody asked for are passed over without being kept: a LiveCodeBench line holds up to
-//! many megabytes of tests.
+//! One JSON object a line, or a list of them, as Python's json reads them. Fields that nobody asked for are passed over
+//! without being kept: a LiveCodeBench line holds up to many megabytes of tests.
 
 use std::{collections::BTreeMap, fmt, path::Path};
 

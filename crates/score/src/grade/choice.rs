@@ -86,8 +86,8 @@ fn labelled(text: &str, last: u8) -> Option<char> {
     })
 }
 
-/// `\b(?:ANSWER|FINAL\s*ANSWER)\b\s*[:=]?\s*(?:\(?\s*([A-J])\s*\)?)(?:\s*$|[^A-Za-z])`: the last one. Whatever follows the option
-/// and is no letter satisfies the end of the pattern, and a match never reaches into the next one.
+/// `\b(?:ANSWER|FINAL\s*ANSWER)\b\s*[:=]?\s*(?:\(?\s*([A-J])\s*\)?)(?:\s*$|[^A-Za-z])`: the last one. Whatever follows the
+/// option and is no letter satisfies the end of the pattern, and a match never reaches into the next one.
 fn last_labelled(text: &str, last: u8) -> Option<char> {
     places_of_a(text).rev().find_map(|at| {
         let rest = answer_at(text, at).filter(|rest| !starts_with_word_char(rest))?;

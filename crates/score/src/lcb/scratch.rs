@@ -32,8 +32,8 @@ impl Scratch {
         if !self.candidate.exists() && !self.removed.exists() {
             return Ok(());
         }
-        // A recursion would need as many descriptors, or as long a path, as directories can be nested. So what a directory holds
-        // is moved up beside it until nothing is nested any more.
+        // A recursion would need as many descriptors, or as long a path, as directories can be nested. So what a directory
+        // holds is moved up beside it until nothing is nested any more.
         match fs::create_dir(&self.removed) {
             Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e),
             _ => {}

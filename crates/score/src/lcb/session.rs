@@ -385,8 +385,8 @@ impl<'a> Session<'a> {
     }
 
     /// The judge's word on an answer, which may have been made to be hard to read or to compare: it has a test's time for it. A
-    /// judge that takes longer, or ends over the same answer twice, is given up, and the answer is wrong. An error means that no
-    /// other judge can be started.
+    /// judge that takes longer, or ends over the same answer twice, is given up, and the answer is wrong. An error means that
+    /// no other judge can be started.
     fn ask(&mut self, kind: u8, tests: &Tests, test: usize, body: &[u8]) -> Result<Judgement> {
         let id = self.open.as_ref().map(|(id, _)| id.clone());
         let number = u32::try_from(test).unwrap_or(u32::MAX).to_le_bytes();

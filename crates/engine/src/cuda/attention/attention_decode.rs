@@ -112,8 +112,9 @@ pub(crate) fn attention_decode(
         args.workers = workers as u32;
     }
     let grid = ((kv_heads * workers) as u32, rows as u32);
-    // SAFETY: as for `attention_reference`; the heads and blocks are those that `takes` names, which is the caller's condition; `plan_kv_splits`
-    // gave each row that is split its own places below `MAX_SPLITS`, for which `partials` has room.
+    // SAFETY: as for `attention_reference`; the heads and blocks are those that `takes` names, which is the caller's
+    // condition; `plan_kv_splits` gave each row that is split its own places below `MAX_SPLITS`, for which `partials` has
+    // room.
     unsafe { d.launch(kernel, grid, THREADS, &args) }?;
     if workers == 1 {
         return Ok(());

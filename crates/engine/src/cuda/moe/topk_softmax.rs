@@ -75,7 +75,7 @@ pub(crate) fn moe_align(
     variant: KernelVariant,
 ) -> OpResult {
     let args = checked(step, logits, routing, variant)?;
-    // SAFETY: as for `topk_softmax`; the schedule reads what it or `router` wrote, and writes at most `max_tiles` tiles, whose number
-    // only falls with their size.
+    // SAFETY: as for `topk_softmax`; the schedule reads what it or `router` wrote, and writes at most `max_tiles` tiles, whose
+    // number only falls with their size.
     unsafe { d.launch(Kernel::MoeAlign, (1, 1), 1024, &args) }
 }
