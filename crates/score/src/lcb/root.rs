@@ -117,7 +117,7 @@ fn build(paths: &[PathBuf], directory: &Path) -> io::Result<Fresh> {
         stage: STAGE,
         place: WRITABLE,
         directory: free_name(&view),
-        options: format!("size={},nr_inodes=4096,mode=700", DISK_BYTES),
+        options: format!("size={DISK_BYTES},nr_inodes=4096,mode=700"),
         binds: view.binds.into_keys().filter(below).collect(),
         links: view.links.into_iter().filter(|(l, _)| below(l)).collect(),
     })
