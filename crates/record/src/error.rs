@@ -10,10 +10,9 @@ use crate::VERSION;
 /// Situations.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There is no record: the run was made with `--no-record`, by an older ossmark, or the directory is no run's.
+    /// There is no record: the run left none, an older ossmark made it, or the directory is no run's.
     #[error(
-        "{}: found no record (neither samples.parquet nor samples.journal), expected the directory of a run that was made \
-         without --no-record",
+        "{}: found no record (neither samples.parquet nor samples.journal), expected the directory of a run that left one",
         Escaped::path(dir)
     )]
     Absent {
