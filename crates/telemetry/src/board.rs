@@ -59,7 +59,7 @@ pub(crate) struct Notes {
     pub(crate) asked_at: Option<f64>,
     /// One reading of so many is kept.
     pub(crate) every: u64,
-    rounds: u64,
+    pub(crate) rounds: u64,
 }
 
 /// The notes of one source, shared.

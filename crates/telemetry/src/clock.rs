@@ -21,10 +21,7 @@ pub(crate) struct Clock {
 impl Clock {
     pub(crate) fn start() -> Self {
         let start = Instant::now();
-        let anchors = Anchors(vec![Anchor {
-            moment: 0.0,
-            date: date(),
-        }]);
+        let anchors = Anchors::new(date());
         Self {
             start,
             anchors: Mutex::new(anchors),
@@ -55,7 +52,11 @@ fn date() -> f64 {
 
 /// Where the two clocks met, whenever they met elsewhere than expected.
 #[derive(Clone, Debug)]
-pub(crate) struct Anchors(Vec<Anchor>);
+pub(crate) struct Anchors {
+    met: Vec<Anchor>,
+    /// The last moment at which they were looked at.
+    until: f64,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Anchor {
@@ -64,18 +65,25 @@ struct Anchor {
 }
 
 impl Anchors {
+    /// At moment 0.
+    fn new(date: f64) -> Self {
+        let met = vec![Anchor { moment: 0.0, date }];
+        Self { met, until: 0.0 }
+    }
+
     fn note(&mut self, moment: f64, date: f64) {
-        let last = self.0.last().expect("made with one");
+        self.until = moment;
+        let last = self.met.last().expect("made with one");
         let expected = last.date + (moment - last.moment);
-        if (date - expected).abs() > SAME_S && self.0.len() < MAX_ANCHORS {
-            self.0.push(Anchor { moment, date });
+        if (date - expected).abs() > SAME_S && self.met.len() < MAX_ANCHORS {
+            self.met.push(Anchor { moment, date });
         }
     }
 
     /// The moment of a date: of several the last, and the nearest one where the date was skipped.
     pub(crate) fn moment(&self, date: f64) -> f64 {
-        let ends = self.0.iter().skip(1).map(|next| next.moment);
-        let parts = self.0.iter().zip(ends.chain([f64::INFINITY]));
+        let ends = self.met.iter().skip(1).map(|next| next.moment);
+        let parts = self.met.iter().zip(ends.chain([self.until]));
         let candidates = parts.map(|(from, end)| {
             let moment = from.moment + (date - from.date);
             // Before the start counts as the first part.
@@ -93,7 +101,7 @@ impl Anchors {
 
     /// The jumps of the system's clock that were noticed, added up regardless of their direction.
     pub(crate) fn jumped_s(&self) -> f64 {
-        let jumps = self.0.windows(2).map(|pair| {
+        let jumps = self.met.windows(2).map(|pair| {
             let moved = (pair[1].date - pair[0].date) - (pair[1].moment - pair[0].moment);
             moved.abs()
         });
@@ -106,10 +114,7 @@ mod tests {
     use super::*;
 
     fn anchors(dates: &[(f64, f64)]) -> Anchors {
-        let mut anchors = Anchors(vec![Anchor {
-            moment: 0.0,
-            date: 1000.0,
-        }]);
+        let mut anchors = Anchors::new(1000.0);
         for (moment, date) in dates {
             anchors.note(*moment, *date);
         }
@@ -119,12 +124,12 @@ mod tests {
     #[test]
     fn dates_become_moments_whatever_the_clock_did() {
         let steady = anchors(&[(1.0, 1001.001), (2.0, 1002.0)]);
-        assert_eq!(steady.0.len(), 1);
+        assert_eq!(steady.met.len(), 1);
         assert_eq!((steady.moment(1001.5), steady.jumped_s()), (1.5, 0.0));
         assert_eq!(steady.moment(990.0), -10.0);
 
         // Set back by an hour at 100 s, and forward by 10 s at 200 s.
-        let set = anchors(&[(100.0, -2500.0), (200.0, -2390.0)]);
+        let set = anchors(&[(100.0, -2500.0), (200.0, -2390.0), (300.0, -2290.0)]);
         assert_eq!(set.moment(1050.0), 50.0);
         assert_eq!(set.moment(-2450.0), 150.0);
         assert_eq!(set.moment(-2380.0), 210.0);
@@ -134,7 +139,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_only_slewed_has_not_jumped() {
         let slewed = anchors(&[(10.0, 1010.006), (20.0, 1020.012)]);
-        assert_eq!(slewed.0.len(), 3);
+        assert_eq!(slewed.met.len(), 3);
         assert_eq!(slewed.jumped_s(), 0.0);
         assert!((slewed.moment(1020.512) - 20.5).abs() < 1e-6);
     }

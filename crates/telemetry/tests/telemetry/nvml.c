@@ -8,7 +8,7 @@ typedef int result;
 typedef struct gpu *device;
 enum { SUCCESS = 0, NOT_SUPPORTED = 3, GPU_IS_LOST = 15, DRIVER_NOT_LOADED = 9, UNKNOWN = 999 };
 
-static void hang(void) { for (;;) pause(); }
+#define hang() do { for (;;) pause(); } while (0)
 
 static unsigned index_of(device gpu) { return (unsigned)((size_t)gpu - 1); }
 static unsigned watts_of(device gpu) { return index_of(gpu) ? 100 : 300; }
