@@ -275,7 +275,7 @@ fn everything_that_hangs_neither_delays_the_start_nor_a_look_nor_the_end() {
     }
     assert!(begin.elapsed() < Duration::from_secs(60));
     let measured = telemetry.stop();
-    assert!(begin.elapsed() < Duration::from_secs(120));
+    assert!(begin.elapsed() < Duration::from_secs(60));
     let power = measured.power(measured.whole, None);
     assert_eq!(power.left_out.len(), 3, "{power:?}");
 }
