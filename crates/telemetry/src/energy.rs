@@ -36,7 +36,7 @@ pub(crate) fn by_counter(points: &[Point], begin: f64, end: f64, gap: f64) -> Op
         let inside = t0 >= begin && t1 <= end;
         let known = to > from && c0.epoch == c1.epoch && (inside || t1 - t0 <= gap);
         let share = (to - from) / (t1 - t0);
-        known.then(|| ((c1.energy_j - c0.energy_j) * share, to - from))
+        known.then_some(((c1.energy_j - c0.energy_j) * share, to - from))
     });
     total(pieces.flatten(), begin, end)
 }
