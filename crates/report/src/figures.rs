@@ -13,11 +13,11 @@ use crate::summary::Summary;
 use crate::windows::Windows;
 
 /// The most windows of a plot over time.
-pub const WINDOWS: usize = 120;
+pub(crate) const WINDOWS: usize = 120;
 /// The samples in the list of the slowest.
-pub const SLOWEST: usize = 20;
+pub(crate) const SLOWEST: usize = 20;
 /// Steps of a distribution function: a point each half per cent.
-pub const STEPS: usize = 200;
+pub(crate) const STEPS: usize = 200;
 
 /// Everything that a page shows of one run.
 #[derive(Clone, Debug, Serialize)]
@@ -223,7 +223,7 @@ fn notices(run: &Run, summary: &Summary) -> Vec<String> {
 }
 
 /// What a plot of a second needs, where the timeline has it.
-pub fn over_time(seconds: &[Second], of: impl Fn(&Second) -> Option<f64>) -> Vec<(f64, f64)> {
+pub(crate) fn over_time(seconds: &[Second], of: impl Fn(&Second) -> Option<f64>) -> Vec<(f64, f64)> {
     let value = |second: &Second| Some((second.t_s, of(second)?));
     let mut points: Vec<(f64, f64)> = seconds.iter().filter_map(value).collect();
     points.retain(|(t, value)| t.is_finite() && value.is_finite() && *t >= 0.0);
@@ -233,7 +233,7 @@ pub fn over_time(seconds: &[Second], of: impl Fn(&Second) -> Option<f64>) -> Vec
 }
 
 /// TEST09's band of mean tokens, of the round's rules.
-pub fn test09() -> Option<(f64, f64)> {
+pub(crate) fn test09() -> Option<(f64, f64)> {
     let test = &rules().compliance.test09;
     Some((test.min_mean_tokens.as_ref()?.value, test.max_mean_tokens.as_ref()?.value))
 }

@@ -9,10 +9,17 @@
     allow(clippy::disallowed_methods, reason = "tests open what they made")
 )]
 
+mod bootstrap;
+mod chart;
+mod compare;
 pub mod early_stopping;
 mod figures;
 mod lengths;
 mod limit;
+mod list;
+mod metric;
+mod number;
+mod page;
 mod prompts;
 mod read;
 mod run;
@@ -21,9 +28,12 @@ mod steady;
 mod summary;
 mod windows;
 
+pub use compare::{Compared, Comparison, FLOOR, Setting, Units, compare};
 pub use figures::{Distribution, Figures, Slow};
 pub use lengths::Lengths;
 pub use limit::{Kind, Limit};
+pub use list::runs;
+pub use page::page;
 pub use prompts::Prompts;
 pub use read::{Depth, NoRun, is_run, read};
 pub use run::{Completeness, Hashed, Log, Run};
