@@ -11,7 +11,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args_os().skip(1).map(PathBuf::from);
     let dir = args.next().ok_or("missing the directory for the pages")?;
     let runs: Vec<PathBuf> = args.collect();
-    let three = [server("out/server-a", 6396, 1.0), server("out/server-b", 6396, 1.03), failed("out/server-c")];
+    let three = [
+        server("out/server-a", 6396, 1.0),
+        server("out/server-b", 6396, 1.03),
+        failed("out/server-c"),
+    ];
     write(&dir, "one", &[server("out/server", 6396, 1.0)])?;
     write(&dir, "three", &three)?;
     write(&dir, "failed", &[failed("out/failed")])?;
@@ -25,8 +29,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn write(dir: &Path, name: &str, runs: &[Run]) -> Result<(), Box<dyn std::error::Error>> {
-    let runs: Vec<(Run, Figures)> = runs.iter().map(|run| (run.clone(), Figures::of(run))).collect();
-    ossmark_files::write_whole(&dir.join(name).with_extension("html"), page(&runs).as_bytes())?;
+    let runs: Vec<(Run, Figures)> = runs
+        .iter()
+        .map(|run| (run.clone(), Figures::of(run)))
+        .collect();
+    ossmark_files::write_whole(
+        &dir.join(name).with_extension("html"),
+        page(&runs).as_bytes(),
+    )?;
     Ok(())
 }
 
@@ -36,7 +46,10 @@ struct Noise(u64);
 impl Noise {
     /// From 0 to 1.
     fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        self.0 = self
+            .0
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         (self.0 >> 11) as f64 / (1u64 << 53) as f64
     }
 }
@@ -51,7 +64,11 @@ fn server(dir: &str, samples: u64, slower: f64) -> Run {
             let prompt = 60 + (noise.next() * noise.next() * 1500.0) as u32;
             let tokens = 200 + (-noise.next().ln() * 1080.0) as u32;
             let ttft = slower * (0.15 + f64::from(prompt) / 4000.0 - 0.25 * noise.next().ln());
-            let ttft = if noise.next() < 0.004 { ttft + 3.0 } else { ttft };
+            let ttft = if noise.next() < 0.004 {
+                ttft + 3.0
+            } else {
+                ttft
+            };
             let tpot = slower * (0.028 + 0.02 * noise.next());
             let ns = |s: f64| (s * 1e9) as i64;
             Row {
@@ -63,17 +80,25 @@ fn server(dir: &str, samples: u64, slower: f64) -> Run {
                 issued_ns: Some(ns(at) + 40_000),
                 first_token_ns: Some(ns(at + ttft)),
                 completed_ns: Some(ns(at + ttft + tpot * f64::from(tokens - 1))),
-                end: if tokens > 10_240 { End::Length } else { End::Stop },
+                end: if tokens > 10_240 {
+                    End::Length
+                } else {
+                    End::Stop
+                },
                 engine: (request % 8) as u16,
             }
         })
         .collect();
     let seconds = (0..at as u64).map(|t| Second {
         t_s: t as f64,
-        running: Some((320.0 * (1.0 - (-(t as f64) / 20.0).exp())) as u64 + (noise.next() * 30.0) as u64),
+        running: Some(
+            (320.0 * (1.0 - (-(t as f64) / 20.0).exp())) as u64 + (noise.next() * 30.0) as u64,
+        ),
         waiting: Some((noise.next() * 12.0) as u64),
         kv_blocks: Some(40_000),
-        kv_blocks_used: Some((31_000.0 * (1.0 - (-(t as f64) / 20.0).exp()) + noise.next() * 2000.0) as u64),
+        kv_blocks_used: Some(
+            (31_000.0 * (1.0 - (-(t as f64) / 20.0).exp()) + noise.next() * 2000.0) as u64,
+        ),
         step_rows_mean: Some(280.0 + 40.0 * noise.next()),
         power_w: Some(4000.0 + 900.0 * noise.next()),
         ..Second::default()
@@ -95,7 +120,10 @@ fn server(dir: &str, samples: u64, slower: f64) -> Run {
         log: Some(Log {
             requested: settings.clone(),
             effective: settings,
-            results: json!({"validity": "VALID", "completed_tokens_per_second": 13267.2}).as_object().cloned().unwrap_or_default(),
+            results: json!({"validity": "VALID", "completed_tokens_per_second": 13267.2})
+                .as_object()
+                .cloned()
+                .unwrap_or_default(),
             date: Some("2026-11-29T19:42:49Z".into()),
             sut: Some("ossmark 0.1.0 (cuda)".into()),
             complete: true,
@@ -105,7 +133,11 @@ fn server(dir: &str, samples: u64, slower: f64) -> Run {
         rows,
         record: Completeness::Complete,
         energy_j: Some(2_750_000.0),
-        files: vec![Hashed { name: "mlperf_log_detail.txt".into(), stated: "15638ec2ebed".repeat(5), found: Ok("15638ec2ebed".repeat(5)) }],
+        files: vec![Hashed {
+            name: "mlperf_log_detail.txt".into(),
+            stated: "15638ec2ebed".repeat(5),
+            found: Ok("15638ec2ebed".repeat(5)),
+        }],
         ..Run::default()
     }
 }
@@ -126,7 +158,9 @@ fn failed(dir: &str) -> Run {
         .expect("it is a verdict"),
     );
     run.files[0].found = Ok("0badc0de".repeat(8));
-    run.record = Completeness::Incomplete(vec!["the run was cut: up to a second of it is missing".into()]);
+    run.record = Completeness::Incomplete(vec![
+        "the run was cut: up to a second of it is missing".into(),
+    ]);
     run
 }
 
@@ -150,6 +184,10 @@ fn hostile() -> Run {
     verdict.deviations.push(text.into());
     verdict.scenario = Some(text.into());
     verdict.faults[0].message = text.into();
-    run.files.push(Hashed { name: text.into(), stated: text.into(), found: Err(text.into()) });
+    run.files.push(Hashed {
+        name: text.into(),
+        stated: text.into(),
+        found: Err(text.into()),
+    });
     run
 }

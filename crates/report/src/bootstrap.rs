@@ -72,7 +72,9 @@ pub(crate) fn means(values: &[f64], block: usize, dice: &mut Dice) -> Option<Vec
 /// Where the middle part of draws lies: 0.95 leaves out a fortieth at each end.
 pub(crate) fn middle(draws: &mut [f64], part: f64) -> Option<[f64; 2]> {
     draws.sort_unstable_by(f64::total_cmp);
-    let at = |share: f64| draws.get(((draws.len() as f64 * share) as usize).min(draws.len().checked_sub(1)?));
+    let at = |share: f64| {
+        draws.get(((draws.len() as f64 * share) as usize).min(draws.len().checked_sub(1)?))
+    };
     Some([*at((1.0 - part) / 2.0)?, *at((1.0 + part) / 2.0)?])
 }
 
@@ -90,14 +92,22 @@ mod tests {
             let mut short = percentiles(&sorted, p, &mut dice).unwrap();
             let mut long: Vec<f64> = (0..DRAWS)
                 .map(|_| {
-                    let mut drawn: Vec<i64> = (0..500).map(|_| sorted[dice.random_range(0..500)]).collect();
+                    let mut drawn: Vec<i64> = (0..500)
+                        .map(|_| sorted[dice.random_range(0..500)])
+                        .collect();
                     drawn.sort_unstable();
                     percentile(&drawn, p).unwrap() as f64
                 })
                 .collect();
-            let ([a, b], [c, d]) = (middle(&mut short, 0.9).unwrap(), middle(&mut long, 0.9).unwrap());
+            let ([a, b], [c, d]) = (
+                middle(&mut short, 0.9).unwrap(),
+                middle(&mut long, 0.9).unwrap(),
+            );
             let width = d - c;
-            assert!((a - c).abs() < 0.15 * width && (b - d).abs() < 0.15 * width, "{p}: {a} {b}, {c} {d}");
+            assert!(
+                (a - c).abs() < 0.15 * width && (b - d).abs() < 0.15 * width,
+                "{p}: {a} {b}, {c} {d}"
+            );
         }
     }
 

@@ -46,7 +46,7 @@ pub(crate) struct Axis {
 
 /// Beyond this nothing is drawn: the arithmetic of ticks wants room.
 const FAR: f64 = 1e15;
-const SIZE: (u32, u32) = (640, 270);
+const SIZE: (u32, u32) = (640, 280);
 
 impl Chart {
     /// Points and boxes that are drawn.
@@ -60,7 +60,11 @@ impl Chart {
         let mut svg = String::new();
         // Drawing into memory, on axes that have a length, cannot fail.
         let drawn = self.draw(&mut svg);
-        debug_assert!(drawn.is_ok(), "{:?}", drawn.map_err(|error| error.to_string()));
+        debug_assert!(
+            drawn.is_ok(),
+            "{:?}",
+            drawn.map_err(|error| error.to_string())
+        );
         // As many spaces and lines as the page needs.
         svg.replace("\n", "")
     }
@@ -71,7 +75,7 @@ impl Chart {
         let mut chart = ChartBuilder::on(&area)
             .margin(6)
             .margin_right(18)
-            .x_label_area_size(44)
+            .x_label_area_size(54)
             .y_label_area_size(62)
             .build_cartesian_2d(0.0..x_to, 0.0..y_to)?;
         let at = |(x, y): (f64, f64)| (x.clamp(0.0, x_to), y.clamp(0.0, y_to));
@@ -96,10 +100,17 @@ impl Chart {
             .light_line_style(TRANSPARENT)
             .draw()?;
         for (from, to, strength) in &self.boxes {
-            chart.draw_series([bar(*from, *to, Ink::First.color().mix(strength.clamp(0.1, 1.0)))])?;
+            chart.draw_series([bar(
+                *from,
+                *to,
+                Ink::First.color().mix(strength.clamp(0.1, 1.0)),
+            )])?;
         }
         for (line, ink) in self.lines.iter().zip([Ink::First, Ink::Second]) {
-            let points = line.iter().filter(|point| is_drawn(point)).map(|point| at(*point));
+            let points = line
+                .iter()
+                .filter(|point| is_drawn(point))
+                .map(|point| at(*point));
             chart.draw_series(LineSeries::new(points, ink.color().stroke_width(2)))?;
         }
         let limit = Ink::Limit.color().stroke_width(2);
@@ -136,7 +147,13 @@ mod tests {
         for part in svg.split('<') {
             let data = ["#000003", "#000004"].iter().any(|ink| part.contains(ink));
             if data && part.starts_with("polyline") {
-                let list = part.split("points=\"").nth(1).unwrap().split('"').next().unwrap();
+                let list = part
+                    .split("points=\"")
+                    .nth(1)
+                    .unwrap()
+                    .split('"')
+                    .next()
+                    .unwrap();
                 points += list.split_ascii_whitespace().count();
             } else if data && part.starts_with("rect") {
                 points += 1;
@@ -148,9 +165,18 @@ mod tests {
     #[test]
     fn as_many_points_are_drawn_as_said() {
         let mut chart = Chart {
-            x: Axis { name: "seconds".into(), to: 99.0 },
-            y: Axis { name: "ms".into(), to: 50.0 },
-            lines: vec![(0..100).map(|i| (f64::from(i), f64::from(i % 7))).collect(), vec![(1.0, 2.0)]],
+            x: Axis {
+                name: "seconds".into(),
+                to: 99.0,
+            },
+            y: Axis {
+                name: "ms".into(),
+                to: 50.0,
+            },
+            lines: vec![
+                (0..100).map(|i| (f64::from(i), f64::from(i % 7))).collect(),
+                vec![(1.0, 2.0)],
+            ],
             boxes: vec![((1.0, 0.0), (2.0, 3.0), 0.5)],
             level: vec![40.0],
             upright: vec![1000.0],
@@ -164,11 +190,29 @@ mod tests {
 
     #[test]
     fn hostile_axes_end_and_their_names_are_escaped() {
-        for to in [0.0, -1.0, f64::NAN, f64::INFINITY, f64::MIN_POSITIVE, f64::MAX, 1e15] {
-            let axis = Axis { name: "</svg><script>alert(1)</script>".into(), to };
-            let chart = Chart { x: axis.clone(), y: axis, ..Chart::default() };
+        for to in [
+            0.0,
+            -1.0,
+            f64::NAN,
+            f64::INFINITY,
+            f64::MIN_POSITIVE,
+            f64::MAX,
+            1e15,
+        ] {
+            let axis = Axis {
+                name: "</svg><script>alert(1)</script>".into(),
+                to,
+            };
+            let chart = Chart {
+                x: axis.clone(),
+                y: axis,
+                ..Chart::default()
+            };
             let svg = chart.svg();
-            assert!(svg.ends_with("</svg>") && !svg.contains("<script"), "{to}: {svg}");
+            assert!(
+                svg.ends_with("</svg>") && !svg.contains("<script"),
+                "{to}: {svg}"
+            );
             assert!(svg.len() < 20_000, "{to}: {}", svg.len());
         }
     }

@@ -82,8 +82,15 @@ pub fn compare(a: &[Run], b: &[Run], floor: f64) -> Comparison {
         true => Units::Runs,
         false => Units::Samples,
     };
-    let values = |metric: Metric| all.iter().map(|run| metric.value(run)).collect::<Option<Vec<f64>>>();
-    let known: Vec<(Metric, Vec<f64>)> = METRICS.into_iter().filter_map(|m| Some((m, values(m)?))).collect();
+    let values = |metric: Metric| {
+        all.iter()
+            .map(|run| metric.value(run))
+            .collect::<Option<Vec<f64>>>()
+    };
+    let known: Vec<(Metric, Vec<f64>)> = METRICS
+        .into_iter()
+        .filter_map(|m| Some((m, values(m)?)))
+        .collect();
     // Bonferroni's correction.
     let wide = 1.0 - (1.0 - CONFIDENCE) / known.len().max(1) as f64;
     let mut metrics = Vec::new();
@@ -95,7 +102,8 @@ pub fn compare(a: &[Run], b: &[Run], floor: f64) -> Comparison {
         let Some(ratio) = ratio.filter(|ratio| ratio.is_finite()) else {
             continue;
         };
-        let noise = widened.map(|[low, high]| (ratio - 1.0).abs() < floor || (low <= 1.0 && 1.0 <= high));
+        let noise =
+            widened.map(|[low, high]| (ratio - 1.0).abs() < floor || (low <= 1.0 && 1.0 <= high));
         metrics.push(Compared {
             name: metric.name,
             values,
@@ -105,7 +113,10 @@ pub fn compare(a: &[Run], b: &[Run], floor: f64) -> Comparison {
         });
     }
     Comparison {
-        runs: all.iter().map(|run| run.dir.display().to_string()).collect(),
+        runs: all
+            .iter()
+            .map(|run| run.dir.display().to_string())
+            .collect(),
         a: a.len(),
         units,
         floor,
@@ -128,13 +139,19 @@ impl Sides<'_> {
         let (a, b) = values.split_at(self.a.len());
         let ratio = mean(b) / mean(a);
         let mut dice = Dice::new(SEED);
-        let draws = metric.draws(&self.a, &mut dice).zip(metric.draws(&self.b, &mut dice));
+        let draws = metric
+            .draws(&self.a, &mut dice)
+            .zip(metric.draws(&self.b, &mut dice));
         let ratios = draws.map(|(a, b)| b.iter().zip(&a).map(|(b, a)| b / a).collect::<Vec<f64>>());
         let ratios = ratios.filter(|ratios| ratios.iter().all(|ratio| ratio.is_finite()));
         let Some(mut ratios) = ratios else {
             return (Some(ratio), None, None);
         };
-        (Some(ratio), middle(&mut ratios, CONFIDENCE), middle(&mut ratios, wide))
+        (
+            Some(ratio),
+            middle(&mut ratios, CONFIDENCE),
+            middle(&mut ratios, wide),
+        )
     }
 
     /// Welch's interval of the difference of the logarithms' means: ratios multiply.
@@ -152,7 +169,9 @@ impl Sides<'_> {
             all => all * all / (va * va / (a.len() - 1) as f64 + vb * vb / (b.len() - 1) as f64),
         };
         let interval = |part: f64| {
-            let t = StudentsT::new(0.0, 1.0, freedom).ok()?.inverse_cdf((1.0 + part) / 2.0);
+            let t = StudentsT::new(0.0, 1.0, freedom)
+                .ok()?
+                .inverse_cdf((1.0 + part) / 2.0);
             let half = t * (va + vb).sqrt();
             Some([(difference - half).exp(), (difference + half).exp()])
         };
@@ -175,7 +194,10 @@ fn settings(runs: &[&Run]) -> Vec<Setting> {
     let names: BTreeSet<&String> = all.iter().flat_map(|settings| settings.keys()).collect();
     let setting = |name: &String| Setting {
         name: name.clone(),
-        values: all.iter().map(|settings| settings.get(name).cloned().unwrap_or_default()).collect(),
+        values: all
+            .iter()
+            .map(|settings| settings.get(name).cloned().unwrap_or_default())
+            .collect(),
     };
     let differs = |setting: &Setting| setting.values.windows(2).any(|pair| pair[0] != pair[1]);
     names.into_iter().map(setting).filter(differs).collect()

@@ -75,7 +75,9 @@ impl Distribution {
         let sum: f64 = values.iter().map(|ns| *ns as f64).sum();
         Some(Self {
             samples: values.len() as u64,
-            steps_ms: (0..=STEPS).map(|i| at(i as f64 / STEPS as f64)).collect::<Option<_>>()?,
+            steps_ms: (0..=STEPS)
+                .map(|i| at(i as f64 / STEPS as f64))
+                .collect::<Option<_>>()?,
             mean_ms: sum / values.len() as f64 / 1e6,
             p99_ms: at(0.99)?,
             p999_ms: at(0.999)?,
@@ -119,7 +121,9 @@ impl Figures {
         let summary = Summary::of(run);
         let verdict = run.verdict.as_ref();
         let said = |of: fn(&Verdict) -> &Vec<String>| verdict.map(of).cloned().unwrap_or_default();
-        let all = |of: fn(&Row) -> Option<i64>| Distribution::of(run.rows.iter().filter_map(of).collect());
+        let all = |of: fn(&Row) -> Option<i64>| {
+            Distribution::of(run.rows.iter().filter_map(of).collect())
+        };
         Self {
             sentence: sentence(run, &summary),
             notices: notices(run, &summary),
@@ -139,7 +143,10 @@ impl Figures {
 }
 
 fn slowest(rows: &[Row]) -> Vec<Slow> {
-    let mut slow: Vec<(i64, &Row)> = rows.iter().filter_map(|row| Some((row.latency_ns()?, row))).collect();
+    let mut slow: Vec<(i64, &Row)> = rows
+        .iter()
+        .filter_map(|row| Some((row.latency_ns()?, row)))
+        .collect();
     let order = |(latency, row): &(i64, &Row)| (std::cmp::Reverse(*latency), row.request);
     if slow.len() > SLOWEST {
         slow.select_nth_unstable_by_key(SLOWEST, order);
@@ -163,29 +170,32 @@ fn slowest(rows: &[Row]) -> Vec<Slow> {
 
 /// The verdict in one sentence; the first reason stands for those that follow it on the page.
 fn sentence(run: &Run, summary: &Summary) -> String {
-    let what = [&summary.scenario, &summary.mode].map(|word| word.as_deref().unwrap_or("unknown"));
+    let words = [&summary.scenario, &summary.mode].into_iter().flatten();
+    let what: String = words.map(|word| format!("{word} ")).collect();
     let settings = match summary.settings.as_deref() {
         Some("official") => "at the round's official settings",
         Some(_) => "a test: its settings are not the round's",
         None => "whether its settings are the round's is not known",
     };
-    let [scenario, mode] = what;
     match (summary.verdict.as_deref(), &run.verdict) {
-        (Some("valid"), _) => format!("Valid {scenario} {mode} run, {settings}."),
+        (Some("valid"), _) => format!("Valid {what}run, {settings}."),
         (Some(_), Some(verdict)) => {
-            let why = verdict.reasons.first().map_or("no reason is given", String::as_str);
+            let why = verdict
+                .reasons
+                .first()
+                .map_or("no reason is given", String::as_str);
             let more = match verdict.reasons.len() {
                 0 | 1 => String::new(),
                 n => format!(" (and {} more)", n - 1),
             };
-            format!("Invalid {scenario} {mode} run, {settings}: {why}{more}.")
+            format!("Invalid {what}run, {settings}: {why}{more}.")
         }
         _ => {
             let loadgen = match &summary.loadgen_result {
                 Some(result) => format!("LoadGen says {result}, which alone is no verdict"),
                 None => "LoadGen gave no result either".into(),
             };
-            format!("{scenario} {mode} run without a verdict of ossmark: {loadgen}.")
+            format!("No verdict of ossmark on this {what}run: {loadgen}.")
         }
     }
 }
@@ -223,7 +233,10 @@ fn notices(run: &Run, summary: &Summary) -> Vec<String> {
 }
 
 /// What a plot of a second needs, where the timeline has it.
-pub(crate) fn over_time(seconds: &[Second], of: impl Fn(&Second) -> Option<f64>) -> Vec<(f64, f64)> {
+pub(crate) fn over_time(
+    seconds: &[Second],
+    of: impl Fn(&Second) -> Option<f64>,
+) -> Vec<(f64, f64)> {
     let value = |second: &Second| Some((second.t_s, of(second)?));
     let mut points: Vec<(f64, f64)> = seconds.iter().filter_map(value).collect();
     points.retain(|(t, value)| t.is_finite() && value.is_finite() && *t >= 0.0);
@@ -235,5 +248,8 @@ pub(crate) fn over_time(seconds: &[Second], of: impl Fn(&Second) -> Option<f64>)
 /// TEST09's band of mean tokens, of the round's rules.
 pub(crate) fn test09() -> Option<(f64, f64)> {
     let test = &rules().compliance.test09;
-    Some((test.min_mean_tokens.as_ref()?.value, test.max_mean_tokens.as_ref()?.value))
+    Some((
+        test.min_mean_tokens.as_ref()?.value,
+        test.max_mean_tokens.as_ref()?.value,
+    ))
 }

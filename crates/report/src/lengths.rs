@@ -37,7 +37,9 @@ impl Lengths {
             samples,
             mean: tokens as f64 / samples as f64,
             most,
-            at_limit: completed().filter(|row| row.end == ossmark_record::End::Length).count() as u64,
+            at_limit: completed()
+                .filter(|row| row.end == ossmark_record::End::Length)
+                .count() as u64,
             width,
             bars,
         })
@@ -52,7 +54,9 @@ mod tests {
     #[test]
     fn every_answer_is_in_one_bar() {
         for tokens in [0, 1, 39, 40, 41, 1278, u32::MAX] {
-            let rows: Vec<Row> = [tokens / 2, tokens, tokens / 3].map(|n| row(0, 1, 0, n)).into();
+            let rows: Vec<Row> = [tokens / 2, tokens, tokens / 3]
+                .map(|n| row(0, 1, 0, n))
+                .into();
             let lengths = Lengths::of(&rows).unwrap();
             assert_eq!(lengths.bars.iter().sum::<u64>(), 3, "{tokens}");
             assert!(lengths.bars.len() <= BARS + 1 && *lengths.bars.last().unwrap() > 0);

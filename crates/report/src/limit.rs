@@ -121,11 +121,25 @@ mod tests {
     #[test]
     fn the_margin_is_early_stoppings() {
         let met = limit(6396, 45);
-        assert_eq!((met.over, met.allowed_over, met.samples_missing), (Some(45), Some(45), Some(0)));
-        assert!(met.margin().ends_with(": 0 more could have been"), "{}", met.margin());
+        assert_eq!(
+            (met.over, met.allowed_over, met.samples_missing),
+            (Some(45), Some(45), Some(0))
+        );
+        assert!(
+            met.margin().ends_with(": 0 more could have been"),
+            "{}",
+            met.margin()
+        );
         let missed = limit(6396, 46);
-        assert_eq!((missed.met(), missed.samples_missing), (Some(false), Some(35)));
-        assert!(missed.margin().contains("1 too many, or 35 samples"), "{}", missed.margin());
+        assert_eq!(
+            (missed.met(), missed.samples_missing),
+            (Some(false), Some(35))
+        );
+        assert!(
+            missed.margin().contains("1 too many, or 35 samples"),
+            "{}",
+            missed.margin()
+        );
         // A plain p99 would have let 63 pass.
         assert_eq!(missed.p99_ms, Some(100.0));
         assert_eq!(limit(6396, 64).p99_ms, Some(101.0));
@@ -137,7 +151,10 @@ mod tests {
     #[test]
     fn without_rows_loadgens_p99_is_shown_and_no_margin() {
         let limit = Limit::of(Kind::Tpot, 80_000_000, &[], Some(70_000_000));
-        assert_eq!((limit.p99_ms, limit.over, limit.met()), (Some(70.0), None, None));
+        assert_eq!(
+            (limit.p99_ms, limit.over, limit.met()),
+            (Some(70.0), None, None)
+        );
         assert!(limit.margin().contains("no record"));
     }
 }

@@ -18,7 +18,13 @@ pub fn runs(dir: &Path) -> std::io::Result<Vec<Summary>> {
         .filter_map(|dir| read(dir, Depth::Line).ok())
         .map(|run| Summary::of(&run))
         .collect();
-    found.sort_by_cached_key(|run| (run.date.is_none(), Reverse(run.date.clone()), run.dir.clone()));
+    found.sort_by_cached_key(|run| {
+        (
+            run.date.is_none(),
+            Reverse(run.date.clone()),
+            run.dir.clone(),
+        )
+    });
     Ok(found)
 }
 

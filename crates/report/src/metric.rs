@@ -5,7 +5,7 @@ use ossmark_record::{Row, percentile};
 use crate::bootstrap::{Dice, means, percentiles};
 use crate::run::Run;
 use crate::steady::steady;
-use crate::windows::{Windows, duration_s};
+use crate::windows::{Windows, duration_s, tokens_between};
 
 /// Something that runs are compared by.
 #[derive(Clone, Copy)]
@@ -49,8 +49,14 @@ impl Metric {
     /// The value of a run: from its rows, of the rate else from LoadGen's log.
     pub(crate) fn value(self, run: &Run) -> Option<f64> {
         match self.of {
-            Of::Rate if run.rows.is_empty() => run.result(&["tokens_per_second", "completed_tokens_per_second"]),
-            Of::Rate => mean(&rates(run)),
+            Of::Rate if run.rows.is_empty() => {
+                run.result(&["tokens_per_second", "completed_tokens_per_second"])
+            }
+            Of::Rate => {
+                let (from, to) = between(run);
+                Some(tokens_between(&run.rows, from, to) / (to - from))
+                    .filter(|rate| rate.is_finite())
+            }
             Of::Percentile(of, p) => {
                 let mut values: Vec<i64> = run.rows.iter().filter_map(of).collect();
                 values.sort_unstable();
@@ -64,11 +70,18 @@ impl Metric {
     pub(crate) fn draws(self, runs: &[&Run], dice: &mut Dice) -> Option<Vec<f64>> {
         match self.of {
             Of::Rate => {
-                let rates: Vec<f64> = runs.iter().filter(|run| !run.rows.is_empty()).flat_map(|run| rates(run)).collect();
+                let rates: Vec<f64> = runs
+                    .iter()
+                    .filter(|run| !run.rows.is_empty())
+                    .flat_map(|run| rates(run))
+                    .collect();
                 means(&rates, block(runs).min(rates.len() / 5), dice)
             }
             Of::Percentile(of, p) => {
-                let mut values: Vec<i64> = runs.iter().flat_map(|run| run.rows.iter().filter_map(of)).collect();
+                let mut values: Vec<i64> = runs
+                    .iter()
+                    .flat_map(|run| run.rows.iter().filter_map(of))
+                    .collect();
                 values.sort_unstable();
                 let draws = percentiles(&values, p, dice)?;
                 Some(draws.into_iter().map(|ns| ns / 1e6).collect())
@@ -85,13 +98,25 @@ fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
-/// Tokens of each second of the steady part, or of the whole run.
+/// The steady part, or the whole run.
+fn between(run: &Run) -> (f64, f64) {
+    let part = steady(&run.rows, run.is_offline());
+    part.map_or_else(
+        |_| (0.0, duration_s(&run.rows)),
+        |part| (part.from_s, part.to_s),
+    )
+}
+
+/// Tokens of each whole second of it.
 fn rates(run: &Run) -> Vec<f64> {
     let cut = Windows::of(&run.rows, SECONDS);
-    let part = steady(&run.rows, run.is_offline());
-    let (from, to) = part.map_or((0.0, f64::INFINITY), |part| (part.from_s, part.to_s));
+    let (from, to) = between(run);
     let inside = |from_s: f64| from <= from_s && from_s + cut.width_s <= to;
-    let rates = cut.windows.iter().filter(|w| inside(w.from_s)).map(|w| w.tokens_per_s);
+    let rates = cut
+        .windows
+        .iter()
+        .filter(|w| inside(w.from_s))
+        .map(|w| w.tokens_per_s);
     rates.collect()
 }
 
@@ -101,7 +126,10 @@ fn block(runs: &[&Run]) -> usize {
     let mut latencies: Vec<i64> = rows().filter_map(Row::latency_ns).collect();
     latencies.sort_unstable();
     let typical_s = percentile(&latencies, 0.5).unwrap_or_default() as f64 / 1e9;
-    let longest = runs.iter().map(|run| duration_s(&run.rows)).fold(0.0, f64::max);
+    let longest = runs
+        .iter()
+        .map(|run| duration_s(&run.rows))
+        .fold(0.0, f64::max);
     (typical_s / (longest / SECONDS as f64).max(1.0)).ceil() as usize
 }
 

@@ -1,10 +1,11 @@
 //! Numbers as people read them.
 
-/// With thousands set apart, and as many decimals as say something: two below a thousand, four below one.
+/// With thousands set apart, and as many decimals as say something: two below a thousand, four below one,
+/// none of a whole number.
 pub(crate) fn shown(value: f64) -> String {
     let decimals = match value.abs() {
         size if !size.is_finite() => return "not a number".into(),
-        size if size >= 10_000.0 || size == 0.0 => 0,
+        size if size >= 10_000.0 || value.fract() == 0.0 => 0,
         size if size >= 1000.0 => 1,
         size if size >= 1.0 => 2,
         _ => 4,
@@ -56,6 +57,7 @@ mod tests {
             (0.0, "0"),
             (0.0234, "0.0234"),
             (79.996, "80.00"),
+            (3000.0, "3,000"),
             (-1234.56, "-1,234.6"),
             (999.999, "1000.00"),
             (1_186_750.0, "1,186,750"),
@@ -64,6 +66,9 @@ mod tests {
             assert_eq!(shown(value), text);
         }
         assert_eq!(count(6396), "6,396");
-        assert_eq!((tick(0.5), tick(12_500.0), tick(2e6), tick(100.0)), ("0.5".into(), "12.5k".into(), "2M".into(), "100".into()));
+        assert_eq!(
+            (tick(0.5), tick(12_500.0), tick(2e6), tick(100.0)),
+            ("0.5".into(), "12.5k".into(), "2M".into(), "100".into())
+        );
     }
 }

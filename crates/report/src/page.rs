@@ -74,7 +74,8 @@ pub fn page(runs: &[(Run, Figures)]) -> String {
         version: env!("CARGO_PKG_VERSION"),
     };
     // Into memory, of texts: nothing of it can fail.
-    page.render().expect("the template's only errors are those of its writer, a string")
+    page.render()
+        .expect("the template's only errors are those of its writer, a string")
 }
 
 fn title(shown: &[Shown<'_>]) -> String {

@@ -98,11 +98,17 @@ mod tests {
         let rows: Vec<Row> = (0..500).map(|i| row(i, i as i64 % 97, 1, 5)).collect();
         let prompts = Prompts::of(&rows).unwrap();
         assert_eq!(prompts.cells.values().sum::<u64>(), 500);
-        assert_eq!(prompts.lines.iter().map(|line| line.samples).sum::<u64>(), 500);
+        assert_eq!(
+            prompts.lines.iter().map(|line| line.samples).sum::<u64>(),
+            500
+        );
         assert_eq!((prompts.most_tokens, prompts.most_ms), (149, 96.0));
         assert_eq!(Prompts::of(&[]), None);
         // No prompt, and a first token before the sample began.
-        let odd = Row { prompt_tokens: 0, ..row(0, -5, 1, 5) };
+        let odd = Row {
+            prompt_tokens: 0,
+            ..row(0, -5, 1, 5)
+        };
         assert_eq!(Prompts::of(&[odd]).unwrap().cells[&(0, 0)], 1);
     }
 }

@@ -67,9 +67,15 @@ pub fn read(dir: &Path, depth: Depth) -> Result<Run, NoRun> {
 
 /// Whether something of a run lies in `dir`.
 pub fn is_run(dir: &Path) -> bool {
-    [DETAIL, "verdict.json", "run_plan.json", ossmark_record::SAMPLES, ossmark_record::JOURNAL]
-        .iter()
-        .any(|name| dir.join(name).is_file())
+    [
+        DETAIL,
+        "verdict.json",
+        "run_plan.json",
+        ossmark_record::SAMPLES,
+        ossmark_record::JOURNAL,
+    ]
+    .iter()
+    .any(|name| dir.join(name).is_file())
 }
 
 fn json<T: DeserializeOwned>(dir: &Path, name: &str, problems: &mut Vec<String>) -> Option<T> {
@@ -92,7 +98,10 @@ fn json<T: DeserializeOwned>(dir: &Path, name: &str, problems: &mut Vec<String>)
     match parsed {
         Ok(value) => Some(value),
         Err(error) => {
-            problems.push(format!("{name} is not what ossmark writes: {}", Brief(&error)));
+            problems.push(format!(
+                "{name} is not what ossmark writes: {}",
+                Brief(&error)
+            ));
             None
         }
     }
@@ -134,13 +143,22 @@ fn read_record(run: &mut Run, depth: Depth) {
         State::Ended => {}
         State::GoingOn => missing.push("the run goes on: these are its samples so far".into()),
         State::Cut => missing.push(
-            "the run was cut: its record was not closed, and up to a second of it is missing".into(),
+            "the run was cut: its record was not closed, and up to a second of it is missing"
+                .into(),
         ),
     }
     if record.lost > 0 {
-        missing.push(format!("{} rows were lost: the writer could not follow", record.lost));
+        missing.push(format!(
+            "{} rows were lost: the writer could not follow",
+            record.lost
+        ));
     }
-    missing.extend(record.reason.as_ref().map(|why| format!("the record ended before the run did: {why}")));
+    missing.extend(
+        record
+            .reason
+            .as_ref()
+            .map(|why| format!("the record ended before the run did: {why}")),
+    );
     missing.extend(record.damage.as_ref().map(ToString::to_string));
     if depth == Depth::Page {
         read_seconds(&record, run, &mut missing);
@@ -170,18 +188,29 @@ fn read_seconds(record: &Record, run: &mut Run, missing: &mut Vec<String>) {
     }
     missing.extend(timeline.damage().map(ToString::to_string));
     if timeline.unreadable() > 0 {
-        missing.push(format!("timeline.jsonl: {} lines are no seconds", timeline.unreadable()));
+        missing.push(format!(
+            "timeline.jsonl: {} lines are no seconds",
+            timeline.unreadable()
+        ));
     }
 }
 
 /// The files that the verdict names, as they are now. A name that leads out of the directory is not followed.
 fn hashes(run: &Run) -> Vec<Hashed> {
-    let stated = run.verdict.iter().flat_map(|verdict| &verdict.files).take(MAX_FILES);
+    let stated = run
+        .verdict
+        .iter()
+        .flat_map(|verdict| &verdict.files)
+        .take(MAX_FILES);
     let hashed = stated.map(|(name, stated)| {
-        let inside = Path::new(name).file_name().is_some_and(|last| last == name.as_str());
+        let inside = Path::new(name)
+            .file_name()
+            .is_some_and(|last| last == name.as_str());
         let found = match inside {
             false => Err("is no name of a file in the run's directory".into()),
-            true => ossmark_dataset::file_sha256(&run.dir.join(name)).map_err(|error| error.to_string()),
+            true => {
+                ossmark_dataset::file_sha256(&run.dir.join(name)).map_err(|error| error.to_string())
+            }
         };
         Hashed {
             name: name.clone(),

@@ -109,7 +109,14 @@ impl Run {
             _ => self.verdict.as_ref().and_then(|v| v.mode.clone()),
         };
         let plan = || self.plan.get(planned)?.as_str().map(str::to_owned);
-        let log = || self.log.as_ref()?.effective.get(effective)?.as_str().map(str::to_owned);
+        let log = || {
+            self.log
+                .as_ref()?
+                .effective
+                .get(effective)?
+                .as_str()
+                .map(str::to_owned)
+        };
         let word = verdict.or_else(plan).or_else(log)?;
         Some(word.to_lowercase())
     }
@@ -137,7 +144,8 @@ impl Run {
         flatten("", &self.plan, &mut settings, 0);
         settings.retain(|name, _| !NO_SETTINGS.iter().any(|not| name.starts_with(not)));
         if let Some(log) = &self.log {
-            let named = |(name, value): (&String, &Value)| (format!("loadgen.{name}"), value.clone());
+            let named =
+                |(name, value): (&String, &Value)| (format!("loadgen.{name}"), value.clone());
             settings.extend(log.effective.iter().map(named));
         }
         settings

@@ -7,13 +7,13 @@ use crate::windows::Windows;
 
 /// The rule, as pages and documents state it.
 pub const RULE: &str = "The run is cut into 50 equal windows, of at least a second each. The steady part goes from the first \
-    to the last of them that reaches 80% of their median tokens/s; unless all samples are issued at once, it ends with the \
+    to the last of them that reaches 90% of their median tokens/s; unless all samples are issued at once, it ends with the \
     last issue. There is none when it is shorter than 10 windows, when fewer than 100 samples were completed in it, when the \
     tokens/s of its halves differ by more than 10%, or when the samples open at the ends of its windows are more than half \
     again as many in its last quarter as in its first.";
 
 const WINDOWS: usize = 50;
-const SHARE: f64 = 0.8;
+const SHARE: f64 = 0.9;
 const LEAST_WINDOWS: usize = 10;
 const LEAST_SAMPLES: u64 = 100;
 const DRIFT: f64 = 0.1;
@@ -42,7 +42,11 @@ pub fn steady(rows: &[Row], at_once: bool) -> Result<Part, String> {
     };
     let reaches = |w: &crate::windows::Window| w.tokens_per_s >= SHARE * median;
     let from = cut.windows.iter().position(reaches).unwrap_or(0);
-    let mut to = cut.windows.iter().rposition(reaches).map_or(0, |last| last + 1);
+    let mut to = cut
+        .windows
+        .iter()
+        .rposition(reaches)
+        .map_or(0, |last| last + 1);
     if !at_once {
         let last_issue = cut.windows.iter().rposition(|w| w.issued > 0);
         to = to.min(last_issue.map_or(0, |last| last + 1));
@@ -110,7 +114,9 @@ mod tests {
     #[test]
     fn a_growing_queue_is_no_steady_part() {
         // Each sample waits a tenth longer than the one before, so that the rate is the same and the queue grows.
-        let rows: Vec<Row> = (0..1000).map(|i| row(i, 1000 + 40 * i as i64, 40, 101)).collect();
+        let rows: Vec<Row> = (0..1000)
+            .map(|i| row(i, 1000 + 40 * i as i64, 40, 101))
+            .collect();
         let reason = steady(&rows, false).unwrap_err();
         assert!(reason.contains("open samples grew"), "{reason}");
     }
@@ -118,7 +124,9 @@ mod tests {
     #[test]
     fn a_rate_that_falls_is_no_steady_part() {
         // Of the second half every answer is half as long.
-        let rows: Vec<Row> = (0..1000).map(|i| row(i, 100, 40, if i < 480 { 101 } else { 83 })).collect();
+        let rows: Vec<Row> = (0..1000)
+            .map(|i| row(i, 100, 40, if i < 480 { 101 } else { 83 }))
+            .collect();
         let reason = steady(&rows, false).unwrap_err();
         assert!(reason.contains("in the second"), "{reason}");
     }
@@ -126,8 +134,15 @@ mod tests {
     #[test]
     fn short_runs_have_none() {
         assert!(steady(&[], false).is_err());
-        assert!(steady(&[row(0, 1, 1, 5)], true).unwrap_err().contains("too short"));
+        assert!(
+            steady(&[row(0, 1, 1, 5)], true)
+                .unwrap_err()
+                .contains("too short")
+        );
         let rows: Vec<Row> = (0..99).map(|i| row(3 * i, 100, 40, 101)).collect();
-        assert!(steady(&rows, false).unwrap_err().contains("99 samples") || steady(&rows, false).is_err());
+        assert!(
+            steady(&rows, false).unwrap_err().contains("99 samples")
+                || steady(&rows, false).is_err()
+        );
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::limit::{Kind, Limit};
 use crate::run::{Completeness, Run, number};
 use crate::steady::{Part, steady};
+use crate::windows::tokens_between;
 
 /// The figures of a run, as `report --json` and `runs --json` write them. `null` where there is none.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -85,12 +86,16 @@ impl Summary {
             verdict: verdict.and_then(|v| v.verdict.clone()),
             settings: verdict.and_then(|v| v.settings.clone()),
             loadgen_result: result().or_else(|| verdict?.loadgen.result.clone()),
-            tokens_per_s: run.result(&TOKENS_PER_S).or_else(|| metric("tokens_per_second")),
+            tokens_per_s: run
+                .result(&TOKENS_PER_S)
+                .or_else(|| metric("tokens_per_second")),
             samples: samples.or_else(|| metric("samples_completed").map(|n| n as u64)),
             output_tokens: output_tokens.or_else(|| metric("output_tokens").map(|n| n as u64)),
             limits: limits(run),
             steady: part.as_ref().ok().copied(),
-            steady_tokens_per_s: part.as_ref().ok().map(|part| tokens_per_s(run, part)),
+            steady_tokens_per_s: part.as_ref().ok().map(|part| {
+                tokens_between(&run.rows, part.from_s, part.to_s) / (part.to_s - part.from_s)
+            }),
             no_steady: part.err(),
             energy_j: run.energy_j,
             complete: is_complete(run),
@@ -108,16 +113,6 @@ fn counts(run: &Run) -> (Option<u64>, Option<u64>) {
     (Some(completed().count() as u64), Some(tokens))
 }
 
-/// Tokens of the samples that were completed in the part, by its length.
-fn tokens_per_s(run: &Run, part: &Part) -> f64 {
-    let ended = |row: &&ossmark_record::Row| {
-        let at = row.completed_ns.map(|ns| ns as f64 / 1e9);
-        at.is_some_and(|at| part.from_s <= at && at < part.to_s)
-    };
-    let tokens: u64 = run.rows.iter().filter(ended).map(|row| u64::from(row.output_tokens)).sum();
-    tokens as f64 / (part.to_s - part.from_s)
-}
-
 /// LoadGen has latency limits in its Server scenario only, which Interactive is one of.
 fn limits(run: &Run) -> Vec<Limit> {
     let is_accuracy = run.mode().as_deref() == Some("accuracy");
@@ -127,7 +122,10 @@ fn limits(run: &Run) -> Vec<Limit> {
     let planned = run.plan.get("requested_settings");
     let limit = |(kind, logged, plan, p99): (Kind, &str, &str, &str)| {
         let planned = || planned?.get(plan);
-        let limit_ns = run.setting(logged).or_else(planned).and_then(Value::as_i64)?;
+        let limit_ns = run
+            .setting(logged)
+            .or_else(planned)
+            .and_then(Value::as_i64)?;
         let p99 = run.result(&[p99]).map(|ns| ns as i64);
         (limit_ns > 0).then(|| Limit::of(kind, limit_ns, &run.rows, p99))
     };

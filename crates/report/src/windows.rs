@@ -42,6 +42,20 @@ pub fn duration_s(rows: &[Row]) -> f64 {
     (last as f64 / 1e9).clamp(0.0, 366.0 * 86400.0)
 }
 
+/// Tokens of the answers that fall between two times, spread as those of [`Window::tokens_per_s`].
+pub fn tokens_between(rows: &[Row], from_s: f64, to_s: f64) -> f64 {
+    let tokens = |row: &Row| {
+        let end = row.completed_ns? as f64 / 1e9;
+        let begin = row.first_token_ns.map_or(end, |ns| ns as f64 / 1e9);
+        let share = match begin < end {
+            true => (end.min(to_s) - begin.max(from_s)).max(0.0) / (end - begin),
+            false => f64::from(u8::from(from_s <= end && end < to_s)),
+        };
+        Some(share * f64::from(row.output_tokens))
+    };
+    rows.iter().filter_map(tokens).sum()
+}
+
 impl Windows {
     /// Cuts a run into `most` windows, fewer where they would be shorter than a second.
     pub fn of(rows: &[Row], most: usize) -> Self {
@@ -163,6 +177,17 @@ mod tests {
         assert_eq!(windows.width_s, 1.0);
         for (found, expected) in rates.iter().zip([25.25, 50.5, 25.25]) {
             assert!((found - expected).abs() < 1e-9, "{rates:?}");
+        }
+        for (from, to, tokens) in [
+            (0.0, 9.0, 101.0),
+            (1.0, 2.0, 50.5),
+            (0.0, 1.0, 25.25),
+            (3.0, 4.0, 0.0),
+        ] {
+            assert!(
+                (tokens_between(&rows, from, to) - tokens).abs() < 1e-9,
+                "{from} to {to}"
+            );
         }
         assert_eq!(windows.windows[1].open, 1);
         assert_eq!(windows.windows[2].ttft_p99_ms, Some(500.0));

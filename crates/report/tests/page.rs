@@ -27,7 +27,10 @@ fn html(runs: Vec<Run>) -> String {
 /// Every figure of a page by its name: all its digits, and the text.
 fn figures(html: &str) -> BTreeMap<String, (f64, String)> {
     let figure = Regex::new(r#"<data data-name="([^"]*)" value="([^"]*)">([^<]*)</data>"#).unwrap();
-    let found: Vec<_> = figure.captures_iter(html).map(|c| (c[1].to_owned(), (c[2].parse().unwrap(), c[3].to_owned()))).collect();
+    let found: Vec<_> = figure
+        .captures_iter(html)
+        .map(|c| (c[1].to_owned(), (c[2].parse().unwrap(), c[3].to_owned())))
+        .collect();
     let count = found.len();
     let by_name: BTreeMap<_, _> = found.into_iter().collect();
     assert_eq!(by_name.len(), count, "two figures have one name");
@@ -40,12 +43,26 @@ fn points(html: &str) -> Vec<(usize, usize)> {
     plots
         .map(|plot| {
             let said = plot.split('"').next().unwrap().parse().unwrap();
-            let svg = plot.split("<svg").nth(1).unwrap().split("</svg>").next().unwrap();
+            let svg = plot
+                .split("<svg")
+                .nth(1)
+                .unwrap()
+                .split("</svg>")
+                .next()
+                .unwrap();
             let data = |tag: &&str| tag.contains("#000003") || tag.contains("#000004");
-            let drawn = svg.split('<').filter(data).map(|tag| match tag.split_once("points=\"") {
-                Some((_, points)) => points.split('"').next().unwrap().split_ascii_whitespace().count(),
-                None => 1,
-            });
+            let drawn = svg
+                .split('<')
+                .filter(data)
+                .map(|tag| match tag.split_once("points=\"") {
+                    Some((_, points)) => points
+                        .split('"')
+                        .next()
+                        .unwrap()
+                        .split_ascii_whitespace()
+                        .count(),
+                    None => 1,
+                });
             (said, drawn.sum())
         })
         .collect()
@@ -140,11 +157,18 @@ fn hostile() -> Run {
     run.record = Completeness::Incomplete(vec![text()]);
     run.plan = json!({"engine": HOSTILE, (HOSTILE): {(HOSTILE): [HOSTILE]}});
     run.score = json!({"findings": [HOSTILE], "summary": {"per_dataset": {(HOSTILE): {"correct": HOSTILE}}}});
-    run.files = vec![Hashed { name: text(), stated: text(), found: Err(text()) }];
+    run.files = vec![Hashed {
+        name: text(),
+        stated: text(),
+        found: Err(text()),
+    }];
     let log = run.log.as_mut().unwrap();
     log.errors = vec![text()];
     (log.date, log.sut) = (Some(text()), Some(text()));
-    log.effective = json!({(HOSTILE): HOSTILE, "scenario": HOSTILE}).as_object().unwrap().clone();
+    log.effective = json!({(HOSTILE): HOSTILE, "scenario": HOSTILE})
+        .as_object()
+        .unwrap()
+        .clone();
     run.verdict = serde_json::from_value(json!({
         "verdict": HOSTILE, "settings": HOSTILE, "scenario": HOSTILE, "mode": HOSTILE, "reasons": [HOSTILE, HOSTILE],
         "deviations": [HOSTILE], "faults": [{"kind": HOSTILE, "message": HOSTILE, "count": 2}], "loadgen": {"result": HOSTILE}
@@ -158,11 +182,22 @@ fn nothing_from_outside_is_markup() {
     let page = html(vec![hostile(), hostile()]);
     // The tags of the page, whatever the runs say: those of an innocent one.
     let tags = |page: &str| -> std::collections::BTreeSet<String> {
-        Regex::new(r"<([a-zA-Z!/][a-zA-Z0-9]*)").unwrap().captures_iter(page).map(|c| c[1].to_owned()).collect()
+        Regex::new(r"<([a-zA-Z!/][a-zA-Z0-9]*)")
+            .unwrap()
+            .captures_iter(page)
+            .map(|c| c[1].to_owned())
+            .collect()
     };
     let known = tags(&html(vec![server(1, 300, 1.0)]));
     for tag in tags(&page) {
-        assert!(known.contains(&tag) || ["article", "h4", "ul", "li", "h3", "/h4", "/ul", "/li", "/h3"].contains(&&*tag), "<{tag}");
+        assert!(
+            known.contains(&tag)
+                || [
+                    "article", "h4", "ul", "li", "h3", "/h4", "/ul", "/li", "/h3"
+                ]
+                .contains(&&*tag),
+            "<{tag}"
+        );
     }
     assert!(!page.contains("onerror=alert(1)>") && page.contains("onerror=alert(1)&#62;"));
     assert!(!page.contains(['\u{202e}', '\u{7}', '\u{1b}']));
@@ -173,14 +208,40 @@ fn nothing_from_outside_is_markup() {
 #[test]
 fn a_page_asks_for_nothing_and_its_style_is_the_one_that_it_allows() {
     let page = html(vec![server(1, 200, 1.0), hostile()]);
-    let policy = page.split("Content-Security-Policy\" content=\"").nth(1).unwrap().split('"').next().unwrap();
-    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
-    let style = page.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+    let policy = page
+        .split("Content-Security-Policy\" content=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    assert!(
+        policy.starts_with("default-src 'none'; style-src 'sha256-"),
+        "{policy}"
+    );
+    let style = page
+        .split("<style>")
+        .nth(1)
+        .unwrap()
+        .split("</style>")
+        .next()
+        .unwrap();
     use base64::Engine;
     use sha2::Digest;
     let hash = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(style));
     assert!(policy.contains(&format!("'sha256-{hash}'")), "{policy}");
-    for address in ["<script", "<link", "<iframe", "<img", "<object", " style=\"", "url(", "@import", " href=", " src=\""] {
+    for address in [
+        "<script",
+        "<link",
+        "<iframe",
+        "<img",
+        "<object",
+        " style=\"",
+        "url(",
+        "@import",
+        " href=",
+        " src=\"",
+    ] {
         assert!(!page.contains(address), "{address}");
     }
 }
@@ -188,10 +249,21 @@ fn a_page_asks_for_nothing_and_its_style_is_the_one_that_it_allows() {
 #[test]
 fn no_sample_one_sample_and_nothing_at_all_have_pages() {
     let one = server(1, 1, 1.0);
-    let two_at_once = with_rows(vec![Row { completed_ns: Some(i64::MAX), first_token_ns: Some(i64::MIN), ..one.rows[0] }; 2]);
+    let two_at_once = with_rows(vec![
+        Row {
+            completed_ns: Some(i64::MAX),
+            first_token_ns: Some(i64::MIN),
+            ..one.rows[0]
+        };
+        2
+    ]);
     for run in [Run::default(), with_rows(Vec::new()), one, two_at_once] {
         let page = html(vec![run.clone(), run]);
-        assert!(page.ends_with("</html>\n") || page.ends_with("</html>"), "{}", &page[page.len() - 40..]);
+        assert!(
+            page.ends_with("</html>\n") || page.ends_with("</html>"),
+            "{}",
+            &page[page.len() - 40..]
+        );
         assert!(points(&page).iter().all(|(said, drawn)| said == drawn));
     }
 }
@@ -199,9 +271,15 @@ fn no_sample_one_sample_and_nothing_at_all_have_pages() {
 #[test]
 fn a_file_that_is_not_the_verdicts_is_said_before_everything_else() {
     let mut run = server(1, 200, 1.0);
-    run.files = vec![Hashed { name: "mlperf_log_detail.txt".into(), stated: "aa".into(), found: Ok("bb".into()) }];
+    run.files = vec![Hashed {
+        name: "mlperf_log_detail.txt".into(),
+        stated: "aa".into(),
+        found: Ok("bb".into()),
+    }];
     let page = html(vec![run]);
-    let said = page.find("mlperf_log_detail.txt is not the file that the verdict was given on").unwrap();
+    let said = page
+        .find("mlperf_log_detail.txt is not the file that the verdict was given on")
+        .unwrap();
     assert!(said < page.find("<h2>Figures</h2>").unwrap());
 }
 

@@ -40,7 +40,12 @@ pub(super) struct Plot {
 }
 
 impl Plot {
-    pub(super) fn new(title: impl Into<String>, keys: &[&str], chart: &Chart, table: Table) -> Self {
+    pub(super) fn new(
+        title: impl Into<String>,
+        keys: &[&str],
+        chart: &Chart,
+        table: Table,
+    ) -> Self {
         Self {
             title: title.into(),
             svg: chart.svg(),
@@ -56,7 +61,11 @@ impl Panel {
         self.plots.is_empty() && self.tables.is_empty() && self.lists.is_empty()
     }
 
-    pub(super) fn list(&mut self, title: &'static str, items: impl IntoIterator<Item = impl std::fmt::Display>) {
+    pub(super) fn list(
+        &mut self,
+        title: &'static str,
+        items: impl IntoIterator<Item = impl std::fmt::Display>,
+    ) {
         let items: Vec<String> = items.into_iter().map(plain).collect();
         if !items.is_empty() {
             self.lists.push(List { title, items });

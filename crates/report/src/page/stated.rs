@@ -14,12 +14,22 @@ const MOST: usize = 400;
 
 pub(super) fn sections(shown: &[Shown<'_>]) -> Vec<Section> {
     vec![
-        section("Score", "From score.json, which `ossmark score --json` wrote there.", shown, score),
-        section("LoadGen's errors", "The first of them, as logged.", shown, |one, panel| {
-            if let Some(log) = &one.run.log {
-                panel.list("Errors", log.errors.iter().take(20));
-            }
-        }),
+        section(
+            "Score",
+            "From score.json, which `ossmark score --json` wrote there.",
+            shown,
+            score,
+        ),
+        section(
+            "LoadGen's errors",
+            "The first of them, as logged.",
+            shown,
+            |one, panel| {
+                if let Some(log) = &one.run.log {
+                    panel.list("Errors", log.errors.iter().take(20));
+                }
+            },
+        ),
         section(
             "Settings",
             "As they were asked for, and as LoadGen used them (compliance runs change some).",
@@ -44,12 +54,18 @@ pub(super) fn sections(shown: &[Shown<'_>]) -> Vec<Section> {
 
 fn score(one: &Shown<'_>, panel: &mut Panel) {
     let score = &one.run.score;
-    let Some(sets) = score.pointer("/summary/per_dataset").and_then(Value::as_object) else {
+    let Some(sets) = score
+        .pointer("/summary/per_dataset")
+        .and_then(Value::as_object)
+    else {
         return;
     };
     let cell = |set: &Value, field: &str| {
         let value = set.get(field).and_then(number);
-        value.map_or_else(|| Cell::text("–"), |value| Cell::text(crate::number::shown(value)))
+        value.map_or_else(
+            || Cell::text("–"),
+            |value| Cell::text(crate::number::shown(value)),
+        )
     };
     let fields = ["correct", "total", "accuracy", "repeats"];
     let line = |(name, set): (&String, &Value)| {
@@ -65,11 +81,16 @@ fn score(one: &Shown<'_>, panel: &mut Panel) {
     lines.push(last);
     panel.tables.push(Table {
         caption: "Score by data set".into(),
-        head: ["data set", "correct", "answers", "%", "repeats"].map(str::to_owned).into(),
+        head: ["data set", "correct", "answers", "%", "repeats"]
+            .map(str::to_owned)
+            .into(),
         lines,
     });
     let findings = score.get("findings").and_then(Value::as_array);
-    panel.list("What the scorer found", findings.into_iter().flatten().take(MOST).map(short));
+    panel.list(
+        "What the scorer found",
+        findings.into_iter().flatten().take(MOST).map(short),
+    );
 }
 
 fn settings(one: &Shown<'_>) -> Option<Table> {
@@ -97,8 +118,10 @@ fn provenance(one: &Shown<'_>) -> Option<Table> {
     let settings = one.run.settings().into_iter().filter(|(name, _)| {
         !name.starts_with("loadgen.") && !name.starts_with("requested_settings")
     });
-    let mut lines: Vec<Vec<Cell>> =
-        settings.take(MOST).map(|(name, value)| vec![Cell::text(name), Cell::text(short(&value))]).collect();
+    let mut lines: Vec<Vec<Cell>> = settings
+        .take(MOST)
+        .map(|(name, value)| vec![Cell::text(name), Cell::text(short(&value))])
+        .collect();
     if let Some(sut) = one.run.log.as_ref().and_then(|log| log.sut.as_ref()) {
         lines.push(vec![Cell::text("SUT name in the log"), Cell::text(sut)]);
     }

@@ -50,7 +50,12 @@ pub(super) fn card(shown: &Shown<'_>) -> Card {
         },
         sentence: plain(&figures.sentence),
         notices: texts(&figures.notices),
-        limits: figures.summary.limits.iter().map(|limit| margin(shown, limit)).collect(),
+        limits: figures
+            .summary
+            .limits
+            .iter()
+            .map(|limit| margin(shown, limit))
+            .collect(),
         // One reason stands in the sentence already.
         reasons: match figures.reasons.len() {
             0 | 1 => Vec::new(),
@@ -100,25 +105,49 @@ pub(super) fn overview(shown: &[Shown<'_>]) -> Table {
         line("Answered by", &|one| text(&one.figures.summary.engine)),
         line("Verdict", &|one| text(&one.figures.summary.verdict)),
         line("Settings", &|one| text(&one.figures.summary.settings)),
-        line("LoadGen's result", &|one| text(&one.figures.summary.loadgen_result)),
-        line("Tokens/s (LoadGen)", &|one| Cell::maybe(one.name("tokens_per_s"), one.figures.summary.tokens_per_s, "")),
-        line("Samples completed", &|one| Cell::maybe_count(one.name("samples"), one.figures.summary.samples)),
-        line("Output tokens", &|one| Cell::maybe_count(one.name("output_tokens"), one.figures.summary.output_tokens)),
+        line("LoadGen's result", &|one| {
+            text(&one.figures.summary.loadgen_result)
+        }),
+        line("Tokens/s (LoadGen)", &|one| {
+            Cell::maybe(
+                one.name("tokens_per_s"),
+                one.figures.summary.tokens_per_s,
+                "",
+            )
+        }),
+        line("Samples completed", &|one| {
+            Cell::maybe_count(one.name("samples"), one.figures.summary.samples)
+        }),
+        line("Output tokens", &|one| {
+            Cell::maybe_count(one.name("output_tokens"), one.figures.summary.output_tokens)
+        }),
         line("Mean output tokens", &|one| {
-            Cell::maybe(one.name("mean_output_tokens"), one.figures.lengths.as_ref().map(|l| l.mean), "")
+            Cell::maybe(
+                one.name("mean_output_tokens"),
+                one.figures.lengths.as_ref().map(|l| l.mean),
+                "",
+            )
         }),
         line("Steady part", &|one| match &one.figures.summary.steady {
             Some(part) => Cell::text(format!("{:.1} s to {:.1} s", part.from_s, part.to_s)),
             None => Cell::text("none"),
         }),
         line("Tokens/s of the steady part", &|one| {
-            Cell::maybe(one.name("steady_tokens_per_s"), one.figures.summary.steady_tokens_per_s, "")
+            Cell::maybe(
+                one.name("steady_tokens_per_s"),
+                one.figures.summary.steady_tokens_per_s,
+                "",
+            )
         }),
-        line("Energy", &|one| Cell::maybe(one.name("energy_j"), one.figures.summary.energy_j, " J")),
+        line("Energy", &|one| {
+            Cell::maybe(one.name("energy_j"), one.figures.summary.energy_j, " J")
+        }),
         line("Tokens per joule", &|one| {
             let summary = &one.figures.summary;
             let joules = summary.energy_j.filter(|joules| *joules > 0.0);
-            let per_joule = joules.zip(summary.output_tokens).map(|(joules, tokens)| tokens as f64 / joules);
+            let per_joule = joules
+                .zip(summary.output_tokens)
+                .map(|(joules, tokens)| tokens as f64 / joules);
             Cell::maybe(one.name("tokens_per_j"), per_joule, "")
         }),
     ];

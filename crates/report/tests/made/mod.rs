@@ -59,7 +59,8 @@ pub fn with_rows(rows: Vec<Row>) -> Run {
         "loadgen": {"result": "VALID", "errors": 0, "warnings": 0}
     }))
     .unwrap();
-    let settings = json!({"server_ttft_latency": 3_000_000_000u64, "server_tpot_latency": 80_000_000});
+    let settings =
+        json!({"server_ttft_latency": 3_000_000_000u64, "server_tpot_latency": 80_000_000});
     Run {
         dir: "out/server".into(),
         verdict: Some(verdict),
