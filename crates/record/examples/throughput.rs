@@ -1,7 +1,7 @@
 //! What a record costs: the sender's time for a row, rows a second that the writer takes, the end, the files, the readers.
 //!
 //! `cargo run --release -p ossmark-record --example throughput -- DIR [ROWS] [ROWS A SECOND, 0 for as fast as possible]`
-//! leaves the record in DIR, for tests/pyarrow.py.
+//! leaves the record in DIR, for tests/by_pyarrow.py.
 #![allow(
     clippy::print_stdout,
     clippy::disallowed_methods,
@@ -15,15 +15,17 @@ use ossmark_record::{Counters, End, Limits, Record, Row, Settings, begin};
 
 fn row(request: u64) -> Row {
     let begun = request as i64 * 50_000;
+    // As little alike as measured times are.
+    let noise = |factor| (request.wrapping_mul(factor) % 2_000_000_011) as i64;
     Row {
         request,
         sample_index: (request % 6396) as u32,
-        prompt_tokens: 1000,
-        output_tokens: 1300,
+        prompt_tokens: 500 + (request * 17 % 2003) as u32,
+        output_tokens: 1000 + (request * 31 % 997) as u32,
         scheduled_ns: (request % 2 == 1).then_some(begun),
         issued_ns: Some(begun + 100),
-        first_token_ns: Some(begun + 800_000_000),
-        completed_ns: Some(begun + 20_000_000_000 + request as i64 % 977),
+        first_token_ns: Some(begun + noise(2_654_435_761)),
+        completed_ns: Some(begun + 20_000_000_000 + noise(40_503)),
         end: [End::Stop, End::Length, End::Failed, End::Cancelled][(request % 4) as usize],
         engine: (request % 8) as u16,
     }

@@ -78,7 +78,7 @@ impl Follower {
             news.more = journal.read(&mut news.rows, ROWS)?;
             news.state = Some(journal.state(held || news.more));
             news.lost = journal.lost;
-            news.reason = journal.ended.clone().flatten();
+            news.reason.clone_from(&journal.reason);
             news.damage = journal.damage.clone();
         } else if let Some((lost, reason)) = &self.ended {
             news.state = Some(State::Ended);

@@ -79,7 +79,7 @@ impl Journal {
     ///
     /// # Errors
     ///
-    /// Those of writing; then the file ends as before, and the rows are given up.
+    /// Those of writing; then the rows are given up.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         let rows = self.gathered();
         if rows == 0 {
@@ -105,14 +105,11 @@ impl Journal {
         self.append(&frame::ended(self.rows, lost, reason))
     }
 
+    /// Writes at a place of its own: half a frame that a full disk took is behind the end, and the next is written over it.
     fn append(&mut self, frame: &[u8]) -> io::Result<()> {
-        let written = self.file.write_all_at(frame, self.bytes);
-        match written {
-            Ok(()) => self.bytes += frame.len() as u64,
-            // Half a frame must not stand before whole ones.
-            Err(_) => drop(self.file.set_len(self.bytes)),
-        }
-        written
+        self.file.write_all_at(frame, self.bytes)?;
+        self.bytes += frame.len() as u64;
+        Ok(())
     }
 }
 

@@ -26,7 +26,8 @@ impl Usage {
     pub(crate) fn percent_since(&self, before: &Self) -> Option<f64> {
         let spent = self.cpu?.checked_sub(before.cpu?)?.as_secs_f64();
         let passed = self.at.duration_since(before.at).as_secs_f64();
-        (passed > 0.0).then(|| 100.0 * spent / passed)
+        // A few ticks would say nothing.
+        (passed >= 0.2).then(|| 100.0 * spent / passed)
     }
 }
 
@@ -73,7 +74,8 @@ mod tests {
     fn this_process_uses_something() {
         assert!(rss_mib().unwrap() > 0.1);
         let before = Usage::now();
-        while Usage::now().cpu == before.cpu {}
+        assert_eq!(before.percent_since(&before), None);
+        while Usage::now().cpu == before.cpu || before.at.elapsed().as_secs() < 1 {}
         assert!(Usage::now().percent_since(&before).unwrap() > 0.0);
     }
 }

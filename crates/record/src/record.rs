@@ -78,7 +78,7 @@ impl Record {
             rows,
             state: scan.state(held),
             lost: scan.lost,
-            reason: scan.ended.flatten(),
+            reason: scan.reason,
             damage: scan.damage,
         })
     }

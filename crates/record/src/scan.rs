@@ -24,8 +24,10 @@ pub(crate) struct Scan {
     pub(crate) rows: u64,
     /// Rows lost, as far as the journal says.
     pub(crate) lost: u64,
-    /// Set at the writer's end, with its reason if that came before the run's.
-    pub(crate) ended: Option<Option<String>>,
+    /// Its writer closed it.
+    pub(crate) ended: bool,
+    /// Why the writer ended before its run did, if it did.
+    pub(crate) reason: Option<String>,
     /// Set where the journal stops making sense.
     pub(crate) damage: Option<Damage>,
 }
@@ -37,7 +39,8 @@ impl Scan {
             ahead: Ahead::new(ossmark_files::open(path)?),
             rows: 0,
             lost: 0,
-            ended: None,
+            ended: false,
+            reason: None,
             damage: None,
         })
     }
@@ -54,10 +57,10 @@ impl Scan {
 
     /// What the journal's end, or the lack of one, says of the run; `held` is what [`Scan::is_held`] said before reading.
     pub(crate) fn state(&self, held: bool) -> State {
-        match (&self.ended, held) {
-            (Some(_), _) => State::Ended,
-            (None, true) => State::GoingOn,
-            (None, false) => State::Cut,
+        match (self.ended, held) {
+            (true, _) => State::Ended,
+            (false, true) => State::GoingOn,
+            (false, false) => State::Cut,
         }
     }
 
@@ -69,7 +72,7 @@ impl Scan {
     pub(crate) fn read(&mut self, rows: &mut Vec<Row>, most: usize) -> Result<bool, Error> {
         let most = rows.len().saturating_add(most);
         while rows.len() < most {
-            if self.ended.is_some() || self.damage.is_some() || !self.step(rows)? {
+            if self.ended || self.damage.is_some() || !self.step(rows)? {
                 return Ok(false);
             }
         }
@@ -124,7 +127,8 @@ impl Scan {
             }
             Ok(Frame::Ended { lost, reason, .. }) => {
                 self.lost = lost;
-                self.ended = Some((!reason.is_empty()).then_some(reason));
+                self.ended = true;
+                self.reason = (!reason.is_empty()).then_some(reason);
             }
         }
         self.ahead.pass(HEAD + bytes);

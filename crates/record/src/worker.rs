@@ -34,6 +34,8 @@ pub(crate) struct Worker {
     stopped: bool,
     /// `None` once it could not be written.
     timeline: Option<File>,
+    /// It could be begun.
+    has_timeline: bool,
     /// The count that the journal has last been told.
     lost: u64,
 }
@@ -56,6 +58,7 @@ impl Worker {
             so_far: SoFar::new(limits),
             stopped: journal.is_err(),
             journal: journal.ok(),
+            has_timeline: timeline.is_ok(),
             timeline: timeline.ok(),
             lost: 0,
         }
@@ -148,27 +151,25 @@ impl Worker {
     fn finish(mut self) -> Outcome {
         self.flush();
         self.second();
-        let mut rows = 0;
+        let mut outcome = Outcome::default();
+        let mut ours = Vec::new();
         if let Some(mut journal) = self.journal.take() {
-            rows = journal.rows();
+            ours.extend([SAMPLES, JOURNAL]);
+            outcome.rows = journal.rows();
             let reason = self.shared.reason();
             // Where the disk is full there is no end, and the record counts as cut unless samples.parquet can be made.
             let ended = journal.end(self.shared.lost(), reason.as_deref().unwrap_or_default());
-            let made = self.publish(rows, reason.as_deref());
+            let made = self.publish(outcome.rows, reason.as_deref());
             if let Err(why) = made.and(ended.map_err(|e| said(&self.dir.join(JOURNAL), &e))) {
                 self.shared.failed(|| why);
             }
         }
-        let mut files = [SAMPLES, JOURNAL, TIMELINE]
-            .map(|name| self.dir.join(name))
-            .to_vec();
-        files.retain(|path| std::fs::symlink_metadata(path).is_ok());
-        Outcome {
-            rows,
-            lost: self.shared.lost(),
-            reason: self.shared.reason(),
-            files,
-        }
+        ours.extend(self.has_timeline.then_some(TIMELINE));
+        let ours = ours.iter().map(|name| self.dir.join(name));
+        outcome.files = ours.filter(|path| path.is_file()).collect();
+        outcome.lost = self.shared.lost();
+        outcome.reason = self.shared.reason();
+        outcome
     }
 
     /// Makes `samples.parquet` of the journal, which then goes.

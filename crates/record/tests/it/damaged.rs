@@ -52,7 +52,9 @@ impl Sound {
             Record::open(dir).is_ok_and(|r| r.rows.len() as u64 == ROWS && r.state == State::Cut)
         });
         let journal = fs::read(dir.join(JOURNAL)).unwrap();
-        [JOURNAL, TIMELINE].map(|name| fs::remove_file(dir.join(name)).unwrap());
+        for name in [JOURNAL, TIMELINE] {
+            fs::remove_file(dir.join(name)).unwrap();
+        }
         write(true);
         let samples = fs::read(dir.join(SAMPLES)).unwrap();
         let line = fs::read(dir.join(TIMELINE)).unwrap();
@@ -90,7 +92,7 @@ fn damage(bytes: &mut Vec<u8>, rng: &mut Rng) {
 
 /// Something hostile where a file is expected.
 fn odd(path: &Path, rng: &mut Rng, sound: &[u8]) {
-    match rng.below(10) {
+    match rng.below(11) {
         0 => mknodat(
             rustix::fs::CWD,
             path,
@@ -114,6 +116,13 @@ fn odd(path: &Path, rng: &mut Rng, sound: &[u8]) {
             let mut file = fs::File::create(path).unwrap();
             file.seek(SeekFrom::Start(1 << 39)).unwrap();
             file.write_all(sound).unwrap();
+        }
+        10 => {
+            // A frame of 4 GiB, and the bytes for it.
+            let mut file = fs::File::create(path).unwrap();
+            file.write_all(&sound[..16.min(sound.len())]).unwrap();
+            file.write_all(&[0xff; 8]).unwrap();
+            file.set_len(1 << 40).unwrap();
         }
         7 => fs::write(path, "version https://git-lfs.github.com/spec/v1\nsize 7\n").unwrap(),
         8 => fs::write(path, [0xffu8; 4096]).unwrap(),

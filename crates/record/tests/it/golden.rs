@@ -1,4 +1,4 @@
-//! A record that pyarrow wrote (tests/pyarrow.py makes it): the reader takes what others write by the same columns.
+//! A record that pyarrow wrote (tests/by_pyarrow.py makes it): the reader takes what others write by the same columns.
 
 use std::path::Path;
 

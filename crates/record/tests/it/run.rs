@@ -207,6 +207,7 @@ fn a_record_that_cannot_be_begun_has_a_reason_and_earlier_ones_stay() {
         recorder.row(row(0));
         let outcome = writer.finish(LIMIT);
         assert_eq!((outcome.rows, outcome.lost), (0, 1));
+        assert_eq!(outcome.files, [dir.join(TIMELINE)]);
         let reason = outcome.reason.unwrap();
         assert!(
             reason.contains(earlier) || reason.contains("File exists"),

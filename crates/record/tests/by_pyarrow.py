@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """samples.parquet and pyarrow, both ways. By hand: needs pyarrow.
 
-    tests/pyarrow.py make           writes the files that tests/it/golden.rs reads
-    tests/pyarrow.py check RUN      reads what `cargo run --release -p ossmark-record --example throughput -- RUN` left
+    tests/by_pyarrow.py make           writes the files that tests/it/golden.rs reads
+    tests/by_pyarrow.py check RUN      reads what `cargo run --release -p ossmark-record --example throughput -- RUN` left
 """
 import json
 import sys
@@ -29,7 +29,8 @@ def make():
     rows = []
     for n in range(1000):
         ns = n * 1_000_003
-        times = [ns if n % 3 else None, ns + 11, None if n % 10 == 9 else ns + 2_000_000, None if n % 100 == 99 else ns + 90_000_000]
+        first, last = ns + 2_000_000, ns + 90_000_000
+        times = [ns if n % 3 else None, ns + 11, None if n % 10 == 9 else first, None if n % 100 == 99 else last]
         rows.append([n, n * 7 % 6396, 50 + n % 100, 2 + n % 900, *times, ENDS[n % 4], n % 8])
     for request, number, time, engine in [
         ((1 << 63) - 1, 0, -(1 << 63), 0),
@@ -57,7 +58,9 @@ def check(run):
     count = len(columns["request"])
     for n in range(count):
         ns = n * 50_000
-        expected = [n, n % 6396, 1000, 1300, ns if n % 2 else None, ns + 100, ns + 800_000_000, ns + 20_000_000_000 + n % 977, ENDS[n % 4], n % 8]
+        first, last = (n * factor % 2_000_000_011 for factor in (2_654_435_761, 40_503))
+        times = [ns if n % 2 else None, ns + 100, ns + first, ns + 20_000_000_000 + last]
+        expected = [n, n % 6396, 500 + n * 17 % 2003, 1000 + n * 31 % 997, *times, ENDS[n % 4], n % 8]
         row = [columns[name][n] for name in SCHEMA.names]
         assert row == expected, (row, expected)
     seconds = [json.loads(line) for line in (run / "timeline.jsonl").read_text().splitlines()]
