@@ -133,6 +133,8 @@ fn server(dir: &str, samples: u64, slower: f64) -> Run {
         rows,
         record: Completeness::Complete,
         energy_j: Some(2_750_000.0),
+        power: json!({"source": "NVML", "energy_j": 2_750_000.0, "sources": [{"name": "NVML", "kind": "nvml", "energy_j": 2_750_000.0,
+            "mean_w": 4450.5, "max_w": 4990.0, "readings": 4896}], "left_out": [{"name": "command", "reasons": ["it printed nonsense"]}]}),
         files: vec![Hashed {
             name: "mlperf_log_detail.txt".into(),
             stated: "15638ec2ebed".repeat(5),
@@ -172,6 +174,7 @@ fn hostile() -> Run {
     let mut run = failed(&format!("out/{text}"));
     run.problems = vec![text.into(), long.clone()];
     run.plan = json!({"engine": text, (text): {(text): text}, "long": long});
+    run.power = json!({"source": text, "sources": [{"name": text, "kind": text, "energy_j": text}], "left_out": [{"name": text, "reasons": [text]}]});
     run.score = json!({"exact_match": 83.13, "findings": [text, {"x": text}],
         "summary": {"per_dataset": {(text): {"correct": 1, "total": 2, "accuracy": 50.0, "repeats": 1}, (long): {}}}});
     let log = run.log.get_or_insert_default();

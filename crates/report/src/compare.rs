@@ -32,7 +32,7 @@ pub struct Comparison {
     pub settings: Vec<Setting>,
     /// Metrics that every run has.
     pub metrics: Vec<Compared>,
-    /// Whether every metric's difference is no more than noise.
+    /// Whether there are metrics, and the difference of each is no more than noise.
     pub noise: bool,
 }
 
@@ -121,7 +121,7 @@ pub fn compare(a: &[Run], b: &[Run], floor: f64) -> Comparison {
         units,
         floor,
         settings: settings(&all),
-        noise: metrics.iter().all(|metric| metric.noise == Some(true)),
+        noise: !metrics.is_empty() && metrics.iter().all(|metric| metric.noise == Some(true)),
         metrics,
     }
 }

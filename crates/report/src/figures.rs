@@ -34,7 +34,6 @@ pub struct Figures {
     /// How it differs from what the round asks for.
     pub deviations: Vec<String>,
     /// What the harness saw go wrong.
-    #[serde(skip)]
     pub faults: Vec<Fault>,
     /// The run over time.
     pub windows: Windows,

@@ -4,6 +4,7 @@
 //! page's Content-Security-Policy, so that a browser would take nothing else even if something had slipped in.
 
 mod panel;
+mod power;
 mod spread;
 mod stated;
 mod table;

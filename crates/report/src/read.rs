@@ -9,7 +9,6 @@ use ossmark_logs::DETAIL;
 use ossmark_logs::detail_log::DetailLog;
 use ossmark_record::{Record, State};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::run::{Completeness, Hashed, Log, Run, number};
 
@@ -55,8 +54,8 @@ pub fn read(dir: &Path, depth: Depth) -> Result<Run, NoRun> {
     run.verdict = json(dir, "verdict.json", &mut run.problems);
     run.plan = json(dir, "run_plan.json", &mut run.problems).unwrap_or_default();
     run.score = json(dir, "score.json", &mut run.problems).unwrap_or_default();
-    let power: Option<Value> = json(dir, "power.json", &mut run.problems);
-    run.energy_j = power.and_then(|power| number(power.get("energy_j")?));
+    run.power = json(dir, "power.json", &mut run.problems).unwrap_or_default();
+    run.energy_j = run.power.get("energy_j").and_then(number);
     read_log(&mut run);
     read_record(&mut run, depth);
     if depth == Depth::Page {

@@ -27,6 +27,8 @@ pub struct Run {
     pub record: Completeness,
     /// Energy of the test, in joules.
     pub energy_j: Option<f64>,
+    /// `power.json`, which that is from; null where there is none.
+    pub power: Value,
     /// `score.json`, which `ossmark score --json` writes; null where there is none.
     pub score: Value,
     /// Each file that `verdict.json` has a hash of.

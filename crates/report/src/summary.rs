@@ -103,9 +103,9 @@ impl Summary {
     }
 }
 
-/// Completed samples and their tokens; none without a record.
+/// Completed samples and their tokens; none where no row is known.
 fn counts(run: &Run) -> (Option<u64>, Option<u64>) {
-    if run.record == Completeness::Absent {
+    if run.rows.is_empty() && run.record != Completeness::Complete {
         return (None, None);
     }
     let completed = || run.rows.iter().filter(|row| row.completed_ns.is_some());

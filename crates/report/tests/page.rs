@@ -156,6 +156,7 @@ fn hostile() -> Run {
     run.problems = vec![text()];
     run.record = Completeness::Incomplete(vec![text()]);
     run.plan = json!({"engine": HOSTILE, (HOSTILE): {(HOSTILE): [HOSTILE]}});
+    run.power = json!({"source": HOSTILE, "sources": [{"name": HOSTILE}], "left_out": [{"name": HOSTILE, "reasons": [HOSTILE]}]});
     run.score = json!({"findings": [HOSTILE], "summary": {"per_dataset": {(HOSTILE): {"correct": HOSTILE}}}});
     run.files = vec![Hashed {
         name: text(),

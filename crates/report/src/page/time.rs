@@ -4,7 +4,7 @@ use ossmark_record::Second;
 
 use super::panel::{Panel, Plot, Section};
 use super::table::{Cell, Table};
-use super::{Shown, section};
+use super::{Shown, power, section};
 use crate::chart::{Axis, Chart};
 use crate::figures::over_time;
 use crate::steady::RULE;
@@ -117,8 +117,8 @@ pub(super) fn sections(shown: &[Shown<'_>]) -> Vec<Section> {
             },
         ),
         section(
-            "Power over time",
-            "Of whatever was measured; see power.json.",
+            "Power",
+            "Of whatever was measured; which source's energy counts is in power.json.",
             shown,
             |one, panel| {
                 seconds(
@@ -129,6 +129,7 @@ pub(super) fn sections(shown: &[Shown<'_>]) -> Vec<Section> {
                     ["W", ""],
                     [&|s| s.power_w, &|_| None],
                 );
+                power::panel(one, panel);
             },
         ),
     ]
