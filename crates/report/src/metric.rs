@@ -49,9 +49,7 @@ impl Metric {
     /// The value of a run: from its rows, of the rate else from LoadGen's log.
     pub(crate) fn value(self, run: &Run) -> Option<f64> {
         match self.of {
-            Of::Rate if run.rows.is_empty() => {
-                run.result(&["tokens_per_second", "completed_tokens_per_second"])
-            }
+            Of::Rate if run.rows.is_empty() => run.tokens_per_s(),
             Of::Rate => {
                 let (from, to) = between(run);
                 Some(tokens_between(&run.rows, from, to) / (to - from))

@@ -134,6 +134,14 @@ impl Run {
         keys.iter().find_map(|key| number(results.get(*key)?))
     }
 
+    /// LoadGen's tokens/s, the figure that is submitted: of its log, else of the verdict.
+    pub fn tokens_per_s(&self) -> Option<f64> {
+        let said = || number(self.verdict.as_ref()?.metrics.get("tokens_per_second")?);
+        // Offline, then Server.
+        self.result(&["tokens_per_second", "completed_tokens_per_second"])
+            .or_else(said)
+    }
+
     /// A setting: as LoadGen used it, else as it was asked for in its log or in the plan.
     pub fn setting(&self, name: &str) -> Option<&Value> {
         let log = self.log.as_ref();

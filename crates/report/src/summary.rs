@@ -47,8 +47,6 @@ pub struct Summary {
     pub complete: bool,
 }
 
-/// LoadGen's keys of the figure that is submitted, Offline and Server.
-const TOKENS_PER_S: [&str; 2] = ["tokens_per_second", "completed_tokens_per_second"];
 /// Of the limits: what is limited, LoadGen's setting, the plan's, and LoadGen's 99th percentile.
 const LIMITS: [(Kind, &str, &str, &str); 2] = [
     (
@@ -86,9 +84,7 @@ impl Summary {
             verdict: verdict.and_then(|v| v.verdict.clone()),
             settings: verdict.and_then(|v| v.settings.clone()),
             loadgen_result: result().or_else(|| verdict?.loadgen.result.clone()),
-            tokens_per_s: run
-                .result(&TOKENS_PER_S)
-                .or_else(|| metric("tokens_per_second")),
+            tokens_per_s: run.tokens_per_s(),
             samples: samples.or_else(|| metric("samples_completed").map(|n| n as u64)),
             output_tokens: output_tokens.or_else(|| metric("output_tokens").map(|n| n as u64)),
             limits: limits(run),

@@ -43,7 +43,7 @@ pub fn duration_s(rows: &[Row]) -> f64 {
 }
 
 /// Tokens of the answers that fall between two times, spread as those of [`Window::tokens_per_s`].
-pub fn tokens_between(rows: &[Row], from_s: f64, to_s: f64) -> f64 {
+pub(crate) fn tokens_between(rows: &[Row], from_s: f64, to_s: f64) -> f64 {
     let tokens = |row: &Row| {
         let end = row.completed_ns? as f64 / 1e9;
         let begin = row.first_token_ns.map_or(end, |ns| ns as f64 / 1e9);
