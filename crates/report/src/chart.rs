@@ -28,13 +28,22 @@ pub(crate) struct Chart {
     pub(crate) y: Axis,
     /// Each a name and its points; the first is drawn with [`Ink::First`], the second with [`Ink::Second`].
     pub(crate) lines: Vec<Vec<(f64, f64)>>,
-    /// Rectangles from a corner to the opposite one, with their strength from 0 to 1.
-    pub(crate) boxes: Vec<((f64, f64), (f64, f64), f64)>,
+    /// Filled rectangles.
+    pub(crate) boxes: Vec<Filled>,
     /// Lines from left to right, and from bottom to top, where a limit is.
     pub(crate) level: Vec<f64>,
     pub(crate) upright: Vec<f64>,
     /// Stretches of the x axis that are set off: ramp and drain, or a band.
     pub(crate) shades: Vec<(f64, f64)>,
+}
+
+/// A rectangle from a corner to the opposite one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Filled {
+    pub(crate) from: (f64, f64),
+    pub(crate) to: (f64, f64),
+    /// From 0, hardly seen, to 1.
+    pub(crate) strength: f64,
 }
 
 /// An axis from 0.
@@ -51,7 +60,7 @@ const SIZE: (u32, u32) = (640, 280);
 impl Chart {
     /// Points and boxes that are drawn.
     pub(crate) fn points(&self) -> usize {
-        let drawn = |line: &Vec<(f64, f64)>| line.iter().filter(|point| is_drawn(point)).count();
+        let drawn = |line: &Vec<(f64, f64)>| line.iter().filter(is_drawn).count();
         self.lines.iter().map(drawn).sum::<usize>() + self.boxes.len()
     }
 
@@ -99,7 +108,7 @@ impl Chart {
             .bold_line_style(Ink::Grid.color())
             .light_line_style(TRANSPARENT)
             .draw()?;
-        for (from, to, strength) in &self.boxes {
+        for Filled { from, to, strength } in &self.boxes {
             chart.draw_series([bar(
                 *from,
                 *to,
@@ -107,10 +116,7 @@ impl Chart {
             )])?;
         }
         for (line, ink) in self.lines.iter().zip([Ink::First, Ink::Second]) {
-            let points = line
-                .iter()
-                .filter(|point| is_drawn(point))
-                .map(|point| at(*point));
+            let points = line.iter().filter(is_drawn).map(|point| at(*point));
             chart.draw_series(LineSeries::new(points, ink.color().stroke_width(2)))?;
         }
         let limit = Ink::Limit.color().stroke_width(2);
@@ -177,7 +183,11 @@ mod tests {
                 (0..100).map(|i| (f64::from(i), f64::from(i % 7))).collect(),
                 vec![(1.0, 2.0)],
             ],
-            boxes: vec![((1.0, 0.0), (2.0, 3.0), 0.5)],
+            boxes: vec![Filled {
+                from: (1.0, 0.0),
+                to: (2.0, 3.0),
+                strength: 0.5,
+            }],
             level: vec![40.0],
             upright: vec![1000.0],
             shades: vec![(0.0, 5.0)],

@@ -24,20 +24,23 @@ fn metric<'a>(comparison: &'a Comparison, name: &str) -> &'a ossmark_report::Com
 
 #[test]
 fn runs_of_the_same_kind_differ_by_noise() {
-    let noise = (0..20).filter(|seed| pair(*seed, 1.0).noise).count();
-    assert!(noise >= 19, "{noise} of 20");
+    let noise = (0..100).filter(|seed| pair(*seed, 1.0).noise).count();
+    assert!(noise >= 95, "{noise} of 100");
 }
 
 #[test]
 fn three_per_cent_slower_is_found() {
-    let found = (0..20).filter(|seed| {
-        let comparison = pair(*seed, 1.03);
+    let (mut found, mut inside) = (0, 0);
+    for seed in 0..100 {
+        let comparison = pair(seed, 1.03);
         let tpot = metric(&comparison, "tpot_p50_ms");
         let [low, high] = tpot.interval.unwrap();
-        !comparison.noise && tpot.noise == Some(false) && low <= 1.03 && 1.03 <= high
-    });
-    let found = found.count();
-    assert!(found >= 19, "{found} of 20");
+        found += usize::from(!comparison.noise && tpot.noise == Some(false));
+        inside += usize::from(low <= 1.03 && 1.03 <= high);
+    }
+    assert!(found >= 95, "{found} of 100");
+    // An interval at 95% leaves the truth out five times of a hundred; ten times are two standard deviations more.
+    assert!(inside >= 90, "{inside} of 100");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::panel::{Panel, Plot, Section};
 use super::table::{Cell, Table};
 use super::time::with_limit;
 use super::{Shown, section};
-use crate::chart::{Axis, Chart};
+use crate::chart::{Axis, Chart, Filled};
 use crate::figures::{Distribution, Slow, test09};
 use crate::number::{count, shown as number};
 use crate::prompts::CELLS;
@@ -117,7 +117,11 @@ fn lengths(one: &Shown<'_>, panel: &mut Panel) {
     let most = lengths.bars.iter().copied().max().unwrap_or_default() as f64;
     let bar = |(i, samples): (usize, &u64)| {
         let from = i as f64 * width;
-        ((from, 0.0), (from + width, *samples as f64), 0.8)
+        Filled {
+            from: (from, 0.0),
+            to: (from + width, *samples as f64),
+            strength: 0.8,
+        }
     };
     let band = test09().filter(|(_, to)| *to <= 3.0 * f64::from(lengths.most));
     let to = (lengths.bars.len() as f64 * width).max(band.map_or(0.0, |(_, to)| to));
@@ -174,11 +178,11 @@ fn prompts(one: &Shown<'_>, panel: &mut Panel) {
     );
     let cell = |((x, y), samples): (&(u32, u32), &u64)| {
         let from = (f64::from(*x) * wide, f64::from(*y) * high);
-        (
+        Filled {
             from,
-            (from.0 + wide, from.1 + high),
-            0.25 + 0.75 * (*samples as f64).ln_1p() / most.ln_1p(),
-        )
+            to: (from.0 + wide, from.1 + high),
+            strength: 0.25 + 0.75 * (*samples as f64).ln_1p() / most.ln_1p(),
+        }
     };
     let chart = Chart {
         x: Axis {

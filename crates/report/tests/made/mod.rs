@@ -6,26 +6,26 @@ use ossmark_report::{Completeness, Log, Run, Verdict};
 use rand_mt::Mt64;
 use serde_json::json;
 
-pub struct Dice(Mt64);
+pub(crate) struct Dice(Mt64);
 
 impl Dice {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(Mt64::new(seed))
     }
 
     /// From 0 to 1, never 0.
-    pub fn share(&mut self) -> f64 {
+    pub(crate) fn share(&mut self) -> f64 {
         ((self.0.next_u64() >> 11) as f64 + 1.0) / (1u64 << 53) as f64
     }
 
     /// Exponential with mean 1.
-    pub fn wait(&mut self) -> f64 {
+    pub(crate) fn wait(&mut self) -> f64 {
         -self.share().ln()
     }
 }
 
 /// A Server run of so many samples at 20 a second; `slower` multiplies every latency.
-pub fn server(seed: u64, samples: u64, slower: f64) -> Run {
+pub(crate) fn server(seed: u64, samples: u64, slower: f64) -> Run {
     let mut dice = Dice::new(seed);
     let mut at = 0.0;
     let ns = |s: f64| (s * 1e9) as i64;
@@ -53,7 +53,7 @@ pub fn server(seed: u64, samples: u64, slower: f64) -> Run {
 }
 
 /// A valid Server run at the round's limits that has these rows.
-pub fn with_rows(rows: Vec<Row>) -> Run {
+pub(crate) fn with_rows(rows: Vec<Row>) -> Run {
     let verdict: Verdict = serde_json::from_value(json!({
         "verdict": "valid", "settings": "official", "scenario": "server", "mode": "performance",
         "loadgen": {"result": "VALID", "errors": 0, "warnings": 0}
