@@ -124,7 +124,7 @@ fn what_is_no_run_is_refused_and_nothing_is_overwritten() {
         .refused(&["none", "found no run there"]);
     assert!(!dir.join("page.html").exists());
     ossmark(dir, &["compare", "run"]).refused(&["expected two or more"]);
-    ossmark(dir, &["compare", "run", "run", "--floor", "-1"])
+    ossmark(dir, &["compare", "run", "run", "--floor=-1"])
         .refused(&["expected a number from 0 on"]);
     ossmark(dir, &["runs", "none"]).refused(&["none", "expected a directory with runs in it"]);
     fs::write(dir.join("page.html"), "mine").unwrap();
