@@ -97,8 +97,13 @@ fn print(comparison: &Comparison) {
             "intervals are of the samples: what differs from run to run is not in them"
         }
     };
-    match comparison.noise {
-        true => say!("no more than noise ({units})"),
-        false => say!("more than noise, or not known ({units})"),
+    let differs = comparison
+        .metrics
+        .iter()
+        .any(|metric| metric.noise == Some(false));
+    match (comparison.noise, differs) {
+        (true, _) => say!("no more than noise ({units})"),
+        (false, true) => say!("more than noise ({units})"),
+        (false, false) => say!("whether it is more than noise cannot be told: a run has no record"),
     }
 }
