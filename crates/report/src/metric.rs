@@ -5,7 +5,7 @@ use ossmark_record::{Row, percentile};
 use crate::bootstrap::{Dice, means, percentiles};
 use crate::run::Run;
 use crate::steady::steady;
-use crate::windows::{Windows, duration_s, tokens_between};
+use crate::windows::{duration_s, tokens_between};
 
 /// Something that runs are compared by.
 #[derive(Clone, Copy)]
@@ -36,8 +36,10 @@ pub(crate) const METRICS: [Metric; 8] = [
     Metric::new("output_tokens_mean", Of::Length),
 ];
 
-/// Windows of the rate: a second each, longer ones of a run that takes more than a day.
+/// The most seconds of the rate; of a run that takes more than a day they are longer ones.
 const SECONDS: usize = 100_000;
+/// They are drawn in stretches of this part of them, because what slows one down slows its neighbours down.
+const STRETCHES: usize = 30;
 /// The most values of a mean: of more, neighbours are drawn together.
 const VALUES: usize = 20_000;
 
@@ -68,12 +70,17 @@ impl Metric {
     pub(crate) fn draws(self, runs: &[&Run], dice: &mut Dice) -> Option<Vec<f64>> {
         match self.of {
             Of::Rate => {
-                let rates: Vec<f64> = runs
-                    .iter()
-                    .filter(|run| !run.rows.is_empty())
-                    .flat_map(|run| rates(run))
-                    .collect();
-                means(&rates, block(runs).min(rates.len() / 5), dice)
+                let seconds: Vec<f64> = runs.iter().flat_map(|run| ended(run)).collect();
+                let values = runs.iter().map(|run| self.value(run));
+                let value = mean(&values.collect::<Option<Vec<f64>>>()?)?;
+                let center = mean(&seconds).filter(|center| *center > 0.0)?;
+                let draws = means(&seconds, seconds.len() / STRETCHES, dice)?;
+                Some(
+                    draws
+                        .into_iter()
+                        .map(|draw| draw / center * value)
+                        .collect(),
+                )
             }
             Of::Percentile(of, p) => {
                 let mut values: Vec<i64> = runs
@@ -105,30 +112,32 @@ fn between(run: &Run) -> (f64, f64) {
     )
 }
 
-/// Tokens of each whole second of it.
-fn rates(run: &Run) -> Vec<f64> {
-    let cut = Windows::of(&run.rows, SECONDS);
+/// Tokens of the samples that ended in each whole second of it. Tokens spread over a sample's time would make neighbours alike,
+/// and their mean seem surer than it is. Samples end one latency after their tokens began to count: that much later is looked.
+fn ended(run: &Run) -> Vec<f64> {
     let (from, to) = between(run);
-    let inside = |from_s: f64| from <= from_s && from_s + cut.width_s <= to;
-    let rates = cut
-        .windows
-        .iter()
-        .filter(|w| inside(w.from_s))
-        .map(|w| w.tokens_per_s);
-    rates.collect()
-}
-
-/// Seconds that are alike: as long as a sample takes, because its tokens are in all of them.
-fn block(runs: &[&Run]) -> usize {
-    let rows = || runs.iter().flat_map(|run| &run.rows);
-    let mut latencies: Vec<i64> = rows().filter_map(Row::latency_ns).collect();
-    latencies.sort_unstable();
-    let typical_s = percentile(&latencies, 0.5).unwrap_or_default() as f64 / 1e9;
-    let longest = runs
-        .iter()
-        .map(|run| duration_s(&run.rows))
-        .fold(0.0, f64::max);
-    (typical_s / (longest / SECONDS as f64).max(1.0)).ceil() as usize
+    let late = match run.is_offline() {
+        true => 0.0,
+        false => {
+            let mut latencies: Vec<i64> = run.rows.iter().filter_map(Row::latency_ns).collect();
+            latencies.sort_unstable();
+            percentile(&latencies, 0.5).unwrap_or_default() as f64 / 1e9
+        }
+    };
+    let width = ((to - from) / SECONDS as f64).max(1.0);
+    let mut tokens = vec![0.0; ((to - from) / width) as usize];
+    for row in &run.rows {
+        let Some(completed) = row.completed_ns else {
+            continue;
+        };
+        let at = (completed as f64 / 1e9 - late - from) / width;
+        if at >= 0.0
+            && let Some(second) = tokens.get_mut(at as usize)
+        {
+            *second += f64::from(row.output_tokens);
+        }
+    }
+    tokens
 }
 
 fn lengths(runs: &[&Run]) -> Vec<f64> {
