@@ -9,6 +9,7 @@ mod engine;
 mod help;
 mod http;
 mod infer;
+mod report;
 mod sampling;
 mod score;
 mod serve;
@@ -27,6 +28,7 @@ pub(crate) use dataset::{DatasetCommand, DatasetInspectArgs, DatasetPrepareArgs}
 pub(crate) use engine::{CudaArgs, DtypeArg, EchoArgs, EngineArg, EngineArgs, KvDtypeArg};
 pub(crate) use http::{ApiArg, HttpArgs, StreamArg};
 pub(crate) use infer::InferArgs;
+pub(crate) use report::{CompareArgs, ReportArgs, RunsArgs, SettingsArg, VerdictArg};
 pub(crate) use sampling::SamplingArgs;
 pub(crate) use score::{ScoreArgs, TimeLimitArg};
 pub(crate) use serve::ServeArgs;
@@ -78,6 +80,20 @@ pub(crate) enum Command {
     /// Example: ossmark score --log out/accuracy/mlperf_log_accuracy.json --reference acc_eval_ref.parquet --tokenizer
     /// gpt-oss-120b/ --lcb-problems test6.jsonl --details details.jsonl --accuracy-txt accuracy.txt
     Score(Box<ScoreArgs>),
+    /// A page of one run or several side by side: why each passed or failed, how far each limit was, what happened when.
+    ///
+    /// Exits 1 when files of a run are not those that its verdict was given on, or cannot be read. See docs/report.md.
+    ///
+    /// Example: ossmark report out/server --output report.html
+    Report(ReportArgs),
+    /// What differs between runs: settings, and metrics with their ratio, its interval and whether it is more than noise.
+    ///
+    /// Example: ossmark compare out/before out/after --expect-within 2
+    Compare(CompareArgs),
+    /// The runs below a directory, a line each, the latest first.
+    ///
+    /// Example: ossmark runs out --scenario server --verdict valid
+    Runs(RunsArgs),
     /// The engine behind HTTP: SGLang's /generate, OpenAI's completions and chat, /health, /metrics.
     ///
     /// Prints its address, and ends at SIGTERM or Ctrl-C once open requests have ended. See docs/serve.md.

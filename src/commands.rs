@@ -1,6 +1,7 @@
 //! The commands that are small enough for one file each.
 
 pub(crate) mod audit;
+pub(crate) mod compare;
 pub(crate) mod confine;
 pub(crate) mod dataset;
 pub(crate) mod demo;
@@ -8,6 +9,8 @@ pub(crate) mod doctor;
 pub(crate) mod generate;
 pub(crate) mod infer;
 pub(crate) mod prepare;
+pub(crate) mod report;
+pub(crate) mod runs;
 pub(crate) mod score;
 pub(crate) mod serve;
 pub(crate) mod submission;

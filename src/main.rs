@@ -42,6 +42,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
         Command::Generate(args) => commands::generate::generate(&args),
         Command::Infer(args) => commands::infer::infer(&args),
         Command::Score(args) => commands::score::score(&args),
+        Command::Report(args) => commands::report::report(&args),
+        Command::Compare(args) => commands::compare::compare(&args),
+        Command::Runs(args) => commands::runs::runs(&args),
         Command::Dataset {
             command: DatasetCommand::Prepare(args),
         } => commands::prepare::dataset(&args),

@@ -104,6 +104,7 @@ fn folder(name: &str, to: &Path) {
             "mlperf_log_accuracy.json",
         ),
         "@TREE" => unpack_tree(to),
+        "@RUN" => fs::write(to.join("run_plan.json"), "{}").unwrap(),
         "@BACKUP" => fs::write(to.join("manifest.json"), "{}").unwrap(),
         other => panic!("no folder {other}"),
     }

@@ -23,6 +23,7 @@ mod path_options;
 mod prints;
 mod rehearsal;
 mod remote;
+mod report;
 mod runs;
 mod score;
 mod serve;

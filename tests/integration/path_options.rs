@@ -27,7 +27,7 @@ pub(crate) enum Kind {
 }
 
 /// Folders that are good but for one file, and which files these are.
-pub(crate) const FOLDERS: [(&str, &[&str]); 7] = [
+pub(crate) const FOLDERS: [(&str, &[&str]); 8] = [
     (
         "@MODEL",
         &["config.json", "generation_config.json", "model.safetensors"],
@@ -43,6 +43,8 @@ pub(crate) const FOLDERS: [(&str, &[&str]); 7] = [
     ("@SHARDS", &["part-0.parquet", "part-1.parquet"]),
     ("@LOGS", &["mlperf_log_accuracy.json"]),
     ("@TREE", &[]),
+    // What cannot be read in a run is said in its page and in its line.
+    ("@RUN", &[]),
     ("@BACKUP", &["manifest.json"]),
 ];
 
@@ -224,6 +226,22 @@ pub(crate) const PATH_OPTIONS: &[PathOption] = &[
     path("score", "details", Output),
     path("score", "accuracy_txt", Output),
     path("score", "json", Output),
+    path(
+        "report",
+        "runs",
+        Folder("@RUN", "report @RUN @BAD --output @TMP/report.html"),
+    ),
+    path("report", "output", Output),
+    path("report", "json", Output),
+    path("compare", "runs", Folder("@RUN", "compare @RUN @BAD")),
+    path(
+        "compare",
+        "with",
+        Folder("@RUN", "compare @RUN --with @BAD"),
+    ),
+    path("compare", "json", Output),
+    path("runs", "dir", Folder("@RUN", "runs @BAD")),
+    path("runs", "json", Output),
     path(
         "serve",
         "model",
