@@ -296,7 +296,7 @@ fn damaged_runs_have_pages() {
                     0 => bytes.truncate(place),
                     1 => bytes.clear(),
                     2 => bytes.insert(0, b'['),
-                    _ if length == 0 => continue,
+                    _ if length == 0 => {}
                     3 => bytes[place] ^= 1 << at(&mut dice, 8),
                     4 => bytes[place..(place + 8).min(length)].fill(0xff),
                     _ => bytes[place..(place + 3).min(length)]

@@ -33,8 +33,9 @@ impl Window {
         }
     }
 
-    /// LoadGen's own, by its dates: it logs both lines when the test is over, so their `time_ms` says nothing. From the first `power_begin` to the last `power_end`. A performance run has one of each; an accuracy
-    /// run has a pair for each set that it loads, and the time between them counts.
+    /// LoadGen's own, by its dates: it logs both lines when the test is over, so their `time_ms` says nothing. From the first
+    /// `power_begin` to the last `power_end`. A performance run has one of each; an accuracy run has a pair for each set that
+    /// it loads, and the time between them counts.
     ///
     /// # Errors
     ///
