@@ -64,8 +64,8 @@ fn a_run_that_ossmark_just_made_has_a_page_a_line_and_equals_itself() {
     let verdict = json(&dir.join("out/verdict.json"));
     assert_eq!(shown["verdict"], "valid");
     assert_eq!(
-        shown["tokens_per_s"],
-        verdict["metrics"]["tokens_per_second"]
+        shown["tokens_per_s"].as_f64().unwrap(),
+        verdict["metrics"]["tokens_per_second"].as_f64().unwrap()
     );
     assert_eq!(shown["samples"], verdict["metrics"]["samples_completed"]);
     assert_eq!(shown["output_tokens"], verdict["metrics"]["output_tokens"]);

@@ -71,7 +71,7 @@ fn points(html: &str) -> Vec<(usize, usize)> {
 /// What LoadGen takes for a percentile, written down once more.
 fn naive(values: impl IntoIterator<Item = i64>, p: f64) -> Option<f64> {
     let mut values: Vec<i64> = values.into_iter().collect();
-    values.sort();
+    values.sort_unstable();
     let place = (values.len() as f64 * p) as usize;
     Some(*values.get(place.min(values.len().wrapping_sub(1)))? as f64 / 1e6)
 }

@@ -36,6 +36,8 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ("crates/report/", &["report"]),
     ("crates/score/", &["score"]),
     ("crates/serve/", &["serve"]),
+    // No command measures power yet.
+    ("crates/telemetry/", &[]),
     (
         "crates/submission/src/audit.rs",
         &["audit test07", "audit test09"],

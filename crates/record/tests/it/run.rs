@@ -225,7 +225,7 @@ fn an_absent_record_is_a_situation_of_its_own() {
     for dir in [tmp.path(), &tmp.path().join("none")] {
         let error = Record::open(dir).unwrap_err();
         assert!(matches!(error, Error::Absent { .. }), "{error}");
-        assert!(error.to_string().contains("--no-record"), "{error}");
+        assert!(error.to_string().contains("samples.journal"), "{error}");
         assert_eq!(Follower::new(dir).look().unwrap().state, None);
     }
     // A run without a single sample.
