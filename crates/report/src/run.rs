@@ -40,7 +40,7 @@ pub struct Run {
 /// Whether a record is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Completeness {
-    /// There is none: `--no-record`, or an earlier ossmark.
+    /// There is none.
     #[default]
     Absent,
     /// A row of every sample.
