@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::{Answer, CAPACITY, Served, Wanted, expected, ids, start};
+use crate::common::{Answer, CAPACITY, Served, Wanted, expected, ids, start, streamed};
 
 fn complete(served: &Served, extra: Value) -> Answer {
     let mut body = json!({ "model": "any", "prompt": [5, 6], "max_tokens": 10, "temperature": 0, "return_token_ids": true });
@@ -77,17 +77,13 @@ fn streams_carry_what_is_new_and_usage_when_asked() {
     }
     .start();
     let whole = complete(&served, json!({})).json();
-    let events = complete(
-        &served,
-        json!({ "stream": true, "stream_options": { "include_usage": true } }),
-    )
-    .events();
+    let ask = json!({ "stream": true, "stream_options": { "include_usage": true } });
+    let events = streamed(|| complete(&served, ask.clone()), |events| events.len() > 3);
     let (usage, events) = events.split_last().unwrap();
     assert_eq!(
         (&usage["choices"], &usage["usage"]),
         (&json!([]), &whole["usage"])
     );
-    assert!(events.len() > 2);
     let tokens: Vec<u32> = events
         .iter()
         .flat_map(|event| ids(&event["choices"][0]["token_ids"]))
