@@ -64,17 +64,9 @@ const IGNORED: IgnoredParams = &[
 pub(crate) async fn generate(
     state: Arc<AppState>,
     body: Vec<u8>,
-    admission: Admission,
-) -> Result<Response, ApiError> {
-    let prepared = prepare(&state, parse(body)?, admission).await?;
-    prepared.answer(&state).await
-}
-
-async fn prepare(
-    state: &AppState,
-    body: Body,
     mut admission: Admission,
-) -> Result<Prepared<impl FnOnce(&AppState, u64) -> GenerateStream>, ApiError> {
+) -> Result<Response, ApiError> {
+    let body: Body = parse(body)?;
     let params = body.sampling_params.unwrap_or_default();
     refuse_unsupported(&body.rest, &[IGNORED])?;
     refuse_unsupported(&params.rest, &[IGNORED_SAMPLING])?;
@@ -120,12 +112,13 @@ async fn prepare(
             batch,
         }
     };
-    Ok(Prepared {
+    let prepared = Prepared {
         admission,
         requests,
         stream: body.stream.unwrap_or(false),
         format,
-    })
+    };
+    prepared.answer(&state).await
 }
 
 /// The prompts, which are in one of these fields.

@@ -69,17 +69,9 @@ const IGNORED_HERE: IgnoredParams = &[
 pub(crate) async fn chat(
     state: Arc<AppState>,
     body: Vec<u8>,
-    admission: Admission,
-) -> Result<Response, ApiError> {
-    let prepared = prepare(&state, parse(body)?, admission).await?;
-    prepared.answer(&state).await
-}
-
-async fn prepare(
-    state: &AppState,
-    body: Body,
     mut admission: Admission,
-) -> Result<Prepared<impl FnOnce(&AppState, u64) -> ChatStream>, ApiError> {
+) -> Result<Response, ApiError> {
+    let body: Body = parse(body)?;
     refuse_unsupported(&body.rest, &[IGNORED, IGNORED_HERE, IGNORED_SAMPLING])?;
     let include_usage = StreamOptions::usage(body.stream_options.as_ref())?;
     let options = body.options.check(&state.limits)?;
@@ -111,7 +103,7 @@ async fn prepare(
         true => "chat.completion.chunk",
         false => "chat.completion",
     };
-    Ok(Prepared {
+    let prepared = Prepared {
         admission,
         requests,
         stream,
@@ -125,7 +117,8 @@ async fn prepare(
             choices: vec![ChoiceStream { parser, role_sent }; n as usize],
             return_token_ids,
         },
-    })
+    };
+    prepared.answer(&state).await
 }
 
 fn refuse_formats_and_tools(

@@ -49,17 +49,9 @@ const IGNORED_HERE: IgnoredParams = &[
 pub(crate) async fn completions(
     state: Arc<AppState>,
     body: Vec<u8>,
-    admission: Admission,
-) -> Result<Response, ApiError> {
-    let prepared = prepare(&state, parse(body)?, admission).await?;
-    prepared.answer(&state).await
-}
-
-async fn prepare(
-    state: &AppState,
-    body: Body,
     mut admission: Admission,
-) -> Result<Prepared<impl FnOnce(&AppState, u64) -> CompletionStream>, ApiError> {
+) -> Result<Response, ApiError> {
+    let body: Body = parse(body)?;
     refuse_unsupported(&body.rest, &[IGNORED, IGNORED_HERE, IGNORED_SAMPLING])?;
     let include_usage = StreamOptions::usage(body.stream_options.as_ref())?;
     let options = body.options.check(&state.limits)?;
@@ -82,7 +74,7 @@ async fn prepare(
             });
         }
     }
-    Ok(Prepared {
+    let prepared = Prepared {
         admission,
         requests,
         stream: body.stream.unwrap_or(false),
@@ -95,7 +87,8 @@ async fn prepare(
             choices,
             return_token_ids,
         },
-    })
+    };
+    prepared.answer(&state).await
 }
 
 #[derive(Serialize)]
