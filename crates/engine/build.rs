@@ -16,7 +16,9 @@ use std::process::Command;
 use std::{env, fs};
 
 fn main() {
-    let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels");
+    // Asked now, not when this was compiled: a target directory may serve several checkouts, or one that has been moved.
+    let package = env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
+    let kernels = Path::new(&package).join("../../kernels");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     for name in ["OSSMARK_NVCC", "OSSMARK_CUDA_ARCHS", "CUDA_HOME"] {
         println!("cargo::rerun-if-env-changed={name}");
