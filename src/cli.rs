@@ -225,6 +225,9 @@ pub(crate) struct RunArgs {
     /// The run is ended as invalid when nothing has moved for this long [default: 300].
     #[arg(long, value_name = "SECONDS")]
     pub(crate) watchdog: Option<f64>,
+    /// Leave no record of the samples (samples.parquet, timeline.jsonl), which `report`, `compare` and `runs` read.
+    #[arg(long)]
+    pub(crate) no_record: bool,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
     #[command(flatten)]

@@ -13,6 +13,7 @@ mod plan;
 mod plan_json;
 mod progress;
 mod provenance;
+mod recording;
 pub(crate) mod responder;
 pub(crate) mod rules;
 mod signals;

@@ -75,6 +75,7 @@ fn adapter(args: &BenchChildArgs, settings: &Settings, library: &Library) -> Res
         progress: Arc::new(Progress::default()),
         watchdog: Duration::from_secs(60),
         streaming: !offline,
+        record: None,
         on_failed: Box::new(|| {}),
     };
     let responder = std::thread::Builder::new()

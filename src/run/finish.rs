@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use ossmark_files::Directory;
+use ossmark_files::{Directory, Escaped};
+use ossmark_record::Writer;
 use ossmark_rules::Mode;
 use serde_json::{Map, Value, json};
 
@@ -29,6 +30,8 @@ use ossmark_protocol::Generator;
 /// Bytes kept back from the start, so that the verdict can still be written on a disk that has filled up.
 const RESERVE_BYTES: usize = 64 << 10;
 const RESERVE: &str = ".ossmark-reserve";
+/// The record's file is made within this: seconds for the longest run, unless the disk hangs.
+const RECORD_LIMIT: Duration = Duration::from_secs(60);
 
 /// Everything that the verdict needs, whoever makes it.
 pub(crate) struct Finish {
@@ -39,6 +42,8 @@ pub(crate) struct Finish {
     /// While it is held, no other process writes there.
     pub(crate) _directory: Directory,
     pub(crate) json_file: Mutex<Option<Output>>,
+    /// The record's writer, until the run ends.
+    pub(crate) record: Mutex<Option<Writer>>,
     pub(crate) generator: Arc<dyn Generator>,
     pub(crate) started: Instant,
 }
@@ -53,11 +58,12 @@ impl Finish {
     pub(crate) fn finish(&self, latencies: Option<&Latencies>, interrupted: bool) -> Outcome {
         let is_accuracy = self.plan.mode == Mode::Accuracy;
         let _ = std::fs::remove_file(self.output.join(RESERVE));
+        let record = self.end_record();
         let mut logs = logs::read(&self.output, is_accuracy);
         // LoadGen may still write the logs of a run that is left early.
         let files = match interrupted {
             true => Ok(BTreeMap::new()),
-            false => logs::hashes(&self.output),
+            false => logs::hashes(&self.output, record.as_ref()),
         };
         let files = files.unwrap_or_else(|error| {
             logs.unreadable.push(format!("{error:#}"));
@@ -74,7 +80,12 @@ impl Finish {
                 "a fault was injected (--drill): the result does not count".into()
             });
         }
-        let metrics = self.metrics(&logs.entries, latencies);
+        let mut metrics = self.metrics(&logs.entries, latencies);
+        if let Some(record) = &record {
+            let found =
+                json!({ "rows": record.rows, "lost": record.lost, "reason": record.reason });
+            metrics.insert("record".into(), found);
+        }
         let verdict = judge(Evidence {
             scenario: self.plan.scenario.name().into(),
             mode: self.plan.mode.name().into(),
@@ -87,6 +98,25 @@ impl Finish {
             files,
         });
         self.publish(&verdict)
+    }
+
+    /// Closes the record. What is wrong with it is said, and is no fault of the run.
+    fn end_record(&self) -> Option<ossmark_record::Outcome> {
+        let mut writer = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = writer.take()?.finish(RECORD_LIMIT);
+        if let Some(reason) = &record.reason {
+            note!(
+                "ossmark: warning: the run's record is not whole: {}",
+                Escaped(reason)
+            );
+        }
+        if record.lost > 0 {
+            note!(
+                "ossmark: warning: the run's record lacks {} sample(s): its writer could not follow",
+                record.lost
+            );
+        }
+        Some(record)
     }
 
     fn publish(&self, verdict: &Verdict) -> Outcome {

@@ -76,9 +76,14 @@ impl Ledger {
     }
 
     /// Takes all open samples out.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Open> {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (RequestId, Open)> {
+        let first = self.first;
         self.first += self.entries.len() as u64;
         self.open = 0;
-        std::mem::take(&mut self.entries).into_iter().flatten()
+        let entries = std::mem::take(&mut self.entries).into_iter();
+        (first..)
+            .map(RequestId)
+            .zip(entries)
+            .filter_map(|(id, open)| Some((id, open?)))
     }
 }

@@ -12,9 +12,20 @@ use serde_json::Value;
 use super::verdict::LogFacts;
 
 /// SHA-256 of every file of a finished run that somebody may ask about later.
-pub(crate) fn hashes(dir: &Path) -> Result<BTreeMap<&'static str, String>> {
+pub(crate) fn hashes(
+    dir: &Path,
+    record: Option<&ossmark_record::Outcome>,
+) -> Result<BTreeMap<&'static str, String>> {
+    let is_recorded = |name: &&str| {
+        let files = record.into_iter().flat_map(|record| &record.files);
+        files
+            .filter_map(|file| file.file_name())
+            .any(|file| file == *name)
+    };
+    let recorded = [ossmark_record::SAMPLES, ossmark_record::TIMELINE];
     [SUMMARY, DETAIL, ACCURACY, "run_plan.json"]
         .into_iter()
+        .chain(recorded.into_iter().filter(is_recorded))
         .filter(|name| dir.join(name).is_file())
         .map(|name| Ok((name, ossmark_dataset::file_sha256(&dir.join(name))?)))
         .collect()

@@ -36,6 +36,7 @@ pub(crate) struct RunPlan {
     pub(crate) force: bool,
     pub(crate) watchdog: Duration,
     pub(crate) fault_injection: Option<FaultInjection>,
+    pub(crate) record: bool,
     pub(crate) json: Option<PathBuf>,
 }
 
@@ -125,6 +126,7 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
         force: args.force,
         watchdog: Duration::from_secs_f64(watchdog),
         fault_injection,
+        record: !args.no_record,
         json: args.json,
     })
 }

@@ -14,6 +14,7 @@ use ossmark_protocol::{End, Event, RequestId, StepOutputs, TokenId};
 use super::faults::{FaultKind, Faults};
 use super::ledger::{Ledger, Open, State};
 use super::metrics::{Latencies, Progress};
+use super::recording::Recording;
 
 /// What the responder is told.
 pub(crate) enum Message {
@@ -41,6 +42,8 @@ pub(crate) struct Setup {
     pub(crate) watchdog: Duration,
     /// Offline has no first tokens to time.
     pub(crate) streaming: bool,
+    /// Where the record's rows go; none with `--no-record`.
+    pub(crate) record: Option<Recording>,
     /// Called once, after the run has failed and everything that was open has been answered.
     pub(crate) on_failed: Box<dyn FnMut() + Send>,
 }
@@ -76,6 +79,14 @@ pub(crate) fn respond(inbox: &Receiver<Message>, setup: Setup) -> Latencies {
     }
 }
 
+/// A sample whose answer is whole, with the tokens of its last step.
+struct Ended<'a> {
+    id: RequestId,
+    open: Open,
+    new: &'a [TokenId],
+    end: ossmark_record::End,
+}
+
 struct Responder {
     setup: Setup,
     ledger: Ledger,
@@ -98,6 +109,9 @@ impl Responder {
             .fetch_add(samples.len() as u64, Relaxed);
         if self.ledger.len() == 0 {
             self.moved = Instant::now();
+        }
+        if let Some(record) = &self.setup.record {
+            record.issued(at);
         }
         for (i, (sample, ticket)) in samples.into_iter().enumerate() {
             let state = State::Waiting(ticket);
@@ -126,7 +140,7 @@ impl Responder {
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut firsts = buffer.first_tokens();
         let mut fresh = Vec::with_capacity(step.outputs.len());
-        let mut ended: Vec<(Open, &[TokenId])> = Vec::with_capacity(step.outputs.len());
+        let mut ended: Vec<Ended<'_>> = Vec::with_capacity(step.outputs.len());
         for out in &step.outputs {
             let range = at..(at + out.n_tokens as usize).min(step.tokens.len());
             at = range.end;
@@ -146,51 +160,49 @@ impl Responder {
                     .record(FaultKind::RequestFailed, Some(open.sample), || {
                         message.clone()
                     });
-                answer_as_is(open);
+                self.answer_as_is(out.id, open, ossmark_record::End::Failed);
                 self.count_completed(1, 0);
                 continue;
             }
-            let whole = out.end.is_some();
+            let end = out.end.as_ref().map(recorded);
             match open.state {
                 State::Waiting(ticket) if !new.is_empty() => {
                     if self.setup.streaming {
                         self.latencies.first_token(now - open.issued);
                     }
                     firsts.push(ticket, &new[..1]);
-                    fresh.push((out.id, open.sample, open.issued, new, whole));
+                    fresh.push((out.id, open.sample, open.issued, new, end));
                     continue;
                 }
                 state => open.state = state,
             }
-            if whole {
-                ended.push((open, new));
-            } else {
-                open.tokens.extend_from_slice(new);
-                self.ledger.put_back(out.id, open);
+            match end {
+                Some(end) => ended.push(Ended {
+                    id: out.id,
+                    open,
+                    new,
+                    end,
+                }),
+                None => {
+                    open.tokens.extend_from_slice(new);
+                    self.ledger.put_back(out.id, open);
+                }
             }
         }
-        for ((id, sample, issued, new, whole), ticket) in fresh.into_iter().zip(firsts.send()) {
+        for ((id, sample, issued, new, end), ticket) in fresh.into_iter().zip(firsts.send()) {
             let state = State::Streaming(ticket, now);
-            if whole {
-                ended.push((
-                    Open {
-                        sample,
-                        issued,
-                        state,
-                        tokens: Vec::new(),
-                    },
-                    new,
-                ));
-            } else {
-                self.ledger.put_back(
-                    id,
-                    Open {
-                        sample,
-                        issued,
-                        state,
-                        tokens: new.to_vec(),
-                    },
-                );
+            let mut open = Open {
+                sample,
+                issued,
+                state,
+                tokens: Vec::new(),
+            };
+            match end {
+                Some(end) => ended.push(Ended { id, open, new, end }),
+                None => {
+                    open.tokens = new.to_vec();
+                    self.ledger.put_back(id, open);
+                }
             }
         }
         self.complete(now, ended, &mut buffer);
@@ -198,22 +210,27 @@ impl Responder {
         self.ledger.trim();
     }
 
-    fn complete(
-        &mut self,
-        now: Instant,
-        ended: Vec<(Open, &[TokenId])>,
-        buffer: &mut ResponseBuffer,
-    ) {
+    fn complete(&mut self, now: Instant, ended: Vec<Ended<'_>>, buffer: &mut ResponseBuffer) {
         let n_ended = ended.len() as u64;
         let mut n_tokens = 0;
         let (mut answers, mut tickets) = (
             Vec::with_capacity(ended.len()),
             Vec::with_capacity(ended.len()),
         );
-        for (mut open, new) in ended {
+        for Ended {
+            id,
+            mut open,
+            new,
+            end,
+        } in ended
+        {
             // The common single-step answer is passed on without a copy.
             if !open.tokens.is_empty() {
                 open.tokens.extend_from_slice(new);
+            }
+            if let Some(record) = &self.setup.record {
+                let tokens = open.tokens.len().max(new.len());
+                record.ended(id, &open, tokens, end, Some(now));
             }
             answers.push((open.tokens, new));
             tickets.push((open.state, open.issued, open.sample));
@@ -270,16 +287,29 @@ impl Responder {
     fn answer_open_as_faults(&mut self) {
         let cause = self.failed.clone().unwrap_or_default();
         let mut n = 0;
-        for open in self.ledger.drain() {
+        let drained: Vec<_> = self.ledger.drain().collect();
+        for (id, open) in drained {
             self.setup
                 .faults
                 .record(FaultKind::NotServed, Some(open.sample), || {
                     format!("not served: {cause}")
                 });
-            answer_as_is(open);
+            self.answer_as_is(id, open, ossmark_record::End::Cancelled);
             n += 1;
         }
         self.count_completed(n, 0);
+    }
+
+    /// Answers a sample with the tokens that it has, however few: LoadGen counts an error, the run can end.
+    fn answer_as_is(&self, id: RequestId, open: Open, end: ossmark_record::End) {
+        if let Some(record) = &self.setup.record {
+            record.ended(id, &open, open.tokens.len(), end, None);
+        }
+        let ticket = match open.state {
+            State::Waiting(ticket) => ticket.first_token(&[]),
+            State::Streaming(ticket, _) => ticket,
+        };
+        ticket.complete(&open.tokens);
     }
 
     fn watch(&mut self) {
@@ -309,11 +339,11 @@ impl Responder {
     }
 }
 
-/// Answers a sample with the tokens that it has, however few: LoadGen counts an error, the run can end.
-fn answer_as_is(open: Open) {
-    let ticket = match open.state {
-        State::Waiting(ticket) => ticket.first_token(&[]),
-        State::Streaming(ticket, _) => ticket,
-    };
-    ticket.complete(&open.tokens);
+fn recorded(end: &End) -> ossmark_record::End {
+    match end {
+        End::Stop => ossmark_record::End::Stop,
+        End::Length => ossmark_record::End::Length,
+        End::Cancelled => ossmark_record::End::Cancelled,
+        End::Failed(_) => ossmark_record::End::Failed,
+    }
 }

@@ -22,7 +22,7 @@ use super::progress::{self, Display};
 use super::responder::{Message, Setup, respond};
 use super::start::start_generator;
 use super::sut::{Library, Sut};
-use super::{disk, signals};
+use super::{disk, recording, signals};
 use crate::output;
 
 /// A run that LoadGen can be called for.
@@ -95,6 +95,10 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
     let loadgen = plan.loadgen.clone();
     let watchdog = plan.watchdog;
     let streaming = plan.scenario != Scenario::Offline;
+    let (recording, record) = plan
+        .record
+        .then(|| recording::begin(&plan, &output, &progress, &generator))
+        .unzip();
     let finish = Arc::new(Finish {
         plan,
         faults: Arc::clone(&faults),
@@ -102,6 +106,7 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
         output,
         _directory: directory,
         json_file: Mutex::new(json_file),
+        record: Mutex::new(record),
         generator: Arc::clone(&generator),
         started: Instant::now(),
     });
@@ -111,6 +116,7 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
         progress: Arc::clone(&progress),
         watchdog,
         streaming,
+        record: recording,
         on_failed: Box::new({
             let finish = Arc::clone(&finish);
             move || {
