@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::common::{Bench, SHORT_CONF, binary, finish, repository};
+use crate::common::{Bench, SHORT_CONF, binary, finish, repository, words};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -33,16 +33,9 @@ fn with_model(spoil: impl FnOnce(&Path)) -> crate::common::Done {
     let model = bench.dir.path().join("model");
     copy_demo(&model);
     spoil(&model);
-    let mut command = bench.run(&[
-        "--engine",
-        "cpu",
-        "--scenario",
-        "offline",
-        "--mode",
-        "performance",
-        "--model",
-        "model",
-    ]);
+    let mut command = bench.run(&words(
+        "--engine cpu --scenario offline --mode performance --model model",
+    ));
     command
         .arg("--dataset")
         .arg(repository().join("demo/perf.parquet"));
@@ -102,26 +95,12 @@ fn data_sets_that_cannot_be_used() {
     ] {
         let bench = Bench::new();
         std::fs::write(bench.dir.path().join(name), content).unwrap();
-        let mut command = bench.run(&[
-            "--engine",
-            "cpu",
-            "--scenario",
-            "offline",
-            "--mode",
-            "performance",
-        ]);
+        let mut command = bench.run(&words("--engine cpu --scenario offline --mode performance"));
         command.arg("--model").arg(&demo).args(["--dataset", name]);
         finish(command, LIMIT).refused(expected);
     }
     let bench = Bench::new();
-    let mut command = bench.run(&[
-        "--engine",
-        "cpu",
-        "--scenario",
-        "offline",
-        "--mode",
-        "performance",
-    ]);
+    let mut command = bench.run(&words("--engine cpu --scenario offline --mode performance"));
     command
         .arg("--model")
         .arg(&demo)
@@ -133,14 +112,7 @@ fn data_sets_that_cannot_be_used() {
 fn prompts_that_the_model_cannot_answer() {
     // Token ids of the real vocabulary, in a file of the official schema, against the demo's small vocabulary.
     let bench = Bench::new();
-    let mut command = bench.run(&[
-        "--engine",
-        "cpu",
-        "--scenario",
-        "offline",
-        "--mode",
-        "performance",
-    ]);
+    let mut command = bench.run(&words("--engine cpu --scenario offline --mode performance"));
     command.arg("--model").arg(repository().join("demo"));
     command
         .arg("--dataset")
@@ -214,15 +186,9 @@ fn output_directories_in_use_or_not_writable() {
 
     // Root may write anywhere, but nobody can write here.
     let mut command = Command::new(binary());
-    command.args([
-        "run",
-        "--engine",
-        "echo",
-        "--scenario",
-        "offline",
-        "--mode",
-        "performance",
-    ]);
+    command.args(words(
+        "run --engine echo --scenario offline --mode performance",
+    ));
     finish(
         {
             command.args(["--output", "/proc/ossmark"]);

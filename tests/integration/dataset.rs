@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::common::{Bench, Done, binary, finish, read_json, repository};
+use crate::common::{Bench, Done, binary, finish, read_json, repository, words};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -108,17 +108,9 @@ fn a_prepared_file_is_the_same_for_any_workers_and_can_be_run() {
         "gpt-oss-120b.*.accuracy_sample_count_override = 43\n*.Offline.min_query_count = 1\n";
     fs::write(dir.join("user.conf"), conf).unwrap();
     let model = repository().join("demo");
-    let mut run = bench.run(&[
-        "--engine",
-        "cpu",
-        "--scenario",
-        "offline",
-        "--mode",
-        "accuracy",
-        "--max-new-tokens",
-        "4",
-        "--model",
-    ]);
+    let mut run = bench.run(&words(
+        "--engine cpu --scenario offline --mode accuracy --max-new-tokens 4 --model",
+    ));
     run.arg(model).arg("--dataset").arg(&output);
     let done = finish(run, LIMIT);
     assert_eq!(done.code(), Some(0), "{}\n{}", done.stdout, done.stderr);

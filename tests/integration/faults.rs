@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::common::{Bench, Done, SHORT_CONF, binary, finish};
+use crate::common::{Bench, Done, SHORT_CONF, binary, finish, words};
 
 /// A run that has not ended by then hangs: nothing on its own way to the end takes more than some seconds.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -265,28 +265,13 @@ fn a_disk_that_fills_up() {
         .current_dir(bench.dir.path())
         .args(["-c", script])
         .arg(binary());
-    command.args([
-        "run",
-        "--output",
-        "out",
-        "--user-conf",
-        "user.conf",
-        "--engine",
-        "echo",
-        "--scenario",
-        "offline",
-    ]);
+    command.args(words(
+        "run --output out --user-conf user.conf --engine echo --scenario offline",
+    ));
     // 48 answers of 1000 tokens are 400 KB of log; slow enough for the watch to see the disk first.
-    command.args([
-        "--mode",
-        "accuracy",
-        "--echo-tokens",
-        "1000",
-        "--echo-slots",
-        "1",
-        "--echo-ttft-ms",
-        "60",
-    ]);
+    command.args(words(
+        "--mode accuracy --echo-tokens 1000 --echo-slots 1 --echo-ttft-ms 60",
+    ));
     let done = finish(command, LIMIT);
     let verdict = assert_invalid(&bench, &done, "logs", "no room for the logs");
     assert!(

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::common::{Done, binary, finish, repository};
-use crate::path_options::{FOLDERS, Kind, PATH_OPTIONS, PathOption};
+use crate::path_options::{FOLDERS, Kind, PathOption, path_options};
 
 /// Far more than any of these needs, on any machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -177,7 +177,7 @@ fn needs_a_device(option: &PathOption) -> bool {
 
 #[test]
 fn every_file_that_is_read_is_refused_by_kind() {
-    for option in PATH_OPTIONS {
+    for option in &path_options() {
         let (Kind::File(words) | Kind::Either(_, words)) = option.kind else {
             continue;
         };
@@ -198,7 +198,7 @@ fn every_file_that_is_read_is_refused_by_kind() {
 
 #[test]
 fn every_file_in_a_folder_that_is_read_is_refused_by_kind() {
-    for option in PATH_OPTIONS {
+    for option in &path_options() {
         let (Kind::Folder(name, words) | Kind::Either(name, words)) = option.kind else {
             continue;
         };
@@ -222,7 +222,7 @@ fn every_file_in_a_folder_that_is_read_is_refused_by_kind() {
 
 #[test]
 fn what_is_no_folder_is_refused() {
-    for option in PATH_OPTIONS {
+    for option in &path_options() {
         let Kind::Folder(_, words) = option.kind else {
             continue;
         };
@@ -242,7 +242,7 @@ fn what_is_no_folder_is_refused() {
 /// Where a command line of the list is good but for the path, it is not refused for another reason.
 #[test]
 fn good_folders_are_taken() {
-    for option in PATH_OPTIONS {
+    for option in &path_options() {
         let Kind::Folder(name @ ("@MODEL" | "@SHARDED"), words) = option.kind else {
             continue;
         };

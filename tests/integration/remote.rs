@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::{ANY_SPEED, Bench, SHORT_CONF, finish, repository};
+use crate::common::{ANY_SPEED, Bench, SHORT_CONF, finish, repository, words};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -211,14 +211,7 @@ fn a_server_that_is_not_there_is_refused_before_anything_is_written() {
     done.refused(&["http://127.0.0.1:1", "cannot connect", "check that"]);
     assert!(!bench.out().join("run_plan.json").exists());
     let bench = Bench::new();
-    let mut command = bench.run(&[
-        "--engine",
-        "http",
-        "--scenario",
-        "offline",
-        "--mode",
-        "accuracy",
-    ]);
+    let mut command = bench.run(&words("--engine http --scenario offline --mode accuracy"));
     command
         .arg("--dataset")
         .arg(repository().join("demo/accuracy.parquet"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::{Bench, Done, binary, finish, repository};
+use crate::common::{Bench, Done, binary, finish, repository, words};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -48,14 +48,7 @@ fn a_run_that_ossmark_just_made_has_a_page_a_line_and_equals_itself() {
     let dir = bench.dir.path();
     let done = ossmark(
         dir,
-        &[
-            "report",
-            "out",
-            "--output",
-            "page.html",
-            "--json",
-            "page.json",
-        ],
+        &words("report out --output page.html --json page.json"),
     );
     assert_eq!(done.code(), Some(0), "{}\n{}", done.stdout, done.stderr);
     let page = fs::read_to_string(dir.join("page.html")).unwrap();
@@ -72,15 +65,7 @@ fn a_run_that_ossmark_just_made_has_a_page_a_line_and_equals_itself() {
 
     let done = ossmark(
         dir,
-        &[
-            "runs",
-            "--json",
-            "runs.json",
-            "--verdict",
-            "valid",
-            "--scenario",
-            "offline",
-        ],
+        &words("runs --json runs.json --verdict valid --scenario offline"),
     );
     assert_eq!(done.code(), Some(0), "{}", done.stderr);
     assert_eq!(json(&dir.join("runs.json"))[0]["dir"], "./out");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common::{binary, finish, repository};
+use crate::common::{binary, finish, repository, words};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -143,15 +143,9 @@ fn tokens_over_http_are_those_of_generate() {
     std::fs::write(&input, lines.collect::<String>()).unwrap();
     let mut command = Command::new(binary());
     command
-        .args([
-            "generate",
-            "--engine",
-            "cpu",
-            "--temperature",
-            "0",
-            "--max-new-tokens",
-            "120",
-        ])
+        .args(words(
+            "generate --engine cpu --temperature 0 --max-new-tokens 120",
+        ))
         .arg("--model")
         .arg(repository().join("demo"))
         .arg("--input")
