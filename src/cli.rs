@@ -225,6 +225,10 @@ pub(crate) struct RunArgs {
     /// The run is ended as invalid when nothing has moved for this long [default: 300].
     #[arg(long, value_name = "SECONDS")]
     pub(crate) watchdog: Option<f64>,
+    /// End a performance run of Server or Interactive as invalid as soon as it cannot become VALID any more: more samples are
+    /// over a limit than early stopping allows at the most samples that the run may have.
+    #[arg(long)]
+    pub(crate) stop_hopeless: bool,
     /// Leave no record of the samples (samples.parquet, timeline.jsonl), which `report`, `compare` and `runs` read.
     #[arg(long)]
     pub(crate) no_record: bool,

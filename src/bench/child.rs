@@ -18,6 +18,7 @@ use crate::generator::null::Null;
 use crate::generator::remote::Http;
 use crate::run::faults::Faults;
 use crate::run::metrics::Progress;
+use crate::run::recording;
 use crate::run::responder::{Message, Setup, respond};
 use crate::run::sut::{Library, RequestTemplate, Sut};
 use ossmark_protocol::Generator;
@@ -26,6 +27,8 @@ use ossmark_protocol::Generator;
 const BACKLOG: usize = 64;
 /// Enough to keep both sides busy; each more costs memory and cache.
 const CONNECTIONS: usize = 128;
+/// For millions of rows.
+const RECORD_LIMIT: Duration = Duration::from_secs(60);
 /// Samples in the library, as in the Python counterpart.
 const SAMPLES: usize = 1024;
 
@@ -70,17 +73,6 @@ fn adapter(args: &BenchChildArgs, settings: &Settings, library: &Library) -> Res
     let offline = args.scenario == Scenario::Offline;
     let (send, inbox) = unbounded();
     let faults = Arc::new(Faults::default());
-    let setup = Setup {
-        faults: Arc::clone(&faults),
-        progress: Arc::new(Progress::default()),
-        watchdog: Duration::from_secs(60),
-        streaming: !offline,
-        record: None,
-        on_failed: Box::new(|| {}),
-    };
-    let responder = std::thread::Builder::new()
-        .name("responder".into())
-        .spawn(move || respond(&inbox, setup))?;
     let events = send.clone();
     let sink = move |event| {
         // Offline hands over all samples at once: an engine that is never waited for would fill the memory with answers,
@@ -102,6 +94,27 @@ fn adapter(args: &BenchChildArgs, settings: &Settings, library: &Library) -> Res
             (Arc::new(Http::start(&settings, Box::new(sink))?), prompt)
         }
     };
+    let progress = Arc::new(Progress::default());
+    let (record, writer) = args
+        .record
+        .then(|| {
+            let tokens = vec![prompt.len() as u32; SAMPLES].into();
+            let limits = ossmark_record::Limits::default();
+            recording::begin(&args.output, limits, tokens, &progress, &generator)
+        })
+        .unzip();
+    let setup = Setup {
+        faults: Arc::clone(&faults),
+        progress,
+        watchdog: Duration::from_secs(60),
+        streaming: !offline,
+        record,
+        hopeless: None,
+        on_failed: Box::new(|| {}),
+    };
+    let responder = std::thread::Builder::new()
+        .name("responder".into())
+        .spawn(move || respond(&inbox, setup))?;
     let sut = Sut {
         name: "null".into(),
         prompts: (0..SAMPLES).map(|_| Arc::clone(&prompt)).collect(),
@@ -119,6 +132,9 @@ fn adapter(args: &BenchChildArgs, settings: &Settings, library: &Library) -> Res
     let _ = send.send(Message::End);
     generator.shutdown();
     let responded = responder.join().is_ok();
+    if let Some(writer) = writer {
+        writer.finish(RECORD_LIMIT);
+    }
     Ok(responded && test.faults.is_clean() && faults.snapshot().is_empty())
 }
 

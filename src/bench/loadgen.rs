@@ -1,14 +1,20 @@
 //! `ossmark bench loadgen`: what the harness itself can take, with LoadGen's Python binding beside it in the same run.
 //! LoadGen allows one test a process, so every figure comes from a process of its own.
 
+mod figures;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use ossmark_files::make_directories;
-use serde::Serialize;
+use ossmark_record::Record;
 use serde_json::Value;
 
+use self::figures::{
+    HttpFigures, HttpLatency, LatencyFigure, OfflineFigure, PythonFigures, RecordFigures, Report,
+    Rows, ServerFigure, WithoutAndWith, print,
+};
 use super::server::EchoServer;
 use crate::children;
 use crate::cli::BenchLoadgenArgs;
@@ -35,61 +41,10 @@ const HTTP_LATENCY_QPS: f64 = 1_000.0;
 /// Of prompts and answers over HTTP.
 const HTTP_TOKENS: u32 = 32;
 
-#[derive(Debug, Serialize)]
-struct Report {
-    server: ServerFigure,
-    offline: OfflineFigure,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    python: Option<PythonFigures>,
-    latency_20k_us: LatencyFigure,
-    http: HttpFigures,
-}
-
-/// The HTTP generator with the echo engine behind `ossmark serve`, both on this machine: prompts and answers of 32 tokens,
-/// without streaming. Latencies are means at 1,000 queries a second; `adapter` is that of an engine that answers at once.
-#[derive(Debug, Serialize)]
-struct HttpFigures {
-    offline_requests_per_s: f64,
-    latency_1k_us: HttpLatency,
-}
-
-#[derive(Debug, Serialize)]
-struct HttpLatency {
-    http: f64,
-    adapter: f64,
-}
-
-/// `qps` is the saturated completion rate; `valid` and `held_qps` are of the run at 300,000 offered.
-#[derive(Debug, Serialize)]
-struct ServerFigure {
-    qps: f64,
-    valid: bool,
-    held_qps: f64,
-}
-
-#[derive(Debug, Serialize)]
-struct OfflineFigure {
-    samples_per_s: f64,
-}
-
-/// The better of an answering worker thread and answering inside the call, for each scenario.
-#[derive(Debug, Serialize)]
-struct PythonFigures {
-    server_qps: f64,
-    offline_samples_per_s: f64,
-}
-
-/// Mean latencies at 20,000 queries a second, each of the least disturbed of several tests taken in turn: on a shared
-/// machine the mean of a test is mostly the time that the machine was somewhere else.
-#[derive(Debug, Serialize)]
-struct LatencyFigure {
-    adapter: f64,
-    inline: f64,
-}
-
 #[derive(Clone, Copy, PartialEq)]
 enum SutKind {
     Adapter,
+    Recorded,
     Inline,
     PythonWorker,
     PythonInline,
@@ -109,6 +64,7 @@ struct Test {
     valid: bool,
     rate: f64,
     mean_latency_us: f64,
+    rows: Rows,
 }
 
 pub(crate) fn run(args: &BenchLoadgenArgs) -> Result<Outcome> {
@@ -129,11 +85,11 @@ pub(crate) fn run(args: &BenchLoadgenArgs) -> Result<Outcome> {
         errors: Vec::new(),
         endpoint: None,
     };
-    let server = bench.rate("server-saturated", SutKind::Adapter, true, SATURATING_QPS)?;
+    let (server, server_on, server_rows) = bench.pair("server-saturated", true, SATURATING_QPS)?;
     let python_server = bench.python("server", true, SATURATING_QPS)?;
     let held = bench.test("server-300k", SutKind::Adapter, true, HELD_QPS)?;
-    let latency = bench.latency()?;
-    let offline = bench.rate("offline", SutKind::Adapter, false, OFFLINE_QPS)?;
+    let (latency, recorded, rows_20k) = bench.latency()?;
+    let (offline, offline_on, offline_rows) = bench.pair("offline", false, OFFLINE_QPS)?;
     let python_offline = bench.python("offline", false, OFFLINE_QPS)?;
     let http = bench.http()?;
     let report = Report {
@@ -151,6 +107,23 @@ pub(crate) fn run(args: &BenchLoadgenArgs) -> Result<Outcome> {
                 server_qps,
                 offline_samples_per_s,
             }),
+        record: RecordFigures {
+            server_qps: WithoutAndWith {
+                off: server,
+                on: server_on,
+            },
+            offline_samples_per_s: WithoutAndWith {
+                off: offline,
+                on: offline_on,
+            },
+            latency_20k_us: WithoutAndWith {
+                off: latency.adapter,
+                on: recorded,
+            },
+            server_rows,
+            offline_rows,
+            rows_20k,
+        },
         latency_20k_us: latency,
         http,
     };
@@ -178,20 +151,37 @@ impl Bench<'_> {
         Ok(median(rates))
     }
 
-    fn latency(&mut self) -> Result<LatencyFigure> {
-        let (mut adapter, mut inline) = (Vec::new(), Vec::new());
-        for n in 1..=LATENCY_TESTS {
-            let mut mean = |who, name| {
-                let test = self.test(&format!("latency-{name}-{n}"), who, true, LATENCY_QPS)?;
-                anyhow::Ok(test.mean_latency_us)
-            };
-            adapter.push(mean(SutKind::Adapter, "adapter")?);
-            inline.push(mean(SutKind::Inline, "inline")?);
+    /// The median rates of some tests without a record and with one, in turn, and what became of the rows.
+    fn pair(&mut self, name: &str, server: bool, qps: f64) -> Result<(f64, f64, Rows)> {
+        let (mut off, mut on, mut rows) = (Vec::new(), Vec::new(), Rows::default());
+        for n in 1..=RATE_TESTS {
+            let mut test = |who, name: &str| self.test(&format!("{name}-{n}"), who, server, qps);
+            off.push(test(SutKind::Adapter, name)?.rate);
+            let recorded = test(SutKind::Recorded, &format!("{name}-record"))?;
+            on.push(recorded.rate);
+            rows += recorded.rows;
         }
-        Ok(LatencyFigure {
+        Ok((median(off), median(on), rows))
+    }
+
+    /// Mean latencies; the last two with a record, and what became of its rows.
+    fn latency(&mut self) -> Result<(LatencyFigure, f64, Rows)> {
+        let (mut adapter, mut inline, mut recorded) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rows = Rows::default();
+        for n in 1..=LATENCY_TESTS {
+            let mut test =
+                |who, name| self.test(&format!("latency-{name}-{n}"), who, true, LATENCY_QPS);
+            adapter.push(test(SutKind::Adapter, "adapter")?.mean_latency_us);
+            inline.push(test(SutKind::Inline, "inline")?.mean_latency_us);
+            let test = test(SutKind::Recorded, "record")?;
+            recorded.push(test.mean_latency_us);
+            rows += test.rows;
+        }
+        let figure = LatencyFigure {
             adapter: least(&adapter),
             inline: least(&inline),
-        })
+        };
+        Ok((figure, least(&recorded), rows))
     }
 
     /// The same tests with a server in between, in a process of its own.
@@ -278,6 +268,9 @@ impl Bench<'_> {
         if matches!(who, SutKind::Inline | SutKind::PythonInline) {
             command.arg("--inline");
         }
+        if who == SutKind::Recorded {
+            command.arg("--record");
+        }
         note!("bench loadgen: {name} ...");
         let status = children::status(command.stdout(Stdio::null()))
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
@@ -293,7 +286,15 @@ impl Bench<'_> {
             };
             bail!("{name}: the test's process ended with {status}{hint}");
         }
-        self.read(name, &dir, server)
+        let mut test = self.read(name, &dir, server)?;
+        if who == SutKind::Recorded {
+            let record = Record::open(&dir).with_context(|| name.to_owned())?;
+            test.rows = Rows {
+                written: record.rows.len() as u64,
+                lost: record.lost,
+            };
+        }
+        Ok(test)
     }
 
     fn read(&mut self, name: &str, dir: &Path, server: bool) -> Result<Test> {
@@ -322,77 +323,8 @@ impl Bench<'_> {
                 "result_samples_per_second"
             })?,
             mean_latency_us: number("result_mean_latency_ns")? / 1e3,
+            rows: Rows::default(),
         })
-    }
-}
-
-fn print(report: &Report, args: &BenchLoadgenArgs) {
-    say!(
-        "LoadGen {}, {} tokens an answer, {} s a test",
-        ossmark_loadgen::LOADGEN_VERSION,
-        args.tokens,
-        args.seconds
-    );
-    say!(
-        "{:<44} {:>14}",
-        "Server, saturated, completed queries/s",
-        thousands(report.server.qps)
-    );
-    say!(
-        "{:<44} {:>14} {}",
-        "Server, 300,000 queries/s offered",
-        thousands(report.server.held_qps),
-        if report.server.valid {
-            "VALID"
-        } else {
-            "INVALID"
-        }
-    );
-    say!(
-        "{:<44} {:>14}",
-        "Offline, samples/s",
-        thousands(report.offline.samples_per_s)
-    );
-    let l = &report.latency_20k_us;
-    say!(
-        "{:<44} {:>14.1} (inline {:.1}, adapter {:.1})",
-        "added latency at 20,000 queries/s, us",
-        l.adapter - l.inline,
-        l.inline,
-        l.adapter
-    );
-    say!(
-        "{:<44} {:>14}",
-        "Offline over HTTP, 32 tokens, requests/s",
-        thousands(report.http.offline_requests_per_s)
-    );
-    let l = &report.http.latency_1k_us;
-    say!(
-        "{:<44} {:>14.1} (adapter {:.1}, http {:.1})",
-        "added by HTTP at 1,000 queries/s, us",
-        l.http - l.adapter,
-        l.adapter,
-        l.http
-    );
-    if let Some(python) = &report.python {
-        let row = |name, ours: f64, theirs: f64| {
-            say!(
-                "{:<44} {:>14} ({:.1}x)",
-                name,
-                thousands(theirs),
-                ours / theirs
-            );
-        };
-        row(
-            "Python binding, Server, saturated",
-            report.server.qps,
-            python.server_qps,
-        );
-        row(
-            "Python binding, Offline",
-            report.offline.samples_per_s,
-            python.offline_samples_per_s,
-        );
     }
 }
 
@@ -403,16 +335,4 @@ fn least(values: &[f64]) -> f64 {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-fn thousands(x: f64) -> String {
-    let digits = format!("{x:.0}");
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
 }

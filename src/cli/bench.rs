@@ -172,6 +172,9 @@ pub(crate) struct BenchChildArgs {
     /// Answer inside IssueQuery, without the adapter.
     #[arg(long)]
     pub(crate) inline: bool,
+    /// Leave a record, as `run` does.
+    #[arg(long)]
+    pub(crate) record: bool,
     /// Answers from this server over HTTP.
     #[arg(long)]
     pub(crate) endpoint: Option<String>,

@@ -11,6 +11,7 @@ use ossmark_files::{create_new, make_directories};
 use ossmark_harmony::Tokenizer;
 use serde_json::{Value, json};
 
+use super::report;
 use crate::children;
 use crate::cli::DemoArgs;
 use crate::exit::Outcome;
@@ -141,6 +142,11 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
         file.write_json(&json!({ "runs": rows, "score": score }))?;
     }
     page(&score);
+    let runs = RUNS.map(|(scenario, mode, _)| args.output.join(format!("{scenario}-{mode}")));
+    let shown = args.output.join("report.html");
+    report::write_page(&runs, &mut output::claim_file(&shown, false)?)?;
+    say!("");
+    say!("what happened when, on one page: {}", shown.display());
     Ok(outcome)
 }
 

@@ -10,21 +10,14 @@ use serde_json::json;
 use crate::children;
 use crate::cli::ReportArgs;
 use crate::exit::Outcome;
-use crate::output;
+use crate::output::{self, Output};
 use crate::terminal::say;
 
 pub(crate) fn report(args: &ReportArgs) -> Result<Outcome> {
     children::end_at_signal()?;
     let mut output = output::claim_file(&args.output, args.force)?;
     let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
-    let shown: Vec<(Run, Figures)> = runs(&args.runs)?
-        .into_iter()
-        .map(|run| {
-            let figures = Figures::of(&run);
-            (run, figures)
-        })
-        .collect();
-    output.write(page(&shown).as_bytes())?;
+    let shown = write_page(&args.runs, &mut output)?;
     if let Some(file) = &mut json_file {
         let figures: Vec<&Figures> = shown.iter().map(|(_, figures)| figures).collect();
         file.write_json(&json!({ "runs": figures }))?;
@@ -46,6 +39,17 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Outcome> {
         true => Outcome::Good,
         false => Outcome::NotGood,
     })
+}
+
+/// Writes the page of the runs in these directories; returns what it shows.
+pub(super) fn write_page(dirs: &[PathBuf], output: &mut Output) -> Result<Vec<(Run, Figures)>> {
+    let shown = runs(dirs)?.into_iter().map(|run| {
+        let figures = Figures::of(&run);
+        (run, figures)
+    });
+    let shown: Vec<(Run, Figures)> = shown.collect();
+    output.write(page(&shown).as_bytes())?;
+    Ok(shown)
 }
 
 /// Reads runs.

@@ -260,6 +260,7 @@ impl Worker {
             id,
             n_tokens: 0,
             end: Some(End::Cancelled),
+            engine: 0,
             logits: Vec::new(),
         });
         StepOutputs {
@@ -319,6 +320,7 @@ impl Worker {
                     true => End::Stop,
                     false => End::Length,
                 }),
+                engine: 0,
                 logits: Vec::new(),
             });
             out.tokens.extend(range.map(|j| line.token(row, j)));

@@ -48,6 +48,7 @@ impl Generator for Null {
                         Some(_) => End::Stop,
                         None => End::Length,
                     }),
+                    engine: 0,
                     logits: Vec::new(),
                 });
             }

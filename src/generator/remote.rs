@@ -121,9 +121,12 @@ impl Generator for Http {
     fn stats(&self) -> Option<RemoteStats> {
         let stats = self.remote.stats();
         let by_endpoint = self.remote.servers().iter().zip(&stats.by_endpoint);
-        let by_endpoint = by_endpoint.map(|(server, n)| RequestsTo {
+        let by_endpoint = by_endpoint.map(|(server, stats)| RequestsTo {
             endpoint: server.endpoint.to_string(),
-            requests: *n,
+            requests: stats.requests,
+            open: stats.open,
+            retries: stats.retries,
+            timed_out: stats.timed_out,
         });
         Some(RemoteStats {
             requests: stats.requests,

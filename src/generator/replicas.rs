@@ -93,6 +93,7 @@ impl Generator for Replicas {
                     id: request.id,
                     n_tokens: 0,
                     end: Some(End::Cancelled),
+                    engine: 0,
                     logits: Vec::new(),
                 })
                 .collect()
@@ -168,9 +169,13 @@ fn least_loaded(open: &[usize], most: usize) -> Option<usize> {
 }
 
 fn sink_of(n: usize, whole: Arc<Mutex<Weak<Shared>>>, sink: CommonSink) -> Sink {
-    Box::new(move |event| {
-        let ended = match &event {
-            Event::Step(step) => step.outputs.iter().filter(|out| out.end.is_some()).count(),
+    let engine = u16::try_from(n).unwrap_or(u16::MAX);
+    Box::new(move |mut event| {
+        let ended = match &mut event {
+            Event::Step(step) => {
+                step.outputs.iter_mut().for_each(|out| out.engine = engine);
+                step.outputs.iter().filter(|out| out.end.is_some()).count()
+            }
             Event::Fatal(_) => 0,
         };
         if !(locked(&sink))(event) {

@@ -16,6 +16,8 @@ pub(crate) enum FaultKind {
     ShortAnswer,
     /// Nothing moved for the watchdog's time.
     Stalled,
+    /// It could not become VALID any more (`--stop-hopeless`).
+    Hopeless,
     /// Somebody ended the run.
     Interrupted,
     /// A sample came after the run had already failed, or was open when it failed.

@@ -26,6 +26,8 @@ pub(crate) struct RunPlan {
     pub(crate) mode: Mode,
     pub(crate) engine: EnginePlan,
     pub(crate) prompts: Arc<[Arc<[TokenId]>]>,
+    /// Of each prompt of the data set, whatever the engine is given for it.
+    pub(crate) prompt_tokens: Arc<[u32]>,
     /// `None`: stand-in prompts of the echo engine.
     pub(crate) dataset: Option<Dataset>,
     pub(crate) template: RequestTemplate,
@@ -36,6 +38,7 @@ pub(crate) struct RunPlan {
     pub(crate) force: bool,
     pub(crate) watchdog: Duration,
     pub(crate) fault_injection: Option<FaultInjection>,
+    pub(crate) stop_hopeless: bool,
     pub(crate) record: bool,
     pub(crate) json: Option<PathBuf>,
 }
@@ -66,6 +69,8 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
         check_dataset(&args, dataset, mode)?;
     }
     let prompts = prompts(&args, echo, dataset.as_ref(), &requested)?;
+    let lengths = dataset.as_ref().map_or(&prompts[..], |d| &d.prompts);
+    let prompt_tokens = lengths.iter().map(|prompt| prompt.len() as u32).collect();
     settings.check(prompts.len() as u64, prompts.len() as u64)?;
     let max_new_tokens = args
         .max_new_tokens
@@ -113,6 +118,7 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
         mode,
         engine,
         prompts,
+        prompt_tokens,
         dataset,
         template: RequestTemplate {
             sampling,
@@ -126,6 +132,7 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
         force: args.force,
         watchdog: Duration::from_secs_f64(watchdog),
         fault_injection,
+        stop_hopeless: args.stop_hopeless,
         record: !args.no_record,
         json: args.json,
     })

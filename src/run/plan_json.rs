@@ -75,6 +75,7 @@ pub(super) fn run_plan_json(plan: &RunPlan, description: &Description) -> Result
         "audit_config": file(&plan.loadgen.audit_config),
         "requested_settings": plan.requested,
         "watchdog_s": plan.watchdog.as_secs_f64(),
+        "stop_hopeless": plan.stop_hopeless,
         "drill": plan.fault_injection.map(|d| format!("{:?}@{}", d.kind, d.at)),
     }))
 }

@@ -12,9 +12,10 @@ use ossmark_loadgen::{Issued, ResponseBuffer, Ticket};
 use ossmark_protocol::{End, Event, RequestId, StepOutputs, TokenId};
 
 use super::faults::{FaultKind, Faults};
+use super::hopeless::Hopeless;
 use super::ledger::{Ledger, Open, State};
 use super::metrics::{Latencies, Progress};
-use super::recording::Recording;
+use super::recording::{self, Recording};
 
 /// What the responder is told.
 pub(crate) enum Message {
@@ -44,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) streaming: bool,
     /// Where the record's rows go; none with `--no-record`.
     pub(crate) record: Option<Recording>,
+    /// Ends a run that cannot become VALID any more; none without `--stop-hopeless`.
+    pub(crate) hopeless: Option<Hopeless>,
     /// Called once, after the run has failed and everything that was open has been answered.
     pub(crate) on_failed: Box<dyn FnMut() + Send>,
 }
@@ -64,7 +67,11 @@ pub(crate) fn respond(inbox: &Receiver<Message>, setup: Setup) -> Latencies {
         published: Instant::now(),
     };
     // Short enough to notice a stall in time, long enough to cost nothing.
-    let tick = (responder.setup.watchdog / 8).clamp(Duration::from_millis(10), PUBLISH);
+    let often = match &responder.setup.record {
+        Some(_) => Recording::OFTEN,
+        None => PUBLISH,
+    };
+    let tick = (responder.setup.watchdog / 8).clamp(Duration::from_millis(10), often);
     loop {
         match inbox.recv_timeout(tick) {
             Ok(Message::Issued { first, at, samples }) => responder.issued(first, at, samples),
@@ -85,6 +92,7 @@ struct Ended<'a> {
     open: Open,
     new: &'a [TokenId],
     end: ossmark_record::End,
+    engine: u16,
 }
 
 struct Responder {
@@ -111,7 +119,7 @@ impl Responder {
             self.moved = Instant::now();
         }
         if let Some(record) = &self.setup.record {
-            record.issued(at);
+            record.issued(at, samples.iter().map(|(sample, _)| *sample));
         }
         for (i, (sample, ticket)) in samples.into_iter().enumerate() {
             let state = State::Waiting(ticket);
@@ -136,6 +144,9 @@ impl Responder {
     fn step(&mut self, step: &StepOutputs) {
         let now = Instant::now();
         self.moved = now;
+        if let Some(record) = &self.setup.record {
+            record.generated(step.tokens.len());
+        }
         let mut at = 0;
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut firsts = buffer.first_tokens();
@@ -160,7 +171,7 @@ impl Responder {
                     .record(FaultKind::RequestFailed, Some(open.sample), || {
                         message.clone()
                     });
-                self.answer_as_is(out.id, open, ossmark_record::End::Failed);
+                self.answer_as_is(out.id, open, ossmark_record::End::Failed, out.engine);
                 self.count_completed(1, 0);
                 continue;
             }
@@ -169,9 +180,12 @@ impl Responder {
                 State::Waiting(ticket) if !new.is_empty() => {
                     if self.setup.streaming {
                         self.latencies.first_token(now - open.issued);
+                        if let Some(hopeless) = &mut self.setup.hopeless {
+                            hopeless.first_token(now - open.issued);
+                        }
                     }
                     firsts.push(ticket, &new[..1]);
-                    fresh.push((out.id, open.sample, open.issued, new, end));
+                    fresh.push((out, open.sample, open.issued, new, end));
                     continue;
                 }
                 state => open.state = state,
@@ -182,6 +196,7 @@ impl Responder {
                     open,
                     new,
                     end,
+                    engine: out.engine,
                 }),
                 None => {
                     open.tokens.extend_from_slice(new);
@@ -189,8 +204,11 @@ impl Responder {
                 }
             }
         }
-        for ((id, sample, issued, new, end), ticket) in fresh.into_iter().zip(firsts.send()) {
-            let state = State::Streaming(ticket, now);
+        // LoadGen reads its clock in the call.
+        let told = Instant::now();
+        for ((out, sample, issued, new, end), ticket) in fresh.into_iter().zip(firsts.send()) {
+            let (id, engine) = (out.id, out.engine);
+            let state = State::Streaming(ticket, told);
             let mut open = Open {
                 sample,
                 issued,
@@ -198,7 +216,13 @@ impl Responder {
                 tokens: Vec::new(),
             };
             match end {
-                Some(end) => ended.push(Ended { id, open, new, end }),
+                Some(end) => ended.push(Ended {
+                    id,
+                    open,
+                    new,
+                    end,
+                    engine,
+                }),
                 None => {
                     open.tokens = new.to_vec();
                     self.ledger.put_back(id, open);
@@ -208,6 +232,14 @@ impl Responder {
         self.complete(now, ended, &mut buffer);
         self.buffer = buffer;
         self.ledger.trim();
+        let hopeless = self
+            .setup
+            .hopeless
+            .as_ref()
+            .filter(|_| self.failed.is_none());
+        if let Some(why) = hopeless.and_then(Hopeless::verdict) {
+            self.fail(FaultKind::Hopeless, why);
+        }
     }
 
     fn complete(&mut self, now: Instant, ended: Vec<Ended<'_>>, buffer: &mut ResponseBuffer) {
@@ -217,20 +249,39 @@ impl Responder {
             Vec::with_capacity(ended.len()),
             Vec::with_capacity(ended.len()),
         );
+        let mut rows = Vec::with_capacity(if self.setup.record.is_some() {
+            ended.len()
+        } else {
+            0
+        });
         for Ended {
             id,
             mut open,
             new,
             end,
+            engine,
         } in ended
         {
             // The common single-step answer is passed on without a copy.
             if !open.tokens.is_empty() {
                 open.tokens.extend_from_slice(new);
             }
-            if let Some(record) = &self.setup.record {
-                let tokens = open.tokens.len().max(new.len());
-                record.ended(id, &open, tokens, end, Some(now));
+            let tokens = open.tokens.len().max(new.len());
+            let first_token = match open.state {
+                State::Streaming(_, at) => Some(at),
+                State::Waiting(_) => (tokens > 0).then_some(now),
+            };
+            if self.setup.record.is_some() {
+                rows.push(recording::Ended {
+                    id,
+                    sample: open.sample,
+                    issued: open.issued,
+                    first_token,
+                    completed: Some(now),
+                    tokens,
+                    end,
+                    engine,
+                });
             }
             answers.push((open.tokens, new));
             tickets.push((open.state, open.issued, open.sample));
@@ -252,10 +303,22 @@ impl Responder {
             };
             self.latencies
                 .complete(now - issued, now - first_at, tokens.len());
+            if let Some(hopeless) = &mut self.setup.hopeless {
+                hopeless.completed(now - first_at, tokens.len());
+            }
             n_tokens += tokens.len() as u64;
             batch.push(ticket, tokens);
         }
+        // As with the first tokens.
+        let completed = Instant::now();
         batch.send();
+        // After LoadGen has its answers.
+        if let Some(record) = &mut self.setup.record {
+            for mut row in rows {
+                row.completed = Some(completed);
+                record.ended(&row);
+            }
+        }
         self.count_completed(n_ended, n_tokens);
     }
 
@@ -280,6 +343,7 @@ impl Responder {
         if self.failed.is_none() {
             self.failed = Some(message);
             self.answer_open_as_faults();
+            self.hand_over();
             (self.setup.on_failed)();
         }
     }
@@ -294,16 +358,28 @@ impl Responder {
                 .record(FaultKind::NotServed, Some(open.sample), || {
                     format!("not served: {cause}")
                 });
-            self.answer_as_is(id, open, ossmark_record::End::Cancelled);
+            self.answer_as_is(id, open, ossmark_record::End::Cancelled, 0);
             n += 1;
         }
         self.count_completed(n, 0);
     }
 
     /// Answers a sample with the tokens that it has, however few: LoadGen counts an error, the run can end.
-    fn answer_as_is(&self, id: RequestId, open: Open, end: ossmark_record::End) {
-        if let Some(record) = &self.setup.record {
-            record.ended(id, &open, open.tokens.len(), end, None);
+    fn answer_as_is(&mut self, id: RequestId, open: Open, end: ossmark_record::End, engine: u16) {
+        if let Some(record) = &mut self.setup.record {
+            record.ended(&recording::Ended {
+                id,
+                sample: open.sample,
+                issued: open.issued,
+                first_token: match open.state {
+                    State::Streaming(_, at) => Some(at),
+                    State::Waiting(_) => None,
+                },
+                completed: None,
+                tokens: open.tokens.len(),
+                end,
+                engine,
+            });
         }
         let ticket = match open.state {
             State::Waiting(ticket) => ticket.first_token(&[]),
@@ -317,6 +393,9 @@ impl Responder {
         if now - self.published > PUBLISH {
             self.published = now;
             self.latencies.publish(&self.setup.progress);
+        }
+        if let Some(record) = &mut self.setup.record {
+            record.look(now);
         }
         if self.ledger.len() > 0 && now - self.moved > self.setup.watchdog {
             let message = format!(
@@ -335,7 +414,15 @@ impl Responder {
                 "LoadGen returned while samples were open".into(),
             );
         }
+        self.hand_over();
         self.latencies
+    }
+
+    /// Rows of the record that are still here.
+    fn hand_over(&mut self) {
+        if let Some(record) = &mut self.setup.record {
+            record.hand_over();
+        }
     }
 }
 

@@ -10,11 +10,13 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use crossbeam_channel::{Sender, unbounded};
 use ossmark_loadgen::Settings;
+use ossmark_record::Limits;
 use ossmark_rules::Scenario;
 
 use super::early_end::{expected_samples, leave_early};
 use super::faults::Faults;
 use super::finish::{Finish, reserve};
+use super::hopeless::Hopeless;
 use super::metrics::{Latencies, Progress};
 use super::plan::RunPlan;
 use super::plan_json::run_plan_json;
@@ -97,8 +99,12 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
     let streaming = plan.scenario != Scenario::Offline;
     let (recording, record) = plan
         .record
-        .then(|| recording::begin(&plan, &output, &progress, &generator))
+        .then(|| {
+            let tokens = Arc::clone(&plan.prompt_tokens);
+            recording::begin(&output, limits(&plan), tokens, &progress, &generator)
+        })
         .unzip();
+    let hopeless = Hopeless::of(&plan);
     let finish = Arc::new(Finish {
         plan,
         faults: Arc::clone(&faults),
@@ -117,6 +123,7 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
         watchdog,
         streaming,
         record: recording,
+        hopeless,
         on_failed: Box::new({
             let finish = Arc::clone(&finish);
             move || {
@@ -142,4 +149,16 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
         display,
         finish,
     })
+}
+
+/// LoadGen's limits: Offline has none, and 0 is none.
+fn limits(plan: &RunPlan) -> Limits {
+    let limit = |ns: u64| {
+        let ns = i64::try_from(ns).ok().filter(|ns| *ns > 0);
+        ns.filter(|_| plan.scenario != Scenario::Offline)
+    };
+    Limits {
+        ttft_ns: limit(plan.requested.ttft_latency_ns),
+        tpot_ns: limit(plan.requested.tpot_latency_ns),
+    }
 }

@@ -13,6 +13,7 @@ mod dataset;
 mod end_to_end;
 mod faults;
 mod generate;
+mod hopeless;
 mod infer;
 mod inputs;
 mod kills;
@@ -21,6 +22,7 @@ mod pairing;
 #[allow(dead_code, reason = "src/cli/tests/paths.rs uses the rest")]
 mod path_options;
 mod prints;
+mod record;
 mod rehearsal;
 mod remote;
 mod report;

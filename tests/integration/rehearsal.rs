@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::common::{binary, finish, read_json, repository};
 
 #[path = "../../examples/rehearsal_data/data.rs"]
-mod data;
+pub(crate) mod data;
 
 /// Twelve runs at once and three scores: half a minute on two idle cores.
 const LIMIT: Duration = Duration::from_secs(600);

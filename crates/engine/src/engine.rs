@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
@@ -287,12 +287,13 @@ fn serve(
             pipeline.drain();
             return Ok(());
         }
-        let Some(outputs) = pipeline.step()? else {
+        let begun = Instant::now();
+        let Some((outputs, rows)) = pipeline.step()? else {
             // A cancellation may have emptied the engine without a step.
             shared.stats.publish(&pipeline.scheduler);
             continue;
         };
-        shared.stats.count(&outputs);
+        shared.stats.count(&outputs, begun.elapsed(), rows);
         shared.stats.publish(&pipeline.scheduler);
         if shared.stop.load(SeqCst) || !sink(Event::Step(outputs)) {
             pipeline.drain();

@@ -33,8 +33,9 @@ impl Pipeline {
         self.in_flight.is_empty() && self.scheduler.n_running() + self.scheduler.n_waiting() == 0
     }
 
-    /// Fills the pipeline, then waits for the oldest step and publishes it. None: there was nothing to do.
-    pub(crate) fn step(&mut self) -> Result<Option<StepOutputs>, EngineError> {
+    /// Fills the pipeline, then waits for the oldest step and publishes it, with its number of rows. None: there was nothing
+    /// to do.
+    pub(crate) fn step(&mut self) -> Result<Option<(StepOutputs, u64)>, EngineError> {
         while self.in_flight.len() < self.depth
             && let Some(planned) = self.scheduler.plan()?
         {
@@ -49,18 +50,25 @@ impl Pipeline {
             .wait(oldest.handle)
             .map_err(|source| EngineError::Step { step, source })?;
         let results = resolve(&oldest, results, self.scheduler.vocab_size())?;
-        self.scheduler.commit(results).map(Some)
+        let outputs = self.scheduler.commit(results)?;
+        Ok(Some((outputs, oldest.inputs)))
     }
 
     fn execute(&mut self, planned: PlannedStep) -> Result<(), EngineError> {
         let PlannedStep {
             step, plan, seqs, ..
         } = planned;
+        let inputs = plan.seqs.iter().map(|seq| seq.inputs.len() as u64).sum();
         let handle = self
             .executor
             .submit(plan)
             .map_err(|source| EngineError::Step { step, source })?;
-        self.in_flight.push_back(InFlight { step, handle, seqs });
+        self.in_flight.push_back(InFlight {
+            step,
+            handle,
+            inputs,
+            seqs,
+        });
         Ok(())
     }
 

@@ -112,6 +112,7 @@ impl Scheduler {
                 id: request.id,
                 n_tokens: 0,
                 end,
+                engine: 0,
                 logits: Vec::new(),
             });
         }
@@ -321,6 +322,7 @@ impl Scheduler {
                     id: seq.request.id,
                     n_tokens,
                     end,
+                    engine: 0,
                     logits,
                 });
                 if ended {
@@ -342,6 +344,7 @@ impl Scheduler {
             id,
             n_tokens: 0,
             end: Some(End::Cancelled),
+            engine: 0,
             logits: Vec::new(),
         }))
     }

@@ -1,6 +1,7 @@
 //! What other threads may know of the engine at any time. Owns counters; written on the engine thread only.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use ossmark_protocol::{EngineStats, StepOutputs};
 
@@ -12,6 +13,8 @@ pub(crate) struct SharedStats {
     waiting: AtomicU64,
     free_blocks: AtomicU64,
     steps: AtomicU64,
+    step_ns: AtomicU64,
+    step_rows: AtomicU64,
     tokens: AtomicU64,
     preemptions: AtomicU64,
 }
@@ -25,8 +28,11 @@ impl SharedStats {
         self.preemptions.store(scheduler.preemptions(), Relaxed);
     }
 
-    pub(crate) fn count(&self, step: &StepOutputs) {
+    /// A step has ended that the engine spent this time with, of this many rows.
+    pub(crate) fn count(&self, step: &StepOutputs, took: Duration, rows: u64) {
         self.steps.fetch_add(1, Relaxed);
+        self.step_ns.fetch_add(took.as_nanos() as u64, Relaxed);
+        self.step_rows.fetch_add(rows, Relaxed);
         self.tokens.fetch_add(step.tokens.len() as u64, Relaxed);
     }
 
@@ -36,6 +42,8 @@ impl SharedStats {
             waiting: self.waiting.load(Relaxed),
             free_blocks: self.free_blocks.load(Relaxed),
             steps: self.steps.load(Relaxed),
+            step_time: Duration::from_nanos(self.step_ns.load(Relaxed)),
+            step_rows: self.step_rows.load(Relaxed),
             tokens: self.tokens.load(Relaxed),
             preemptions: self.preemptions.load(Relaxed),
         }

@@ -146,6 +146,8 @@ mod bridge {
         /// this same OS thread; every `data` is readable for `size`.
         unsafe fn samples_complete(responses: &mut [QuerySampleResponse]);
 
+        fn arrivals_within(qps: f64, seed: u64, duration_ms: u64) -> u64;
+        fn min_passing(over: i64, percentile: f64) -> i64;
         fn exit_now(code: i32);
     }
 }

@@ -48,6 +48,7 @@ compile_error!(
 
 mod batch;
 mod config;
+mod early_stopping;
 mod error;
 mod faults;
 mod ffi;
@@ -57,6 +58,7 @@ mod settings;
 mod ticket;
 
 pub use batch::{Completions, FirstTokens, ResponseBuffer, StreamingTickets};
+pub use early_stopping::{most_over, samples_needed};
 pub use error::Error;
 pub use faults::{Faults, faults};
 pub use run::{LogPaths, SampleLibrary, SystemUnderTest, TestRun, exit_now, run};

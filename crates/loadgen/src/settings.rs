@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::ffi::Numbers;
+use crate::ffi::{self, Numbers};
 
 /// LoadGen's scenario. MLPerf's Interactive is [`Scenario::Server`] with [`Model::GptOss120bInteractive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -307,6 +307,11 @@ pub struct RequestedSettings {
     pub print_timestamps: bool,
 }
 
+/// Drawing so many takes less than a second.
+const MOST_ARRIVALS: f64 = 1e7;
+/// Gaps of lower rates may be longer than nanoseconds count.
+const LEAST_QPS: f64 = 1e-3;
+
 impl RequestedSettings {
     /// Samples that LoadGen loads at a time from a library of these counts.
     pub fn loaded_samples(&self, library_total: u64, library_performance: u64) -> u64 {
@@ -334,12 +339,36 @@ impl RequestedSettings {
         } else {
             1.0
         };
-        // Saturates: a float beyond the range becomes u64::MAX.
-        let timed = (slack * self.min_duration_ms as f64 / 1e3 * self.target_qps) as u64;
+        self.generated(loaded, slack * self.timed_samples())
+    }
+
+    /// How many samples LoadGen will generate in a performance test of Server, by its seed: never fewer than it does. A maximum
+    /// duration or count can end it sooner.
+    pub fn scheduled_samples(&self, library_total: u64, library_performance: u64) -> u64 {
+        let loaded = self.loaded_samples(library_total, library_performance);
+        let mean = self.timed_samples();
+        let is_short = mean < MOST_ARRIVALS && self.target_qps > LEAST_QPS && !self.test05;
+        let timed = match is_short {
+            true => {
+                let seed = self.seeds.schedule;
+                ffi::arrivals_within(self.target_qps, seed, self.min_duration_ms) as f64
+            }
+            // Twelve standard deviations of a Poisson count, and some for small ones.
+            false => mean + 12.0 * mean.sqrt() + 50.0,
+        };
+        self.generated(loaded, timed)
+    }
+
+    fn timed_samples(&self) -> f64 {
+        self.min_duration_ms as f64 / 1e3 * self.target_qps
+    }
+
+    fn generated(&self, loaded: u64, timed: f64) -> u64 {
         if self.performance_issue_unique {
             return loaded;
         }
-        let count = timed.max(self.min_query_count);
+        // Saturates: a float beyond the range becomes u64::MAX.
+        let count = (timed as u64).max(self.min_query_count);
         if self.sample_concatenate_permutation && loaded > 0 {
             return count.div_ceil(loaded).saturating_mul(loaded);
         }

@@ -1,11 +1,14 @@
 #include "shim.h"
 
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <random>
 #include <string>
 #include <vector>
 
+#include "early_stopping.h"
 #include "ossmark-loadgen/src/ffi.rs.h"
 #include "query_sample_library.h"
 #include "system_under_test.h"
@@ -168,6 +171,27 @@ void first_token_complete(rust::Slice<mlperf::QuerySampleResponse> responses) {
 
 void samples_complete(rust::Slice<mlperf::QuerySampleResponse> responses) {
   mlperf::QuerySamplesComplete(responses.data(), responses.size());
+}
+
+// Server's queries up to the first that is not before the end: exponential gaps by the standard library that LoadGen is
+// compiled with, so that the numbers are the same.
+uint64_t arrivals_within(double qps, uint64_t seed, uint64_t duration_ms) {
+  using std::chrono::nanoseconds;
+  std::mt19937 random(seed);
+  std::exponential_distribution<double> gap(qps);
+  const nanoseconds end = std::chrono::milliseconds(duration_ms);
+  uint64_t count = 0;
+  for (nanoseconds at(0), before(0); before < end; ++count) {
+    before = at;
+    at += std::chrono::duration_cast<nanoseconds>(std::chrono::duration<double>(gap(random)));
+  }
+  return count;
+}
+
+int64_t min_passing(int64_t over, double percentile) {
+  mlperf::loadgen::MinPassingQueriesFinder find;
+  // Tolerance and confidence as in results.cc, EarlyStopping.
+  return find(over, percentile, 0.0, 0.99);
 }
 
 void exit_now(int32_t code) {

@@ -24,6 +24,8 @@ pub struct SeqOutput {
     pub n_tokens: u32,
     /// Set on the last output of a request, exactly once.
     pub end: Option<End>,
+    /// Which engine or server it is from, from 0; where a request moves on, that of its last output counts.
+    pub engine: u16,
     /// With `want_logits`: f32 rows of vocabulary length for the positions that this step computed, in order.
     pub logits: Vec<f32>,
 }

@@ -86,11 +86,17 @@ pub struct RemoteStats {
     pub by_endpoint: Vec<RequestsTo>,
 }
 
-/// Requests that one server got.
+/// What happened on the way to one server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RequestsTo {
     /// Its address.
     pub endpoint: String,
-    /// How many.
+    /// Requests that it got.
     pub requests: u64,
+    /// Of those, the ones under way there now.
+    pub open: u64,
+    /// Times that a request had to be sent again because it failed here.
+    pub retries: u64,
+    /// Requests that took too long here.
+    pub timed_out: u64,
 }

@@ -1,5 +1,7 @@
 //! How an engine is doing.
 
+use std::time::Duration;
+
 /// A snapshot of the engine; its numbers may stem from neighbouring steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EngineStats {
@@ -11,6 +13,10 @@ pub struct EngineStats {
     pub free_blocks: u64,
     /// Steps finished so far.
     pub steps: u64,
+    /// Time in which they were waited for, all together.
+    pub step_time: Duration,
+    /// Rows of all steps together: input tokens, of prompts and of sequences that decode.
+    pub step_rows: u64,
     /// Tokens delivered so far.
     pub tokens: u64,
     /// Preemptions so far.

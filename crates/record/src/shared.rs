@@ -9,7 +9,7 @@ use crate::row::Row;
 /// What the writer's thread is told.
 #[derive(Debug)]
 pub(crate) enum Message {
-    Row(Row),
+    Rows(Vec<Row>),
     End,
 }
 
@@ -29,12 +29,27 @@ pub struct Outcome {
 /// Counted and noted by either.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
+    /// Rows on their way to the writer.
+    under_way: AtomicU64,
     lost: AtomicU64,
     /// The first thing that went wrong.
     reason: Mutex<Option<String>>,
 }
 
 impl Shared {
+    /// Whether there is room for so many more rows on their way; if so they count as that.
+    pub(crate) fn enter(&self, rows: u64, capacity: u64) -> bool {
+        let room = self.under_way.fetch_add(rows, Relaxed) + rows <= capacity;
+        if !room {
+            self.leave(rows);
+        }
+        room
+    }
+
+    pub(crate) fn leave(&self, rows: u64) {
+        self.under_way.fetch_sub(rows, Relaxed);
+    }
+
     pub(crate) fn lose(&self, rows: u64) {
         self.lost.fetch_add(rows, Relaxed);
     }

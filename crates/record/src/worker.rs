@@ -70,7 +70,7 @@ impl Worker {
         let (mut flush, mut second) = (begun + FLUSH, begun + SECOND);
         loop {
             match inbox.recv_deadline(flush.min(second)) {
-                Ok(Message::Row(row)) => self.row(&row),
+                Ok(Message::Rows(rows)) => self.rows(&rows),
                 Ok(Message::End) => return Some(self.finish()),
                 Err(RecvTimeoutError::Disconnected) => {
                     self.flush();
@@ -84,7 +84,9 @@ impl Worker {
                 flush = now + FLUSH;
             }
             if now >= second {
-                self.second();
+                if self.second(inbox) {
+                    return Some(self.finish());
+                }
                 second += SECOND;
                 // Of seconds that were missed there is nothing to say.
                 if second <= now {
@@ -92,6 +94,11 @@ impl Worker {
                 }
             }
         }
+    }
+
+    fn rows(&mut self, rows: &[Row]) {
+        self.shared.leave(rows.len() as u64);
+        rows.iter().for_each(|row| self.row(row));
     }
 
     fn row(&mut self, row: &Row) {
@@ -130,9 +137,26 @@ impl Worker {
         }
     }
 
-    /// Writes a line of the timeline. The first failure is its end.
-    fn second(&mut self) {
-        let Some(now) = (self.counters)() else { return };
+    /// Writes a line of the timeline, after the rows of the samples that it counts. Returns whether the end has come.
+    fn second(&mut self, inbox: &Receiver<Message>) -> bool {
+        let now = (self.counters)();
+        let mut ends = false;
+        // Those that are there by now; new ones may come for as long as this takes.
+        for message in inbox.try_iter().take(inbox.len()) {
+            match message {
+                Message::Rows(rows) => self.rows(&rows),
+                Message::End => ends = true,
+            }
+        }
+        self.flush();
+        if let Some(now) = now.filter(|_| !ends) {
+            self.line(now);
+        }
+        ends
+    }
+
+    /// The first failure is the timeline's end.
+    fn line(&mut self, now: Counters) {
         let second = self.so_far.second(now, self.shared.lost());
         let Some(file) = &mut self.timeline else {
             return;
@@ -151,7 +175,9 @@ impl Worker {
 
     fn finish(mut self) -> Outcome {
         self.flush();
-        self.second();
+        if let Some(now) = (self.counters)() {
+            self.line(now);
+        }
         let mut outcome = Outcome::default();
         let mut ours = Vec::new();
         if let Some(mut journal) = self.journal.take() {

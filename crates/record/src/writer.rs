@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::counters::{Counters, Limits};
 use crate::row::Row;
@@ -33,15 +33,26 @@ impl Default for Settings {
 /// Sends rows to the writer; for the thread that answers LoadGen.
 #[derive(Clone, Debug)]
 pub struct Recorder {
+    /// Bounded by `capacity` rows, however many messages they come in.
     inbox: Sender<Message>,
+    capacity: u64,
     shared: Arc<Shared>,
 }
 
 impl Recorder {
-    /// Hands a row over. Never blocks: when the writer has not kept up, or has ended, the row is counted as lost.
+    /// Hands a row over, as [`Recorder::rows`] does.
     pub fn row(&self, row: Row) {
-        if self.inbox.try_send(Message::Row(row)).is_err() {
-            self.shared.lose(1);
+        self.rows(vec![row]);
+    }
+
+    /// Hands rows over, which many at a time makes cheaper. Never blocks: when the writer has not kept up, or has ended, the
+    /// rows are counted as lost.
+    pub fn rows(&self, rows: Vec<Row>) {
+        let count = rows.len() as u64;
+        let taken =
+            self.shared.enter(count, self.capacity) && self.inbox.send(Message::Rows(rows)).is_ok();
+        if !taken {
+            self.shared.lose(count);
         }
     }
 }
@@ -63,7 +74,7 @@ pub fn begin(
     settings: Settings,
     counters: impl FnMut() -> Option<Counters> + Send + 'static,
 ) -> (Recorder, Writer) {
-    let (inbox, rows) = bounded(settings.capacity);
+    let (inbox, rows) = unbounded();
     let (say, done) = bounded(1);
     let shared = Arc::new(Shared::default());
     let worker_shared = Arc::clone(&shared);
@@ -81,6 +92,7 @@ pub fn begin(
     }
     let recorder = Recorder {
         inbox: inbox.clone(),
+        capacity: settings.capacity as u64,
         shared: Arc::clone(&shared),
     };
     let writer = Writer {
@@ -107,8 +119,8 @@ impl Writer {
     pub fn finish(self, limit: Duration) -> Outcome {
         let until = Instant::now() + limit;
         // The rows before this are written before it is read.
-        let asked = self.inbox.send_deadline(Message::End, until);
-        let answer = asked.map_err(|error| !error.is_timeout()).and_then(|()| {
+        let asked = self.inbox.send(Message::End);
+        let answer = asked.map_err(|_| true).and_then(|()| {
             let answer = self.done.recv_deadline(until);
             answer.map_err(|error| error == RecvTimeoutError::Disconnected)
         });

@@ -29,6 +29,7 @@ impl Balancer {
 
     /// Where a request that failed on `lane` goes: to another endpoint if there is one.
     pub(crate) fn move_on(&self, lane: usize) -> usize {
+        count(&self.counters.by_endpoint[lane].retries);
         self.leave(lane);
         let other = self.least_loaded(Some(lane));
         self.add(other);
@@ -39,10 +40,11 @@ impl Balancer {
     pub(crate) fn leave(&self, lane: usize) {
         let open = &self.lanes[lane].open;
         open.set(open.get().saturating_sub(1));
+        count(&self.counters.by_endpoint[lane].left);
     }
 
     fn add(&self, lane: usize) {
-        count(&self.counters.by_endpoint[lane]);
+        count(&self.counters.by_endpoint[lane].requests);
         let open = &self.lanes[lane].open;
         open.set(open.get() + 1);
     }

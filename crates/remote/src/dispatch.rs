@@ -45,7 +45,7 @@ impl Dispatch {
         self.waiting.borrow_mut().retain(|request| {
             let stays = !others.contains(&request.id);
             if !stays {
-                OpenRequest::new(request.id, &self.client.outbox).end(&[], End::Cancelled);
+                OpenRequest::new(request.id, &self.client.outbox).end(0, &[], End::Cancelled);
             }
             stays
         });

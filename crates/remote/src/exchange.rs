@@ -73,17 +73,19 @@ pub(crate) async fn exchange(
     let rest = &progress.answer.tokens()[progress.reported..];
     let url = &client.balancer.lane(lane).endpoint;
     match outcome {
-        None => open.end(rest, End::Cancelled),
-        Some(Ok(Ok(end))) => open.end(rest, end),
-        Some(Ok(Err(what))) => open.end(&[], End::Failed(format!("{url}: {what}"))),
+        None => open.end(lane, rest, End::Cancelled),
+        Some(Ok(Ok(end))) => open.end(lane, rest, end),
+        Some(Ok(Err(what))) => open.end(lane, &[], End::Failed(format!("{url}: {what}"))),
         Some(Err(_)) => {
-            count(&client.outbox.counters.timed_out);
+            let counters = &client.outbox.counters;
+            count(&counters.timed_out);
+            count(&counters.by_endpoint[lane].timed_out);
             let what = format!(
                 "{url}: no complete answer within {} s, {} token(s) so far",
                 client.settings.timeout.as_secs_f64(),
                 progress.answer.tokens().len()
             );
-            open.end(&[], End::Failed(what));
+            open.end(lane, &[], End::Failed(what));
         }
     }
     lane

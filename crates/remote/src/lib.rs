@@ -43,4 +43,4 @@ pub use error::Error;
 pub use probe::ServerInfo;
 pub use remote::Remote;
 pub use settings::{Api, Settings};
-pub use stats::Stats;
+pub use stats::{EndpointStats, Stats};

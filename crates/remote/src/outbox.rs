@@ -42,6 +42,7 @@ impl Outbox {
         id: RequestId,
         tokens: &[TokenId],
         end: Option<End>,
+        engine: u16,
         last: &Cell<Option<(u64, usize)>>,
     ) {
         let round = self.round.get();
@@ -60,6 +61,7 @@ impl Outbox {
             id,
             n_tokens: tokens.len() as u32,
             end,
+            engine,
             logits: Vec::new(),
         });
         self.moved.notify_one();
@@ -101,18 +103,20 @@ impl<'a> OpenRequest<'a> {
     /// Some tokens have come.
     pub(crate) fn tokens(&self, tokens: &[TokenId]) {
         if !tokens.is_empty() {
-            self.outbox.push(self.id, tokens, None, &self.last);
+            self.outbox.push(self.id, tokens, None, 0, &self.last);
         }
     }
 
-    /// The last have come.
-    pub(crate) fn end(mut self, tokens: &[TokenId], mut end: End) {
+    /// The last have come, on this lane.
+    pub(crate) fn end(mut self, lane: usize, tokens: &[TokenId], mut end: End) {
         self.ended = true;
         if let End::Failed(what) = &mut end {
             *what = message(what);
             count(&self.outbox.counters.failed);
         }
-        self.outbox.push(self.id, tokens, Some(end), &self.last);
+        let engine = u16::try_from(lane).unwrap_or(u16::MAX);
+        self.outbox
+            .push(self.id, tokens, Some(end), engine, &self.last);
     }
 }
 
@@ -121,7 +125,7 @@ impl Drop for OpenRequest<'_> {
         if !self.ended {
             count(&self.outbox.counters.failed);
             let end = End::Failed("the HTTP client panicked; its message is on stderr".into());
-            self.outbox.push(self.id, &[], Some(end), &self.last);
+            self.outbox.push(self.id, &[], Some(end), 0, &self.last);
         }
     }
 }

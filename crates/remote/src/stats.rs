@@ -15,8 +15,21 @@ pub struct Stats {
     pub retries: u64,
     /// Connections opened.
     pub connections: u64,
-    /// Requests by endpoint, in the order of the settings. A retry that went elsewhere counts there.
-    pub by_endpoint: Vec<u64>,
+    /// Each endpoint, in the order of the settings.
+    pub by_endpoint: Vec<EndpointStats>,
+}
+
+/// What happened between here and one endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndpointStats {
+    /// Requests that were sent there. A retry that went elsewhere counts there.
+    pub requests: u64,
+    /// Of those, the ones under way there now.
+    pub open: u64,
+    /// Times that a request had to be sent again because it failed here.
+    pub retries: u64,
+    /// Requests that took too long here.
+    pub timed_out: u64,
 }
 
 #[derive(Debug)]
@@ -26,7 +39,30 @@ pub(crate) struct Counters {
     pub(crate) timed_out: AtomicU64,
     pub(crate) retries: AtomicU64,
     pub(crate) connections: AtomicU64,
-    pub(crate) by_endpoint: Vec<AtomicU64>,
+    pub(crate) by_endpoint: Vec<EndpointCounters>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct EndpointCounters {
+    pub(crate) requests: AtomicU64,
+    /// No longer under way here.
+    pub(crate) left: AtomicU64,
+    pub(crate) retries: AtomicU64,
+    pub(crate) timed_out: AtomicU64,
+}
+
+impl EndpointCounters {
+    fn snapshot(&self) -> EndpointStats {
+        // In this order a request that leaves meanwhile counts as open, and none as less than none.
+        let left = self.left.load(Relaxed);
+        let requests = self.requests.load(Relaxed);
+        EndpointStats {
+            requests,
+            open: requests.saturating_sub(left),
+            retries: self.retries.load(Relaxed),
+            timed_out: self.timed_out.load(Relaxed),
+        }
+    }
 }
 
 pub(crate) fn count(counter: &AtomicU64) {
@@ -41,7 +77,9 @@ impl Counters {
             timed_out: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             connections: AtomicU64::new(0),
-            by_endpoint: (0..endpoints).map(|_| AtomicU64::new(0)).collect(),
+            by_endpoint: (0..endpoints)
+                .map(|_| EndpointCounters::default())
+                .collect(),
         }
     }
 
@@ -52,7 +90,11 @@ impl Counters {
             timed_out: self.timed_out.load(Relaxed),
             retries: self.retries.load(Relaxed),
             connections: self.connections.load(Relaxed),
-            by_endpoint: self.by_endpoint.iter().map(|n| n.load(Relaxed)).collect(),
+            by_endpoint: self
+                .by_endpoint
+                .iter()
+                .map(EndpointCounters::snapshot)
+                .collect(),
         }
     }
 }

@@ -38,6 +38,8 @@ struct Answer {
 struct Answers {
     by_id: HashMap<RequestId, Answer>,
     steps: usize,
+    /// Input tokens of all steps.
+    rows: u64,
     preemptions: u64,
 }
 
@@ -49,6 +51,7 @@ impl Answers {
             n_tokens,
             end,
             logits,
+            ..
         } in step.outputs
         {
             let answer = self.by_id.entry(id).or_default();
@@ -116,7 +119,10 @@ fn run_cancelling(case: &Case, cancels: &[(usize, RequestId)]) -> Answers {
             .unwrap_or_else(|error| panic!("step {}: {error}", answers.steps));
         pipeline.scheduler.audit(case.depth as u64);
         match step {
-            Some(step) => answers.take(step),
+            Some((step, rows)) => {
+                answers.rows += rows;
+                answers.take(step);
+            }
             None if coming.peek().is_none() => break,
             None => {}
         }
@@ -142,6 +148,7 @@ fn check(case: &Case) -> u64 {
         case.requests.len(),
         "a request was lost"
     );
+    let mut least_rows = 0;
     for (_, request) in &case.requests {
         let answer = &answers.by_id[&request.id];
         if let Err(error) = Limits(case.capacity).check_request(request) {
@@ -150,6 +157,8 @@ fn check(case: &Case) -> u64 {
             continue;
         }
         let (tokens, end) = model.answer(request, &case.stop_tokens);
+        // The last token is in no step; what is computed again comes on top.
+        least_rows += (request.prompt.len() + tokens.len() - 1) as u64;
         assert_eq!(answer.tokens, tokens, "request {}", request.id.0);
         assert_eq!(answer.end.as_ref(), Some(&end), "request {}", request.id.0);
         let mut logits = Vec::new();
@@ -165,6 +174,7 @@ fn check(case: &Case) -> u64 {
             logits.len()
         );
     }
+    assert!(answers.rows >= least_rows, "{} rows", answers.rows);
     answers.preemptions
 }
 

@@ -165,6 +165,8 @@ fn slow_servers_run_into_the_time_limit() {
             );
         }
         assert_eq!(client.stats().timed_out, 3);
+        let here = client.stats().by_endpoint[0];
+        assert_eq!((here.requests, here.timed_out), (3, 3));
     }
 }
 
@@ -180,6 +182,8 @@ fn a_break_before_the_response_is_retried_and_counted() {
             (&[5, 6][..], &Some(End::Stop))
         );
         assert_eq!((client.stats().retries, client.stats().requests), (2, 1));
+        let here = client.stats().by_endpoint[0];
+        assert_eq!((here.requests, here.retries, here.timed_out), (3, 2, 0));
     }
 }
 

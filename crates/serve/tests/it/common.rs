@@ -79,6 +79,7 @@ impl Generator for Script {
                     id: request.id,
                     n_tokens: 1,
                     end,
+                    engine: 0,
                     logits: Vec::new(),
                 };
                 let step = StepOutputs {
