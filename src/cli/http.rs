@@ -10,8 +10,18 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum ApiArg {
     /// SGLang's own: POST /generate.
     Sglang,
-    /// POST /v1/completions with token ids (vLLM, TensorRT-LLM, ossmark serve).
+    /// SGLang's POST /v1/completions with token ids.
+    SglangCompletions,
+    /// The first of the following that works.
     Openai,
+    /// POST /v1/completions with return_token_ids (ossmark serve too).
+    Vllm,
+    /// vLLM's POST /inference/v1/generate.
+    VllmGenerate,
+    /// POST /v1/completions with nvext.
+    Dynamo,
+    /// POST /v1/completions with detokenize false.
+    TensorrtLlm,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

@@ -31,6 +31,10 @@ pub(crate) struct InferArgs {
     /// Seconds that a request may take; it fails after that, and is tried again when the command is run again.
     #[arg(long, value_name = "SECONDS", default_value_t = 2400.0)]
     pub(crate) timeout: f64,
+    /// With --engine http: seconds that servers which are all gone get to come back, while requests wait; 0: requests fail at
+    /// once [default: 600].
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) hold: Option<f64>,
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
     #[command(flatten)]

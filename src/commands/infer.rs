@@ -2,6 +2,7 @@
 
 mod display;
 mod drive;
+mod failures;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -134,6 +135,14 @@ fn plan(args: &InferArgs) -> Result<EnginePlan> {
     let streaming = http.http_stream.unwrap_or(StreamArg::Auto);
     let mut plan = EnginePlan::choose(&args.engine, Some(&http), &args.echo)?;
     plan.stream_unless_told(streaming, false);
+    let hold = match args.hold.unwrap_or(HOLD_S) {
+        0.0 => None,
+        s if (0.001..=1e6).contains(&s) => Some(Duration::from_secs_f64(s)),
+        s => bail!("--hold {s}: expected seconds between 0.001 and 1000000, or 0"),
+    };
+    if !plan.hold(hold) && args.hold.is_some() {
+        bail!("--hold is for --engine http; leave it out, or give that");
+    }
     args.sampling.sampling().check()?;
     Ok(plan)
 }
@@ -215,6 +224,8 @@ fn journal_settings(args: &InferArgs, plan: &EnginePlan, dataset: &Dataset) -> V
     })
 }
 
+/// Servers that load a large model come back within minutes.
+const HOLD_S: f64 = 600.0;
 /// As many as a GPU's engine takes into a step: more would only wait there, on their time limit.
 const LOCAL_CONCURRENCY: usize = 256;
 
@@ -238,7 +249,11 @@ fn run(
         max_new_tokens: args.max_new_tokens,
         seed: args.sampling.seed,
     };
-    let timeout = Duration::from_secs_f64(args.timeout);
+    // The time over HTTP begins when a request is sent, which may be after an outage.
+    let timeout = match plan {
+        EnginePlan::Http { .. } => Duration::MAX,
+        EnginePlan::Model { .. } | EnginePlan::Echo(_) => Duration::from_secs_f64(args.timeout),
+    };
     let done = drive(
         &*generator,
         &events,
@@ -270,11 +285,9 @@ fn report(
         done.tokens,
         took.as_secs_f64()
     );
-    let mut failures: Vec<_> = done.failures.iter().collect();
-    failures.sort_by_key(|(message, n)| (std::cmp::Reverse(**n), message.as_str()));
     const SHOWN: usize = 5;
-    for (message, n) in failures.iter().take(SHOWN) {
-        note!("ossmark: {n} failed: {message}");
+    for group in done.failures.sorted().iter().take(SHOWN) {
+        note!("ossmark: {} failed: {}", group.count, group.shown());
     }
     if failed > 0 {
         note!(
@@ -291,7 +304,7 @@ fn report(
             "answered_now": done.answered,
             "tokens_now": done.tokens,
             "failed": failed,
-            "failures": done.failures,
+            "failures": done.failures.json(),
             "left_out": left_out,
             "elapsed_s": took.as_secs_f64(),
             "remote": remote,

@@ -179,20 +179,24 @@ impl Generator for Echo {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Step {
-    FirstToken,
-    Rest,
+/// A request that has its slot.
+struct Open {
+    /// In which order it was started: a place is used again while `due` may still hold a cancelled one's.
+    order: u64,
+    request: Request,
+    /// How many tokens its answer has, and whether a stop token of the request is the last.
+    length: (u32, bool),
+    /// Those that were sent.
+    sent: u32,
 }
 
 struct Worker {
     script: Script,
     sink: Sink,
     waiting: VecDeque<Request>,
-    /// When, in which order among equals, what, for which place in `open`.
-    due: BinaryHeap<Reverse<(Instant, u64, Step, usize)>>,
-    /// With the number under which each was started: a place is used again while `due` may still hold a cancelled one's.
-    open: Vec<Option<(u64, Request)>>,
+    /// When the next token of a request is due, in which order among equals, for which place in `open`.
+    due: BinaryHeap<Reverse<(Instant, u64, usize)>>,
+    open: Vec<Option<Open>>,
     free: Vec<usize>,
     started: u64,
 }
@@ -251,8 +255,8 @@ impl Worker {
             stays
         });
         for (place, open) in self.open.iter_mut().enumerate() {
-            if let Some((_, request)) = open.take_if(|(_, request)| ids.contains(&request.id)) {
-                ended.push(request.id);
+            if let Some(open) = open.take_if(|open| ids.contains(&open.request.id)) {
+                ended.push(open.request.id);
                 self.free.push(place);
             }
         }
@@ -278,43 +282,49 @@ impl Worker {
             let Some(request) = self.waiting.pop_front() else {
                 return;
             };
-            let ttft = self.line(&request).ttft;
+            let line = self.line(&request);
+            let row = u64::from(request.prompt[0]);
+            let (ttft, length) = (line.ttft, length(line, row, &request));
             let place = self.free.pop().unwrap_or_else(|| {
                 self.open.push(None);
                 self.open.len() - 1
             });
             self.started += 1;
-            self.open[place] = Some((self.started, request));
-            self.due
-                .push(Reverse((now + ttft, self.started, Step::FirstToken, place)));
+            self.open[place] = Some(Open {
+                order: self.started,
+                request,
+                length,
+                sent: 0,
+            });
+            self.due.push(Reverse((now + ttft, self.started, place)));
         }
     }
 
-    /// What is due, each request at most once: the rest of an answer that is due as well waits for the next step.
+    /// What is due: a token of each request, all of them where the line has no time per token. A request that is late gets
+    /// its next one with the next step: a step names a request once.
     fn take_due(&mut self, now: Instant) -> StepOutputs {
         let mut out = StepOutputs::default();
         let mut later = Vec::new();
-        while let Some(&Reverse((at, order, step, place))) = self.due.peek() {
+        while let Some(&Reverse((at, order, place))) = self.due.peek() {
             if at > now {
                 break;
             }
             self.due.pop();
-            let Some((_, request)) = self.open[place].as_ref().filter(|open| open.0 == order)
-            else {
+            let lines = &self.script.lines;
+            let Some(open) = self.open[place].as_mut().filter(|open| open.order == order) else {
                 continue;
             };
-            let line = self.line(request);
-            let row = u64::from(request.prompt[0]);
-            let (n_tokens, stopped) = length(line, row, request);
-            let whole = line.tpot.is_zero() || n_tokens <= 1;
-            let range = match step {
-                Step::FirstToken if whole => 0..n_tokens,
-                Step::FirstToken => 0..1,
-                Step::Rest => 1..n_tokens,
+            let row = u64::from(open.request.prompt[0]);
+            let line = &lines[row as usize % lines.len()];
+            let (all, stopped) = open.length;
+            let range = match line.tpot.is_zero() {
+                true => open.sent..all,
+                false => open.sent..(open.sent + 1).min(all),
             };
-            let ended = range.end == n_tokens;
+            open.sent = range.end;
+            let ended = range.end == all;
             out.outputs.push(SeqOutput {
-                id: request.id,
+                id: open.request.id,
                 n_tokens: range.len() as u32,
                 end: ended.then_some(match stopped {
                     true => End::Stop,
@@ -324,12 +334,11 @@ impl Worker {
                 logits: Vec::new(),
             });
             out.tokens.extend(range.map(|j| line.token(row, j)));
-            let rest = at + line.tpot * n_tokens.saturating_sub(1);
             if ended {
                 self.open[place] = None;
                 self.free.push(place);
             } else {
-                later.push(Reverse((rest, order, Step::Rest, place)));
+                later.push(Reverse((at + line.tpot, order, place)));
             }
         }
         self.due.extend(later);

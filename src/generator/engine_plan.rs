@@ -113,6 +113,15 @@ impl EnginePlan {
         }
     }
 
+    /// How long servers that are gone get to come back; false where there are none.
+    pub(crate) fn hold(&mut self, time: Option<Duration>) -> bool {
+        match self {
+            Self::Http { settings, .. } => settings.hold = time,
+            Self::Model { .. } | Self::Echo(_) => return false,
+        }
+        true
+    }
+
     /// As `--engine` spells it.
     pub(crate) fn name(&self) -> &'static str {
         match self {

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ossmark_protocol::{
-    Closed, Description, Generator, RemoteStats, Request, RequestId, RequestsTo, Server, Sink,
+    Closed, Description, Generator, RemoteStats, Request, RequestError, RequestId, RequestsTo,
+    Server, Sink, TokenId,
 };
-use ossmark_remote::{Api, Endpoint, Remote, Settings};
+use ossmark_remote::{Api, Endpoint, Remote, ServerInfo, Settings};
 use serde_json::json;
 
 use crate::cli::{ApiArg, HttpArgs, StreamArg};
 use crate::terminal::note;
 
 /// What a server does not show to whoever asks it; in a submission, the submitter's to show.
-pub(crate) const NOT_SEEN_FROM_HERE: [&str; 5] = [
+const NOT_SEEN_FROM_HERE: [&str; 5] = [
     "weights",
     "numerics",
     "random generator",
@@ -42,7 +43,12 @@ pub(crate) fn settings(args: &HttpArgs) -> Result<Settings> {
     Ok(Settings {
         api: args.api.map(|api| match api {
             ApiArg::Sglang => Api::Sglang,
+            ApiArg::SglangCompletions => Api::SglangCompletions,
             ApiArg::Openai => Api::OpenAi,
+            ApiArg::Vllm => Api::Vllm,
+            ApiArg::VllmGenerate => Api::VllmGenerate,
+            ApiArg::Dynamo => Api::Dynamo,
+            ApiArg::TensorrtLlm => Api::TensorRtLlm,
         }),
         max_concurrency: args.max_concurrency.unwrap_or(defaults.max_concurrency),
         timeout,
@@ -77,17 +83,27 @@ impl Http {
         let remote = Remote::start(settings.clone(), sink)?;
         let settings = settings.clone();
         for server in remote.servers() {
-            note!("{}: {}", server.endpoint, api_name(server.api));
+            note!("{}: {}", server.endpoint, server.dialect);
+        }
+        for difference in remote.differences() {
+            note!("ossmark: warning: {difference}");
         }
         Ok(Self { remote, settings })
     }
 }
 
-fn api_name(api: Api) -> &'static str {
-    match api {
-        Api::Sglang => "SGLang /generate",
-        Api::OpenAi => "OpenAI /v1/completions",
+/// With what each server cannot be told.
+fn not_seen_from_here(servers: &[ServerInfo]) -> Vec<String> {
+    let mut all: Vec<String> = NOT_SEEN_FROM_HERE.map(str::to_owned).into();
+    for server in servers {
+        for field in &server.unsaid {
+            all.push(format!(
+                "{field} ({} takes none from requests)",
+                server.endpoint
+            ));
+        }
     }
+    all
 }
 
 impl Generator for Http {
@@ -99,11 +115,31 @@ impl Generator for Http {
         self.remote.cancel(ids);
     }
 
+    /// By the server with the least context: any of them may get any request.
+    fn check(&self, prompt: &[TokenId], max_new_tokens: u32) -> Result<(), RequestError> {
+        let servers = self.remote.servers().iter();
+        let told = servers.filter_map(|server| Some((server.max_model_len?, server)));
+        match told.min_by_key(|(max, _)| *max) {
+            Some((max, server)) if prompt.len() as u64 + u64::from(max_new_tokens) > max => {
+                Err(RequestError::BeyondServersContext {
+                    prompt: prompt.len(),
+                    new: max_new_tokens,
+                    max,
+                    server: server.endpoint.to_string(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn describe(&self) -> Option<Description> {
         let servers = self.remote.servers().iter().map(|server| Server {
             endpoint: server.endpoint.to_string(),
-            api: api_name(server.api),
-            seed_is_sent: server.seeded,
+            api: server.dialect,
+            seed_is_sent: server.seeded(),
+            version: server.version.clone(),
+            max_model_len: server.max_model_len,
+            settings: server.settings.clone(),
             model_info: json!(server.model_info),
         });
         let settings = &self.settings;
@@ -114,7 +150,8 @@ impl Generator for Http {
             retries: settings.retries,
             stream: settings.stream,
             with_key: settings.api_key.is_some(),
-            not_seen_from_here: &NOT_SEEN_FROM_HERE,
+            differences: self.remote.differences().to_vec(),
+            not_seen_from_here: not_seen_from_here(self.remote.servers()),
         })
     }
 
@@ -133,6 +170,7 @@ impl Generator for Http {
             failed: stats.failed,
             timed_out: stats.timed_out,
             retries: stats.retries,
+            held: stats.held,
             connections: stats.connections,
             by_endpoint: by_endpoint.collect(),
         })

@@ -21,8 +21,6 @@ use super::plan::RunPlan;
 use super::rules::deviations;
 use super::verdict::{Evidence, SettingsLabel, Validity, Verdict, judge};
 use crate::exit::Outcome;
-use crate::generator::engine_plan::EnginePlan;
-use crate::generator::remote::NOT_SEEN_FROM_HERE;
 use crate::output::{self, Output};
 use crate::terminal::{note, say};
 use ossmark_protocol::Generator;
@@ -71,6 +69,8 @@ impl Finish {
         });
         let facts = run_facts(&self.plan, logs.entries.clone());
         let mut deviations = deviations(&facts);
+        let remote = self.generator.describe();
+        deviations.extend(remote.iter().flat_map(|remote| remote.differences.clone()));
         if let Some(injection) = self.plan.fault_injection {
             deviations.push(format!(
                 "--drill {:?}@{}: something was broken on purpose",
@@ -121,8 +121,11 @@ impl Finish {
 
     fn publish(&self, verdict: &Verdict) -> Outcome {
         print(verdict);
-        if let EnginePlan::Http { .. } = self.plan.engine {
-            say!("  not seen from here: {}", NOT_SEEN_FROM_HERE.join(", "));
+        if let Some(remote) = self.generator.describe() {
+            say!(
+                "  not seen from here: {}",
+                remote.not_seen_from_here.join(", ")
+            );
         }
         let mut outcome = match verdict.verdict {
             Validity::Valid => Outcome::Good,

@@ -9,7 +9,7 @@ use ossmark_protocol::Sink;
 use super::plan::RunPlan;
 use super::plan_json::Description;
 use super::responder::Message;
-use crate::generator::engine_plan::check_prompts;
+use crate::generator::engine_plan::{EnginePlan, check_prompts};
 use ossmark_protocol::Generator;
 
 /// Where the engine's events go; tells the responder when the engine lets go of it.
@@ -37,7 +37,12 @@ pub(super) fn start_generator(
         .map_or("stand-in".to_owned(), |d| d.content_sha256.clone());
     let started = plan.engine.start(sink, plan.fault_injection)?;
     if let Some(dataset) = &plan.dataset {
-        check_prompts(&*started.generator, &plan.prompts, 1, &dataset.path)?;
+        // Servers refuse a request whose answer may outgrow their context; engines here end it there.
+        let new = match plan.engine {
+            EnginePlan::Http { .. } => plan.template.max_new_tokens,
+            EnginePlan::Model { .. } | EnginePlan::Echo(_) => 1,
+        };
+        check_prompts(&*started.generator, &plan.prompts, new, &dataset.path)?;
     }
     let description = Description {
         engine: plan.engine.name().into(),

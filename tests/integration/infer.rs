@@ -253,6 +253,64 @@ fn failed_requests_are_reported_and_tried_again() {
     }
 }
 
+/// A server that is killed with requests under way and comes back at its address: everything is answered, nothing burnt.
+#[test]
+fn a_server_that_is_killed_and_restarted_costs_nothing() {
+    let echo = |port: &str| {
+        crate::serve::Server::start(&[
+            "--port",
+            port,
+            "--engine",
+            "echo",
+            "--echo-tokens",
+            "8",
+            "--echo-ttft-ms",
+            "20",
+        ])
+    };
+    let tmp = tempfile::tempdir().unwrap();
+    let first = echo("0");
+    let url = first.url();
+    let port = url.rsplit(':').next().unwrap().to_owned();
+    let args = [
+        "--engine",
+        "http",
+        "--endpoint",
+        &url,
+        "--max-concurrency",
+        "8",
+        "--max-new-tokens",
+        "32",
+        "--hold",
+        "60",
+    ];
+    let mut going = infer(tmp.path(), &args)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let journal = tmp.path().join("out.parquet.journal");
+    let began = Instant::now();
+    while std::fs::metadata(&journal).map_or(0, |m| m.len()) < 4000 {
+        assert!(began.elapsed() < LIMIT && going.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    // Its end kills it.
+    drop(first);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(
+        going.try_wait().unwrap().is_none(),
+        "it ended with the server"
+    );
+    let _second = echo(&port);
+    assert!(going.wait().unwrap().success());
+    let report = read_json(&tmp.path().join("done.json"));
+    assert_eq!(
+        (&report["answered"], &report["failed"]),
+        (&ROWS.into(), &0.into())
+    );
+    assert!(report["remote"]["held"].as_u64() > Some(0), "{report}");
+}
+
 #[test]
 fn bad_options_are_refused() {
     let tmp = tempfile::tempdir().unwrap();
@@ -271,6 +329,11 @@ fn bad_options_are_refused() {
             &["--endpoint"],
         ),
         (&["--engine", "echo", "--timeout", "0"], &["--timeout"]),
+        (&["--engine", "echo", "--hold", "5"], &["--hold", "http"]),
+        (
+            &["--engine", "http", "--endpoint", "http://a", "--hold=-1"],
+            &["--hold -1"],
+        ),
         (
             &["--engine", "echo", "--max-concurrency", "0"],
             &["--max-concurrency"],

@@ -21,6 +21,12 @@ pub(crate) enum Kind {
     FailsFirst(usize),
     /// Every tenth answer lacks a token that it counts.
     Lies,
+    /// As `Good`; says that a prompt and its answer may have so many tokens together.
+    Context(u64),
+    /// As `Good`, with another version.
+    Version(&'static str),
+    /// As `Good`, with another model.
+    Model(&'static str),
 }
 
 pub(crate) struct Server {
@@ -67,11 +73,22 @@ fn converse(stream: TcpStream, kind: Kind, served: &AtomicUsize) -> std::io::Res
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
         if first.starts_with("GET") {
-            respond(
-                &mut writer,
-                "200 OK",
-                &json!({ "model_path": "demo" }).to_string(),
-            )?;
+            let path = first.split(' ').nth(1).unwrap_or_default();
+            let answer = match (kind, path) {
+                (Kind::Model(name), "/get_model_info") => json!({ "model_path": name }),
+                (_, "/get_model_info") => json!({ "model_path": "demo" }),
+                (Kind::Context(n), "/v1/models") => {
+                    json!({ "data": [{ "id": "demo", "owned_by": "sglang", "max_model_len": n }] })
+                }
+                (Kind::Version(version), "/server_info") => {
+                    json!({ "version": version, "api_key": "secret", "tp_size": 1 })
+                }
+                _ => {
+                    respond(&mut writer, "404 Not Found", "no")?;
+                    continue;
+                }
+            };
+            respond(&mut writer, "200 OK", &answer.to_string())?;
             continue;
         }
         let request: Value = serde_json::from_slice(&body).unwrap();
@@ -216,4 +233,64 @@ fn a_server_that_is_not_there_is_refused_before_anything_is_written() {
         .arg("--dataset")
         .arg(repository().join("demo/accuracy.parquet"));
     finish(command, LIMIT).refused(&["--endpoint URL"]);
+}
+
+#[test]
+fn a_context_that_is_one_token_short_is_refused_before_the_run() {
+    let rows = ossmark_dataset::Dataset::open(&repository().join("demo/perf.parquet")).unwrap();
+    let longest = rows
+        .prompts
+        .iter()
+        .map(|prompt| prompt.len() as u64)
+        .max()
+        .unwrap();
+    // Ten new tokens are asked for.
+    for (context, fits) in [(longest + 10, true), (longest + 9, false)] {
+        let server = Server::start(Kind::Context(context));
+        let bench = Bench::with_conf(&(SHORT_CONF.to_owned() + ANY_SPEED));
+        let done = finish(run(&bench, &server.url, "offline", "performance"), LIMIT);
+        if fits {
+            assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+            assert_eq!(
+                bench.plan()["remote"]["servers"][0]["max_model_len"],
+                context
+            );
+        } else {
+            done.refused(&[
+                "row ",
+                "max_model_len",
+                &context.to_string(),
+                "--max-new-tokens",
+            ]);
+            assert!(!bench.out().join("verdict.json").exists());
+        }
+    }
+}
+
+#[test]
+fn servers_that_differ_are_refused_or_make_a_test_run() {
+    let (one, other) = (
+        Server::start(Kind::Version("1.0")),
+        Server::start(Kind::Version("1.1")),
+    );
+    let bench = Bench::with_conf(&(SHORT_CONF.to_owned() + ANY_SPEED));
+    let mut both = run(&bench, &one.url, "offline", "performance");
+    both.args(["--endpoint", &other.url]);
+    let done = finish(both, LIMIT);
+    assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let deviations = bench.verdict()["deviations"].to_string();
+    assert!(
+        deviations.contains("servers differ in version"),
+        "{deviations}"
+    );
+    let remote = &bench.plan()["remote"];
+    assert_eq!(remote["servers"][1]["version"], "1.1");
+    // Of a server's settings only those that are known to hold no secret.
+    assert_eq!(remote["servers"][0]["settings"], json!({ "tp_size": 1 }));
+
+    let other = Server::start(Kind::Model("gpt-oss-20b"));
+    let bench = Bench::new();
+    let mut both = run(&bench, &one.url, "offline", "performance");
+    both.args(["--endpoint", &other.url]);
+    finish(both, LIMIT).refused(&["serves demo", "serves gpt-oss-20b", "one model"]);
 }

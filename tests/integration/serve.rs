@@ -19,8 +19,13 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(args: &[&str]) -> Self {
         let mut child = Command::new(binary())
-            .args(["serve", "--port", "0"])
+            .arg("serve")
             .args(args)
+            .args(if args.contains(&"--port") {
+                &[][..]
+            } else {
+                &["--port", "0"]
+            })
             .env_remove("OSSMARK_API_KEY")
             .current_dir(repository())
             .stdin(Stdio::null())

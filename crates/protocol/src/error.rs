@@ -24,6 +24,16 @@ pub enum RequestError {
     /// The prompt leaves no room for a single token.
     #[error("the prompt has {prompt} tokens, but the context of {max_context} leaves room for at most {} with one generated token: shorten the prompt", .max_context - 1)]
     PromptBeyondContext { prompt: usize, max_context: u32 },
+    /// A server would refuse it.
+    #[error(
+        "the prompt has {prompt} tokens and {new} more may be generated, but {server} takes {max} together (max_model_len): raise that (vLLM --max-model-len, SGLang --context-length) or lower --max-new-tokens"
+    )]
+    BeyondServersContext {
+        prompt: usize,
+        new: u32,
+        max: u64,
+        server: String,
+    },
     /// The sequence would not fit even if it ran alone.
     #[error(
         "a prompt of {prompt} tokens with up to {new} generated needs {needed} KV blocks of {block_size} positions at once, but the pool has {n_blocks}: raise the memory budget or lower max_new_tokens"

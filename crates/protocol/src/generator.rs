@@ -52,8 +52,10 @@ pub struct Description {
     pub stream: bool,
     /// Whether a key is sent; never which.
     pub with_key: bool,
-    /// What a server shows to nobody who asks it.
-    pub not_seen_from_here: &'static [&'static str],
+    /// How the servers differ from each other, a sentence each: deviations of a run.
+    pub differences: Vec<String>,
+    /// What a server shows to nobody who asks it, and what it cannot be told.
+    pub not_seen_from_here: Vec<String>,
 }
 
 /// A server as it turned out to be.
@@ -65,6 +67,12 @@ pub struct Server {
     pub api: &'static str,
     /// Whether it takes a request's seed.
     pub seed_is_sent: bool,
+    /// What it says is its version.
+    pub version: Option<String>,
+    /// Most tokens of a prompt and its answer together, as it says.
+    pub max_model_len: Option<u64>,
+    /// Its settings that bear on answers or speed, as it says.
+    pub settings: serde_json::Map<String, serde_json::Value>,
     /// What it says of its model, as it says it.
     pub model_info: serde_json::Value,
 }
@@ -80,6 +88,8 @@ pub struct RemoteStats {
     pub timed_out: u64,
     /// Times that a request was sent again.
     pub retries: u64,
+    /// Times that a request was held for a server to come back, and sent anew (`infer --hold`).
+    pub held: u64,
     /// Connections opened.
     pub connections: u64,
     /// A retry that went elsewhere counts there.

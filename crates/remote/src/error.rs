@@ -67,8 +67,23 @@ pub enum Error {
         /// What /v1/models said.
         what: String,
     },
+    /// Endpoints that cannot be one system.
+    #[error(
+        "{} and {}: expected one model behind one run; leave one out",
+        message(one),
+        message(other)
+    )]
+    DifferentModels {
+        /// An endpoint and its model.
+        one: String,
+        /// Another.
+        other: String,
+    },
     /// The first request, made to see that token ids come back, failed.
-    #[error("{url}: the first request failed: {}", message(what))]
+    #[error(
+        "{url}: the first request failed, in every way that was tried: {}",
+        message(what)
+    )]
     WarmUp {
         /// The server.
         url: String,

@@ -1,15 +1,17 @@
 //! One request from being sent to its last token: attempts, time limit, and the reading of the response.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ossmark_protocol::{End, MAX_SEED, Request};
+use ossmark_protocol::{End, Request};
 use tokio::sync::Notify;
 
 use crate::Settings;
 use crate::answer::Answer;
 use crate::balancer::Balancer;
 use crate::connection::Connection;
+use crate::dialect::{take_event, take_response};
+use crate::hold::{Losses, Outage, Verdict};
 use crate::http::{cause, post};
 use crate::lane::Lane;
 use crate::outbox::{OpenRequest, Outbox};
@@ -32,6 +34,8 @@ struct AttemptError {
     retryable: bool,
     /// The server as a whole is failing, not this connection.
     server_failing: bool,
+    /// The server, or the way to it, was lost: what it would have answered is not known.
+    lost: bool,
 }
 
 impl AttemptError {
@@ -40,6 +44,14 @@ impl AttemptError {
             what,
             retryable: false,
             server_failing: false,
+            lost: false,
+        }
+    }
+
+    fn broke(what: String) -> Self {
+        Self {
+            lost: true,
+            ..Self::late(what)
         }
     }
 }
@@ -49,6 +61,8 @@ pub(crate) struct Client {
     pub(crate) settings: Settings,
     pub(crate) balancer: Balancer,
     pub(crate) outbox: Outbox,
+    /// With a time for servers to come back.
+    pub(crate) outage: Option<Outage>,
 }
 
 /// Sends a request to `lane`, or where retries lead it, and ends it. Returns the lane that it ended on.
@@ -59,36 +73,69 @@ pub(crate) async fn exchange(
     cancel: &Notify,
 ) -> usize {
     let open = OpenRequest::new(request.id, &client.outbox);
-    let mut progress = Progress {
-        answer: Answer::new(request.prompt.len(), request.max_new_tokens),
-        reported: 0,
-    };
-    let tries = attempts(client, &mut lane, &request, &open, &mut progress);
-    let limited = tokio::time::timeout(client.settings.timeout, tries);
+    let mut progress = Progress::new(&request);
+    let answered = answered(client, &mut lane, &request, &open, &mut progress);
     let outcome = tokio::select! {
         biased;
-        outcome = limited => Some(outcome),
+        outcome = answered => Some(outcome),
         () = cancel.notified() => None,
     };
     let rest = &progress.answer.tokens()[progress.reported..];
     let url = &client.balancer.lane(lane).endpoint;
     match outcome {
         None => open.end(lane, rest, End::Cancelled),
-        Some(Ok(Ok(end))) => open.end(lane, rest, end),
-        Some(Ok(Err(what))) => open.end(lane, &[], End::Failed(format!("{url}: {what}"))),
-        Some(Err(_)) => {
-            let counters = &client.outbox.counters;
-            count(&counters.timed_out);
-            count(&counters.by_endpoint[lane].timed_out);
-            let what = format!(
-                "{url}: no complete answer within {} s, {} token(s) so far",
-                client.settings.timeout.as_secs_f64(),
-                progress.answer.tokens().len()
-            );
-            open.end(lane, &[], End::Failed(what));
-        }
+        Some(Ok(end)) => open.end(lane, rest, end),
+        Some(Err(what)) => open.end(lane, &[], End::Failed(format!("{url}: {what}"))),
     }
     lane
+}
+
+/// Has it answered, again from the beginning while servers are gone and may come back.
+async fn answered(
+    client: &Client,
+    lane: &mut usize,
+    request: &Request,
+    open: &OpenRequest<'_>,
+    progress: &mut Progress,
+) -> Result<End, String> {
+    let limit = client.settings.timeout;
+    let mut losses = Losses::default();
+    loop {
+        let began = Instant::now();
+        let tries = attempts(client, lane, request, open, progress);
+        let error = match tokio::time::timeout(limit, tries).await {
+            Ok(Ok(end)) => {
+                client.outage.as_ref().inspect(|outage| outage.answered());
+                return Ok(end);
+            }
+            Ok(Err(error)) => error,
+            Err(_) => {
+                let counters = &client.outbox.counters;
+                count(&counters.timed_out);
+                count(&counters.by_endpoint[*lane].timed_out);
+                return Err(format!(
+                    "no complete answer within {} s, {} token(s) so far",
+                    limit.as_secs_f64(),
+                    progress.answer.tokens().len()
+                ));
+            }
+        };
+        let Some(outage) = client.outage.as_ref().filter(|_| error.lost) else {
+            return Err(error.what);
+        };
+        let times = (began, Instant::now());
+        match outage.lost(&mut losses, times, client.settings.retries, &error.what) {
+            Verdict::Wait(pause) => {
+                count(&client.outbox.counters.held);
+                *progress = Progress::new(request);
+                tokio::time::sleep(pause).await;
+                *lane = client.balancer.move_on(*lane);
+            }
+            Verdict::GiveUp => return Err(error.what),
+            // Everything ends now; this request has not failed by itself.
+            Verdict::Over => std::future::pending().await,
+        }
+    }
 }
 
 /// What a request has got so far; outlives the future that a time-out drops.
@@ -98,25 +145,28 @@ struct Progress {
     reported: usize,
 }
 
+impl Progress {
+    fn new(request: &Request) -> Self {
+        Self {
+            answer: Answer::new(request.prompt.len(), request.max_new_tokens),
+            reported: 0,
+        }
+    }
+}
+
 async fn attempts(
     client: &Client,
     lane: &mut usize,
     request: &Request,
     open: &OpenRequest<'_>,
     progress: &mut Progress,
-) -> Result<End, String> {
+) -> Result<End, AttemptError> {
     let stream = client.settings.stream;
-    // Sent as it is or not at all: another seed is another answer.
-    if request.seed > MAX_SEED {
-        let seed = request.seed;
-        return Err(format!(
-            "the request's seed is {seed}, servers take at most {MAX_SEED}"
-        ));
-    }
     let mut tried = 0;
     loop {
         let here = client.balancer.lane(*lane);
-        let body = here.dialect.body(request, stream).into();
+        let body = here.dialect.body(request, stream);
+        let body = body.map_err(AttemptError::late)?.into();
         let error = match attempt(client, here, body, tried > 0, open, progress).await {
             Ok(end) => return Ok(end),
             Err(error) => error,
@@ -125,9 +175,12 @@ async fn attempts(
             here.mark_unhealthy();
         }
         if !error.retryable || tried == client.settings.retries {
-            return Err(match tried {
-                0 => error.what,
-                n => format!("{} (sent {} times)", error.what, n + 1),
+            return Err(AttemptError {
+                what: match tried {
+                    0 => error.what,
+                    n => format!("{} (sent {} times)", error.what, n + 1),
+                },
+                ..error
             });
         }
         if error.server_failing {
@@ -155,9 +208,9 @@ async fn attempt(
             Connection::open(&lane.target)
                 .await
                 .map_err(|what| AttemptError {
-                    what,
                     retryable: true,
                     server_failing: true,
+                    ..AttemptError::broke(what)
                 })?
         }
     };
@@ -166,27 +219,31 @@ async fn attempt(
     let response = sent.map_err(|error| {
         let retryable = connection.bytes_read() == before;
         let when = if retryable { "before" } else { "while" };
+        let what = format!(
+            "the connection broke {when} the response began: {}",
+            cause(&error)
+        );
         AttemptError {
-            what: format!(
-                "the connection broke {when} the response began: {}",
-                cause(&error)
-            ),
             retryable,
-            server_failing: false,
+            ..AttemptError::broke(what)
         }
     })?;
     let mut body = response.body().await.map_err(|refused| AttemptError {
         server_failing: refused.status.is_server_error() || refused.status.as_u16() == 429,
+        // Too busy, or a proxy without a server behind it; other statuses are about this request.
+        lost: matches!(refused.status.as_u16(), 429 | 502..=504),
         ..AttemptError::late(refused.what)
     })?;
     if !client.settings.stream {
-        let body = body
-            .whole(RESPONSE_BYTES)
-            .await
-            .map_err(AttemptError::late)?;
-        lane.dialect
-            .take_response(&body, &mut progress.answer)
-            .map_err(AttemptError::late)?;
+        let body = match body.at_most(RESPONSE_BYTES).await {
+            Ok((body, true)) => body,
+            Ok((_, false)) => {
+                let what = format!("the response is longer than {RESPONSE_BYTES} bytes");
+                return Err(AttemptError::late(what));
+            }
+            Err(what) => return Err(AttemptError::broke(what)),
+        };
+        take_response(&*lane.dialect, &body, &mut progress.answer).map_err(AttemptError::late)?;
         let end = progress.answer.finish().map_err(AttemptError::late)?;
         lane.put_idle(connection);
         return Ok(end);
@@ -197,15 +254,18 @@ async fn attempt(
     }
     let mut decoder = Decoder::new(EVENT_BYTES);
     loop {
-        let bytes = body.next_chunk().await.map_err(AttemptError::late)?;
+        let bytes = body.next_chunk().await.map_err(AttemptError::broke)?;
         let Some(bytes) = bytes else {
-            return Err(AttemptError::late(format!(
+            return Err(AttemptError::broke(format!(
                 "the stream ended after {} token(s), before [DONE]",
                 progress.answer.tokens().len()
             )));
         };
         if take(lane, &mut decoder, &bytes, &mut progress.answer).map_err(AttemptError::late)? {
             break;
+        }
+        if client.outage.is_some() {
+            continue;
         }
         let tokens = progress.answer.tokens();
         open.tokens(&tokens[progress.reported..]);
@@ -232,7 +292,7 @@ fn take(
         // What follows the end or an error is not looked at.
         if taken == Ok(false) {
             taken = match event.kind {
-                b"" | b"message" => lane.dialect.take_chunk(event.data, answer),
+                b"" | b"message" => take_event(&*lane.dialect, event.data, answer),
                 kind => Err(format!(
                     "the stream holds an event of kind {}: {}",
                     quote_bytes(kind),

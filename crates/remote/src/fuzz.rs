@@ -9,11 +9,11 @@ use ossmark_protocol::End;
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 use crate::answer::Answer;
-use crate::api::Dialect;
-use crate::openai::AskForIds;
+use crate::dialect::{candidates, take_event, take_response};
+use crate::settings::Api;
 use crate::sse::Decoder;
 
-fn drive<S: Strategy>(strategy: S, check: impl Fn(S::Value)) {
+pub(crate) fn drive<S: Strategy>(strategy: S, check: impl Fn(S::Value)) {
     let seconds = std::env::var("OSSMARK_FUZZ_SECONDS")
         .ok()
         .and_then(|text| text.parse().ok());
@@ -121,7 +121,7 @@ fn streams() {
 fn reply_piece() -> impl Strategy<Value = String> {
     let ids = prop::collection::vec(0..9u32, 0..6).prop_map(|ids| format!("{ids:?}"));
     let field = prop_oneof![
-        4 => (prop::sample::select(vec!["output_ids", "token_ids", "prompt_token_ids"]), ids)
+        4 => (prop::sample::select(vec!["output_ids", "token_ids", "prompt_token_ids", "completion_token_ids"]), ids)
             .prop_map(|(name, ids)| format!("\"{name}\":{ids}")),
         4 => (prop::sample::select(vec!["completion_tokens", "prompt_tokens"]), 0..6u64)
             .prop_map(|(name, n)| format!("\"{name}\":{n}")),
@@ -146,22 +146,15 @@ fn reply_piece() -> impl Strategy<Value = String> {
 fn replies() {
     let pieces = prop::collection::vec(reply_piece(), 1..6);
     drive((any::<bool>(), pieces), |(sglang, pieces)| {
-        let dialect = match sglang {
-            true => Dialect::Sglang { seed: true },
-            false => Dialect::OpenAi {
-                model: "m".into(),
-                ids: AskForIds::ReturnTokenIds,
-            },
-        };
+        let api = if sglang { Api::Sglang } else { Api::OpenAi };
+        let dialect = &*candidates(Some(api), sglang, Some("m"))[0];
         for streamed in [true, false] {
             let mut answer = Answer::new(2, 4);
             let mut before = Vec::new();
             for piece in &pieces {
                 let taken = match streamed {
-                    true => dialect
-                        .take_chunk(piece.as_bytes(), &mut answer)
-                        .map(|_| ()),
-                    false => dialect.take_response(piece.as_bytes(), &mut answer),
+                    true => take_event(dialect, piece.as_bytes(), &mut answer).map(|_| ()),
+                    false => take_response(dialect, piece.as_bytes(), &mut answer),
                 };
                 if taken.is_err() {
                     break;

@@ -107,7 +107,7 @@ impl Body {
     }
 
     /// Its beginning, and whether that is all.
-    async fn at_most(&mut self, limit: usize) -> Result<(Vec<u8>, bool), String> {
+    pub(crate) async fn at_most(&mut self, limit: usize) -> Result<(Vec<u8>, bool), String> {
         let mut bytes = Vec::new();
         while let Some(piece) = self.next_chunk().await? {
             let room = limit - bytes.len();

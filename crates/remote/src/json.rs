@@ -1,6 +1,6 @@
-//! Pieces of JSON that both APIs have: ids in a request, errors in an answer.
+//! Pieces of JSON that all APIs have: ids in a request, errors in an answer.
 
-use ossmark_protocol::{Request, TokenId};
+use ossmark_protocol::TokenId;
 
 use crate::quote::{quote, quote_bytes};
 
@@ -15,17 +15,6 @@ pub(crate) fn push_ids(body: &mut Vec<u8>, ids: &[TokenId]) {
         body.extend_from_slice(digits.format(*id).as_bytes());
     }
     body.push(b']');
-}
-
-/// Appends what a request says of its end beside its length, where it says anything: the names are the same in both APIs.
-pub(crate) fn push_stops(body: &mut Vec<u8>, request: &Request) {
-    if !request.stop_tokens.is_empty() {
-        body.extend_from_slice(b",\"stop_token_ids\":");
-        push_ids(body, &request.stop_tokens);
-    }
-    if request.ignore_eos {
-        body.extend_from_slice(b",\"ignore_eos\":true");
-    }
 }
 
 /// The message of an error object, which servers put where an answer should be.

@@ -8,8 +8,8 @@ use hyper::header::HeaderMap;
 use tokio::time::Instant;
 
 use crate::Endpoint;
-use crate::api::Dialect;
 use crate::connection::{Connection, Target};
+use crate::dialect::Dialect;
 
 /// A server that refuses everything at once would have the fewest open requests and draw all others: for this long after an
 /// error it only gets what no other server can take.
@@ -21,7 +21,7 @@ pub(crate) struct Lane {
     pub(crate) target: Target,
     pub(crate) headers: HeaderMap,
     pub(crate) uri: Uri,
-    pub(crate) dialect: Dialect,
+    pub(crate) dialect: Box<dyn Dialect>,
     idle: RefCell<Vec<Connection>>,
     pub(crate) open: Cell<usize>,
     unhealthy_until: Cell<Option<Instant>>,
@@ -33,7 +33,7 @@ impl Lane {
         target: Target,
         headers: HeaderMap,
         uri: Uri,
-        dialect: Dialect,
+        dialect: Box<dyn Dialect>,
     ) -> Self {
         Self {
             endpoint,

@@ -13,24 +13,25 @@
 )]
 
 mod answer;
-mod api;
 mod balancer;
 mod connection;
+mod dialect;
 mod dispatch;
 mod endpoint;
 mod error;
 mod exchange;
+mod fleet;
+mod hold;
 mod http;
 mod json;
 mod lane;
 mod open_files;
-mod openai;
 mod outbox;
 mod probe;
 mod quote;
 mod remote;
+mod sampling_names;
 mod settings;
-mod sglang;
 pub mod sse;
 mod stats;
 mod tls;

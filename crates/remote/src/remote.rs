@@ -14,8 +14,11 @@ use tokio::task::LocalSet;
 use crate::balancer::Balancer;
 use crate::dispatch::Dispatch;
 use crate::exchange::Client;
+use crate::fleet::differences;
+use crate::hold::Outage;
 use crate::outbox::{Outbox, SharedSink, send};
 use crate::probe::{ServerInfo, open_lane};
+use crate::quote::message;
 use crate::stats::Counters;
 use crate::{Error, Settings, Stats, open_files, tls};
 
@@ -25,6 +28,7 @@ pub struct Remote {
     commands: UnboundedSender<Command>,
     counters: Arc<Counters>,
     servers: Vec<ServerInfo>,
+    differences: Vec<String>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -40,7 +44,8 @@ impl Remote {
     /// anything has moved, with all that did, and with [`Event::Fatal`] at most once, as the last event.
     ///
     /// # Errors
-    /// Settings out of range; an endpoint that cannot be reached, speaks neither API, or returns no token ids.
+    /// Settings out of range; an endpoint that cannot be reached, speaks no API that is known, or returns no token ids; models
+    /// that differ.
     pub fn start(settings: Settings, sink: Sink) -> Result<Self, Error> {
         settings.check()?;
         open_files::raise_limit(settings.max_concurrency)?;
@@ -71,6 +76,7 @@ impl Remote {
                     }
                     let _ = started.send(Ok(servers));
                     let client = Client {
+                        outage: settings.hold.map(Outage::new),
                         settings,
                         balancer: Balancer::new(lanes, Arc::clone(&for_thread)),
                         outbox: Outbox::new(for_thread),
@@ -79,6 +85,7 @@ impl Remote {
                     tokio::select! {
                         () = take_commands(received, &dispatch) => {}
                         () = dispatch.client.outbox.deliver(&sink) => {}
+                        what = over(&dispatch) => drop(send(&sink, Event::Fatal(what))),
                     }
                 };
                 let local = LocalSet::new();
@@ -89,10 +96,13 @@ impl Remote {
                 }
             })?;
         let servers = starting.recv().map_err(|_| Error::Panicked)??;
+        // When it fails the thread ends with its channel of commands.
+        let differences = differences(&servers)?;
         Ok(Self {
             commands,
             counters,
             servers,
+            differences,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -119,6 +129,11 @@ impl Remote {
         &self.servers
     }
 
+    /// How the endpoints differ from each other, a sentence each.
+    pub fn differences(&self) -> &[String] {
+        &self.differences
+    }
+
     /// How it goes.
     pub fn stats(&self) -> Stats {
         self.counters.snapshot()
@@ -137,6 +152,22 @@ impl Remote {
 impl Drop for Remote {
     fn drop(&mut self) {
         self.shutdown();
+    }
+}
+
+/// Ends when servers that were held for did not come back in time.
+async fn over(dispatch: &Dispatch) -> String {
+    match &dispatch.client.outage {
+        Some(outage) => {
+            let what = outage.over().await;
+            let held = dispatch.client.settings.hold.unwrap_or_default();
+            format!(
+                "no server answered for {} s (--hold): {}",
+                held.as_secs_f64(),
+                message(&what)
+            )
+        }
+        None => std::future::pending().await,
     }
 }
 

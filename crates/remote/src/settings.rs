@@ -5,13 +5,23 @@ use std::time::Duration;
 
 use crate::{Endpoint, Error};
 
-/// The API of a server.
+/// The API to speak, or several of a kind, of which the first that works is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
     /// SGLang's own: POST /generate.
     Sglang,
-    /// POST /v1/completions with token ids.
+    /// SGLang's POST /v1/completions with `return_token_ids`.
+    SglangCompletions,
+    /// Any OpenAI-compatible server that returns token ids.
     OpenAi,
+    /// POST /v1/completions with `return_token_ids` (vLLM, ossmark serve).
+    Vllm,
+    /// vLLM's POST /inference/v1/generate.
+    VllmGenerate,
+    /// POST /v1/completions with Dynamo's `nvext`.
+    Dynamo,
+    /// POST /v1/completions with `detokenize: false`.
+    TensorRtLlm,
 }
 
 /// How to reach servers and what to ask of them.
@@ -27,6 +37,9 @@ pub struct Settings {
     pub timeout: Duration,
     /// How often a request is sent again that broke before the first byte of its response.
     pub retries: u32,
+    /// What servers that are all gone get to come back: requests wait and are sent anew, whole. `None`: they fail. With it
+    /// tokens are reported at a request's end alone, since what came before a break is made again.
+    pub hold: Option<Duration>,
     /// Tokens as they come (SSE). Without it an answer arrives whole, which is cheaper for both sides.
     pub stream: bool,
     /// `model` of OpenAI's API; `None`: the one that the server has.
@@ -46,6 +59,7 @@ impl Settings {
             max_concurrency: Self::MAX_CONCURRENCY,
             timeout: Self::TIMEOUT,
             retries: Self::RETRIES,
+            hold: None,
             stream: true,
             served_model: None,
             api_key: None,

@@ -13,6 +13,8 @@ pub struct Stats {
     pub timed_out: u64,
     /// Times that a request was sent again.
     pub retries: u64,
+    /// Times that a request was held for a server to come back, and sent anew.
+    pub held: u64,
     /// Connections opened.
     pub connections: u64,
     /// Each endpoint, in the order of the settings.
@@ -38,6 +40,7 @@ pub(crate) struct Counters {
     pub(crate) failed: AtomicU64,
     pub(crate) timed_out: AtomicU64,
     pub(crate) retries: AtomicU64,
+    pub(crate) held: AtomicU64,
     pub(crate) connections: AtomicU64,
     pub(crate) by_endpoint: Vec<EndpointCounters>,
 }
@@ -76,6 +79,7 @@ impl Counters {
             failed: AtomicU64::new(0),
             timed_out: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            held: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             by_endpoint: (0..endpoints)
                 .map(|_| EndpointCounters::default())
@@ -89,6 +93,7 @@ impl Counters {
             failed: self.failed.load(Relaxed),
             timed_out: self.timed_out.load(Relaxed),
             retries: self.retries.load(Relaxed),
+            held: self.held.load(Relaxed),
             connections: self.connections.load(Relaxed),
             by_endpoint: self
                 .by_endpoint

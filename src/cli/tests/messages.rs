@@ -32,6 +32,9 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ),
     ("crates/engine/", &["run", "generate", "infer", "serve"]),
     ("crates/infer/", &["infer"]),
+    ("crates/protocol/", &["run", "infer"]),
+    // Only infer waits for servers that are gone.
+    ("crates/remote/src/remote.rs", &["infer"]),
     ("crates/remote/", &["run", "infer"]),
     ("crates/report/", &["report"]),
     ("crates/score/", &["score"]),
@@ -57,6 +60,7 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ("src/commands/demo.rs", &["demo"]),
     ("src/commands/generate.rs", &["generate"]),
     ("src/commands/infer.rs", &["infer"]),
+    ("src/commands/infer/", &["infer"]),
     ("src/commands/prepare.rs", &["dataset prepare"]),
     ("src/commands/report.rs", &["report"]),
     ("src/commands/runs.rs", &["runs"]),
@@ -76,6 +80,8 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
 
 /// Options of other programs, and of commands that the message is not shown by, each for its reason.
 const ELSEWHERE: &[(&str, &str, &str)] = &[
+    ("crates/protocol/src/error.rs", "max-model-len", "vLLM"),
+    ("crates/protocol/src/error.rs", "context-length", "SGLang"),
     (
         "crates/engine/src/cuda/driver/images.rs",
         "gpu-architecture",

@@ -13,6 +13,8 @@ use ossmark_protocol::{
 };
 
 use super::display::Display;
+use super::failures::Failures;
+use crate::terminal::note;
 use ossmark_protocol::Generator;
 
 /// What is asked for each (row, pass).
@@ -45,14 +47,11 @@ impl Template {
 pub(crate) struct InferStats {
     pub(crate) answered: u64,
     pub(crate) tokens: u64,
-    /// Messages of failures, with how often each came; server addresses and counts make few of them.
-    pub(crate) failures: HashMap<String, u64>,
+    pub(crate) failures: Failures,
 }
 
 /// Waiting for events, to look at the clock now and then.
 const TICK: Duration = Duration::from_millis(200);
-/// Different messages that are kept; the journal has all.
-const MESSAGES: usize = 100;
 
 /// Asks for everything that is open in the journal, `concurrency` requests at a time.
 pub(crate) fn drive(
@@ -70,6 +69,9 @@ pub(crate) fn drive(
         done: InferStats::default(),
         timeout,
         last_checked: Instant::now(),
+        held: 0,
+        answered_then: 0,
+        holding: false,
     };
     let mut remaining = remaining.into_iter();
     let mut display = Display::new(journal.requests(), journal.answered());
@@ -108,8 +110,13 @@ pub(crate) fn drive(
         } else {
             journal.record(&outcomes)?;
         }
+        this.tell_held(generator);
         this.cancel_late(generator);
-        display.show(journal.answered(), this.done.tokens, this.failed());
+        display.show(
+            journal.answered(),
+            this.done.tokens,
+            this.done.failures.count(),
+        );
     }
 }
 
@@ -120,6 +127,10 @@ struct InferLoop {
     timeout: Duration,
     /// When requests that take too long were last looked for.
     last_checked: Instant,
+    /// How often a request was held, when it was last looked at, and the answers then.
+    held: u64,
+    answered_then: u64,
+    holding: bool,
 }
 
 struct Open {
@@ -183,13 +194,7 @@ impl InferLoop {
                 self.done.answered += 1;
                 self.done.tokens += answer.tokens.len() as u64;
             }
-            Err(message) => {
-                if self.done.failures.len() < MESSAGES || self.done.failures.contains_key(message) {
-                    *self.done.failures.entry(message.clone()).or_default() += 1;
-                } else {
-                    *self.done.failures.entry("others".into()).or_default() += 1;
-                }
-            }
+            Err(message) => self.done.failures.add(message),
         }
         Outcome {
             row: (id.0 / u64::from(self.passes)) as u32,
@@ -211,7 +216,21 @@ impl InferLoop {
         }
     }
 
-    fn failed(&self) -> u64 {
-        self.done.failures.values().sum()
+    /// Says once in each outage that requests are held.
+    fn tell_held(&mut self, generator: &dyn Generator) {
+        if self.last_checked.elapsed() < TICK {
+            return;
+        }
+        let held = generator.stats().map_or(0, |stats| stats.held);
+        let more = held > self.held;
+        if more && !self.holding {
+            note!("infer: servers are gone; requests wait for them to come back (--hold)");
+        }
+        // An answer ends it.
+        self.holding = more || (self.holding && self.done.answered == self.answered_then);
+        if more {
+            self.answered_then = self.done.answered;
+        }
+        self.held = held;
     }
 }

@@ -122,6 +122,39 @@ fn cancelled_requests_end_once_and_their_places_serve_others() {
 }
 
 #[test]
+fn tokens_come_one_by_one_and_all_at_once_without_a_time_per_token() {
+    for (tpot, pieces) in [(Duration::from_micros(200), 5), (Duration::ZERO, 1)] {
+        let (send, events) = unbounded();
+        let line = Line {
+            answer: Answer::Count(5),
+            ttft: Duration::ZERO,
+            tpot,
+        };
+        let script = Script {
+            lines: vec![line],
+            slots: 0,
+        };
+        let began = Instant::now();
+        let echo = Echo::start(script, Box::new(move |e| send.send(e).is_ok())).unwrap();
+        echo.submit(vec![request(0, 0)]).unwrap();
+        let mut got = Vec::new();
+        loop {
+            let Event::Step(step) = events.recv_timeout(Duration::from_secs(10)).unwrap() else {
+                panic!("fatal")
+            };
+            got.push(step.outputs[0].n_tokens);
+            if step.outputs[0].end.is_some() {
+                break;
+            }
+        }
+        assert_eq!((got.len(), got.iter().sum::<u32>()), (pieces, 5));
+        // Never sooner than they are due.
+        assert!(began.elapsed() >= tpot * 4);
+        echo.shutdown();
+    }
+}
+
+#[test]
 fn a_late_echo_never_names_a_request_twice_in_a_step() {
     let (send, events) = unbounded();
     // The rest of each answer is due a nanosecond after its first token: always late.

@@ -3,6 +3,8 @@
 
 mod faults;
 mod good;
+mod hold;
+
 mod script;
 mod start;
 mod tls;

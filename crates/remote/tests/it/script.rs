@@ -83,7 +83,7 @@ pub(crate) fn sglang(ids: &[TokenId], total: usize, finish: &str) -> String {
 /// The reply to the warm-up, whose prompt has one token.
 fn warm_up(api: Api, stream: bool) -> Reply {
     let whole = match api {
-        Api::Sglang => sglang(&[1, 2], 2, "length").replace(": 3,", ": 1,"),
+        Api::Sglang | Api::OtherModel => sglang(&[1, 2], 2, "length").replace(": 3,", ": 1,"),
         Api::OpenAi => "{\"choices\": [{\"token_ids\": [1, 2], \"finish_reason\": \"length\"}], \"usage\": {\"prompt_tokens\": 1, \
                         \"completion_tokens\": 2}}"
             .into(),
@@ -102,6 +102,8 @@ fn warm_up(api: Api, stream: bool) -> Reply {
 pub(crate) enum Api {
     Sglang,
     OpenAi,
+    /// As `Sglang`, with another model.
+    OtherModel,
 }
 
 pub(crate) fn serve(api: Api, stream: bool, script: Vec<Reply>) -> Scripted {
@@ -150,6 +152,7 @@ async fn connection(
         if head.starts_with("GET ") {
             let found = match (api, head.contains("/get_model_info")) {
                 (Api::Sglang, true) => Some("{\"model_path\": \"gpt-oss\"}"),
+                (Api::OtherModel, true) => Some("{\"model_path\": \"another\"}"),
                 (Api::OpenAi, false) => {
                     Some("{\"object\": \"list\", \"data\": [{\"id\": \"gpt-oss\"}]}")
                 }
@@ -297,7 +300,7 @@ impl Client {
     }
 }
 
-fn request(i: usize, seed: u64) -> Request {
+pub(crate) fn request(i: usize, seed: u64) -> Request {
     Request {
         id: RequestId(i as u64),
         prompt: [7, 8, 9].into(),

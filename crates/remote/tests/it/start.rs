@@ -24,10 +24,15 @@ fn servers_are_recognised() {
     let remote = start(settings(&[&sglang.url, &openai.url], false)).unwrap();
     let servers = remote.servers();
     assert_eq!(
-        (servers[0].api, servers[1].api),
-        (RemoteApi::Sglang, RemoteApi::OpenAi)
+        (servers[0].dialect, servers[1].dialect),
+        ("SGLang /generate", "vLLM /v1/completions")
     );
-    assert!(servers[0].seeded);
+    assert!(servers[0].seeded());
+    let differences = remote.differences();
+    assert!(
+        differences.len() == 1 && differences[0].contains("API"),
+        "{differences:?}"
+    );
     assert_eq!(servers[0].model_info["model_path"], "gpt-oss");
     assert_eq!(servers[1].model_info["data"][0]["id"], "gpt-oss");
 }
@@ -42,7 +47,97 @@ fn an_sglang_that_refuses_seeds_gets_none() {
     let good = json(&sglang(&[1, 2], 2, "length").replace(": 3,", ": 1,"));
     let server = serve_raw(Api::Sglang, vec![vec![refusal], vec![good]]);
     let remote = start(settings(&[&server.url], false)).unwrap();
-    assert!(!remote.servers()[0].seeded);
+    assert!(!remote.servers()[0].seeded());
+    assert_eq!(remote.servers()[0].unsaid, ["seed"]);
+}
+
+/// An answer of two tokens to the first request, in the form of vLLM's completions.
+const TWO: &str = "{\"choices\": [{\"token_ids\": [1, 2], \"text\": \"\", \"finish_reason\": \"length\"}], \"usage\": \
+                   {\"prompt_tokens\": 1, \"completion_tokens\": 2}}";
+
+#[test]
+fn other_dialects_are_tried_in_turn() {
+    let refusal = |what: &str| {
+        let body = format!("{{\"error\": {{\"message\": \"{what}\"}}}}");
+        vec![response("400 Bad Request", "application/json", &body)]
+    };
+    let dynamo = "{\"choices\": [{\"text\": \"\", \"index\": 0, \"finish_reason\": \"length\"}], \"usage\": {\"prompt_tokens\": 1, \
+                  \"completion_tokens\": 2}, \"nvext\": {\"completion_token_ids\": [5, 6], \"prompt_token_ids\": [0]}}";
+    let unknown = || refusal("Unsupported parameter(s): return_token_ids");
+    for (script, expected, unsaid) in [
+        (vec![vec![json(TWO)]], "vLLM /v1/completions", &[][..]),
+        (
+            vec![unknown(), vec![json(dynamo)]],
+            "Dynamo /v1/completions",
+            &[],
+        ),
+        (
+            vec![unknown(), refusal("min_p"), vec![json(dynamo)]],
+            "Dynamo /v1/completions",
+            &["min_p"],
+        ),
+        (
+            vec![unknown(), unknown(), unknown(), vec![json(TWO)]],
+            "TensorRT-LLM /v1/completions",
+            &[],
+        ),
+        (
+            vec![unknown(), unknown(), unknown(), unknown(), vec![json(TWO)]],
+            "vLLM /inference/v1/generate",
+            &[],
+        ),
+    ] {
+        let server = serve_raw(Api::OpenAi, script);
+        let remote = start(settings(&[&server.url], false)).unwrap();
+        assert_eq!(remote.servers()[0].dialect, expected);
+        assert_eq!(remote.servers()[0].unsaid, unsaid);
+    }
+}
+
+#[test]
+fn a_dialect_can_be_asked_for_by_name() {
+    for (api, expected) in [
+        (RemoteApi::Vllm, "vLLM /v1/completions"),
+        (RemoteApi::VllmGenerate, "vLLM /inference/v1/generate"),
+        (RemoteApi::TensorRtLlm, "TensorRT-LLM /v1/completions"),
+        (RemoteApi::SglangCompletions, "SGLang /v1/completions"),
+        (RemoteApi::Dynamo, "Dynamo /v1/completions"),
+        (RemoteApi::OpenAi, "vLLM /v1/completions"),
+    ] {
+        let server = serve_raw(Api::OpenAi, vec![vec![json(TWO)]]);
+        let mut asked = settings(&[&server.url], false);
+        asked.api = Some(api);
+        assert_eq!(start(asked).unwrap().servers()[0].dialect, expected);
+    }
+}
+
+#[test]
+fn what_was_tried_is_told_and_a_gateway_without_ids_is_named() {
+    let body = "{\"error\": {\"message\": \"prompt must be a string\"}}";
+    let no_ids = vec![response("400 Bad Request", "application/json", body)];
+    let text = vec![json("{\"choices\": [{\"text\": \"hi\"}]}")];
+    let mut script = vec![no_ids; 5];
+    script.push(text);
+    let server = serve_raw(Api::OpenAi, script);
+    let message = refused(settings(&[&server.url], false));
+    for expected in [
+        "vLLM /v1/completions, Dynamo /v1/completions, TensorRT-LLM /v1/completions, vLLM /inference/v1/generate: HTTP 400",
+        "prompt must be a string",
+        "gateways do not pass",
+        "--endpoint",
+    ] {
+        assert!(message.contains(expected), "{expected}: {message}");
+    }
+}
+
+#[test]
+fn two_models_behind_one_run_are_refused() {
+    let sglang = serve(Api::Sglang, false, vec![]);
+    let other = serve(Api::OtherModel, false, vec![]);
+    let message = refused(settings(&[&sglang.url, &other.url], false));
+    for expected in ["serves gpt-oss ", "serves another", "one model"] {
+        assert!(message.contains(expected), "{message}");
+    }
 }
 
 #[test]

@@ -8,32 +8,59 @@ use ossmark_protocol::{Request, TokenId};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::answer::{Finish, ResponseChunk};
-use crate::json::{bad_json, error_text, push_ids, push_stops};
+use super::{Dialect, SamplingNames};
+use crate::answer::{Answer, Finish, ResponseChunk};
+use crate::json::{bad_json, error_text, push_ids};
 use crate::quote::quote;
 
-/// Sampling parameters are all said: what a server takes for missing ones depends on its flags.
-pub(crate) fn body(request: &Request, stream: bool, with_seed: bool) -> Vec<u8> {
-    let mut body = Vec::with_capacity(request.prompt.len() * 7 + 200);
-    body.extend_from_slice(b"{\"input_ids\":");
-    push_ids(&mut body, &request.prompt);
-    let sampling = &request.sampling;
-    // SGLang: -1 keeps all tokens, 0 is an error.
-    let top_k = match sampling.top_k {
-        0 => -1,
-        k => i64::from(k),
-    };
-    let _ = write!(
-        body,
-        ",\"sampling_params\":{{\"temperature\":{},\"top_p\":{},\"top_k\":{top_k},\"max_new_tokens\":{}",
-        sampling.temperature, sampling.top_p, request.max_new_tokens
-    );
-    if with_seed {
-        let _ = write!(body, ",\"sampling_seed\":{}", request.seed);
+/// With or without a seed, whose name older versions do not know.
+#[derive(Debug)]
+pub(super) struct Generate {
+    pub(super) seed: bool,
+}
+
+impl Dialect for Generate {
+    fn name(&self) -> &'static str {
+        "SGLang /generate"
     }
-    push_stops(&mut body, request);
-    let _ = write!(body, "}},\"stream\":{stream}}}");
-    body
+
+    fn path(&self) -> &'static str {
+        "/generate"
+    }
+
+    fn names(&self) -> SamplingNames {
+        SamplingNames {
+            max_tokens: "max_new_tokens",
+            min_tokens: Some("min_new_tokens"),
+            // 0 is an error.
+            all_tokens: -1,
+            seed: self.seed.then_some("sampling_seed"),
+            ..SamplingNames::VLLM
+        }
+    }
+
+    fn body(&self, request: &Request, stream: bool) -> Result<Vec<u8>, String> {
+        let mut body = Vec::with_capacity(request.prompt.len() * 7 + 400);
+        body.extend_from_slice(b"{\"input_ids\":");
+        push_ids(&mut body, &request.prompt);
+        body.extend_from_slice(b",\"sampling_params\":{");
+        self.names().push(&mut body, request)?;
+        let _ = write!(body, "}},\"stream\":{stream}}}");
+        Ok(body)
+    }
+
+    fn read(&self, body: &[u8]) -> Result<ResponseChunk, String> {
+        read(body)
+    }
+
+    fn read_event(&self, data: &[u8]) -> Result<ResponseChunk, String> {
+        read(data)
+    }
+
+    /// New ids or all so far, by version and flags.
+    fn add(&self, chunk: &ResponseChunk, answer: &mut Answer) -> Result<(), String> {
+        answer.add_counted(chunk).map(|_| ())
+    }
 }
 
 #[derive(Deserialize)]
@@ -61,7 +88,7 @@ struct Reason<'a> {
 }
 
 /// A whole response, or one piece of a stream.
-pub(crate) fn read(body: &[u8]) -> Result<ResponseChunk, String> {
+fn read(body: &[u8]) -> Result<ResponseChunk, String> {
     let reply: Reply = serde_json::from_slice(body).map_err(|e| bad_json(&e, body))?;
     if let Some(error) = reply.error {
         return Err(error_text(&error));
@@ -98,40 +125,6 @@ pub(crate) fn read(body: &[u8]) -> Result<ResponseChunk, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ossmark_protocol::{MAX_SEED, RequestId, Sampling};
-
-    fn request(sampling: Sampling) -> Request {
-        Request {
-            id: RequestId(1),
-            prompt: [7, 200_002].into(),
-            sampling,
-            seed: MAX_SEED,
-            max_new_tokens: 32,
-            want_logits: false,
-            stop_tokens: ossmark_protocol::StopTokens::default(),
-            ignore_eos: false,
-        }
-    }
-
-    #[test]
-    fn a_body_says_all_parameters() {
-        let sampling = Sampling {
-            temperature: 1.0,
-            top_p: 0.9,
-            top_k: 0,
-        };
-        let text = String::from_utf8(body(&request(sampling), false, true)).unwrap();
-        assert_eq!(
-            text,
-            "{\"input_ids\":[7,200002],\"sampling_params\":{\"temperature\":1,\"top_p\":0.9,\"top_k\":-1,\
-             \"max_new_tokens\":32,\"sampling_seed\":9223372036854775807},\"stream\":false}"
-        );
-        let text = String::from_utf8(body(&request(Sampling::GREEDY), true, false)).unwrap();
-        let value: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(value["sampling_params"]["temperature"], 0);
-        assert_eq!(value["stream"], true);
-        assert!(value["sampling_params"].get("sampling_seed").is_none());
-    }
 
     #[test]
     fn responses_are_read_and_errors_quoted() {

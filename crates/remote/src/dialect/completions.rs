@@ -1,5 +1,6 @@
-//! OpenAI's POST /v1/completions with token ids, as vLLM and TensorRT-LLM extend it. Source: vLLM's
-//! `entrypoints/openai/completion/protocol.py` and TensorRT-LLM's `serve/openai_protocol.py`.
+//! What all forms of OpenAI's POST /v1/completions have in common. Source: vLLM's
+//! `entrypoints/openai/completion/protocol.py`, TensorRT-LLM's `serve/openai_protocol.py`, Dynamo's
+//! `protocols/openai/{common_ext,nvext}.rs` and SGLang's `entrypoints/openai/protocol.py`.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -8,42 +9,32 @@ use ossmark_protocol::{Request, TokenId};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::SamplingNames;
 use crate::answer::{Finish, ResponseChunk};
-use crate::json::{bad_json, error_text, push_ids, push_stops};
+use crate::json::{bad_json, error_text, push_ids};
 
-/// How an OpenAI-compatible server is asked for token ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AskForIds {
-    /// vLLM from 0.10.2, and `ossmark serve`.
-    ReturnTokenIds,
-    /// TensorRT-LLM, which refuses fields that it does not know.
-    NoDetokenize,
-}
-
-/// `top_k` is no part of OpenAI's API, but vLLM would take a missing one from the model's generation_config.json; 0 keeps all
-/// tokens in vLLM and TensorRT-LLM.
-pub(crate) fn body(request: &Request, stream: bool, model: &str, ids: AskForIds) -> Vec<u8> {
-    let mut body = Vec::with_capacity(request.prompt.len() * 7 + model.len() + 256);
+/// A request; `extra` is the field that asks for ids, as JSON without a comma.
+pub(super) fn body(
+    request: &Request,
+    stream: bool,
+    model: &str,
+    names: &SamplingNames,
+    extra: &str,
+) -> Result<Vec<u8>, String> {
+    let mut body = Vec::with_capacity(request.prompt.len() * 7 + model.len() + 400);
     body.extend_from_slice(b"{\"model\":");
     // Writing a string into memory cannot fail.
     let _ = serde_json::to_writer(&mut body, model);
     body.extend_from_slice(b",\"prompt\":");
     push_ids(&mut body, &request.prompt);
-    let sampling = &request.sampling;
-    let _ = write!(
-        body,
-        ",\"max_tokens\":{},\"temperature\":{},\"top_p\":{},\"top_k\":{},\"seed\":{},\"stream\":{stream}",
-        request.max_new_tokens, sampling.temperature, sampling.top_p, sampling.top_k, request.seed
-    );
-    push_stops(&mut body, request);
+    body.push(b',');
+    names.push(&mut body, request)?;
+    let _ = write!(body, ",\"stream\":{stream}");
     if stream {
         body.extend_from_slice(b",\"stream_options\":{\"include_usage\":true}");
     }
-    body.extend_from_slice(match ids {
-        AskForIds::ReturnTokenIds => b",\"return_token_ids\":true}",
-        AskForIds::NoDetokenize => b",\"detokenize\":false}",
-    });
-    body
+    let _ = write!(body, ",{extra}}}");
+    Ok(body)
 }
 
 #[derive(Deserialize)]
@@ -52,12 +43,22 @@ struct Reply<'a> {
     choices: Vec<Choice<'a>>,
     usage: Option<Usage>,
     error: Option<Value>,
+    nvext: Option<Nvext>,
+}
+
+/// Dynamo's place for what OpenAI's API has no field for.
+#[derive(Deserialize)]
+struct Nvext {
+    completion_token_ids: Option<Vec<TokenId>>,
+    prompt_token_ids: Option<Vec<TokenId>>,
 }
 
 #[derive(Deserialize)]
 struct Choice<'a> {
     token_ids: Option<Vec<TokenId>>,
     prompt_token_ids: Option<Vec<TokenId>>,
+    #[serde(borrow)]
+    text: Option<Cow<'a, str>>,
     #[serde(borrow)]
     finish_reason: Option<Cow<'a, str>>,
 }
@@ -69,7 +70,7 @@ struct Usage {
 }
 
 /// A whole response.
-pub(crate) fn read(body: &[u8]) -> Result<ResponseChunk, String> {
+pub(super) fn read(body: &[u8]) -> Result<ResponseChunk, String> {
     let reply = parse(body)?;
     if reply.choices.is_empty() {
         return Err("the response has no choices".into());
@@ -78,7 +79,7 @@ pub(crate) fn read(body: &[u8]) -> Result<ResponseChunk, String> {
 }
 
 /// One piece of a stream. The last may hold no choice, only the usage.
-pub(crate) fn read_chunk(body: &[u8]) -> Result<ResponseChunk, String> {
+pub(super) fn read_chunk(body: &[u8]) -> Result<ResponseChunk, String> {
     let reply = parse(body)?;
     if reply.choices.is_empty() && reply.usage.is_none() {
         return Err("a piece of the stream has neither choices nor usage".into());
@@ -100,13 +101,31 @@ fn chunk(reply: Reply<'_>) -> Result<ResponseChunk, String> {
         chunk.total = usage.completion_tokens;
         chunk.prompt = usage.prompt_tokens;
     }
+    let mut beside = reply.nvext;
     let mut choices = reply.choices.into_iter();
     if let Some(choice) = choices.next() {
-        chunk.ids = choice.token_ids.ok_or(
-            "the response has no token_ids; this server does not return token ids, and text is not tokenised again: use vLLM \
-             0.10.2 or later, TensorRT-LLM, or SGLang's own API (--api sglang)",
-        )?;
-        if let Some(prompt) = choice.prompt_token_ids {
+        let ids = choice.token_ids;
+        let ids = ids.or_else(|| {
+            beside
+                .as_mut()
+                .and_then(|nvext| nvext.completion_token_ids.take())
+        });
+        chunk.ids = match ids {
+            Some(ids) => ids,
+            // The end of a stream alone; the count of tokens tells whether any went missing.
+            None if choice.finish_reason.is_some() && choice.text.as_deref() == Some("") => {
+                Vec::new()
+            }
+            None => {
+                return Err(
+                    "the response has no token_ids; this server does not return token ids, and text is not tokenised again: \
+                     use vLLM 0.10.2 or later, TensorRT-LLM, Dynamo, or SGLang's own API (--api sglang)"
+                        .into(),
+                );
+            }
+        };
+        let prompt = choice.prompt_token_ids;
+        if let Some(prompt) = prompt.or_else(|| beside.and_then(|nvext| nvext.prompt_token_ids)) {
             chunk.prompt = Some(prompt.len() as u64);
         }
         chunk.finish = choice.finish_reason.map(|reason| Finish::named(&reason));
@@ -120,31 +139,6 @@ fn chunk(reply: Reply<'_>) -> Result<ResponseChunk, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ossmark_protocol::{RequestId, Sampling};
-
-    #[test]
-    fn a_body_asks_for_ids_in_the_servers_way() {
-        let request = Request {
-            id: RequestId(1),
-            prompt: [7, 8].into(),
-            sampling: Sampling::GREEDY,
-            seed: 5,
-            max_new_tokens: 32,
-            want_logits: false,
-            stop_tokens: ossmark_protocol::StopTokens::default(),
-            ignore_eos: false,
-        };
-        let text = body(&request, true, "a\"b", AskForIds::ReturnTokenIds);
-        assert_eq!(
-            String::from_utf8(text).unwrap(),
-            "{\"model\":\"a\\\"b\",\"prompt\":[7,8],\"max_tokens\":32,\"temperature\":0,\"top_p\":1,\"top_k\":0,\"seed\":5,\
-             \"stream\":true,\"stream_options\":{\"include_usage\":true},\"return_token_ids\":true}"
-        );
-        let text = body(&request, false, "m", AskForIds::NoDetokenize);
-        let value: Value = serde_json::from_slice(&text).unwrap();
-        assert_eq!(value["detokenize"], false);
-        assert!(value.get("return_token_ids").is_none() && value.get("stream_options").is_none());
-    }
 
     #[test]
     fn responses_are_read_and_a_server_without_ids_is_refused() {

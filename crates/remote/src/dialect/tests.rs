@@ -1,0 +1,276 @@
+//! Every dialect, sent and believed: all sampling fields are on the wire, and a server that cuts, repeats, leaves out,
+//! reorders or miscounts is never believed.
+
+use ossmark_protocol::{End, MAX_SEED, RequestId, Sampling};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::fuzz::drive;
+
+fn request() -> Request {
+    Request {
+        id: RequestId(1),
+        prompt: [7, 200_002].into(),
+        sampling: Sampling {
+            temperature: 1.0,
+            top_p: 0.9,
+            top_k: 0,
+        },
+        seed: MAX_SEED,
+        max_new_tokens: 32,
+        want_logits: false,
+        stop_tokens: vec![9, 10].into(),
+        ignore_eos: true,
+    }
+}
+
+/// One of each file; where there are two forms, the fuller one.
+fn all() -> Vec<Box<dyn Dialect>> {
+    let model = "a\"b".to_owned();
+    vec![
+        Box::new(sglang::Generate { seed: true }),
+        Box::new(sglang_completions::Completions {
+            model: model.clone(),
+        }),
+        Box::new(vllm::Completions {
+            model: model.clone(),
+        }),
+        Box::new(vllm_generate::Generate),
+        Box::new(dynamo::Completions {
+            model: model.clone(),
+            min_p: true,
+        }),
+        Box::new(tensorrt::Completions { model }),
+    ]
+}
+
+fn said(dialect: &dyn Dialect, request: &Request, stream: bool) -> Value {
+    serde_json::from_slice(&dialect.body(request, stream).unwrap()).unwrap()
+}
+
+#[test]
+fn every_sampling_field_is_on_the_wire_in_every_dialect() {
+    // The values that change nothing, and what the request wants.
+    let fields = json!({
+        "temperature": 1, "top_p": 0.9, "min_p": 0, "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0,
+        "n": 1, "ignore_eos": true,
+    });
+    for dialect in all() {
+        let mut request = request();
+        let (name, unsaid) = (dialect.name(), dialect.names().unsaid());
+        let body = said(&*dialect, &request, true);
+        let params = match body.get("sampling_params") {
+            Some(params) => params,
+            None => &body,
+        };
+        for (field, value) in fields.as_object().unwrap() {
+            let found = params.get(field).unwrap_or(&Value::Null);
+            assert_eq!(found.as_f64(), value.as_f64(), "{name}: {field}");
+            assert_eq!(found.as_bool(), value.as_bool(), "{name}: {field}");
+        }
+        let sglang = name == "SGLang /generate";
+        let (least, most, seed) = match sglang {
+            true => ("min_new_tokens", "max_new_tokens", "sampling_seed"),
+            false => ("min_tokens", "max_tokens", "seed"),
+        };
+        assert_eq!(
+            (&params[least], &params[most]),
+            (&json!(0), &json!(32)),
+            "{name}"
+        );
+        assert_eq!(params[seed], json!(MAX_SEED), "{name}");
+        let all = match name {
+            "vLLM /v1/completions"
+            | "vLLM /inference/v1/generate"
+            | "TensorRT-LLM /v1/completions" => 0,
+            _ => -1,
+        };
+        assert_eq!(params["top_k"], all, "{name}");
+        request.sampling.top_k = 5;
+        let five = said(&*dialect, &request, false);
+        assert_eq!(
+            five.get("sampling_params").unwrap_or(&five)["top_k"],
+            5,
+            "{name}"
+        );
+        assert_eq!(params["stop_token_ids"], json!([9, 10]), "{name}");
+        assert_eq!(unsaid, Vec::<&str>::new(), "{name}");
+        assert_eq!(
+            (&body["stream"], &five["stream"]),
+            (&json!(true), &json!(false)),
+            "{name}"
+        );
+        assert_eq!(body.get("stream_options").is_some(), !sglang, "{name}");
+        assert!(five.get("stream_options").is_none(), "{name}");
+    }
+    // Only what an older version does not know is left out, and that is told.
+    let older = sglang::Generate { seed: false };
+    assert_eq!(older.names().unsaid(), ["seed"]);
+    assert!(
+        said(&older, &request(), false)["sampling_params"]
+            .get("sampling_seed")
+            .is_none()
+    );
+    let older = dynamo::Completions {
+        model: "m".into(),
+        min_p: false,
+    };
+    assert_eq!(older.names().unsaid(), ["min_p"]);
+}
+
+#[test]
+fn each_dialect_puts_prompt_and_model_where_its_server_looks_and_asks_for_ids() {
+    let expected = [
+        json!({"input_ids": [7, 200_002]}),
+        json!({"model": "a\"b", "prompt": [7, 200_002], "return_token_ids": true}),
+        json!({"model": "a\"b", "prompt": [7, 200_002], "return_token_ids": true}),
+        json!({"token_ids": [7, 200_002]}),
+        json!({"model": "a\"b", "prompt": [7, 200_002], "nvext": {"extra_fields": ["completion_token_ids", "prompt_token_ids"]}}),
+        json!({"model": "a\"b", "prompt": [7, 200_002], "detokenize": false}),
+    ];
+    let mut request = request();
+    request.stop_tokens = Vec::new().into();
+    for (dialect, expected) in all().iter().zip(expected) {
+        let body = said(&**dialect, &request, false);
+        for (field, value) in expected.as_object().unwrap() {
+            assert_eq!(&body[field], value, "{}", dialect.name());
+        }
+    }
+}
+
+#[test]
+fn seeds_that_servers_cannot_take_are_refused() {
+    let mut request = request();
+    request.stop_tokens = Vec::new().into();
+    request.seed = MAX_SEED + 1;
+    for dialect in all() {
+        let error = dialect.body(&request, false).unwrap_err();
+        assert!(error.contains("seed is 9223372036854775808"), "{error}");
+    }
+}
+
+/// One event: the ids that it carries, and its data.
+type Piece = (Vec<u32>, String);
+
+/// What an honest server of this dialect streams; `total` is what it counts in the end.
+fn stream(name: &str, pieces: &[Vec<u32>], total: u64) -> Vec<Piece> {
+    let mut so_far = 0;
+    let mut events = Vec::new();
+    for (i, ids) in pieces.iter().enumerate() {
+        so_far += ids.len() as u64;
+        let last = i + 1 == pieces.len();
+        let finish = if last { json!("stop") } else { Value::Null };
+        let data = match name {
+            "SGLang /generate" => {
+                let count = if last { total } else { so_far };
+                let finish = if last {
+                    json!({"type": "stop", "matched": 1})
+                } else {
+                    Value::Null
+                };
+                json!({"text": "x", "output_ids": ids, "meta_info": {"prompt_tokens": 2, "completion_tokens": count,
+                    "finish_reason": finish}})
+            }
+            "Dynamo /v1/completions" => {
+                json!({"choices": [{"text": "x", "index": 0, "finish_reason": finish}], "usage": null,
+                    "nvext": {"completion_token_ids": ids}})
+            }
+            _ => {
+                json!({"choices": [{"index": 0, "text": "x", "token_ids": ids, "finish_reason": finish}], "usage": null})
+            }
+        };
+        events.push((ids.clone(), data.to_string()));
+    }
+    if name != "SGLang /generate" {
+        let usage =
+            json!({"choices": [], "usage": {"prompt_tokens": 2, "completion_tokens": total}});
+        events.push((Vec::new(), usage.to_string()));
+    }
+    events.push((Vec::new(), "[DONE]".into()));
+    events
+}
+
+fn believe(dialect: &dyn Dialect, events: &[Piece]) -> Result<Vec<u32>, String> {
+    let mut answer = Answer::new(2, 64);
+    for (_, data) in events {
+        if take_event(dialect, data.as_bytes(), &mut answer)? {
+            assert_eq!(answer.finish()?, End::Stop);
+            return Ok(answer.tokens().to_vec());
+        }
+    }
+    Err("no [DONE]".into())
+}
+
+#[derive(Clone, Debug)]
+enum Trick {
+    None,
+    LeaveOut(usize),
+    Repeat(usize),
+    Swap(usize, usize),
+    Cut(usize),
+    Miscount(i64),
+}
+
+fn trick() -> impl Strategy<Value = Trick> {
+    let at = 0..20usize;
+    prop_oneof![
+        Just(Trick::None),
+        at.clone().prop_map(Trick::LeaveOut),
+        at.clone().prop_map(Trick::Repeat),
+        (at.clone(), at.clone()).prop_map(|(a, b)| Trick::Swap(a, b)),
+        at.prop_map(Trick::Cut),
+        prop::sample::select(vec![-1i64, 1, 7]).prop_map(Trick::Miscount),
+    ]
+}
+
+#[test]
+fn what_is_believed_is_what_was_sent() {
+    // Distinct ids: two pieces of the same ids may be swapped without anybody being the wiser.
+    let lengths = prop::collection::vec(1..4usize, 2..6);
+    drive((0..6usize, lengths, trick()), |(which, lengths, trick)| {
+        let dialect = &*all()[which];
+        let mut next = 100;
+        let mut piece = |n: usize| {
+            next += n as u32;
+            (next - n as u32..next).collect::<Vec<u32>>()
+        };
+        let pieces: Vec<Vec<u32>> = lengths.iter().map(|n| piece(*n)).collect();
+        let truth = pieces.concat();
+        let n = truth.len() as i64;
+        let claimed = match trick {
+            Trick::Miscount(by) => (n + by) as u64,
+            _ => n as u64,
+        };
+        let mut events = stream(dialect.name(), &pieces, claimed);
+        let count = pieces.len();
+        match trick {
+            Trick::LeaveOut(i) => drop(events.remove(i % count)),
+            Trick::Repeat(i) => events.insert(i % count, events[i % count].clone()),
+            Trick::Swap(a, b) => events.swap(a % count, b % count),
+            Trick::Cut(i) => events.truncate(1 + i % (events.len() - 1)),
+            Trick::None | Trick::Miscount(_) => {}
+        }
+        let believed = believe(dialect, &events);
+        match trick {
+            Trick::None => assert_eq!(believed, Ok(truth), "{}", dialect.name()),
+            // In another order, but as it was sent, or not at all.
+            Trick::Swap(..) => {
+                let sent = events
+                    .iter()
+                    .flat_map(|(ids, _)| ids.clone())
+                    .collect::<Vec<_>>();
+                assert!(
+                    believed.is_err() || believed == Ok(sent),
+                    "{}: {believed:?}",
+                    dialect.name()
+                );
+            }
+            _ => assert!(
+                believed.is_err(),
+                "{} {trick:?}: {believed:?}",
+                dialect.name()
+            ),
+        }
+    });
+}
