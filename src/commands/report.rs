@@ -26,7 +26,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Outcome> {
     for (run, figures) in &shown {
         say!("{}: {}", Escaped::path(&run.dir), figures.sentence);
         for limit in &figures.summary.limits {
-            say!("  {}: {}", limit.name.name(), limit.margin());
+            say!("  {} {}", limit.name.name(), limit.margin());
         }
         for notice in &figures.notices {
             say!("  {notice}");

@@ -17,6 +17,8 @@ const PREFIX: &[u8] = b":::MLLOG ";
 const MAX_LINE_BYTES: u64 = 16 << 20;
 /// A run logs some 150 lines that are not errors, FindPeak mode that many a trial.
 const MAX_ENTRIES: usize = 100_000;
+/// A line is an object that holds another one; a short line that begins many more would take memory by the gigabyte.
+const MAX_PARTS: usize = 1000;
 /// A broken run logs two errors a sample; the rest is only counted.
 const MESSAGES_KEPT: usize = 1000;
 
@@ -282,6 +284,12 @@ fn parse_line(line: &[u8]) -> Result<Entry, String> {
             shown()
         )
     })?;
+    let parts = json.iter().filter(|b| matches!(b, b'[' | b'{')).count();
+    if parts > MAX_PARTS {
+        return Err(format!(
+            "{parts} lists and objects, which no LoadGen line has"
+        ));
+    }
     let json = str::from_utf8(json).map_err(|e| format!("not UTF-8: {e}"))?;
     let raw: RawEntry = match serde_json::from_str(json) {
         Ok(raw) => raw,

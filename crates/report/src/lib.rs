@@ -18,7 +18,7 @@ mod lengths;
 mod limit;
 mod list;
 mod metric;
-mod number;
+pub mod number;
 mod page;
 mod prompts;
 mod read;

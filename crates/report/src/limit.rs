@@ -4,6 +4,7 @@ use ossmark_record::{Row, over, percentile};
 use serde::Serialize;
 
 use crate::early_stopping::{PERCENTILE, allowed_over, samples_for};
+use crate::number::{count, shown};
 
 /// What a limit is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -77,25 +78,34 @@ impl Limit {
         Some(self.samples_missing? == 0)
     }
 
-    /// The margin in a sentence.
+    /// The margin in a sentence that goes on behind the limit's name, for whoever has never heard of early stopping.
     pub fn margin(&self) -> String {
         let Some((over, samples)) = self.over.zip(self.samples) else {
-            return "how many samples were over is not known: there is no record".into();
+            return "not known, for there is no record of how many samples were over the limit"
+                .into();
         };
-        let missing = self.samples_missing.unwrap_or_default();
+        let missing = count(self.samples_missing.unwrap_or_default());
+        let limit = shown(self.limit_ms);
+        let found = format!(
+            "{} of {} samples were over {limit} ms",
+            count(over),
+            count(samples)
+        );
         match self.allowed_over {
             Some(most) if over <= most => format!(
-                "{over} of {samples} samples were over, early stopping allows {most}: {} more could have been",
-                most - over
+                "kept: {found}. LoadGen's early stopping allows {}: {} more would have been too many",
+                count(most),
+                count(most - over + 1)
             ),
             Some(most) => format!(
-                "{over} of {samples} samples were over, early stopping allows {most}: {} too many, or {missing} samples within \
-                 the limit too few",
-                over - most
+                "missed: {found}. LoadGen's early stopping allows {}, so {} fewer, or {missing} more samples within the limit, \
+                 would have kept it",
+                count(most),
+                count(over - most)
             ),
             None => format!(
-                "{over} of {samples} samples were over; early stopping needs {missing} more samples within the limit, it has too \
-                 few to say anything"
+                "missed: {found}. So few samples are not enough for LoadGen's early stopping, which asks for {missing} more \
+                 within the limit"
             ),
         }
     }
@@ -126,7 +136,11 @@ mod tests {
             (Some(45), Some(45), Some(0))
         );
         assert!(
-            met.margin().ends_with(": 0 more could have been"),
+            met.margin()
+                .starts_with("kept: 45 of 6,396 samples were over 100 ms.")
+                && met
+                    .margin()
+                    .ends_with("allows 45: 1 more would have been too many"),
             "{}",
             met.margin()
         );
@@ -136,7 +150,9 @@ mod tests {
             (Some(false), Some(35))
         );
         assert!(
-            missed.margin().contains("1 too many, or 35 samples"),
+            missed
+                .margin()
+                .contains("allows 45, so 1 fewer, or 35 more samples within the limit,"),
             "{}",
             missed.margin()
         );
@@ -145,7 +161,11 @@ mod tests {
         assert_eq!(limit(6396, 64).p99_ms, Some(101.0));
         let few = limit(100, 0);
         assert_eq!((few.allowed_over, few.samples_missing), (None, Some(359)));
-        assert!(few.margin().contains("needs 359 more"), "{}", few.margin());
+        assert!(
+            few.margin().contains("asks for 359 more"),
+            "{}",
+            few.margin()
+        );
     }
 
     #[test]
@@ -155,6 +175,6 @@ mod tests {
             (limit.p99_ms, limit.over, limit.met()),
             (Some(70.0), None, None)
         );
-        assert!(limit.margin().contains("no record"));
+        assert!(limit.margin().contains("there is no record"));
     }
 }

@@ -40,8 +40,11 @@ pub(crate) const METRICS: [Metric; 8] = [
 const SECONDS: usize = 100_000;
 /// They are drawn in stretches of this part of them, because what slows one down slows its neighbours down.
 const STRETCHES: usize = 30;
+/// Where all samples are issued at once, answers that end early in one stretch are missing in the next: the stretches must be
+/// long beside an answer.
+const AT_ONCE: usize = 10;
 /// The most values of a mean: of more, neighbours are drawn together.
-const VALUES: usize = 20_000;
+const VALUES: usize = 200;
 
 impl Metric {
     const fn new(name: &'static str, of: Of) -> Self {
@@ -74,7 +77,11 @@ impl Metric {
                 let values = runs.iter().map(|run| self.value(run));
                 let value = mean(&values.collect::<Option<Vec<f64>>>()?)?;
                 let center = mean(&seconds).filter(|center| *center > 0.0)?;
-                let draws = means(&seconds, seconds.len() / STRETCHES, dice)?;
+                let stretches = match runs.iter().any(|run| run.is_offline()) {
+                    true => AT_ONCE,
+                    false => STRETCHES,
+                };
+                let draws = means(&seconds, seconds.len() / stretches, dice)?;
                 Some(
                     draws
                         .into_iter()
@@ -83,11 +90,8 @@ impl Metric {
                 )
             }
             Of::Percentile(of, p) => {
-                let mut values: Vec<i64> = runs
-                    .iter()
-                    .flat_map(|run| run.rows.iter().filter_map(of))
-                    .collect();
-                values.sort_unstable();
+                let rows = runs.iter().flat_map(|run| &run.rows);
+                let values: Vec<i64> = rows.filter_map(of).collect();
                 let draws = percentiles(&values, p, dice)?;
                 Some(draws.into_iter().map(|ns| ns / 1e6).collect())
             }

@@ -2,7 +2,7 @@
 
 /// With thousands set apart, and as many decimals as say something: two below a thousand, four below one,
 /// none of a whole number.
-pub(crate) fn shown(value: f64) -> String {
+pub fn shown(value: f64) -> String {
     let decimals = match value.abs() {
         size if !size.is_finite() => return "not a number".into(),
         size if size >= 10_000.0 || value.fract() == 0.0 => 0,
@@ -16,7 +16,7 @@ pub(crate) fn shown(value: f64) -> String {
 }
 
 /// A count with thousands set apart.
-pub(crate) fn count(value: u64) -> String {
+pub fn count(value: u64) -> String {
     apart(&value.to_string())
 }
 
@@ -30,6 +30,17 @@ fn apart(whole: &str) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A time in seconds, in the two greatest units that it has.
+pub fn span(seconds: f64) -> String {
+    let s = seconds.max(0.0).round() as u64;
+    match s {
+        0..60 => format!("{s} s"),
+        60..3600 => format!("{} min {:02} s", s / 60, s % 60),
+        3600..86_400 => format!("{} h {:02} min", s / 3600, s % 3600 / 60),
+        _ => format!("{} d {:02} h", s / 86_400, s % 86_400 / 3600),
+    }
 }
 
 /// The label of a tick: short.
@@ -64,6 +75,16 @@ mod tests {
             (f64::NAN, "not a number"),
         ] {
             assert_eq!(shown(value), text);
+        }
+        for (seconds, text) in [
+            (-1.0, "0 s"),
+            (59.4, "59 s"),
+            (59.5, "1 min 00 s"),
+            (3725.0, "1 h 02 min"),
+            (90_000.0, "1 d 01 h"),
+            (f64::NAN, "0 s"),
+        ] {
+            assert_eq!(span(seconds), text);
         }
         assert_eq!(count(6396), "6,396");
         assert_eq!(

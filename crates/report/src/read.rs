@@ -12,10 +12,16 @@ use serde::de::DeserializeOwned;
 
 use crate::run::{Completeness, Hashed, Log, Run, number};
 
-/// The largest JSON file that is read whole; a verdict is a few KiB.
-const MAX_JSON: u64 = 16 << 20;
+/// The largest JSON file that is read whole, and how many lists and objects it may begin; a verdict is a few KiB. In memory a
+/// byte takes up to 16, and hundreds where it begins an object.
+const MAX_JSON: u64 = 4 << 20;
+const MAX_JSON_PARTS: usize = 100_000;
+/// The largest detail log that is read. A whole run's has some 40 KB, a broken one's two lines a sample besides.
+const MAX_LOG: u64 = 32 << 20;
 /// More files than a run has.
 const MAX_FILES: usize = 64;
+/// What is hashed of them together. The longest accuracy logs have half a gigabyte.
+const MAX_HASHED: u64 = 8 << 30;
 
 /// How much is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +30,8 @@ pub enum Depth {
     Page,
     /// Without the seconds and without hashing files: for lists.
     Line,
+    /// The plan and the verdict only.
+    Stated,
 }
 
 /// What no run has been read from.
@@ -53,6 +61,9 @@ pub fn read(dir: &Path, depth: Depth) -> Result<Run, NoRun> {
     };
     run.verdict = json(dir, "verdict.json", &mut run.problems);
     run.plan = json(dir, "run_plan.json", &mut run.problems).unwrap_or_default();
+    if depth == Depth::Stated {
+        return Ok(run);
+    }
     run.score = json(dir, "score.json", &mut run.problems).unwrap_or_default();
     run.power = json(dir, "power.json", &mut run.problems).unwrap_or_default();
     run.energy_j = run.power.get("energy_j").and_then(number);
@@ -92,6 +103,9 @@ fn json<T: DeserializeOwned>(dir: &Path, name: &str, problems: &mut Vec<String>)
     let parsed = match read {
         Err(error) => Err(error.to_string()),
         Ok(bytes) if bytes as u64 > MAX_JSON => Err(format!("it is larger than {MAX_JSON} bytes")),
+        Ok(_) if parts(&text) > MAX_JSON_PARTS => Err(format!(
+            "it has more than {MAX_JSON_PARTS} lists and objects"
+        )),
         Ok(_) => serde_json::from_slice(&text).map_err(|error| error.to_string()),
     };
     match parsed {
@@ -106,9 +120,21 @@ fn json<T: DeserializeOwned>(dir: &Path, name: &str, problems: &mut Vec<String>)
     }
 }
 
+/// How many lists and objects a text begins, at most: brackets in strings count as well.
+fn parts(text: &[u8]) -> usize {
+    text.iter().filter(|b| matches!(b, b'[' | b'{')).count()
+}
+
 fn read_log(run: &mut Run) {
     let path = run.dir.join(DETAIL);
-    if !path.exists() {
+    let Ok(found) = std::fs::metadata(&path) else {
+        return;
+    };
+    if found.len() > MAX_LOG {
+        run.problems.push(format!(
+            "{DETAIL} is not read: it has {} bytes, expected at most {MAX_LOG}",
+            found.len()
+        ));
         return;
     }
     match DetailLog::read(&path) {
@@ -201,14 +227,21 @@ fn hashes(run: &Run) -> Vec<Hashed> {
         .iter()
         .flat_map(|verdict| &verdict.files)
         .take(MAX_FILES);
+    let mut left = MAX_HASHED;
     let hashed = stated.map(|(name, stated)| {
         let inside = Path::new(name)
             .file_name()
             .is_some_and(|last| last == name.as_str());
-        let found = match inside {
-            false => Err("is no name of a file in the run's directory".into()),
-            true => {
-                ossmark_dataset::file_sha256(&run.dir.join(name)).map_err(|error| error.to_string())
+        let path = run.dir.join(name);
+        let bytes = std::fs::metadata(&path).map_or(0, |found| found.len());
+        let found = match left.checked_sub(bytes) {
+            _ if !inside => Err("is no name of a file in the run's directory".into()),
+            None => Err(format!(
+                "it has {bytes} bytes; a run's files are hashed up to {MAX_HASHED} bytes together"
+            )),
+            Some(rest) => {
+                left = rest;
+                ossmark_dataset::file_sha256(&path).map_err(|error| error.to_string())
             }
         };
         Hashed {

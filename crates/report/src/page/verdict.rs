@@ -26,7 +26,7 @@ pub(super) struct Margin {
     pub(super) over: Cell,
     pub(super) allowed: Cell,
     pub(super) sentence: String,
-    /// Whether early stopping is met, in a word.
+    /// Whether it was kept, in a word.
     pub(super) met: &'static str,
 }
 
@@ -75,10 +75,10 @@ fn margin(shown: &Shown<'_>, limit: &Limit) -> Margin {
         limit: Cell::figure(figure("limit_ms"), limit.limit_ms, " ms"),
         over: Cell::maybe_count(figure("over"), limit.over),
         allowed: Cell::maybe_count(figure("allowed_over"), limit.allowed_over),
-        sentence: limit.margin(),
+        sentence: format!("{name} {}", limit.margin()),
         met: match limit.met() {
-            Some(true) => "met",
-            Some(false) => "not met",
+            Some(true) => "yes",
+            Some(false) => "no",
             None => "not known",
         },
     }

@@ -52,6 +52,89 @@ pub(crate) fn server(seed: u64, samples: u64, slower: f64) -> Run {
     with_rows(rows)
 }
 
+/// What a script says: each sample's arrival, TTFT, tokens and TPOT; every run of it has the same.
+fn script(samples: u64) -> Vec<(f64, f64, u32, f64)> {
+    let mut dice = Dice::new(77);
+    let mut at = 0.0;
+    let mut sample = |_| {
+        at += dice.wait() / 20.0;
+        let tokens = 20 + (60.0 * dice.wait()) as u32;
+        (
+            at,
+            0.1 + 0.05 * dice.wait(),
+            tokens,
+            0.02 + 0.004 * dice.share(),
+        )
+    };
+    (0..samples).map(&mut sample).collect()
+}
+
+/// A Server run of a script, as echo answers it: each token comes up to 0.2 ms late.
+pub(crate) fn scripted(seed: u64, samples: u64, slower: f64) -> Run {
+    let mut dice = Dice::new(seed);
+    let late = |dice: &mut Dice| 0.0002 * dice.share();
+    let of = |(request, (at, ttft, tokens, tpot)): (usize, (f64, f64, u32, f64))| {
+        let ttft = slower * ttft + late(&mut dice);
+        let decode = slower * tpot * f64::from(tokens - 1) + late(&mut dice);
+        sample(request as u64, at, ttft, tokens, decode)
+    };
+    with_rows(script(samples).into_iter().enumerate().map(of).collect())
+}
+
+/// A Server run whose neighbours are alike: how busy it is changes slowly, over some ten samples.
+pub(crate) fn busy(seed: u64, samples: u64, slower: f64) -> Run {
+    let mut dice = Dice::new(seed);
+    let (mut at, mut load) = (0.0, 0.0);
+    let rows = (0..samples).map(|request| {
+        at += dice.wait() / 20.0;
+        // Twelve uniform ones are a normal one, nearly.
+        let normal = (0..12).map(|_| dice.share()).sum::<f64>() - 6.0;
+        load = 0.9 * load + (1.0f64 - 0.81).sqrt() * normal;
+        let ttft = slower * 0.1 * (0.5 * load).exp();
+        let tokens = 20 + (60.0 * dice.wait()) as u32;
+        let tpot = slower * 0.02 * (0.1 * load + 0.1 * dice.share()).exp();
+        sample(request, at, ttft, tokens, tpot * f64::from(tokens - 1))
+    });
+    with_rows(rows.collect())
+}
+
+/// An Offline run: all samples at once, so many answered at a time.
+pub(crate) fn offline(seed: u64, samples: u64, slower: f64) -> Run {
+    let mut dice = Dice::new(seed);
+    let mut free = vec![0.0f64; 32];
+    let rows = (0..samples).map(|request| {
+        let slot = (0..free.len())
+            .min_by(|a, b| free[*a].total_cmp(&free[*b]))
+            .unwrap();
+        let tokens = 200 + (1080.0 * dice.wait()) as u32;
+        let tpot = slower * 0.002 * (1.0 + 0.2 * dice.share());
+        free[slot] += slower * 0.05 + tpot * f64::from(tokens);
+        Row {
+            first_token_ns: None,
+            ..sample(request, 0.0, free[slot], tokens, 0.0)
+        }
+    });
+    let mut run = with_rows(rows.collect());
+    run.verdict.as_mut().unwrap().scenario = Some("offline".into());
+    run
+}
+
+fn sample(request: u64, at: f64, ttft: f64, tokens: u32, decode: f64) -> Row {
+    let ns = |s: f64| (s * 1e9) as i64;
+    Row {
+        request,
+        sample_index: request as u32,
+        prompt_tokens: 100,
+        output_tokens: tokens,
+        scheduled_ns: Some(ns(at)),
+        issued_ns: Some(ns(at) + 20_000),
+        first_token_ns: Some(ns(at + ttft)),
+        completed_ns: Some(ns(at + ttft + decode)),
+        end: End::Stop,
+        engine: 0,
+    }
+}
+
 /// A valid Server run at the round's limits that has these rows.
 pub(crate) fn with_rows(rows: Vec<Row>) -> Run {
     let verdict: Verdict = serde_json::from_value(json!({
