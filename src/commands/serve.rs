@@ -19,6 +19,7 @@ use crate::terminal::{self, note, say};
 const ECHO: Limits = Limits {
     vocab_size: 201_088,
     max_context: 131_072,
+    logits: false,
 };
 /// Files that are no connections: weights, logs, epoll, the listener.
 const OTHER_FILES: u64 = 64;
@@ -29,8 +30,11 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
     let address = address(args)?;
     let files = ossmark_serve::raise_open_files();
     let settings = settings(args, files)?;
-    let plan = EnginePlan::choose(&args.engine, None, &args.echo)?;
+    let mut plan = EnginePlan::choose(&args.engine, None, &args.echo)?;
     let text = tokenizer(args)?;
+    if let Some(text) = &text {
+        plan.echo_below(text.text_ids());
+    }
     if settings.max_concurrency as u64 > files.saturating_sub(OTHER_FILES) {
         note!(
             "ossmark: warning: {files} files may be open (ulimit -n), so at most {} connections are served at a time, fewer than \
@@ -50,6 +54,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
     let limits = started.info.as_ref().map_or(ECHO, |info| Limits {
         vocab_size: info.vocab_size,
         max_context: info.max_context,
+        logits: true,
     });
     let generator: Arc<dyn Generator> = match started.info {
         Some(_) => Arc::clone(&started.generator),
@@ -217,6 +222,7 @@ fn check_scripted(
     let Limits {
         vocab_size,
         max_context,
+        ..
     } = *limits;
     let outside = prompt
         .iter()

@@ -43,9 +43,9 @@ impl Line {
         }
     }
 
-    fn token(&self, row: u64, j: u32) -> TokenId {
+    fn token(&self, row: u64, j: u32, ids: u32) -> TokenId {
         match &self.answer {
-            Answer::Count(_) => echo_token(row, j),
+            Answer::Count(_) => echo_token(row, j, ids),
             Answer::Tokens(tokens) => tokens[j as usize],
         }
     }
@@ -57,11 +57,16 @@ pub(crate) struct Script {
     pub(crate) lines: Vec<Line>,
     /// Requests served at a time; 0 is no limit.
     pub(crate) slots: usize,
+    /// Made-up tokens are below this.
+    pub(crate) ids: u32,
 }
 
+/// All but gpt-oss' control tokens, as a round number.
+pub(crate) const IDS: u32 = 200_000;
+
 /// Token `j` of the answer for `row`, so that a log can be checked token by token.
-pub(crate) fn echo_token(row: u64, j: u32) -> TokenId {
-    ((row.wrapping_mul(31).wrapping_add(u64::from(j))) % 200_000) as TokenId
+pub(crate) fn echo_token(row: u64, j: u32, ids: u32) -> TokenId {
+    ((row.wrapping_mul(31).wrapping_add(u64::from(j))) % u64::from(ids.max(1))) as TokenId
 }
 
 /// Reads a script: column `index` (row of the data set, each from 0 on once), `tokens` (a count, or a list of token
@@ -284,7 +289,7 @@ impl Worker {
             };
             let line = self.line(&request);
             let row = u64::from(request.prompt[0]);
-            let (ttft, length) = (line.ttft, length(line, row, &request));
+            let (ttft, length) = (line.ttft, length(line, row, self.script.ids, &request));
             let place = self.free.pop().unwrap_or_else(|| {
                 self.open.push(None);
                 self.open.len() - 1
@@ -310,7 +315,7 @@ impl Worker {
                 break;
             }
             self.due.pop();
-            let lines = &self.script.lines;
+            let (lines, ids) = (&self.script.lines, self.script.ids);
             let Some(open) = self.open[place].as_mut().filter(|open| open.order == order) else {
                 continue;
             };
@@ -333,7 +338,7 @@ impl Worker {
                 engine: 0,
                 logits: Vec::new(),
             });
-            out.tokens.extend(range.map(|j| line.token(row, j)));
+            out.tokens.extend(range.map(|j| line.token(row, j, ids)));
             if ended {
                 self.open[place] = None;
                 self.free.push(place);
@@ -347,9 +352,9 @@ impl Worker {
 }
 
 /// How many of the line's tokens are the answer, and whether a stop token of the request is the last.
-fn length(line: &Line, row: u64, request: &Request) -> (u32, bool) {
+fn length(line: &Line, row: u64, ids: u32, request: &Request) -> (u32, bool) {
     let n = line.len().min(request.max_new_tokens);
-    let stops = |j: &u32| request.stop_tokens.contains(&line.token(row, *j));
+    let stops = |j: &u32| request.stop_tokens.contains(&line.token(row, *j, ids));
     match request.stop_tokens.is_empty() {
         true => (n, false),
         false => (0..n).find(stops).map_or((n, false), |j| (j + 1, true)),

@@ -113,6 +113,13 @@ impl EnginePlan {
         }
     }
 
+    /// Made-up tokens are below this: those of a tokenizer, so that they have a text.
+    pub(crate) fn echo_below(&mut self, text_ids: u32) {
+        if let Self::Echo(script) = self {
+            script.ids = script.ids.min(text_ids);
+        }
+    }
+
     /// How long servers that are gone get to come back; false where there are none.
     pub(crate) fn hold(&mut self, time: Option<Duration>) -> bool {
         match self {
@@ -251,5 +258,6 @@ fn script(echo: &EchoArgs) -> Result<Script> {
     Ok(Script {
         lines,
         slots: echo.echo_slots.unwrap_or(0) as usize,
+        ids: echo::IDS,
     })
 }

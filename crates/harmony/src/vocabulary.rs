@@ -132,6 +132,12 @@ impl Detokenizer {
         self.is_added.get(id as usize).copied().unwrap_or(false)
     }
 
+    /// Ids below this are text: no added token is among them.
+    pub fn text_ids(&self) -> u32 {
+        let all = u32::try_from(self.spans.len()).unwrap_or(u32::MAX);
+        self.added.values().copied().min().unwrap_or(all).min(all)
+    }
+
     /// The bytes of a token; None for an id that no token has.
     pub fn bytes(&self, id: u32) -> Option<&[u8]> {
         self.slice(*self.spans.get(id as usize)?)

@@ -44,8 +44,8 @@ impl Remote {
     /// anything has moved, with all that did, and with [`Event::Fatal`] at most once, as the last event.
     ///
     /// # Errors
-    /// Settings out of range; an endpoint that cannot be reached, speaks no API that is known, or returns no token ids; models
-    /// that differ.
+    /// Settings out of range; an endpoint that cannot be reached, speaks no API that is known, or returns no token ids;
+    /// endpoints of different models.
     pub fn start(settings: Settings, sink: Sink) -> Result<Self, Error> {
         settings.check()?;
         open_files::raise_limit(settings.max_concurrency)?;

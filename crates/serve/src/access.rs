@@ -37,12 +37,7 @@ pub(crate) fn check_host<B>(state: &AppState, request: &Request<B>) -> Result<()
 
 /// Refuses requests for tokens while none are taken, and those that a web page may have sent.
 pub(crate) fn check_admissible(state: &AppState, headers: &HeaderMap) -> Result<(), ApiError> {
-    if state.is_draining() {
-        return Err(ApiError::busy(
-            StatusCode::SERVICE_UNAVAILABLE,
-            SHUTTING_DOWN,
-        ));
-    }
+    check_open(state)?;
     // A page in a browser can send other kinds to a server on this machine without being asked.
     let kind = headers
         .get(header::CONTENT_TYPE)
@@ -60,6 +55,28 @@ pub(crate) fn check_admissible(state: &AppState, headers: &HeaderMap) -> Result<
                 "Content-Type is '{}', expected application/json",
                 String::from_utf8_lossy(kind)
             ),
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses what a page in a browser sends to a route that makes tokens and takes any kind of request. Browsers say so.
+pub(crate) fn refuse_pages(headers: &HeaderMap) -> Result<(), ApiError> {
+    match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
+        None | Some(b"none") => Ok(()),
+        Some(_) => Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "this was sent by a web page, which may not ask for tokens here",
+        )),
+    }
+}
+
+/// Refuses requests for tokens while none are taken.
+pub(crate) fn check_open(state: &AppState) -> Result<(), ApiError> {
+    if state.is_draining() {
+        return Err(ApiError::busy(
+            StatusCode::SERVICE_UNAVAILABLE,
+            SHUTTING_DOWN,
         ));
     }
     state.registry.check_alive()?;

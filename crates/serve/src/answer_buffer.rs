@@ -7,20 +7,18 @@ use std::time::{Duration, Instant};
 
 use ossmark_protocol::{End, TokenId};
 
-/// How a request ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum FinishReason {
-    /// With this token, which is the last of its tokens.
-    Stop(TokenId),
-    Length,
-    /// For people.
-    Failed(String),
-}
+use crate::answer_delta::{AnswerDelta, FinishReason};
+use crate::logprobs::{Collector, Logprob};
+use crate::text_tokens::StopDetector;
 
 pub(crate) struct AnswerBuffer {
     submitted: Instant,
     /// Tokens that end this request besides the model's own.
     stop: Box<[TokenId]>,
+    /// Finds a text that ends this request.
+    stop_text: Option<Mutex<Box<StopDetector>>>,
+    /// Its log-probabilities, and how long a row of logits is.
+    logprobs: Option<(Mutex<Box<Collector>>, usize)>,
     /// The reader is woken for this many new tokens; `None`: only for the end.
     interval: Option<usize>,
     state: Mutex<State>,
@@ -30,6 +28,9 @@ pub(crate) struct AnswerBuffer {
 struct State {
     /// Not yet read.
     tokens: Vec<TokenId>,
+    /// Theirs, and the prompt's before them.
+    logprobs: Vec<Logprob>,
+    prompt_logprobs: Vec<Logprob>,
     /// All that came, read or not.
     total: usize,
     first: Option<Instant>,
@@ -55,38 +56,32 @@ pub(crate) struct Appended {
     pub(crate) waker: Option<Waker>,
 }
 
-/// What a reader finds.
-#[derive(Debug, Default)]
-pub(crate) struct AnswerDelta {
-    /// Since the last time.
-    pub(crate) tokens: Vec<TokenId>,
-    /// All so far.
-    pub(crate) total: usize,
-    /// Since the request was submitted.
-    pub(crate) elapsed: Duration,
-    pub(crate) finish_reason: Option<FinishReason>,
-}
-
-impl AnswerDelta {
-    /// The tokens whose text is shown: with `trim_stop` all but the one that stopped the answer.
-    pub(crate) fn visible_tokens(&self, trim_stop: bool) -> &[TokenId] {
-        match (&self.finish_reason, self.tokens.split_last()) {
-            (Some(FinishReason::Stop(stop)), Some((last, rest))) if trim_stop && last == stop => {
-                rest
-            }
-            _ => &self.tokens,
-        }
-    }
-}
-
 impl AnswerBuffer {
     pub(crate) fn new(stop: Box<[TokenId]>, interval: Option<usize>) -> Self {
         Self {
             submitted: Instant::now(),
             stop,
+            stop_text: None,
+            logprobs: None,
             interval,
             state: Mutex::default(),
         }
+    }
+
+    /// With texts that end it.
+    pub(crate) fn with_text(mut self, detector: Option<Box<StopDetector>>) -> Self {
+        self.stop_text = detector.map(Mutex::new);
+        self
+    }
+
+    /// With log-probabilities, from rows of so many logits.
+    pub(crate) fn with_logprobs(
+        mut self,
+        collector: Option<Box<Collector>>,
+        vocab_size: usize,
+    ) -> Self {
+        self.logprobs = collector.map(|collector| (Mutex::new(collector), vocab_size));
+        self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -94,13 +89,16 @@ impl AnswerBuffer {
     }
 
     /// Takes in what a step did for this request.
-    pub(crate) fn append(&self, tokens: &[TokenId], end: Option<End>, now: Instant) -> Appended {
+    pub(crate) fn append(
+        &self,
+        tokens: &[TokenId],
+        logits: &[f32],
+        end: Option<End>,
+        now: Instant,
+    ) -> Appended {
         let mut state = self.state();
-        let cut_at = match self.stop.is_empty() {
-            true => None,
-            false => tokens.iter().position(|token| self.stop.contains(token)),
-        };
-        let tokens = &tokens[..cut_at.map_or(tokens.len(), |at| at + 1)];
+        let cut = self.cut(tokens);
+        let tokens = &tokens[..cut.as_ref().map_or(tokens.len(), |(at, _)| at + 1)];
         let mut ttft = None;
         if !tokens.is_empty() {
             if state.first.is_none() {
@@ -112,9 +110,20 @@ impl AnswerBuffer {
         }
         state.tokens.extend_from_slice(tokens);
         state.total += tokens.len();
-        let cancel = cut_at.is_some() && end.is_none();
-        state.finish_reason = match (cut_at, end) {
-            (Some(at), _) => Some(FinishReason::Stop(tokens[at])),
+        let mut without = false;
+        if let Some((collector, vocab_size)) = &self.logprobs {
+            let mut collector = collector.lock().unwrap_or_else(PoisonError::into_inner);
+            let (of_prompt, of_answer) = collector.push(tokens, logits, *vocab_size);
+            without = of_answer.len() != tokens.len();
+            state.prompt_logprobs.extend(of_prompt);
+            state.logprobs.extend(of_answer);
+        }
+        let cancel = (cut.is_some() || without) && end.is_none();
+        state.finish_reason = match (cut, end) {
+            _ if without => Some(FinishReason::Failed(
+                "the engine gave no logits with a token".into(),
+            )),
+            (Some((_, reason)), _) => Some(reason),
             (None, None) => None,
             (None, Some(End::Stop)) => Some(match state.last_token {
                 Some(token) => FinishReason::Stop(token),
@@ -143,6 +152,24 @@ impl AnswerBuffer {
             tpot,
             waker,
         }
+    }
+
+    /// Where an answer ends by what its request said: the last token that counts.
+    fn cut(&self, tokens: &[TokenId]) -> Option<(usize, FinishReason)> {
+        let mut detector = self
+            .stop_text
+            .as_ref()
+            .map(|detector| detector.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.stop.is_empty() && detector.is_none() {
+            return None;
+        }
+        tokens.iter().enumerate().find_map(|(at, token)| {
+            let by_text = detector.as_mut().and_then(|detector| detector.push(*token));
+            if self.stop.contains(token) {
+                return Some((at, FinishReason::Stop(*token)));
+            }
+            by_text.map(|text| (at, FinishReason::StopText(text.into())))
+        })
     }
 
     /// Ends the request unless it has ended; who has to be woken.
@@ -178,6 +205,8 @@ impl AnswerBuffer {
         }
         Poll::Ready(AnswerDelta {
             tokens: std::mem::take(&mut state.tokens),
+            logprobs: std::mem::take(&mut state.logprobs),
+            prompt_logprobs: std::mem::take(&mut state.prompt_logprobs),
             total: state.total,
             elapsed: self.submitted.elapsed(),
             finish_reason: state.finish_reason.clone(),
@@ -209,9 +238,9 @@ mod tests {
     #[test]
     fn a_stop_token_of_the_request_cuts_the_answer_there() {
         let buffer = AnswerBuffer::new([7].into(), Some(1));
-        let appended = buffer.append(&[1, 2], None, Instant::now());
+        let appended = buffer.append(&[1, 2], &[], None, Instant::now());
         assert!(appended.ttft.is_some() && !appended.finished);
-        let appended = buffer.append(&[3, 7, 8], None, Instant::now());
+        let appended = buffer.append(&[3, 7, 8], &[], None, Instant::now());
         assert_eq!(
             (appended.tokens, appended.finished, appended.cancel),
             (2, true, true)
@@ -226,13 +255,13 @@ mod tests {
     fn readers_get_the_first_token_at_once_and_then_so_many_at_a_time() {
         let buffer = AnswerBuffer::new([].into(), Some(3));
         assert!(poll(&buffer).is_none());
-        buffer.append(&[1], None, Instant::now());
+        buffer.append(&[1], &[], None, Instant::now());
         assert_eq!(poll(&buffer).unwrap().tokens, [1]);
-        buffer.append(&[2, 3], None, Instant::now());
+        buffer.append(&[2, 3], &[], None, Instant::now());
         assert!(poll(&buffer).is_none());
-        buffer.append(&[4], None, Instant::now());
+        buffer.append(&[4], &[], None, Instant::now());
         assert_eq!(poll(&buffer).unwrap().tokens, [2, 3, 4]);
-        buffer.append(&[5], Some(End::Length), Instant::now());
+        buffer.append(&[5], &[], Some(End::Length), Instant::now());
         let delta = poll(&buffer).unwrap();
         assert_eq!(
             (&delta.tokens[..], delta.total, delta.finish_reason),
@@ -243,9 +272,9 @@ mod tests {
     #[test]
     fn without_streaming_only_the_end_is_told() {
         let buffer = AnswerBuffer::new([].into(), None);
-        buffer.append(&[1], None, Instant::now());
+        buffer.append(&[1], &[], None, Instant::now());
         assert!(poll(&buffer).is_none());
-        buffer.append(&[9], Some(End::Stop), Instant::now());
+        buffer.append(&[9], &[], Some(End::Stop), Instant::now());
         let delta = poll(&buffer).unwrap();
         assert_eq!(
             (&delta.tokens[..], delta.finish_reason),

@@ -1,6 +1,6 @@
 //! How an interface writes answers, and what all interfaces write alike.
 
-use crate::answer_buffer::AnswerDelta;
+use crate::answer_delta::AnswerDelta;
 
 /// Writes the answers to one request; each answer is named by its index.
 pub(crate) trait AnswerFormat: Send + Unpin + 'static {

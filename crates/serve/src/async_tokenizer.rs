@@ -13,8 +13,10 @@ use crate::error::ApiError;
 use crate::events::Limits;
 use crate::metrics::{GaugeGuard, Metrics};
 use crate::model_tokenizer::{IncrementalDetokenizer, ModelTokenizer};
+use crate::options::ValidatedOptions;
 use crate::prompts::Prompts;
 use crate::settings::Settings;
+use crate::text_tokens::StopDetector;
 
 /// Longer texts leave the threads that serve connections: this takes some 15 ms at a million tokens a second.
 const LONG_TEXT: usize = 64 << 10;
@@ -108,11 +110,35 @@ impl AsyncTokenizer {
     }
 
     /// Decodes token by token; without a tokenizer into nothing.
-    pub(crate) fn decoder(&self, skip_special: bool) -> IncrementalDetokenizer {
+    pub(crate) fn decoder(&self, options: &ValidatedOptions) -> IncrementalDetokenizer {
         let tokenizer = self.tokenizer.as_ref();
         tokenizer
-            .map(|tokenizer| tokenizer.decoder(skip_special))
+            .map(|tokenizer| tokenizer.decoder(options.skip_special, &options.stop_texts))
             .unwrap_or_default()
+    }
+
+    /// Finds the token that completes one of the texts which end an answer.
+    pub(crate) fn stop_detector(
+        &self,
+        options: &ValidatedOptions,
+    ) -> Result<Option<Box<StopDetector>>, ApiError> {
+        if !options.stop_texts.is_empty() {
+            self.tokenizer("give stop_token_ids instead of stop")?;
+        }
+        Ok(StopDetector::text(
+            self.decoder(options),
+            &options.stop_texts,
+        ))
+    }
+
+    /// It, for who writes texts by himself.
+    pub(crate) fn shared(&self) -> Option<Arc<ModelTokenizer>> {
+        self.tokenizer.clone()
+    }
+
+    /// The text of ids.
+    pub(crate) fn text(&self, ids: &[TokenId]) -> Result<String, ApiError> {
+        Ok(self.tokenizer("it knows no text")?.decode(ids, false))
     }
 
     fn tokenizer(&self, instead: &str) -> Result<&Arc<ModelTokenizer>, ApiError> {

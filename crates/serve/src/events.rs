@@ -10,6 +10,8 @@ pub struct Limits {
     pub vocab_size: u32,
     /// Longest sequence, prompt and generated tokens together.
     pub max_context: u32,
+    /// Whether the engine gives logits to requests that ask for them.
+    pub logits: bool,
 }
 
 /// The receiving end of [`channel`].

@@ -16,7 +16,8 @@ use crate::admission::Admission;
 use crate::answer::Prepared;
 use crate::body::parse;
 use crate::error::ApiError;
-use crate::ignored_params::{IGNORED_SAMPLING, IgnoredParams, IgnoredWhen, refuse_unsupported};
+use crate::known_fields::{GENERATE, SAMPLING, refuse_unsupported};
+use crate::new_request::NewRequest;
 use crate::options::Options;
 use crate::prompts::Prompts;
 use crate::state::AppState;
@@ -36,7 +37,6 @@ struct Body {
 #[derive(Deserialize, Default)]
 struct Params {
     max_new_tokens: Option<u32>,
-    no_stop_trim: Option<bool>,
     #[serde(flatten)]
     options: Options,
     #[serde(flatten)]
@@ -47,20 +47,6 @@ struct Params {
 const MAX_NEW_TOKENS: u32 = 128;
 const MAX_RID_BYTES: usize = 256;
 
-const IGNORED: IgnoredParams = &[
-    ("return_logprob", IgnoredWhen::Off),
-    ("logprob_start_len", IgnoredWhen::Always),
-    ("top_logprobs_num", IgnoredWhen::Off),
-    ("token_ids_logprob", IgnoredWhen::Off),
-    ("return_text_in_logprobs", IgnoredWhen::Off),
-    ("return_hidden_states", IgnoredWhen::Off),
-    ("image_data", IgnoredWhen::Off),
-    ("lora_path", IgnoredWhen::Off),
-    ("log_metrics", IgnoredWhen::Always),
-    ("priority", IgnoredWhen::Always),
-    ("model", IgnoredWhen::Always),
-];
-
 pub(crate) async fn generate(
     state: Arc<AppState>,
     body: Vec<u8>,
@@ -68,8 +54,7 @@ pub(crate) async fn generate(
 ) -> Result<Response, ApiError> {
     let body: Body = parse(body)?;
     let params = body.sampling_params.unwrap_or_default();
-    refuse_unsupported(&body.rest, &[IGNORED])?;
-    refuse_unsupported(&params.rest, &[IGNORED_SAMPLING])?;
+    refuse_unsupported(&[(&body.rest, &[GENERATE]), (&params.rest, &[SAMPLING])])?;
     let options = params.options.check(&state.limits)?;
     if body
         .rid
@@ -88,12 +73,14 @@ pub(crate) async fn generate(
     }
     let max_new_tokens = params.max_new_tokens.unwrap_or(MAX_NEW_TOKENS);
     let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
-    let requests = prompts
-        .into_iter()
-        .map(|prompt| options.request(prompt.into(), max_new_tokens, 0));
-    let requests = requests.collect();
+    let requests = prompts.into_iter().map(|prompt| {
+        Ok(NewRequest {
+            stop_text: state.tokenizer.stop_detector(&options)?,
+            ..options.request(prompt.into(), max_new_tokens, 0)
+        })
+    });
+    let requests = requests.collect::<Result<_, ApiError>>()?;
     let rid = body.rid;
-    let trim_stop = !params.no_stop_trim.unwrap_or(false);
     let format = move |state: &AppState, first| {
         let answer = |(index, prompt_tokens)| OutputStream {
             id: match &rid {
@@ -102,8 +89,8 @@ pub(crate) async fn generate(
             },
             prompt_tokens,
             index: batch.then_some(index),
-            trim_stop,
-            decoder: state.tokenizer.decoder(options.skip_special),
+            trim_stop: options.trim_stop,
+            decoder: state.tokenizer.decoder(&options),
             ..OutputStream::default()
         };
         GenerateStream {

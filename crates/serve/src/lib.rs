@@ -1,5 +1,5 @@
 //! `ossmark serve`: an engine behind HTTP. SGLang's `/generate`, OpenAI's `/v1/completions`, `/v1/chat/completions`
-//! and `/v1/models`, `/health` and `/metrics`.
+//! and `/v1/models`, what gateways and load generators ask beside them, `/health` and `/metrics`.
 //!
 //! Owns connections, their limits and time-outs, the shapes of both interfaces, and which request a token belongs to. Does
 //! not own the engine: a [`Generator`] takes requests, and its events come in through the [`Sink`] of [`channel`]. Everything
@@ -17,6 +17,7 @@ mod access;
 mod admission;
 mod answer;
 mod answer_buffer;
+mod answer_delta;
 mod answer_format;
 mod api_key;
 mod async_tokenizer;
@@ -26,7 +27,9 @@ mod error;
 mod events;
 mod generate;
 mod host;
-mod ignored_params;
+mod info;
+mod known_fields;
+mod logprobs;
 mod metrics;
 mod model_tokenizer;
 mod net;
@@ -41,6 +44,9 @@ mod routes;
 mod settings;
 mod sse;
 mod state;
+mod stop_text;
+mod text_tokens;
+mod tokenize;
 mod write_timeout;
 
 pub use api_key::ApiKey;

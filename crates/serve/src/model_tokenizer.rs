@@ -7,8 +7,9 @@ use std::sync::Arc;
 use ossmark_harmony::{Bounds, Controls, Error, Harmony, Parser, TextStream, Tokenizer};
 use ossmark_protocol::TokenId;
 
-use crate::answer_buffer::AnswerDelta;
+use crate::answer_delta::AnswerDelta;
 use crate::error::{ApiError, ServeError};
+use crate::stop_text::{StopFinder, StopTexts};
 
 /// A tokenizer, with Harmony where the vocabulary has its control tokens.
 pub struct ModelTokenizer(Inner);
@@ -29,6 +30,11 @@ impl ModelTokenizer {
             Ok(_) => Inner::Harmony(Harmony::new(tokenizer)?),
             Err(_) => Inner::Plain(tokenizer),
         }))
+    }
+
+    /// Ids below this are text.
+    pub fn text_ids(&self) -> u32 {
+        self.tokenizer().vocabulary().text_ids()
     }
 
     fn tokenizer(&self) -> &Tokenizer {
@@ -64,22 +70,33 @@ impl ModelTokenizer {
         Ok(self.harmony()?.parser())
     }
 
-    /// Decodes token by token.
-    pub(crate) fn decoder(&self, skip_special: bool) -> IncrementalDetokenizer {
+    /// The bytes of a token.
+    pub(crate) fn bytes(&self, id: TokenId) -> Option<&[u8]> {
+        self.tokenizer().vocabulary().bytes(id)
+    }
+
+    /// Decodes token by token, up to one of `stops`.
+    pub(crate) fn decoder(&self, skip_special: bool, stops: &StopTexts) -> IncrementalDetokenizer {
         let vocabulary = Arc::clone(self.tokenizer().vocabulary());
-        IncrementalDetokenizer(Some(TextStream::new(vocabulary, !skip_special)))
+        IncrementalDetokenizer {
+            stream: Some(TextStream::new(vocabulary, !skip_special)),
+            finder: StopFinder::new(stops.clone()),
+        }
     }
 
     /// The text of ids.
-    #[cfg(test)]
     pub(crate) fn decode(&self, ids: &[TokenId], skip_special: bool) -> String {
-        self.decoder(skip_special).push(ids, true)
+        self.decoder(skip_special, &StopTexts::default())
+            .push(ids, true)
     }
 }
 
-/// Ids to text as they come; without a tokenizer the text stays empty.
+/// Ids to text as they come, up to a text that ends the answer; without a tokenizer the text stays empty.
 #[derive(Default)]
-pub(crate) struct IncrementalDetokenizer(Option<TextStream>);
+pub(crate) struct IncrementalDetokenizer {
+    stream: Option<TextStream>,
+    finder: StopFinder,
+}
 
 impl IncrementalDetokenizer {
     /// The text of what is new; with `trim_stop` without the token that stopped the answer.
@@ -91,15 +108,20 @@ impl IncrementalDetokenizer {
     }
 
     /// The text of the next ids; the beginning of a character is held back, and becomes U+FFFD when nothing more comes.
-    fn push(&mut self, ids: &[TokenId], ended: bool) -> String {
+    pub(crate) fn push(&mut self, ids: &[TokenId], ended: bool) -> String {
         let mut text = String::new();
-        if let Some(stream) = &mut self.0 {
+        if let Some(stream) = &mut self.stream {
             text.extend(ids.iter().map(|&id| stream.push(id)));
             if ended {
                 text += &stream.finish();
             }
         }
-        text
+        self.finder.push(text, ended)
+    }
+
+    /// The text that ended it, once it is complete.
+    pub(crate) fn stopped(&self) -> Option<&str> {
+        self.finder.found()
     }
 }
 

@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::admission::Admission;
-use crate::answer_buffer::{AnswerBuffer, AnswerDelta, FinishReason};
+use crate::answer_buffer::AnswerBuffer;
+use crate::answer_delta::{AnswerDelta, FinishReason};
 use crate::error::ApiError;
 use crate::new_request::NewRequest;
 use crate::request_registry::RequestRegistry;

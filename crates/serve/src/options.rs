@@ -9,9 +9,13 @@ use serde_json::Number;
 use crate::error::ApiError;
 use crate::events::Limits;
 use crate::new_request::NewRequest;
+use crate::stop_text::StopTexts;
 
 /// Each token is compared with all of them.
 const MAX_STOP_TOKENS: usize = 256;
+/// Each new piece of text is searched for all of them.
+const MAX_STOP_TEXTS: usize = 32;
+const MAX_STOP_BYTES: usize = 4096;
 
 /// The options that both interfaces name alike.
 #[derive(Debug, Default, Deserialize)]
@@ -21,6 +25,16 @@ pub(crate) struct Options {
     top_p: Option<f32>,
     top_k: Option<i64>,
     stop_token_ids: Option<Vec<TokenId>>,
+    stop: Option<Stop>,
+    /// vLLM's name for leaving the stop text in the answer.
+    include_stop_str_in_output: Option<bool>,
+    /// SGLang's, for stop tokens too.
+    no_stop_trim: Option<bool>,
+    ignore_eos: Option<bool>,
+    /// vLLM's name.
+    min_tokens: Option<u32>,
+    /// SGLang's name.
+    min_new_tokens: Option<u32>,
     skip_special_tokens: Option<bool>,
     /// OpenAI's name.
     seed: Option<Number>,
@@ -28,18 +42,29 @@ pub(crate) struct Options {
     sampling_seed: Option<Number>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Stop {
+    One(String),
+    Several(Vec<String>),
+}
+
 /// Options as the engine and the decoder want them.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ValidatedOptions {
     pub(crate) sampling: Sampling,
     pub(crate) stop: Box<[TokenId]>,
+    pub(crate) stop_texts: StopTexts,
+    /// The token that stopped an answer is not part of its text.
+    pub(crate) trim_stop: bool,
+    pub(crate) ignore_eos: bool,
     pub(crate) seed: Option<u64>,
     pub(crate) skip_special: bool,
 }
 
 impl Options {
     /// Defaults are OpenAI's and SGLang's: temperature 1, the whole vocabulary.
-    pub(crate) fn check(self, limits: &Limits) -> Result<ValidatedOptions, ApiError> {
+    pub(crate) fn check(mut self, limits: &Limits) -> Result<ValidatedOptions, ApiError> {
         let top_k = match self.top_k.unwrap_or(-1) {
             // SGLang writes -1 for all tokens, MLPerf's README 0.
             -1 | 0 => 0,
@@ -59,7 +84,7 @@ impl Options {
         sampling
             .check()
             .map_err(|error| ApiError::bad(error.to_string()))?;
-        let stop = self.stop_token_ids.unwrap_or_default();
+        let stop = self.stop_token_ids.take().unwrap_or_default();
         if stop.len() > MAX_STOP_TOKENS {
             let message = format!(
                 "{} stop_token_ids, expected at most {MAX_STOP_TOKENS}",
@@ -74,9 +99,23 @@ impl Options {
             );
             return Err(ApiError::bad_param("stop_token_ids", message));
         }
+        let stop_texts = self.stop_texts()?;
+        let ignore_eos = self.ignore_eos.unwrap_or(false);
+        let least = self.min_tokens.or(self.min_new_tokens).unwrap_or(0);
+        // An answer has at least one token anyway, and all of them if nothing but its length can end it.
+        if least > 1 && !(ignore_eos && stop.is_empty() && stop_texts.is_empty()) {
+            let message = format!(
+                "min_tokens is {least}: a least length is only supported with ignore_eos and without stops, where answers have \
+                 as many tokens as are asked for"
+            );
+            return Err(ApiError::bad_param("min_tokens", message));
+        }
         Ok(ValidatedOptions {
             sampling,
             stop: stop.into(),
+            stop_texts,
+            trim_stop: !self.no_stop_trim.unwrap_or(false),
+            ignore_eos,
             seed: self
                 .seed
                 .or(self.sampling_seed)
@@ -84,6 +123,26 @@ impl Options {
                 .transpose()?,
             skip_special: self.skip_special_tokens.unwrap_or(true),
         })
+    }
+
+    fn stop_texts(&mut self) -> Result<StopTexts, ApiError> {
+        let texts = match self.stop.take() {
+            None => Vec::new(),
+            Some(Stop::One(text)) => vec![text],
+            Some(Stop::Several(texts)) => texts,
+        };
+        let bytes: usize = texts.iter().map(String::len).sum();
+        // Some clients send an empty text for none.
+        let texts: Vec<String> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+        if texts.len() > MAX_STOP_TEXTS || bytes > MAX_STOP_BYTES {
+            let message = format!(
+                "stop has {} texts of {bytes} bytes together, expected at most {MAX_STOP_TEXTS} of {MAX_STOP_BYTES}",
+                texts.len()
+            );
+            return Err(ApiError::bad_param("stop", message));
+        }
+        let keep = self.include_stop_str_in_output.or(self.no_stop_trim);
+        Ok(StopTexts::new(texts, keep.unwrap_or(false)))
     }
 }
 
@@ -101,6 +160,9 @@ impl ValidatedOptions {
             seed: self.seed.map(|seed| seed.wrapping_add(u64::from(choice))),
             max_new_tokens,
             stop: self.stop.clone(),
+            stop_text: None,
+            logprobs: None,
+            ignore_eos: self.ignore_eos,
         }
     }
 }
@@ -125,6 +187,7 @@ mod tests {
     const LIMITS: Limits = Limits {
         vocab_size: 100,
         max_context: 50,
+        logits: true,
     };
 
     fn asked(json: &str) -> Result<ValidatedOptions, String> {
@@ -173,6 +236,19 @@ mod tests {
     }
 
     #[test]
+    fn a_least_length_is_taken_where_nothing_else_can_end_an_answer() {
+        let fine = asked("{\"min_tokens\":20,\"ignore_eos\":true,\"stop\":[]}").unwrap();
+        assert!(fine.ignore_eos && fine.stop_texts.is_empty());
+        assert!(
+            !asked("{\"min_tokens\":1,\"stop\":\"\"}")
+                .unwrap()
+                .ignore_eos
+        );
+        let texts = format!("{{\"stop\":[{}]}}", vec!["\"a\""; 33].join(","));
+        assert!(asked(&texts).unwrap_err().contains("33 texts"));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for (json, part) in [
             ("{\"temperature\":-1}", "temperature is -1"),
@@ -184,6 +260,11 @@ mod tests {
             ("{\"seed\":1.5}", "seed is 1.5"),
             ("{\"stop_token_ids\":[100]}", "stop token 100"),
             ("{\"stop_token_ids\":[-1]}", "invalid value"),
+            ("{\"min_tokens\":2}", "min_tokens is 2"),
+            (
+                "{\"min_new_tokens\":2,\"ignore_eos\":true,\"stop\":\"a\"}",
+                "min_tokens is 2",
+            ),
         ] {
             let error = asked(json).unwrap_err();
             assert!(error.contains(part), "{json}: {error}");

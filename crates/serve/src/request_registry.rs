@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::answer_buffer::AnswerBuffer;
 use crate::error::ApiError;
-use crate::events::EngineEvents;
+use crate::events::{EngineEvents, Limits};
 use crate::metrics::Metrics;
 use crate::new_request::NewRequest;
 
@@ -19,6 +19,7 @@ pub(crate) struct RequestRegistry {
     metrics: Arc<Metrics>,
     open: Mutex<FxHashMap<u64, Arc<AnswerBuffer>>>,
     next_id: AtomicU64,
+    vocab_size: usize,
     seed: u64,
     /// Requests that the engine was given less those that it has ended: must return to zero.
     in_engine: AtomicU64,
@@ -26,8 +27,14 @@ pub(crate) struct RequestRegistry {
 }
 
 impl RequestRegistry {
-    pub(crate) fn new(generator: Arc<dyn Generator>, seed: u64, metrics: &Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        generator: Arc<dyn Generator>,
+        limits: &Limits,
+        seed: u64,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
         Self {
+            vocab_size: limits.vocab_size as usize,
             generator,
             metrics: Arc::clone(metrics),
             open: Mutex::default(),
@@ -97,9 +104,17 @@ impl RequestRegistry {
         let mut requests = Vec::with_capacity(new.len());
         let mut opened = Vec::with_capacity(new.len());
         for (mut request, id) in new.into_iter().zip(first..) {
+            let want_logits;
             let stop = std::mem::take(&mut request.stop);
-            opened.push((id, Arc::new(AnswerBuffer::new(stop, interval))));
-            requests.push(request.numbered(id, self.seed));
+            let text = request.stop_text.take();
+            let buffer = AnswerBuffer::new(stop, interval).with_text(text);
+            let collector = request.logprobs.take();
+            want_logits = collector.is_some();
+            opened.push((
+                id,
+                Arc::new(buffer.with_logprobs(collector, self.vocab_size)),
+            ));
+            requests.push(request.numbered(id, self.seed, want_logits));
         }
         self.open().extend(opened.iter().cloned());
         self.in_engine.fetch_add(n, Relaxed);
@@ -165,7 +180,7 @@ impl RequestRegistry {
             let Some(buffer) = open.get(&out.id.0) else {
                 continue;
             };
-            let appended = buffer.append(mine, out.end, now);
+            let appended = buffer.append(mine, &out.logits, out.end, now);
             counted += appended.tokens as u64;
             wakers.extend(appended.waker);
             if let Some(ttft) = appended.ttft {

@@ -10,7 +10,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http_body::Frame;
 
-use crate::answer_buffer::FinishReason;
+use crate::answer_delta::FinishReason;
 use crate::answer_format::{AnswerFormat, write_sse};
 use crate::error::ApiError;
 use crate::open_request::OpenRequest;

@@ -12,6 +12,7 @@ use crate::body::BodyReader;
 use crate::clock;
 use crate::error::ApiError;
 use crate::events::Limits;
+use crate::logprobs::LogitsRoom;
 use crate::metrics::{Metrics, Snapshot};
 use crate::model_tokenizer::ModelTokenizer;
 use crate::request_registry::RequestRegistry;
@@ -24,6 +25,7 @@ pub struct AppState {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) concurrency: ConcurrencyLimit,
     pub(crate) bodies: BodyReader,
+    pub(crate) logits_room: LogitsRoom,
     pub(crate) tokenizer: AsyncTokenizer,
     pub(crate) registry: Arc<RequestRegistry>,
     /// When it started, in seconds since 1970: the model's `created`, and part of every answer's id.
@@ -43,8 +45,14 @@ impl AppState {
         Self {
             concurrency: ConcurrencyLimit::new(settings.max_concurrency),
             bodies: BodyReader::new(&settings, &metrics),
+            logits_room: LogitsRoom::new(&limits),
             tokenizer: AsyncTokenizer::new(tokenizer, &limits, &settings, &metrics),
-            registry: Arc::new(RequestRegistry::new(generator, settings.seed, &metrics)),
+            registry: Arc::new(RequestRegistry::new(
+                generator,
+                &limits,
+                settings.seed,
+                &metrics,
+            )),
             metrics,
             settings,
             limits,

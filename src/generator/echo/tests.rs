@@ -9,11 +9,11 @@ fn a_stop_token_of_the_request_is_the_last_of_its_answer() {
         tpot: Duration::ZERO,
     };
     let mut request = request(0, 0);
-    assert_eq!(length(&line, 0, &request), (3, false));
+    assert_eq!(length(&line, 0, IDS, &request), (3, false));
     request.stop_tokens = vec![6, 7].into();
-    assert_eq!(length(&line, 0, &request), (2, true));
+    assert_eq!(length(&line, 0, IDS, &request), (2, true));
     request.max_new_tokens = 1;
-    assert_eq!(length(&line, 0, &request), (1, false));
+    assert_eq!(length(&line, 0, IDS, &request), (1, false));
 }
 
 fn request(id: u64, row: u32) -> Request {
@@ -40,6 +40,7 @@ fn each_request_ends_once_with_its_scripted_tokens() {
     let script = Script {
         lines: vec![line(3, 0), line(7, 2), line(1, 1)],
         slots: 2,
+        ids: IDS,
     };
     let echo = Echo::start(script, Box::new(move |e| send.send(e).is_ok())).unwrap();
     echo.submit((0..30).map(|i| request(i, i as u32)).collect())
@@ -62,7 +63,7 @@ fn each_request_ends_once_with_its_scripted_tokens() {
         assert_eq!(
             *got,
             (0..n)
-                .map(|j| echo_token(row as u64, j))
+                .map(|j| echo_token(row as u64, j, IDS))
                 .collect::<Vec<_>>()
         );
     }
@@ -80,6 +81,7 @@ fn cancelled_requests_end_once_and_their_places_serve_others() {
     let script = Script {
         lines: vec![line],
         slots: 4,
+        ids: IDS,
     };
     let echo = Echo::start(script, Box::new(move |e| send.send(e).is_ok())).unwrap();
     let ids = |ids: std::ops::Range<u64>| ids.map(RequestId).collect::<Vec<_>>();
@@ -114,7 +116,7 @@ fn cancelled_requests_end_once_and_their_places_serve_others() {
         let expected = if cut { End::Cancelled } else { End::Length };
         assert_eq!(*end, expected, "{id}");
         if !cut {
-            let all: Vec<_> = (0..4).map(|j| echo_token(*id, j)).collect();
+            let all: Vec<_> = (0..4).map(|j| echo_token(*id, j, IDS)).collect();
             assert_eq!(tokens[*id as usize], all);
         }
     }
@@ -133,6 +135,7 @@ fn tokens_come_one_by_one_and_all_at_once_without_a_time_per_token() {
         let script = Script {
             lines: vec![line],
             slots: 0,
+            ids: IDS,
         };
         let began = Instant::now();
         let echo = Echo::start(script, Box::new(move |e| send.send(e).is_ok())).unwrap();
@@ -166,6 +169,7 @@ fn a_late_echo_never_names_a_request_twice_in_a_step() {
     let script = Script {
         lines: vec![line],
         slots: 0,
+        ids: IDS,
     };
     let echo = Echo::start(script, Box::new(move |e| send.send(e).is_ok())).unwrap();
     echo.submit((0..100).map(|i| request(i, 0)).collect())

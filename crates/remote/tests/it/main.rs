@@ -4,6 +4,7 @@
 mod faults;
 mod good;
 mod hold;
+mod peers;
 
 mod script;
 mod start;

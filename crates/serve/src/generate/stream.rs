@@ -3,7 +3,7 @@
 use ossmark_protocol::TokenId;
 use serde::Serialize;
 
-use crate::answer_buffer::{AnswerDelta, FinishReason};
+use crate::answer_delta::{AnswerDelta, FinishReason};
 use crate::answer_format::{AnswerFormat, write_json, write_sse};
 use crate::model_tokenizer::IncrementalDetokenizer;
 
@@ -25,7 +25,7 @@ pub(super) struct OutputStream {
 #[derive(Serialize)]
 struct MetaInfo<'a> {
     id: &'a str,
-    finish_reason: Option<MetaFinishReason>,
+    finish_reason: Option<MetaFinishReason<'a>>,
     prompt_tokens: usize,
     weight_version: &'static str,
     total_retractions: u32,
@@ -36,9 +36,16 @@ struct MetaInfo<'a> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum MetaFinishReason {
-    Stop { matched: TokenId },
+enum MetaFinishReason<'a> {
+    Stop { matched: Matched<'a> },
     Length { length: usize },
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Matched<'a> {
+    Token(TokenId),
+    Text(&'a str),
 }
 
 /// The answers to one request.
@@ -50,11 +57,16 @@ pub(super) struct GenerateStream {
 }
 
 impl OutputStream {
-    fn meta(&self, delta: &AnswerDelta) -> MetaInfo<'_> {
+    fn meta<'a>(&'a self, delta: &'a AnswerDelta) -> MetaInfo<'a> {
         MetaInfo {
             id: &self.id,
-            finish_reason: match delta.finish_reason {
-                Some(FinishReason::Stop(token)) => Some(MetaFinishReason::Stop { matched: token }),
+            finish_reason: match &delta.finish_reason {
+                Some(FinishReason::Stop(token)) => Some(MetaFinishReason::Stop {
+                    matched: Matched::Token(*token),
+                }),
+                Some(FinishReason::StopText(text)) => Some(MetaFinishReason::Stop {
+                    matched: Matched::Text(text),
+                }),
                 Some(FinishReason::Length) => Some(MetaFinishReason::Length {
                     length: delta.total,
                 }),

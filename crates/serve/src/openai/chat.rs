@@ -13,17 +13,23 @@ use ossmark_protocol::TokenId;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::common::{IGNORED, ResponseEnvelope, StreamOptions, choices};
+use super::common::{ResponseEnvelope, StreamOptions, choices, top_logprobs};
+use super::logprobs::TokenTexts;
 use crate::admission::Admission;
 use crate::answer::Prepared;
 use crate::body::parse;
 use crate::clock;
 use crate::error::ApiError;
-use crate::ignored_params::{IGNORED_SAMPLING, IgnoredParams, IgnoredWhen, refuse_unsupported};
+use crate::known_fields::{CHAT, OPENAI, SAMPLING, refuse_unsupported};
+use crate::logprobs::{Collector, WantedLogprobs};
+use crate::new_request::NewRequest;
 use crate::options::Options;
 use crate::state::AppState;
-use messages::{Message, turns};
-use stream::{ChatStream, ChoiceStream};
+use crate::stop_text::StopFinder;
+use crate::text_tokens::StopDetector;
+pub(super) use messages::{Message, turns};
+use stream::ChatStream;
+pub(super) use stream::{ChoiceStream, split_by_channel};
 
 #[derive(Deserialize)]
 struct Body {
@@ -39,6 +45,8 @@ struct Body {
     return_token_ids: Option<bool>,
     response_format: Option<ResponseFormat>,
     tool_choice: Option<Value>,
+    logprobs: Option<bool>,
+    top_logprobs: Option<u32>,
     #[serde(flatten)]
     options: Options,
     #[serde(flatten)]
@@ -57,23 +65,14 @@ struct ResponseFormat {
     r#type: String,
 }
 
-const IGNORED_HERE: IgnoredParams = &[
-    ("tools", IgnoredWhen::Off),
-    ("functions", IgnoredWhen::Off),
-    ("parallel_tool_calls", IgnoredWhen::Always),
-    ("top_logprobs", IgnoredWhen::Off),
-    ("verbosity", IgnoredWhen::Always),
-    ("chat_template", IgnoredWhen::Off),
-];
-
 pub(crate) async fn chat(
     state: Arc<AppState>,
     body: Vec<u8>,
     mut admission: Admission,
 ) -> Result<Response, ApiError> {
     let body: Body = parse(body)?;
-    refuse_unsupported(&body.rest, &[IGNORED, IGNORED_HERE, IGNORED_SAMPLING])?;
-    let include_usage = StreamOptions::usage(body.stream_options.as_ref())?;
+    refuse_unsupported(&[(&body.rest, &[OPENAI, CHAT, SAMPLING])])?;
+    let usage = StreamOptions::usage(body.stream_options.as_ref());
     let options = body.options.check(&state.limits)?;
     let n = choices(body.n)?;
     admission.permits.raise_to(n as usize)?;
@@ -94,8 +93,33 @@ pub(crate) async fn chat(
     };
     let parser = state.tokenizer.parser()?;
     let role_sent = false;
-    let requests =
-        (0..n).map(|choice| options.request(Arc::clone(&prompt), max_new_tokens, choice));
+    let finder = StopFinder::new(options.stop_texts.clone());
+    let top = top_logprobs(body.top_logprobs.unwrap_or(0), "top_logprobs")?;
+    let wanted = body
+        .logprobs
+        .unwrap_or(false)
+        .then_some(WantedLogprobs { top, prompt: false });
+    if wanted.is_none() && top > 0 {
+        return Err(ApiError::bad_param(
+            "top_logprobs",
+            "top_logprobs without logprobs: true",
+        ));
+    }
+    let room = match wanted {
+        Some(_) => Some(state.logits_room.acquire(prompt.len(), n).await?),
+        None => None,
+    };
+    let requests = (0..n).map(|choice| NewRequest {
+        stop_text: StopDetector::content(&parser, &options.stop_texts),
+        logprobs: wanted.zip(room.as_ref()).map(|(wanted, room)| {
+            Box::new(Collector::new(
+                wanted,
+                Arc::clone(&prompt),
+                Arc::clone(room),
+            ))
+        }),
+        ..options.request(Arc::clone(&prompt), max_new_tokens, choice)
+    });
     let requests = requests.collect();
     let return_token_ids = body.return_token_ids.unwrap_or(false);
     let stream = body.stream.unwrap_or(false);
@@ -110,12 +134,22 @@ pub(crate) async fn chat(
         format: move |state: &AppState, first| ChatStream {
             envelope: ResponseEnvelope {
                 prompt_tokens: prompt.len(),
-                include_usage,
+                usage,
                 prompt: return_token_ids.then_some(prompt),
                 ..ResponseEnvelope::new(state, state.answer_id("chatcmpl-", first), object)
             },
-            choices: vec![ChoiceStream { parser, role_sent }; n as usize],
+            choices: vec![
+                ChoiceStream {
+                    parser,
+                    role_sent,
+                    finder
+                };
+                n as usize
+            ],
             return_token_ids,
+            logprobs: wanted
+                .is_some()
+                .then(|| TokenTexts(state.tokenizer.shared())),
         },
     };
     prepared.answer(&state).await
@@ -141,7 +175,7 @@ fn refuse_formats_and_tools(
     Ok(())
 }
 
-fn effort(name: Option<String>) -> Result<Effort, ApiError> {
+pub(super) fn effort(name: Option<String>) -> Result<Effort, ApiError> {
     name.map_or(Ok(Effort::Medium), |name| name.parse())
         .map_err(|error| ApiError::bad_param("reasoning_effort", error))
 }

@@ -4,28 +4,14 @@ use std::sync::Arc;
 
 use ossmark_protocol::TokenId;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::answer_buffer::{AnswerDelta, FinishReason};
+use crate::answer_delta::{AnswerDelta, FinishReason};
 use crate::answer_format::{write_json, write_sse};
 use crate::clock;
 use crate::error::ApiError;
-use crate::ignored_params::{IgnoredParams, IgnoredWhen};
+use crate::logprobs::MOST_ALTERNATIVES;
 use crate::state::AppState;
-
-/// Ignored by both interfaces: they do not touch the answer.
-pub(super) const IGNORED: IgnoredParams = &[
-    ("model", IgnoredWhen::Always),
-    ("user", IgnoredWhen::Always),
-    ("metadata", IgnoredWhen::Always),
-    ("store", IgnoredWhen::Off),
-    ("service_tier", IgnoredWhen::Always),
-    ("safety_identifier", IgnoredWhen::Always),
-    ("prompt_cache_key", IgnoredWhen::Always),
-    ("request_id", IgnoredWhen::Always),
-    ("priority", IgnoredWhen::Always),
-    ("logprobs", IgnoredWhen::Off),
-    ("include_stop_str_in_output", IgnoredWhen::Off),
-];
 
 #[derive(Deserialize)]
 pub(super) struct StreamOptions {
@@ -35,21 +21,31 @@ pub(super) struct StreamOptions {
 }
 
 impl StreamOptions {
-    pub(super) fn usage(options: Option<&Self>) -> Result<bool, ApiError> {
-        match options {
-            Some(options) if options.continuous_usage_stats == Some(true) => {
-                Err(ApiError::bad_param(
-                    "stream_options",
-                    "continuous_usage_stats is not supported; include_usage is",
-                ))
-            }
-            options => Ok(options.is_some_and(|options| options.include_usage == Some(true))),
+    /// As vLLM, which has the usage so far only where it has that of the end.
+    pub(super) fn usage(options: Option<&Self>) -> StreamUsage {
+        let last = options.is_some_and(|options| options.include_usage == Some(true));
+        let continuous =
+            options.is_some_and(|options| options.continuous_usage_stats == Some(true));
+        StreamUsage {
+            last,
+            continuous: last && continuous,
         }
     }
 }
 
 /// OpenAI's limit.
 const MAX_CHOICES: u32 = 128;
+
+/// How many of the most probable tokens are told beside each.
+pub(super) fn top_logprobs(n: u32, param: &'static str) -> Result<u32, ApiError> {
+    match n {
+        0..=MOST_ALTERNATIVES => Ok(n),
+        n => Err(ApiError::bad_param(
+            param,
+            format!("{param} is {n}, expected 0 to {MOST_ALTERNATIVES}"),
+        )),
+    }
+}
 
 /// How many answers to each prompt.
 pub(super) fn choices(n: Option<u32>) -> Result<u32, ApiError> {
@@ -68,7 +64,7 @@ pub(super) struct Choice<'a, T> {
     index: usize,
     #[serde(flatten)]
     content: T,
-    logprobs: Option<()>,
+    pub(super) logprobs: Option<Value>,
     finish_reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token_ids: Option<&'a [TokenId]>,
@@ -88,7 +84,7 @@ impl<'a, T> Choice<'a, T> {
             content,
             logprobs: None,
             finish_reason: match finish_reason {
-                Some(FinishReason::Stop(_)) => Some("stop"),
+                Some(FinishReason::Stop(_) | FinishReason::StopText(_)) => Some("stop"),
                 Some(FinishReason::Length) => Some("length"),
                 Some(FinishReason::Failed(_)) | None => None,
             },
@@ -104,6 +100,22 @@ struct Usage {
     prompt_tokens: usize,
     completion_tokens: usize,
     total_tokens: usize,
+    prompt_tokens_details: PromptTokensDetails,
+}
+
+/// Prompts are never cached.
+#[derive(Serialize)]
+struct PromptTokensDetails {
+    cached_tokens: usize,
+}
+
+/// What a stream says of its tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct StreamUsage {
+    /// It ends with the usage.
+    last: bool,
+    /// Every event has the usage so far (vLLM).
+    continuous: bool,
 }
 
 /// What the response to one request says besides its choices: in a stream, with every event.
@@ -111,8 +123,7 @@ pub(super) struct ResponseEnvelope {
     pub(super) head: ResponseHead,
     pub(super) prompt_tokens: usize,
     pub(super) completion_tokens: usize,
-    /// A stream ends with the usage.
-    pub(super) include_usage: bool,
+    pub(super) usage: StreamUsage,
     /// Written once, with what is written first.
     pub(super) prompt: Option<Arc<[TokenId]>>,
 }
@@ -147,7 +158,7 @@ impl ResponseEnvelope {
             },
             prompt_tokens: 0,
             completion_tokens: 0,
-            include_usage: false,
+            usage: StreamUsage::default(),
             prompt: None,
         }
     }
@@ -172,6 +183,7 @@ impl ResponseEnvelope {
                 prompt_tokens: self.prompt_tokens,
                 completion_tokens: self.completion_tokens,
                 total_tokens: self.prompt_tokens + self.completion_tokens,
+                prompt_tokens_details: PromptTokensDetails { cached_tokens: 0 },
             }),
             prompt_token_ids: prompt.as_deref(),
         };
@@ -180,12 +192,13 @@ impl ResponseEnvelope {
 
     /// One event of a stream.
     pub(super) fn write_event<T: Serialize>(&mut self, choice: Choice<'_, T>, out: &mut Vec<u8>) {
-        write_sse(out, |out| self.write(&[choice], false, out));
+        let with_usage = self.usage.continuous;
+        write_sse(out, |out| self.write(&[choice], with_usage, out));
     }
 
     /// The last event of a stream, if the usage was asked for.
     pub(super) fn write_usage(&mut self, out: &mut Vec<u8>) {
-        if self.include_usage {
+        if self.usage.last {
             write_sse(out, |out| self.write::<()>(&[], true, out));
         }
     }

@@ -9,15 +9,18 @@ use ossmark_protocol::TokenId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::common::{Choice, IGNORED, ResponseEnvelope, StreamOptions, choices};
+use super::common::{Choice, ResponseEnvelope, StreamOptions, choices, top_logprobs};
+use super::logprobs::{self, TokenTexts};
 use crate::admission::Admission;
 use crate::answer::Prepared;
-use crate::answer_buffer::AnswerDelta;
+use crate::answer_delta::AnswerDelta;
 use crate::answer_format::AnswerFormat;
 use crate::body::parse;
 use crate::error::ApiError;
-use crate::ignored_params::{IGNORED_SAMPLING, IgnoredParams, IgnoredWhen, refuse_unsupported};
+use crate::known_fields::{COMPLETIONS, OPENAI, SAMPLING, refuse_unsupported};
+use crate::logprobs::{Collector, WantedLogprobs};
 use crate::model_tokenizer::IncrementalDetokenizer;
+use crate::new_request::NewRequest;
 use crate::options::Options;
 use crate::prompts::Prompts;
 use crate::state::AppState;
@@ -30,6 +33,10 @@ struct Body {
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
     return_token_ids: Option<bool>,
+    /// So many of the most probable tokens beside each; 0: each alone.
+    logprobs: Option<u32>,
+    /// The prompt before the answer.
+    echo: Option<bool>,
     #[serde(flatten)]
     options: Options,
     #[serde(flatten)]
@@ -39,38 +46,54 @@ struct Body {
 /// OpenAI's default.
 const MAX_TOKENS: u32 = 16;
 
-const IGNORED_HERE: IgnoredParams = &[
-    ("best_of", IgnoredWhen::Number(1.0)),
-    ("echo", IgnoredWhen::Off),
-    ("suffix", IgnoredWhen::Off),
-    ("add_special_tokens", IgnoredWhen::Always),
-];
-
 pub(crate) async fn completions(
     state: Arc<AppState>,
     body: Vec<u8>,
     mut admission: Admission,
 ) -> Result<Response, ApiError> {
     let body: Body = parse(body)?;
-    refuse_unsupported(&body.rest, &[IGNORED, IGNORED_HERE, IGNORED_SAMPLING])?;
-    let include_usage = StreamOptions::usage(body.stream_options.as_ref())?;
+    refuse_unsupported(&[(&body.rest, &[OPENAI, COMPLETIONS, SAMPLING])])?;
+    let usage = StreamOptions::usage(body.stream_options.as_ref());
     let options = body.options.check(&state.limits)?;
     let n = choices(body.n)?;
     admission
         .permits
         .raise_to(body.prompt.len().saturating_mul(n as usize))?;
     let prompts = state.tokenizer.prompts(body.prompt, Some("prompt")).await?;
-    let prompt_tokens = prompts.iter().map(Vec::len).sum();
+    let prompt_tokens: usize = prompts.iter().map(Vec::len).sum();
     let max_new_tokens = body.max_tokens.unwrap_or(MAX_TOKENS);
     let return_token_ids = body.return_token_ids.unwrap_or(false);
+    let echo = body.echo.unwrap_or(false);
+    let top = body
+        .logprobs
+        .map(|n| top_logprobs(n, "logprobs"))
+        .transpose()?;
+    let wanted = top.map(|top| WantedLogprobs { top, prompt: echo });
+    let room = match wanted {
+        Some(_) => Some(state.logits_room.acquire(prompt_tokens, n).await?),
+        None => None,
+    };
     let (mut requests, mut choices) = (Vec::new(), Vec::new());
     for prompt in prompts {
         let prompt: Arc<[TokenId]> = prompt.into();
         for choice in 0..n {
-            requests.push(options.request(Arc::clone(&prompt), max_new_tokens, choice));
+            let collector = wanted.zip(room.as_ref()).map(|(wanted, room)| {
+                Box::new(Collector::new(
+                    wanted,
+                    Arc::clone(&prompt),
+                    Arc::clone(room),
+                ))
+            });
+            requests.push(NewRequest {
+                stop_text: state.tokenizer.stop_detector(&options)?,
+                logprobs: collector,
+                ..options.request(Arc::clone(&prompt), max_new_tokens, choice)
+            });
             choices.push(ChoiceStream {
-                decoder: state.tokenizer.decoder(options.skip_special),
+                decoder: state.tokenizer.decoder(&options),
                 prompt: return_token_ids.then(|| Arc::clone(&prompt)),
+                echo: echo.then(|| Arc::clone(&prompt)),
+                offset: 0,
             });
         }
     }
@@ -81,11 +104,14 @@ pub(crate) async fn completions(
         format: move |state: &AppState, first| CompletionStream {
             envelope: ResponseEnvelope {
                 prompt_tokens,
-                include_usage,
+                usage,
                 ..ResponseEnvelope::new(state, state.answer_id("cmpl-", first), "text_completion")
             },
             choices,
             return_token_ids,
+            logprobs: wanted.is_some(),
+            texts: TokenTexts(state.tokenizer.shared()),
+            skip_special: options.skip_special,
         },
     };
     prepared.answer(&state).await
@@ -100,12 +126,19 @@ struct CompletionStream {
     envelope: ResponseEnvelope,
     choices: Vec<ChoiceStream>,
     return_token_ids: bool,
+    logprobs: bool,
+    texts: TokenTexts,
+    skip_special: bool,
 }
 
 struct ChoiceStream {
     decoder: IncrementalDetokenizer,
     /// Sent with the first event.
     prompt: Option<Arc<[TokenId]>>,
+    /// The prompt, whose text comes before the answer's.
+    echo: Option<Arc<[TokenId]>>,
+    /// Where the next token's text begins.
+    offset: usize,
 }
 
 impl CompletionStream {
@@ -116,7 +149,18 @@ impl CompletionStream {
         prompt: Option<&'a [TokenId]>,
     ) -> Choice<'a, TextChoice> {
         self.envelope.count(delta);
-        let text = self.choices[index].decoder.text(delta, true);
+        let answer = &mut self.choices[index];
+        let mut text = String::new();
+        let echoed = answer.echo.take();
+        if let Some(prompt) = &echoed {
+            text += &self.texts.text(prompt, self.skip_special);
+        }
+        text += &answer.decoder.text(delta, true);
+        let logprobs = self.logprobs.then(|| {
+            let begin = echoed.and_then(|prompt| prompt.first().copied());
+            let tokens = [&delta.prompt_logprobs[..], &delta.logprobs];
+            logprobs::of_completion(&self.texts, begin, &tokens, &mut answer.offset)
+        });
         let ids = self.return_token_ids.then_some(&delta.tokens[..]);
         let mut choice = Choice::new(
             index,
@@ -124,6 +168,7 @@ impl CompletionStream {
             delta.finish_reason.as_ref(),
             ids,
         );
+        choice.logprobs = logprobs;
         choice.prompt_token_ids = prompt;
         choice
     }

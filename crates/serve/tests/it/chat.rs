@@ -171,7 +171,8 @@ fn what_cannot_be_honoured_is_refused() {
             json!({ "chat_template_kwargs": { "other": 1 } }),
             "unknown field",
         ),
-        (json!({ "logprobs": true }), "logprobs"),
+        (json!({ "logprobs": true }), "no logits"),
+        (json!({ "top_logprobs": 3 }), "without logprobs"),
         (json!({ "max_tokens": 0 }), "max_new_tokens is 0"),
         (
             json!({ "messages": [{ "role": "user", "content": "long ".repeat(600) }] }),

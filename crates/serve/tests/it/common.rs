@@ -172,6 +172,7 @@ impl Wanted {
         let limits = Limits {
             vocab_size: CAPACITY.vocab_size,
             max_context: self.max_context,
+            logits: self.script.is_none(),
         };
         let app = Arc::new(AppState::new(backend, limits, text, self.settings));
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -1,6 +1,7 @@
 //! The server over real sockets, with the real scheduler over the engine's fake executor behind it.
 
 mod chat;
+mod clients;
 mod common;
 mod generate;
 mod hosts;

@@ -74,12 +74,12 @@ fn bad_bodies_are_refused_with_the_reason() {
             "invalid type",
         ),
         (
-            b"{\"input_ids\":[1],\"sampling_params\":{\"stop\":\"x\"}}",
-            "stop (\"x\") is not supported",
+            b"{\"input_ids\":[1],\"sampling_params\":{\"stop_regex\":\"x\"}}",
+            "stop_regex (\"x\") is not supported",
         ),
         (
-            b"{\"input_ids\":[1],\"sampling_params\":{\"ignore_eos\":true}}",
-            "ignore_eos (true) is not supported",
+            b"{\"input_ids\":[1],\"sampling_params\":{\"min_new_tokens\":3}}",
+            "min_tokens is 3",
         ),
         (
             b"{\"input_ids\":[1],\"sampling_params\":{\"tempreature\":1}}",
@@ -118,8 +118,8 @@ fn bad_bodies_are_refused_with_the_reason() {
             json!({ "prompt": [1], "max_tokens": 0 }),
             "max_new_tokens is 0",
         ),
-        (json!({ "prompt": [1], "logprobs": 1 }), "logprobs"),
-        (json!({ "prompt": [1], "echo": true }), "echo"),
+        (json!({ "prompt": [1], "logprobs": 21 }), "logprobs is 21"),
+        (json!({ "prompt": [1], "suffix": "x" }), "suffix"),
         (json!({ "prompt": [[1], [999]] }), "token 999"),
     ] {
         let answer = served.post("/v1/completions", &body);
@@ -303,6 +303,7 @@ fn listening_to_others_takes_a_key() {
     let limits = Limits {
         vocab_size: 1,
         max_context: 2,
+        logits: false,
     };
     let app = |settings| AppState::new(std::sync::Arc::new(Nobody), limits, None, settings);
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -31,7 +31,7 @@ fn a_completion_has_text_ids_and_usage() {
     assert!(choice["text"].is_string());
     assert_eq!(
         answer["usage"],
-        json!({ "prompt_tokens": 2, "completion_tokens": 10, "total_tokens": 12 })
+        json!({ "prompt_tokens": 2, "completion_tokens": 10, "total_tokens": 12, "prompt_tokens_details": { "cached_tokens": 0 } })
     );
     let plain = complete(&served, json!({ "return_token_ids": false })).json();
     assert!(plain["choices"][0].get("token_ids").is_none());

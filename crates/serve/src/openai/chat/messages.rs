@@ -7,10 +7,26 @@ use serde_json::Value;
 use crate::error::ApiError;
 
 #[derive(Deserialize)]
-pub(super) struct Message {
+pub(in crate::openai) struct Message {
     role: String,
     content: Option<Content>,
     tool_calls: Option<Vec<Value>>,
+    /// Earlier thoughts, as we and SGLang call them, and as vLLM does. They are not shown to the model again.
+    reasoning_content: Option<String>,
+    reasoning: Option<String>,
+}
+
+impl Message {
+    /// A plain one.
+    pub(in crate::openai) fn new(role: &str, text: String) -> Self {
+        Self {
+            role: role.to_owned(),
+            content: Some(Content::Text(text)),
+            tool_calls: None,
+            reasoning_content: None,
+            reasoning: None,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -27,7 +43,7 @@ struct Part {
 }
 
 /// The conversation as Harmony has it, with its system message.
-pub(super) fn turns(
+pub(in crate::openai) fn turns(
     date: &str,
     effort: Effort,
     messages: Vec<Message>,
@@ -57,6 +73,9 @@ pub(super) fn turns(
                     text.push_str(&part);
                 }
             }
+            // An answer that was cut off while it was thought about comes back as it left.
+            None if message.role == "assistant"
+                && (message.reasoning_content.is_some() || message.reasoning.is_some()) => {}
             None => return Err(bad(format!("message {n} has no content"))),
         }
         turns.push(match message.role.as_str() {
