@@ -1,0 +1,12 @@
+//! Integration tests of the package, one binary. The fixtures are a made-up submission, changes to it, and what MLCommons'
+//! own checker said to each (`fixtures/README.md`).
+#![allow(clippy::disallowed_methods, reason = "tests open what they made")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "what a test says"
+)]
+
+mod common;
+mod official;
+mod robust;

@@ -1,0 +1,119 @@
+//! Damaged trees: whatever a tree holds, a check ends with findings.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::common::Tree;
+
+/// The same numbers everywhere.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 33) as usize) % end
+    }
+}
+
+fn files(tree: &Tree) -> Vec<PathBuf> {
+    let mut open = vec![tree.dir.path().to_owned()];
+    let mut files = Vec::new();
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+const PIECES: [&str; 20] = [
+    "null",
+    "true",
+    "-1",
+    "0",
+    "1e999",
+    "NaN",
+    "[]",
+    "{}",
+    "\"\"",
+    "\u{feff}",
+    "\0",
+    "&a [*a, *a]",
+    "<<: *x",
+    "9999999999999999999999999999999999999999999",
+    "2026-13-45",
+    "!!python/object:os.system x",
+    "{\"a\": {\"a\": {\"a\": 1}}}",
+    "\r\n---\r\n",
+    "\t",
+    "-",
+];
+
+fn damage(tree: &Tree, numbers: &mut Numbers) {
+    let files = files(tree);
+    let file = &files[numbers.below(files.len())];
+    let mut bytes = fs::read(file).unwrap();
+    let at = numbers.below(bytes.len().max(1));
+    match numbers.below(8) {
+        0 => bytes.truncate(at),
+        1 => {
+            let end = (at + numbers.below(40)).min(bytes.len());
+            bytes.drain(at..end);
+        }
+        2 => {
+            let piece = PIECES[numbers.below(PIECES.len())].bytes();
+            bytes.splice(at..at, piece);
+        }
+        3 => {
+            // A value as a whole: from a colon to the end of its line.
+            if let Some(colon) = bytes[at..].iter().position(|b| *b == b':') {
+                let start = at + colon + 1;
+                let line = bytes[start..].iter().position(|b| *b == b'\n').unwrap_or(0);
+                let piece = format!(" {},", PIECES[numbers.below(PIECES.len())]);
+                bytes.splice(start..start + line, piece.bytes());
+            }
+        }
+        4 => bytes.iter_mut().skip(at).take(1).for_each(|b| *b = 0xff),
+        5 => bytes
+            .splice(at..at, std::iter::repeat_n(b'[', 100_000))
+            .for_each(drop),
+        6 => {
+            let other = &files[numbers.below(files.len())];
+            bytes = fs::read(other).unwrap();
+        }
+        _ => {
+            fs::remove_file(file).unwrap();
+            if numbers.below(2) == 0 {
+                fs::create_dir(file).unwrap();
+            }
+            return;
+        }
+    }
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn damaged_trees_are_judged_and_nothing_panics_or_hangs() {
+    let count = std::env::var("OSSMARK_DAMAGED_TREES");
+    let count = count.map_or(60, |count| count.parse().unwrap());
+    let mut numbers = Numbers(20);
+    for _ in 0..count {
+        let tree = Tree::base();
+        for _ in 0..=numbers.below(4) {
+            damage(&tree, &mut numbers);
+        }
+        for official_only in [true, false] {
+            let report = tree.check(official_only);
+            assert!(report.findings.len() <= 5000);
+        }
+    }
+}
