@@ -132,7 +132,7 @@ fn plan(args: &InferArgs) -> Result<EnginePlan> {
     let mut http = args.http.clone();
     http.http_timeout.get_or_insert(args.timeout);
     let streaming = http.http_stream.unwrap_or(StreamArg::Auto);
-    let mut plan = EnginePlan::choose(&args.engine, Some(&http), &args.echo)?;
+    let mut plan = EnginePlan::choose(&args.engine, &args.speculate, Some(&http), &args.echo)?;
     plan.stream_unless_told(streaming, false);
     args.sampling.sampling().check()?;
     Ok(plan)

@@ -29,7 +29,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
     let address = address(args)?;
     let files = ossmark_serve::raise_open_files();
     let settings = settings(args, files)?;
-    let plan = EnginePlan::choose(&args.engine, None, &args.echo)?;
+    let plan = EnginePlan::choose(&args.engine, &args.speculate, None, &args.echo)?;
     let text = tokenizer(args)?;
     if settings.max_concurrency as u64 > files.saturating_sub(OTHER_FILES) {
         note!(

@@ -265,6 +265,7 @@ impl Worker {
         StepOutputs {
             tokens: Vec::new(),
             outputs: outputs.collect(),
+            rounds: Vec::new(),
         }
     }
 

@@ -27,7 +27,7 @@ pub(crate) enum Kind {
 }
 
 /// Folders that are good but for one file, and which files these are.
-pub(crate) const FOLDERS: [(&str, &[&str]); 8] = [
+pub(crate) const FOLDERS: [(&str, &[&str]); 9] = [
     (
         "@MODEL",
         &["config.json", "generation_config.json", "model.safetensors"],
@@ -39,6 +39,8 @@ pub(crate) const FOLDERS: [(&str, &[&str]); 8] = [
             "model-00001-of-00001.safetensors",
         ],
     ),
+    // Of the model in tests/fixtures/golden/a.
+    ("@HEAD", &["config.json", "model.safetensors"]),
     ("@TOKENIZER", &["tokenizer.json", "tokenizer_config.json"]),
     ("@SHARDS", &["part-0.parquet", "part-1.parquet"]),
     ("@LOGS", &["mlperf_log_accuracy.json"]),
@@ -121,6 +123,15 @@ pub(crate) const PATH_OPTIONS: &[PathOption] = &[
     ),
     path("run", "json", Output),
     path(
+        "run",
+        "speculate",
+        Folder(
+            "@HEAD",
+            "run --scenario offline --mode performance --engine cpu --dataset @REPO/demo/perf.parquet --output @TMP/out \
+             --model @REPO/tests/fixtures/golden/a --speculate @BAD",
+        ),
+    ),
+    path(
         "generate",
         "model",
         Folder(
@@ -135,6 +146,16 @@ pub(crate) const PATH_OPTIONS: &[PathOption] = &[
     ),
     path("generate", "output", Output),
     path("generate", "logits", Output),
+    path("generate", "drafts", Output),
+    path(
+        "generate",
+        "speculate",
+        Folder(
+            "@HEAD",
+            "generate --engine cpu --max-new-tokens 1 --input @TMP/in.jsonl --output @TMP/out.jsonl \
+             --model @REPO/tests/fixtures/golden/a --speculate @BAD",
+        ),
+    ),
     path(
         "infer",
         "dataset",
@@ -155,6 +176,15 @@ pub(crate) const PATH_OPTIONS: &[PathOption] = &[
         Folder(
             "@MODEL",
             "infer --engine cpu --dataset @REPO/demo/perf.parquet --tokenizer @REPO/demo --output @TMP/out.parquet --model @BAD",
+        ),
+    ),
+    path(
+        "infer",
+        "speculate",
+        Folder(
+            "@HEAD",
+            "infer --engine cpu --dataset @REPO/demo/perf.parquet --tokenizer @REPO/demo --output @TMP/out.parquet \
+             --model @REPO/tests/fixtures/golden/a --speculate @BAD",
         ),
     ),
     path(
@@ -248,6 +278,14 @@ pub(crate) const PATH_OPTIONS: &[PathOption] = &[
         Folder(
             "@MODEL",
             "serve --engine cpu --port 0 --tokenizer @REPO/demo --model @BAD",
+        ),
+    ),
+    path(
+        "serve",
+        "speculate",
+        Folder(
+            "@HEAD",
+            "serve --engine cpu --port 0 --tokenizer @REPO/demo --model @REPO/tests/fixtures/golden/a --speculate @BAD",
         ),
     ),
     path(
