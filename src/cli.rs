@@ -13,6 +13,7 @@ mod report;
 mod sampling;
 mod score;
 mod serve;
+mod speculate;
 mod submission;
 mod synthetic;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub(crate) use report::{CompareArgs, ReportArgs, RunsArgs, SettingsArg, VerdictA
 pub(crate) use sampling::SamplingArgs;
 pub(crate) use score::{ScoreArgs, TimeLimitArg};
 pub(crate) use serve::ServeArgs;
+pub(crate) use speculate::{FeaturesArg, SpeculateArgs};
 pub(crate) use submission::{
     SubmissionBuildArgs, SubmissionCheckArgs, SubmissionCommand, SubmissionPackArgs,
     SubmissionTruncateArgs,
@@ -183,6 +185,12 @@ pub(crate) struct RunArgs {
     pub(crate) mode: Option<Mode>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+    #[command(flatten)]
+    pub(crate) speculate: SpeculateArgs,
+    /// With --speculate: which release of which head it is, as the submitter states it. Nobody can check it yet, and the
+    /// verdict says so.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) speculate_revision: Option<String>,
     /// Parquet file with the tokenised prompts, a folder of them, or a pattern in quotes.
     #[arg(long, value_name = "FILE")]
     pub(crate) dataset: Option<PathBuf>,
@@ -266,7 +274,13 @@ pub(crate) struct GenerateArgs {
     pub(crate) max_new_tokens: u32,
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
+    #[command(flatten)]
+    pub(crate) speculate: SpeculateArgs,
     /// Also write tensor `logits.<id>` = f32 [prompt tokens + generated tokens - 1, vocabulary].
     #[arg(long, value_name = "FILE.safetensors")]
     pub(crate) logits: Option<PathBuf>,
+    /// With --speculate: one {"id","position","drafted","accepted"} for each round of a prompt, where `position` is that of the
+    /// first drafted token in prompt and generated tokens.
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(crate) drafts: Option<PathBuf>,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{EchoArgs, EngineArgs, HttpArgs, SamplingArgs};
+use super::{EchoArgs, EngineArgs, HttpArgs, SamplingArgs, SpeculateArgs};
 
 #[derive(Args, Debug)]
 #[command(
@@ -39,6 +39,8 @@ pub(crate) struct InferArgs {
     pub(crate) sampling: SamplingArgs,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+    #[command(flatten)]
+    pub(crate) speculate: SpeculateArgs,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
     #[command(flatten)]

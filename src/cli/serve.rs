@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{EchoArgs, EngineArgs};
+use super::{EchoArgs, EngineArgs, SpeculateArgs};
 
 #[derive(Args, Debug)]
 #[command(override_usage = "ossmark serve --model <DIR> [OPTIONS]
@@ -12,6 +12,8 @@ use super::{EchoArgs, EngineArgs};
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+    #[command(flatten)]
+    pub(crate) speculate: SpeculateArgs,
     #[command(flatten)]
     pub(crate) echo: EchoArgs,
     /// Address to listen on. Anything but a loopback address needs an API key.

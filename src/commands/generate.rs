@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_channel::unbounded;
 use ossmark_dataset::{RecordPosition, TextFile};
 use ossmark_harmony::Tokenizer;
-use ossmark_protocol::{End, Event, Request, RequestId, StopTokens, TokenId, request_seed};
+use ossmark_protocol::{End, Event, Request, RequestId, Round, StopTokens, TokenId, request_seed};
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -45,12 +45,13 @@ struct Prompt {
 struct Generated {
     tokens: Vec<TokenId>,
     logits: Vec<f32>,
+    rounds: Vec<Round>,
     end: Option<End>,
 }
 
 pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
     children::end_at_signal()?;
-    let plan = EnginePlan::choose(&args.engine, None, &EchoArgs::default())?;
+    let plan = EnginePlan::choose(&args.engine, &args.speculate, None, &EchoArgs::default())?;
     let EnginePlan::Model { weights, .. } = &plan else {
         bail!(
             "--engine {} has no model here; generate needs one: --engine cpu or cuda (prompts for servers: ossmark infer)",
@@ -60,11 +61,25 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
     let sampling = args.sampling.sampling();
     sampling.check()?;
     let prompts = read_prompts(&args.input, weights.path())?;
-    if args.logits.as_ref() == Some(&args.output) {
-        bail!("--logits and --output are the same file; give two");
+    if args.drafts.is_some() && plan.speculation().is_none() {
+        bail!("--drafts is for --speculate HEAD_DIR; give that, or leave it out");
+    }
+    let outputs = [
+        ("--output", Some(&args.output)),
+        ("--logits", args.logits.as_ref()),
+        ("--drafts", args.drafts.as_ref()),
+    ];
+    for (i, (name, file)) in outputs.iter().enumerate() {
+        if let Some((other, _)) = outputs[..i]
+            .iter()
+            .find(|(_, other)| file.is_some() && other == file)
+        {
+            bail!("{name} and {other} are the same file; give two");
+        }
     }
     let mut answers_file = output::claim_file(&args.output, args.force)?;
     let mut logits_file = output::claim_optional(args.logits.as_ref(), args.force)?;
+    let mut drafts_file = output::claim_optional(args.drafts.as_ref(), args.force)?;
     let (send, events) = unbounded();
     let started = plan.start(Box::new(move |event| send.send(event).is_ok()), None)?;
     let generator = started.generator;
@@ -90,6 +105,9 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
             Ok(Event::Fatal(message)) => bail!("the engine failed: {message}"),
             Err(_) => bail!("the engine ended before all prompts were answered"),
         };
+        for round in step.rounds {
+            generated[round.id.0 as usize].rounds.push(round);
+        }
         let mut tokens = step.tokens.into_iter();
         for out in step.outputs {
             let g = &mut generated[out.id.0 as usize];
@@ -107,6 +125,9 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
         let vocab = started.info.map_or(1, |info| info.vocab_size as usize);
         write_logits(file, &prompts, &generated, vocab)?;
     }
+    if let Some(file) = &mut drafts_file {
+        write_rounds(file, &prompts, &generated)?;
+    }
     let failed = generated
         .iter()
         .filter(|g| matches!(g.end, Some(End::Failed(_))))
@@ -116,6 +137,26 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
         "{} prompts answered with {n_tokens} tokens, {failed} failed",
         prompts.len() - failed
     );
+    if plan.speculation().is_some() {
+        let drafted_some = |r: &&Round| !r.drafted.is_empty();
+        let rounds = || {
+            generated
+                .iter()
+                .flat_map(|g| &g.rounds)
+                .filter(drafted_some)
+        };
+        let (drafted, accepted) = rounds().fold((0, 0), |(drafted, accepted), round| {
+            (
+                drafted + round.drafted.len(),
+                accepted + round.accepted as usize,
+            )
+        });
+        let n = rounds().count();
+        note!(
+            "{n} rounds drafted {drafted} tokens, {accepted} were accepted: acceptance length {:.3}",
+            1.0 + accepted as f64 / n.max(1) as f64
+        );
+    }
     if plan.is_synthetic() {
         note!("{NOISE}");
     }
@@ -203,6 +244,30 @@ fn write_answers(file: &mut Output, prompts: &[Prompt], generated: &[Generated])
             output_tokens: &g.tokens,
             finish_reason,
         })?;
+    }
+    file.write(text.as_bytes())
+}
+
+/// A round of one prompt, as it is written.
+#[derive(Serialize)]
+struct RoundLine<'a> {
+    id: &'a Value,
+    position: u32,
+    drafted: &'a [TokenId],
+    accepted: u32,
+}
+
+fn write_rounds(file: &mut Output, prompts: &[Prompt], generated: &[Generated]) -> Result<()> {
+    let mut text = String::new();
+    for (prompt, g) in prompts.iter().zip(generated) {
+        for round in &g.rounds {
+            text += &output::json_line(&RoundLine {
+                id: &prompt.id,
+                position: round.position,
+                drafted: &round.drafted,
+                accepted: round.accepted,
+            })?;
+        }
     }
     file.write(text.as_bytes())
 }

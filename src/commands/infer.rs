@@ -133,7 +133,7 @@ fn plan(args: &InferArgs) -> Result<EnginePlan> {
     let mut http = args.http.clone();
     http.http_timeout.get_or_insert(args.timeout);
     let streaming = http.http_stream.unwrap_or(StreamArg::Auto);
-    let mut plan = EnginePlan::choose(&args.engine, Some(&http), &args.echo)?;
+    let mut plan = EnginePlan::choose(&args.engine, &args.speculate, Some(&http), &args.echo)?;
     plan.stream_unless_told(streaming, false);
     let hold = match args.hold.unwrap_or(HOLD_S) {
         0.0 => None,

@@ -30,7 +30,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
     let address = address(args)?;
     let files = ossmark_serve::raise_open_files();
     let settings = settings(args, files)?;
-    let mut plan = EnginePlan::choose(&args.engine, None, &args.echo)?;
+    let mut plan = EnginePlan::choose(&args.engine, &args.speculate, None, &args.echo)?;
     let text = tokenizer(args)?;
     if let Some(text) = &text {
         plan.echo_below(text.text_ids());

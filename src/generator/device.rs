@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use ossmark_engine::{
-    CpuSettings, CudaSettings, Dtype, KvDtype, LoadError, LoadedModel, cuda_devices, load_cpu,
-    load_cpu_synthetic, load_cuda, load_cuda_synthetic,
+    CpuSettings, CudaSettings, Dtype, KvDtype, LoadError, LoadedModel, Speculation, cuda_devices,
+    load_cpu, load_cpu_synthetic, load_cuda, load_cuda_synthetic,
 };
 
 use super::weights::Weights;
@@ -28,6 +28,7 @@ pub(crate) struct DeviceOptions {
     pub(crate) max_batch: Option<u32>,
     pub(crate) max_step_tokens: Option<u32>,
     pub(crate) threads: Option<usize>,
+    pub(crate) speculation: Option<Speculation>,
 }
 
 impl Device {
@@ -38,8 +39,13 @@ impl Device {
         options: &DeviceOptions,
         engines: u32,
     ) -> Result<Vec<Self>> {
-        let for_cpu_only = options.dtype == Dtype::F32 || options.threads.is_some();
+        let for_cpu_only = options.dtype == Dtype::F32
+            || options.threads.is_some()
+            || options.speculation.is_some();
         let cuda = match asked.unwrap_or(EngineArg::Auto) {
+            EngineArg::Cuda if options.speculation.is_some() => bail!(
+                "--speculate: the CUDA engine does not draft tokens yet (docs/speculation.md); leave it out, or use --engine cpu"
+            ),
             EngineArg::Cuda if for_cpu_only => bail!(
                 "--engine cuda computes in bf16 and takes no --threads; leave out --dtype f32 and --threads, or use \
                  --engine cpu"
@@ -71,6 +77,7 @@ impl Device {
             max_seqs: options.max_batch.unwrap_or(defaults.max_seqs),
             max_step_tokens: options.max_step_tokens.unwrap_or(defaults.max_step_tokens),
             threads: options.threads,
+            speculation: options.speculation.clone(),
             ..defaults
         })
     }
@@ -96,6 +103,14 @@ impl Device {
         match self {
             Self::Cpu(_) => "cpu",
             Self::Cuda(_) => "cuda",
+        }
+    }
+
+    /// The head that drafts, if any.
+    pub(crate) fn speculation(&self) -> Option<&Speculation> {
+        match self {
+            Self::Cpu(settings) => settings.speculation.as_ref(),
+            Self::Cuda(_) => None,
         }
     }
 

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
-use ossmark_engine::{Dtype, KvDtype, ModelInfo};
+use ossmark_engine::eagle3::MOST_STEPS;
+use ossmark_engine::{Dtype, Features, KvDtype, ModelInfo, Speculation};
 use ossmark_protocol::{Sink, TokenId};
 
 use super::device::{Device, DeviceOptions};
@@ -17,7 +18,10 @@ use super::local::{Local, LocalSettings};
 use super::remote::{self, Http};
 use super::replicas::Replicas;
 use super::weights::Weights;
-use crate::cli::{DtypeArg, EchoArgs, EngineArg, EngineArgs, HttpArgs, KvDtypeArg, StreamArg};
+use crate::cli::{
+    DtypeArg, EchoArgs, EngineArg, EngineArgs, FeaturesArg, HttpArgs, KvDtypeArg, SpeculateArgs,
+    StreamArg,
+};
 use crate::terminal::note;
 use ossmark_protocol::Generator;
 
@@ -50,6 +54,7 @@ impl EnginePlan {
     /// Validates what was asked; nothing is started. `http`: for the commands that servers can answer.
     pub(crate) fn choose(
         args: &EngineArgs,
+        speculate: &SpeculateArgs,
         http: Option<&HttpArgs>,
         echo: &EchoArgs,
     ) -> Result<Self> {
@@ -61,6 +66,17 @@ impl EnginePlan {
             && http.is_some_and(|http| !http.endpoint.is_empty())
         {
             bail!("--endpoint is for --engine http; leave it out, or give that");
+        }
+        let speculation = speculation(speculate)?;
+        if let (Some(engine @ (EngineArg::Echo | EngineArg::Http)), Some(s)) =
+            (args.engine, &speculation)
+        {
+            let name = engine.to_possible_value();
+            bail!(
+                "--speculate {}: --engine {} has no model here that could verify what a head drafts; leave one out",
+                s.head.display(),
+                name.as_ref().map_or("", |value| value.get_name())
+            );
         }
         if args.engine == Some(EngineArg::Echo) {
             if engines > 1 {
@@ -101,6 +117,7 @@ impl EnginePlan {
             max_batch: args.max_batch,
             max_step_tokens: args.max_step_tokens,
             threads: args.threads,
+            speculation,
         };
         let devices = Device::choose(args.engine, &options, engines)?;
         Ok(Self::Model { weights, devices })
@@ -141,6 +158,14 @@ impl EnginePlan {
     /// Whether random weights answer.
     pub(crate) fn is_synthetic(&self) -> bool {
         matches!(self, Self::Model { weights, .. } if weights.are_synthetic())
+    }
+
+    /// The head that drafts, if any.
+    pub(crate) fn speculation(&self) -> Option<&Speculation> {
+        match self {
+            Self::Model { devices, .. } => devices[0].speculation(),
+            Self::Echo(_) | Self::Http { .. } => None,
+        }
     }
 
     /// The model's directory, where one was named.
@@ -235,6 +260,32 @@ fn engine_dtype(dtype: DtypeArg) -> Dtype {
         DtypeArg::Bf16 => Dtype::Bf16,
         DtypeArg::F32 => Dtype::F32,
     }
+}
+
+/// Drafted at a time unless told otherwise: what MLPerf's rules name.
+const DRAFTED: u32 = 3;
+
+fn speculation(args: &SpeculateArgs) -> Result<Option<Speculation>> {
+    let Some(head) = &args.speculate else {
+        if args.speculate_steps.is_some() || args.speculate_features.is_some() {
+            bail!(
+                "--speculate-steps and --speculate-features are for --speculate HEAD_DIR; give that, or leave them out"
+            );
+        }
+        return Ok(None);
+    };
+    let steps = args.speculate_steps.unwrap_or(DRAFTED);
+    if !(1..=MOST_STEPS).contains(&steps) {
+        bail!("--speculate-steps {steps}: expected 1 to {MOST_STEPS} tokens drafted at a time");
+    }
+    Ok(Some(Speculation {
+        head: head.clone(),
+        steps,
+        features: match args.speculate_features {
+            None | Some(FeaturesArg::BlockOutput) => Features::BlockOutput,
+            Some(FeaturesArg::Boundary) => Features::Boundary,
+        },
+    }))
 }
 
 fn script(echo: &EchoArgs) -> Result<Script> {

@@ -29,6 +29,8 @@ pub(crate) struct LocalSettings {
 /// A loaded, warm engine.
 pub(crate) struct Local {
     engine: Mutex<Option<Engine>>,
+    /// How it was doing when it was shut down: a run's verdict asks after that.
+    last: Mutex<Option<Load>>,
     pub(crate) info: ModelInfo,
 }
 
@@ -42,10 +44,20 @@ impl Local {
     /// Loads the model, starts the engine and runs one request through it, so that the first sample of a test pays for
     /// nothing but itself.
     pub(crate) fn start(settings: &LocalSettings, mut sink: Sink) -> Result<Self> {
-        let loaded = settings
-            .device
-            .load(&settings.weights)
-            .with_context(|| settings.weights.option())?;
+        let loaded = settings.device.load(&settings.weights).with_context(|| {
+            // Either may be at fault; the message names the file.
+            let head = settings.device.speculation();
+            head.map_or_else(
+                || settings.weights.option(),
+                |s| {
+                    format!(
+                        "{} --speculate {}",
+                        settings.weights.option(),
+                        s.head.display()
+                    )
+                },
+            )
+        })?;
         let executor = match settings.fault_injection {
             Some(injection) => injection.wrap_executor(loaded.executor),
             None => loaded.executor,
@@ -99,6 +111,7 @@ impl Local {
         }
         Ok(Self {
             engine: Mutex::new(Some(engine)),
+            last: Mutex::new(None),
             info: loaded.info,
         })
     }
@@ -107,6 +120,13 @@ impl Local {
     pub(crate) fn capacity(&self) -> Result<Capacity, Closed> {
         let engine = self.engine.lock().map_err(|_| Closed)?;
         Ok(engine.as_ref().ok_or(Closed)?.capacity())
+    }
+}
+
+fn load_of(engine: &Engine) -> Load {
+    Load {
+        stats: engine.stats(),
+        total_blocks: u64::from(engine.capacity().n_blocks),
     }
 }
 
@@ -130,16 +150,17 @@ impl Generator for Local {
     }
 
     fn load(&self) -> Vec<Load> {
-        let load = |engine: &Engine| Load {
-            stats: engine.stats(),
-            total_blocks: u64::from(engine.capacity().n_blocks),
-        };
-        let engine = self.engine.lock();
-        engine.map_or_else(|_| Vec::new(), |engine| engine.iter().map(load).collect())
+        let running = self.engine.lock().ok();
+        let running = running.and_then(|engine| engine.as_ref().map(load_of));
+        let last = || self.last.lock().ok().and_then(|last| *last);
+        running.or_else(last).into_iter().collect()
     }
 
     fn shutdown(&self) {
         let engine = self.engine.lock().ok().and_then(|mut engine| engine.take());
+        if let (Some(engine), Ok(mut last)) = (&engine, self.last.lock()) {
+            *last = Some(load_of(engine));
+        }
         // A device that does not come back is left behind: the process is about to end.
         if let Some(Err(error)) = engine.map(|engine| engine.shutdown(SHUTDOWN)) {
             note!("ossmark: {error}");

@@ -102,6 +102,7 @@ impl Generator for Replicas {
             let outputs = StepOutputs {
                 tokens: Vec::new(),
                 outputs: queued,
+                rounds: Vec::new(),
             };
             // Nobody listens any more: the engines will notice.
             let _ = (locked(&self.sink))(Event::Step(outputs));

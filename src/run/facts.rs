@@ -6,7 +6,7 @@ use ossmark_engine::config::ModelConfig;
 use serde_json::Value;
 
 use super::plan::RunPlan;
-use super::rules::{Audit, EngineName, ModelFacts, RunFacts};
+use super::rules::{Audit, EngineName, ModelFacts, RunFacts, SpeculationFacts};
 use crate::cli::DtypeArg;
 use crate::generator::device::Device;
 use crate::generator::engine_plan::EnginePlan;
@@ -57,6 +57,15 @@ pub(crate) fn run_facts(plan: &RunPlan, settings: BTreeMap<String, Value>) -> Ru
             DtypeArg::F32 => "f32".into(),
         },
         synthetic,
+        speculation: plan
+            .engine
+            .speculation()
+            .zip(plan.head.as_ref())
+            .map(|(s, head)| SpeculationFacts {
+                tensors_sha256: head.tensors_sha256.clone(),
+                revision: head.revision.clone(),
+                steps: s.steps,
+            }),
         audit: audit_text.map(|text| Audit::of(&text)),
         loadgen_version: ossmark_loadgen::LOADGEN_VERSION.into(),
         loadgen_is_pinned: ossmark_loadgen::LOADGEN_SOURCE.starts_with("sha256:"),

@@ -23,7 +23,7 @@ use super::verdict::{Evidence, SettingsLabel, Validity, Verdict, judge};
 use crate::exit::Outcome;
 use crate::output::{self, Output};
 use crate::terminal::{note, say};
-use ossmark_protocol::Generator;
+use ossmark_protocol::{Generator, SpeculationStats};
 
 /// Bytes kept back from the start, so that the verdict can still be written on a disk that has filled up.
 const RESERVE_BYTES: usize = 64 << 10;
@@ -180,6 +180,13 @@ impl Finish {
             "elapsed_s".into(),
             json!(self.started.elapsed().as_secs_f64()),
         );
+        if self.plan.engine.speculation().is_some() {
+            let mut all = SpeculationStats::default();
+            for engine in self.generator.load() {
+                all.add(&engine.stats.speculation);
+            }
+            metrics.insert("speculation".into(), speculation(&all));
+        }
         if let Some(remote) = self.generator.stats() {
             metrics.insert("remote".into(), json!(remote));
         }
@@ -193,6 +200,22 @@ impl Finish {
         }
         metrics
     }
+}
+
+/// What drafting was worth: `acceptance_length` is tokens a round, the model's own included.
+fn speculation(found: &SpeculationStats) -> Value {
+    let most = found.most_drafted();
+    let accepted: u64 = found.accepted.iter().sum();
+    let per_round = accepted as f64 / found.rounds as f64;
+    json!({
+        "rounds": found.rounds,
+        "drafted": found.drafted.iter().sum::<u64>(),
+        "accepted": accepted,
+        "acceptance_length": (found.rounds > 0).then_some(1.0 + per_round),
+        "drafted_by_position": found.drafted[..most],
+        "accepted_by_position": found.accepted[..most],
+        "steps_saved": accepted,
+    })
 }
 
 /// LoadGen's figures that people look for, under names with units.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ossmark_dataset::Dataset;
+use ossmark_engine::eagle3::tensors_sha256;
 use ossmark_loadgen::{self as loadgen, Model, RequestedSettings, Settings};
 use ossmark_protocol::{Sampling, TokenId};
 use ossmark_rules::{Mode, Scenario};
@@ -32,6 +33,8 @@ pub(crate) struct RunPlan {
     pub(crate) dataset: Option<Dataset>,
     pub(crate) template: RequestTemplate,
     pub(crate) dtype: DtypeArg,
+    /// Where tokens are drafted: which head that is.
+    pub(crate) head: Option<Head>,
     pub(crate) loadgen: Settings,
     pub(crate) requested: RequestedSettings,
     pub(crate) output: PathBuf,
@@ -109,7 +112,9 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
         .transpose()
         .map_err(anyhow::Error::msg)?;
     let dtype = args.engine.dtype.unwrap_or(DtypeArg::Bf16);
-    let mut engine = EnginePlan::choose(&args.engine, Some(&args.http), &args.echo)?;
+    let mut engine =
+        EnginePlan::choose(&args.engine, &args.speculate, Some(&args.http), &args.echo)?;
+    let head = head(&engine, args.speculate_revision)?;
     let streaming = args.http.http_stream.unwrap_or(StreamArg::Auto);
     engine.stream_unless_told(streaming, scenario != Scenario::Offline);
     Ok(RunPlan {
@@ -126,6 +131,7 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
             seed,
         },
         dtype,
+        head,
         loadgen: settings,
         requested,
         output,
@@ -136,6 +142,29 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
         record: !args.no_record,
         json: args.json,
     })
+}
+
+/// The head that drafts, as the rules look at it.
+pub(crate) struct Head {
+    pub(crate) tensors_sha256: String,
+    /// What the submitter says it is.
+    pub(crate) revision: Option<String>,
+}
+
+fn head(engine: &EnginePlan, revision: Option<String>) -> Result<Option<Head>> {
+    let Some(speculation) = engine.speculation() else {
+        if let Some(revision) = revision {
+            bail!(
+                "--speculate-revision {revision}: is for --speculate HEAD_DIR; give that, or leave it out"
+            );
+        }
+        return Ok(None);
+    };
+    let place = || format!("--speculate {}", speculation.head.display());
+    Ok(Some(Head {
+        tensors_sha256: tensors_sha256(&speculation.head).with_context(place)?,
+        revision,
+    }))
 }
 
 fn required<T>(value: Option<T>, flag: &str) -> Result<T> {

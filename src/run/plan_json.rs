@@ -1,6 +1,7 @@
 //! `run_plan.json`: what was asked and what will be done, written before the test.
 
 use anyhow::Result;
+use ossmark_engine::Features;
 use serde_json::{Value, json};
 
 use super::plan::RunPlan;
@@ -60,6 +61,14 @@ pub(super) fn run_plan_json(plan: &RunPlan, description: &Description) -> Result
             EnginePlan::Model { devices, .. } => Some(devices[0].kv_dtype()),
             EnginePlan::Echo(_) | EnginePlan::Http { .. } => None,
         },
+        "speculation": plan.engine.speculation().zip(plan.head.as_ref()).map(|(s, head)| json!({
+            "head": s.head, "tensors_sha256": head.tensors_sha256, "revision": head.revision,
+            "steps": s.steps, "topk": 1, "draft_sample_method": "greedy",
+            "features": match s.features {
+                Features::BlockOutput => "block-output",
+                Features::Boundary => "boundary",
+            },
+        })),
         "sampling": {
             "temperature": plan.template.sampling.temperature,
             "top_p": plan.template.sampling.top_p,

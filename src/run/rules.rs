@@ -53,6 +53,17 @@ impl Audit {
     }
 }
 
+/// How tokens were drafted: greedily, one after the other.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SpeculationFacts {
+    /// Of the head's tensors.
+    pub(crate) tensors_sha256: String,
+    /// What the submitter says the head is.
+    pub(crate) revision: Option<String>,
+    /// Tokens drafted at a time.
+    pub(crate) steps: u32,
+}
+
 /// What was done, as far as the rules care.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct RunFacts {
@@ -78,6 +89,8 @@ pub(crate) struct RunFacts {
     pub(crate) dtype: String,
     /// Made up instead of given: "weights", "prompts".
     pub(crate) synthetic: Vec<String>,
+    /// None: every token was decoded by itself.
+    pub(crate) speculation: Option<SpeculationFacts>,
     pub(crate) audit: Option<Audit>,
     pub(crate) loadgen_version: String,
     /// LoadGen was compiled from the sdist whose sha256 is pinned, without changes.

@@ -240,3 +240,141 @@ fn bad_input_is_named() {
     )
     .refused(&["context"]);
 }
+
+/// A line of `--drafts`, and one of the reference's.
+fn round(line: &Value) -> (String, u64, Vec<u64>, u64) {
+    let drafted = line["drafted"].as_array().unwrap().iter();
+    (
+        line["id"].to_string(),
+        line["position"].as_u64().unwrap(),
+        drafted.map(|t| t.as_u64().unwrap()).collect(),
+        line["accepted"].as_u64().unwrap(),
+    )
+}
+
+#[test]
+fn speculation_gives_the_same_tokens_and_writes_its_rounds() {
+    for (name, head, features) in [
+        ("a", "copycat", "block-output"),
+        ("a", "boundary", "boundary"),
+        ("b", "norm_before_fc", "block-output"),
+    ] {
+        let model = repository().join("tests/fixtures/golden").join(name);
+        let head = repository()
+            .join("tests/fixtures/eagle3")
+            .join(name)
+            .join(head);
+        let golden = lines(&model.join("golden.jsonl"));
+        let tmp = tempfile::tempdir().unwrap();
+        let (input, drafts) = (tmp.path().join("in.jsonl"), tmp.path().join("drafts.jsonl"));
+        let prompts: Vec<String> = golden
+            .iter()
+            .map(|g| {
+                serde_json::json!({ "id": g["id"], "input_tokens": g["input_tokens"] }).to_string()
+            })
+            .collect();
+        std::fs::write(&input, prompts.join("\n")).unwrap();
+        let new_tokens = golden[0]["greedy_f32"].as_array().unwrap().len();
+        let new_tokens = new_tokens.to_string();
+        for dp in ["1", "2"] {
+            let args = [
+                "--engine",
+                "cpu",
+                "--dtype",
+                "f32",
+                "--temperature",
+                "0",
+                "--max-new-tokens",
+                &new_tokens,
+                "--dp",
+                dp,
+                "--speculate",
+                head.to_str().unwrap(),
+                "--speculate-steps",
+                "3",
+                "--speculate-features",
+                features,
+                "--drafts",
+                drafts.to_str().unwrap(),
+            ];
+            let answers = generate(&model, &input, tmp.path(), &args);
+            for g in &golden {
+                let found = serde_json::json!(answers[&g["id"].to_string()].0);
+                assert_eq!(found, g["greedy_f32"], "{name} {}", g["id"]);
+            }
+            let found: Vec<_> = lines(&drafts).iter().map(round).collect();
+            let expected: Vec<_> = lines(&head.join("rounds.jsonl"))
+                .iter()
+                .map(round)
+                .collect();
+            assert_eq!(found.len(), expected.len(), "{name}");
+            for (found, expected) in found.iter().zip(&expected) {
+                let (id, position, drafted, accepted) = expected;
+                // At the limit fewer are drafted.
+                let drafted = &drafted[..found.2.len()];
+                let accepted = *accepted.min(&(drafted.len() as u64));
+                assert_eq!(*found, (id.clone(), *position, drafted.to_vec(), accepted));
+            }
+            assert!(found.iter().filter(|round| round.2.len() == 3).count() > found.len() / 2);
+        }
+    }
+}
+
+#[test]
+fn speculation_that_cannot_be_is_refused() {
+    let model = repository().join("tests/fixtures/golden/a");
+    let head = repository().join("tests/fixtures/eagle3/a/copycat");
+    let (model, head) = (model.to_str().unwrap(), head.to_str().unwrap());
+    let tmp = tempfile::tempdir().unwrap();
+    std::fs::write(
+        tmp.path().join("in.jsonl"),
+        "{\"id\": 1, \"input_tokens\": [5, 6]}",
+    )
+    .unwrap();
+    for (args, words) in [
+        (&["--speculate-steps", "3"][..], "--speculate HEAD_DIR"),
+        (
+            &["--speculate-features", "boundary"],
+            "--speculate HEAD_DIR",
+        ),
+        (&["--drafts", "d.jsonl"], "--drafts is for --speculate"),
+        (
+            &["--speculate", head, "--speculate-steps", "0"],
+            "expected 1 to 16",
+        ),
+        (
+            &["--speculate", head, "--speculate-steps", "17"],
+            "expected 1 to 16",
+        ),
+        (
+            &["--speculate", head, "--drafts", "out.jsonl"],
+            "the same file",
+        ),
+        (&["--speculate", head, "--engine", "echo"], "--engine echo"),
+        (
+            &["--speculate", head, "--engine", "cuda"],
+            "CUDA engine does not draft",
+        ),
+        (&["--speculate", model], "config.json"),
+        (&["--speculate", "nowhere"], "nowhere"),
+    ] {
+        let mut command = Command::new(binary());
+        command.current_dir(tmp.path()).args([
+            "generate",
+            "--model",
+            model,
+            "--input",
+            "in.jsonl",
+            "--output",
+            "out.jsonl",
+        ]);
+        if !args.contains(&"--engine") {
+            command.args(["--engine", "cpu"]);
+        }
+        command.args(args);
+        let done = finish(command, LIMIT);
+        assert_eq!(done.code(), Some(2), "{args:?}: {}", done.stderr);
+        assert!(done.stderr.contains(words), "{args:?}: {}", done.stderr);
+        assert!(!tmp.path().join("d.jsonl").exists(), "{args:?}");
+    }
+}

@@ -89,6 +89,12 @@ fn folder(name: &str, to: &Path) {
             let index = json!({ "metadata": {}, "weight_map": map }).to_string();
             fs::write(to.join("model.safetensors.index.json"), index).unwrap();
         }
+        "@HEAD" => {
+            let head = repository().join("tests/fixtures/eagle3/a/copycat");
+            for name in ["config.json", "model.safetensors"] {
+                copy(&head.join(name), name);
+            }
+        }
         "@TOKENIZER" => {
             for name in ["tokenizer.json", "tokenizer_config.json"] {
                 copy(&demo.join(name), name);
@@ -243,7 +249,7 @@ fn what_is_no_folder_is_refused() {
 #[test]
 fn good_folders_are_taken() {
     for option in &path_options() {
-        let Kind::Folder(name @ ("@MODEL" | "@SHARDED"), words) = option.kind else {
+        let Kind::Folder(name @ ("@MODEL" | "@SHARDED" | "@HEAD"), words) = option.kind else {
             continue;
         };
         // These would serve, or need a device, or run for as long as the rules say.

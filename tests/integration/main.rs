@@ -29,6 +29,7 @@ mod report;
 mod runs;
 mod score;
 mod serve;
+mod speculation;
 mod submission;
 mod synthetic;
 mod user_conf;

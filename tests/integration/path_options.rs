@@ -26,7 +26,7 @@ pub(crate) enum Kind {
 }
 
 /// Folders that are good but for one file, and which files these are.
-pub(crate) const FOLDERS: [(&str, &[&str]); 8] = [
+pub(crate) const FOLDERS: [(&str, &[&str]); 9] = [
     (
         "@MODEL",
         &["config.json", "generation_config.json", "model.safetensors"],
@@ -38,6 +38,8 @@ pub(crate) const FOLDERS: [(&str, &[&str]); 8] = [
             "model-00001-of-00001.safetensors",
         ],
     ),
+    // Of the model in tests/fixtures/golden/a.
+    ("@HEAD", &["config.json", "model.safetensors"]),
     ("@TOKENIZER", &["tokenizer.json", "tokenizer_config.json"]),
     ("@SHARDS", &["part-0.parquet", "part-1.parquet"]),
     ("@LOGS", &["mlperf_log_accuracy.json"]),

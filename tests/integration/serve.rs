@@ -66,7 +66,19 @@ impl Server {
         stream
     }
 
-    fn post(&self, path: &str, body: &Value) -> Value {
+    pub(crate) fn get(&self, path: &str) -> String {
+        let mut stream = self.connect();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
         json_of(self.send(path, body))
     }
 
@@ -75,14 +87,7 @@ impl Server {
         let line = format!("ossmark_requests_open {n}\n");
         let began = Instant::now();
         loop {
-            let mut stream = self.connect();
-            write!(
-                stream,
-                "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-            )
-            .unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
+            let answer = self.get("/metrics");
             if answer.contains(&line) {
                 return;
             }

@@ -55,6 +55,7 @@ fn main() {
                 window,
                 sample,
                 want_logits: false,
+                ..StepSeq::default()
             }
         };
         let handle = exec

@@ -6,6 +6,7 @@
 use crate::executor::{
     BlockId, BlockTable, Capacity, ExecError, InputToken, SampleSpec, SeqSlot, StepPlan,
 };
+use ossmark_protocol::TokenId;
 
 /// Where a sequence's blocks of one layer group are in [`StepBatch::blocks`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,12 +101,24 @@ impl StepBatch {
         }
     }
 
-    /// Flattens a plan.
+    /// Flattens a plan without drafts.
     ///
     /// # Errors
     /// The plan breaks a limit of `cap`, names a token, slot or block that does not exist, or its tables do not cover
     /// the positions that its rows see.
     pub fn new(plan: &StepPlan, cap: &Capacity) -> Result<Self, ExecError> {
+        Self::verifying(plan, &[], cap)
+    }
+
+    /// Flattens a plan with the tokens that were drafted for its sequences, as many for each as it asks for.
+    ///
+    /// # Errors
+    /// As for [`StepBatch::new`]; a drafted token too many or too few.
+    pub(crate) fn verifying(
+        plan: &StepPlan,
+        drafts: &[Vec<TokenId>],
+        cap: &Capacity,
+    ) -> Result<Self, ExecError> {
         let mut batch = Self::default();
         let refuse = |what: String| Err(ExecError(format!("impossible step: {what}")));
         if plan.seqs.is_empty() || plan.seqs.len() > cap.max_seqs as usize {
@@ -116,8 +129,20 @@ impl StepBatch {
             ));
         }
         for (i, seq) in plan.seqs.iter().enumerate() {
-            let n = seq.inputs.len();
-            let end = u64::from(seq.start) + n as u64;
+            let drafted = drafts.get(i).map_or(&[][..], Vec::as_slice);
+            let n = seq.inputs.len() + drafted.len();
+            let end = seq.end();
+            if drafted.len() != seq.verify.len() || (n > 1 && seq.inputs.is_empty()) {
+                return refuse(format!(
+                    "{} drafted tokens for sequence {i} with {} inputs, expected {} behind one or more",
+                    drafted.len(),
+                    seq.inputs.len(),
+                    seq.verify.len()
+                ));
+            }
+            if !drafted.is_empty() && seq.sample.is_none() {
+                return refuse(format!("sequence {i} is to verify, and not to sample"));
+            }
             if n == 0 || end > u64::from(cap.max_context) {
                 let max = cap.max_context;
                 return refuse(format!(
@@ -131,8 +156,9 @@ impl StepBatch {
                     seq.slot, cap.max_seqs
                 ));
             }
-            for input in &seq.inputs {
-                match *input {
+            let drafted = drafted.iter().copied().map(InputToken::Known);
+            for input in seq.inputs.iter().copied().chain(drafted) {
+                match input {
                     InputToken::Known(t) if t >= cap.vocab_size => {
                         return refuse(format!(
                             "token {t}, expected below the vocabulary's {}",
@@ -142,7 +168,7 @@ impl StepBatch {
                     InputToken::FromPrevious(s) if s >= cap.max_seqs => {
                         return refuse(format!("slot {s}, expected below {}", cap.max_seqs));
                     }
-                    _ => batch.tokens.push(*input),
+                    _ => batch.tokens.push(input),
                 }
             }
             let first_seen = cap.window.map(|w| (seq.start + 1).saturating_sub(w));
@@ -156,14 +182,20 @@ impl StepBatch {
                 ));
             };
             let first_row = batch.positions.len() as u32;
-            let last_row = first_row + n as u32 - 1;
+            let first_sampled = seq.inputs.len() - 1;
             for j in 0..n as u32 {
                 batch.positions.push(seq.start + j);
                 batch.seq_of_row.push(i as u32);
-                let sample = seq
-                    .sample
-                    .filter(|_| first_row + j == last_row)
-                    .map(|spec| (seq.slot, spec));
+                // The last input, and each drafted token with the random number of its own position.
+                let of_row = |spec: SampleSpec| {
+                    let drafted = (j as usize).checked_sub(first_sampled)?;
+                    let uniform = match drafted {
+                        0 => spec.uniform,
+                        d => seq.verify[d - 1],
+                    };
+                    Some((seq.slot, SampleSpec { uniform, ..spec }))
+                };
+                let sample = seq.sample.and_then(of_row);
                 if sample.is_some() || seq.want_logits {
                     let row = first_row + j;
                     batch.logit_rows.push(LogitRow {
@@ -209,12 +241,17 @@ impl StepBatch {
         if t.first_block > first_seen / cap.block_size || covered < needed || !known {
             return None;
         }
+        Some(self.add_table(t))
+    }
+
+    /// Takes a table's blocks.
+    pub(crate) fn add_table(&mut self, t: &BlockTable) -> TableRef {
         let offset = self.blocks.len() as u32;
         self.blocks.extend_from_slice(&t.blocks);
-        Some(TableRef {
+        TableRef {
             offset,
             len: t.blocks.len() as u32,
             first_block: t.first_block,
-        })
+        }
     }
 }

@@ -176,6 +176,17 @@ impl SeqBlocks {
         table.blocks.drain(..n).collect()
     }
 
+    /// Drops the blocks behind those of positions below `end`: what a span took for drafted tokens that were refused.
+    pub(crate) fn shrink(&mut self, geometry: &Geometry, end: u32) -> Vec<BlockId> {
+        let all = geometry.covering(end);
+        let mut dropped = Vec::new();
+        for table in [&mut self.full, &mut self.window] {
+            let keep = all.saturating_sub(table.first_block) as usize;
+            dropped.extend(table.blocks.drain(keep.min(table.blocks.len())..));
+        }
+        dropped
+    }
+
     /// All blocks; the tables are empty afterwards.
     pub(crate) fn take_all(&mut self) -> Vec<BlockId> {
         let Self { full, window } = std::mem::take(self);
@@ -289,6 +300,17 @@ mod tests {
                     let first_kept_end = (blocks.window.first_block + 1) * block_size;
                     prop_assert!(first_kept_end + window > start, "a block behind the window is kept");
                 }
+                // A span of which only the first position stands gives back all blocks behind it.
+                let kept = start + 1;
+                let held = blocks.n_blocks();
+                let behind = blocks.shrink(&geometry, kept);
+                prop_assert_eq!(blocks.n_blocks() + behind.len() as u32, held);
+                pool.release(&behind).unwrap();
+                for (wanted, table) in [(has_full, &blocks.full), (window.is_some(), &blocks.window)] {
+                    prop_assert!(!wanted || covers(table, start));
+                    prop_assert!(!covers(table, kept.next_multiple_of(block_size)));
+                }
+                prop_assert!(blocks.grow(&geometry, start + len, &mut pool));
                 start += len;
             }
             pool.release(&blocks.take_all()).unwrap();

@@ -111,7 +111,7 @@ impl ModelConfig {
         {
             return Err(LoadError::Unsupported {
                 path,
-                field: "eos_token_id",
+                field: "eos_token_id".into(),
                 found: id.to_string(),
                 expected: format!("token ids below vocab_size {}", config.vocab_size),
             });

@@ -4,6 +4,7 @@
 //! as shipped and are decoded row by row. Runs inside the caller's rayon pool.
 
 mod attention;
+mod draft;
 mod experts;
 mod lanes;
 pub(crate) mod load;
@@ -91,13 +92,28 @@ impl CpuOps {
         bf16: bool,
         threads: usize,
     ) -> Result<Self, LoadError> {
+        let rope = Rope::new(config.head_dim, config.rope_theta, config.yarn.as_ref());
+        Self::with_rope(config, rope, capacity, bf16, threads)
+    }
+
+    /// The same with another rotary embedding than the configuration's.
+    ///
+    /// # Errors
+    /// [`LoadError::NoMemory`].
+    pub(crate) fn with_rope(
+        config: &ModelConfig,
+        rope: Rope,
+        capacity: &Capacity,
+        bf16: bool,
+        threads: usize,
+    ) -> Result<Self, LoadError> {
         let block_size = capacity.block_size as usize;
         let layers = config.group_layers();
         Ok(Self {
             vectors: Vectors::new(),
             threads,
             rounding: Rounding { bf16 },
-            rope: Rope::new(config.head_dim, config.rope_theta, config.yarn.as_ref()),
+            rope,
             kv: KvPool::new(
                 capacity.n_blocks as usize,
                 layers,

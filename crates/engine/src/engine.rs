@@ -199,6 +199,7 @@ fn check_capacity(capacity: &Capacity) -> Result<(), EngineError> {
         max_seqs,
         max_context,
         vocab_size,
+        draft_tokens,
     } = *capacity;
     let at_least = [
         ("n_blocks", n_blocks, 1),
@@ -214,6 +215,13 @@ fn check_capacity(capacity: &Capacity) -> Result<(), EngineError> {
             name,
             found,
             expected: "more: at least 2 tokens of context, 1 of all else",
+        });
+    }
+    if draft_tokens > 0 && !has_full {
+        return Err(EngineError::Capacity {
+            name: "has_full",
+            found: 0,
+            expected: "blocks for all positions: a draft head keeps its keys and values there",
         });
     }
     if !has_full && window.is_none() {

@@ -3,6 +3,9 @@
 //! The scheduler decides (`StepPlan`), an executor computes (`submit`, `wait`), the engine interprets (`StepTokens`).
 //! Two steps may be in flight: an input token that the step before has not yet delivered to the host is
 //! `FromPrevious`, and is resolved where the step runs.
+//!
+//! An executor with a draft head guesses tokens and verifies them: a step may then carry a span, the last known token and
+//! `StepSeq::verify` drafted ones behind it, and keep the longest prefix that is what the model itself chooses there.
 
 use ossmark_protocol::{Sampling, TokenId};
 
@@ -38,8 +41,8 @@ pub struct SampleSpec {
     pub uniform: f32,
 }
 
-/// What one sequence does in a step: `inputs.len()` consecutive positions from `start`.
-#[derive(Clone, Debug, PartialEq)]
+/// What one sequence does in a step: `inputs.len()` consecutive positions from `start`, and those of `verify`.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepSeq {
     /// Where its sampled token is kept for `FromPrevious`.
     pub slot: SeqSlot,
@@ -47,13 +50,18 @@ pub struct StepSeq {
     pub start: u32,
     /// At least one.
     pub inputs: Vec<InputToken>,
-    /// Blocks of the full-attention layers, covering positions `0 .. start + inputs.len()`.
+    /// Blocks of the full-attention layers, covering positions `0 .. start + inputs.len() + verify.len()`.
     pub full: BlockTable,
     /// Blocks of the sliding-window layers, covering at least every position visible from `start` on.
     pub window: BlockTable,
     /// Set when the last input is the last known token: choose the next one.
     pub sample: Option<SampleSpec>,
-    /// Return the logits of every input position.
+    /// For a draft head, which pairs each position with the token after it: the one after `inputs`, where it is not sampled.
+    pub next: Option<TokenId>,
+    /// One for each token that the executor is to draft behind `inputs` and to verify: the uniform number of the position
+    /// after it, as in [`SampleSpec`]. Only with `sample`; at most [`Capacity::draft_tokens`].
+    pub verify: Vec<f32>,
+    /// Return the logits of every position, drafted ones included.
     pub want_logits: bool,
 }
 
@@ -68,11 +76,51 @@ pub struct StepPlan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StepHandle(pub u64);
 
+impl StepSeq {
+    /// The position after its last one.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        u64::from(self.start) + (self.inputs.len() + self.verify.len()) as u64
+    }
+}
+
+/// What became of the tokens that were drafted for one sequence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// As many as the plan asked for.
+    pub tokens: Vec<TokenId>,
+    /// How many of the first of them are what the model itself chose there: they precede the sampled token.
+    pub accepted: u32,
+}
+
+impl Draft {
+    /// Those that precede the sampled token.
+    #[must_use]
+    pub fn accepted_tokens(&self) -> &[TokenId] {
+        &self.tokens[..self.accepted as usize]
+    }
+}
+
+/// How many of the first drafted tokens stand: those that are what was chosen at their positions. `chosen` has one more, the
+/// choice after the last of them. The one rule of acceptance, greedy or not: each position is sampled with its own random
+/// number, so what is kept is what plain decoding would have given.
+#[must_use]
+pub fn accepted(drafted: &[TokenId], chosen: &[TokenId]) -> usize {
+    drafted
+        .iter()
+        .zip(chosen)
+        .take_while(|(d, c)| d == c)
+        .count()
+}
+
 /// What a step sampled.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepTokens {
-    /// One per sequence of the plan, in its order; `None` where the plan asked for no sample.
+    /// One per sequence of the plan, in its order; `None` where the plan asked for no sample. The token after the last input,
+    /// or after the last drafted token that was accepted.
     pub tokens: Vec<Option<TokenId>>,
+    /// One per sequence where the executor drafts, else none at all.
+    pub drafts: Vec<Draft>,
     /// One per sequence: f32 rows of vocabulary length, empty unless asked for.
     pub logits: Vec<Vec<f32>>,
 }
@@ -96,6 +144,9 @@ pub struct Capacity {
     pub max_context: u32,
     /// Token ids are below this.
     pub vocab_size: u32,
+    /// Most tokens that it drafts and verifies for a sequence in a step; 0 without a draft head. A head keeps its keys and
+    /// values in the blocks of the full-attention layers, so `has_full` is true with one.
+    pub draft_tokens: u32,
 }
 
 /// Something that runs steps: the model runner on a device, or a fake in scheduler tests.

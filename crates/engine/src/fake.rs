@@ -4,13 +4,16 @@
 //! block freed too early or shared by two sequences is an error or another token. What it reads is read again when the
 //! step is waited for: nothing that a step in flight sees may change. The next token is a hash of what is seen, hence
 //! [`FakeModel::answer`] can say what any schedule must produce.
+//!
+//! With `draft_tokens` it has a head too, which drafts what the model would choose, or something else, by a hash. The head
+//! keeps what a real one does, at each position the token after it, and refuses to draft where one of them is missing or wrong.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use crate::executor::{
-    BlockTable, Capacity, ExecError, Executor, InputToken, SampleSpec, StepHandle, StepPlan,
-    StepSeq, StepTokens,
+    BlockTable, Capacity, Draft, ExecError, Executor, InputToken, SampleSpec, StepHandle, StepPlan,
+    StepSeq, StepTokens, accepted,
 };
 use crate::rng::RequestRng;
 use ossmark_protocol::{End, Request, TokenId};
@@ -70,9 +73,10 @@ impl FakeModel {
         let mut tokens = request.prompt.to_vec();
         let mut rng = RequestRng::new(request.seed);
         loop {
+            let n = (tokens.len() - request.prompt.len()) as u32;
             let sample = SampleSpec {
                 sampling: request.sampling,
-                uniform: rng.uniform(),
+                uniform: rng.of_tokens(n, 1).next().unwrap_or_default(),
             };
             let token = self.next_token(&tokens, &sample);
             tokens.push(token);
@@ -115,12 +119,19 @@ struct Submitted {
     results: StepTokens,
 }
 
+/// What a head has of a position: the position, and the token after it.
+type HeadCell = Option<(u32, TokenId)>;
+
 /// See the module.
 pub struct FakeExecutor {
     model: FakeModel,
     fault: Option<Fault>,
     step_time: Duration,
     cells: Vec<Option<Cell>>,
+    /// The head's, in the same blocks.
+    head: Vec<HeadCell>,
+    /// Where the head may go on for each slot: the position after those that it has.
+    head_ends: Vec<Option<u32>>,
     /// Step and token of each slot's last sample.
     slots: Vec<Option<(u64, TokenId)>>,
     steps: u64,
@@ -135,6 +146,8 @@ impl FakeExecutor {
             fault,
             step_time: Duration::ZERO,
             cells: vec![None; capacity.n_blocks as usize * capacity.block_size as usize],
+            head: vec![None; capacity.n_blocks as usize * capacity.block_size as usize],
+            head_ends: vec![None; capacity.max_seqs as usize],
             slots: vec![None; capacity.max_seqs as usize],
             steps: 0,
             in_flight: VecDeque::new(),
@@ -177,9 +190,14 @@ impl FakeExecutor {
             max_step_tokens,
             max_seqs,
             max_context,
+            draft_tokens,
             ..
         } = self.model.capacity;
-        let n_tokens: usize = plan.seqs.iter().map(|seq| seq.inputs.len()).sum();
+        let n_tokens: usize = plan
+            .seqs
+            .iter()
+            .map(|seq| seq.inputs.len() + seq.verify.len())
+            .sum();
         if plan.seqs.is_empty()
             || plan.seqs.len() > max_seqs as usize
             || n_tokens > max_step_tokens as usize
@@ -194,8 +212,13 @@ impl FakeExecutor {
         }
         let (mut slots, mut blocks) = (HashSet::new(), HashSet::new());
         for seq in &plan.seqs {
-            let end = seq.start as usize + seq.inputs.len();
-            if seq.inputs.is_empty() || end > max_context as usize {
+            let end = seq.end();
+            if seq.verify.len() > draft_tokens as usize
+                || (!seq.verify.is_empty() && (seq.inputs.len() != 1 || seq.sample.is_none()))
+            {
+                return fail(format!("a span that cannot be: {seq:?}"));
+            }
+            if seq.inputs.is_empty() || end > u64::from(max_context) {
                 return fail(format!(
                     "positions {}..{end} of a context of {max_context}",
                     seq.start
@@ -221,7 +244,8 @@ impl FakeExecutor {
     }
 
     fn write(&mut self, seq: &StepSeq) -> Result<(), ExecError> {
-        for (i, input) in seq.inputs.iter().enumerate() {
+        let mut tokens = Vec::with_capacity(seq.inputs.len());
+        for input in &seq.inputs {
             let token = match *input {
                 InputToken::Known(token) => token,
                 InputToken::FromPrevious(slot) => match self.slots.get(slot as usize) {
@@ -234,7 +258,18 @@ impl FakeExecutor {
                     }
                 },
             };
-            let position = seq.start + i as u32;
+            tokens.push(token);
+        }
+        self.write_tokens(seq, seq.start, &tokens)
+    }
+
+    fn write_tokens(
+        &mut self,
+        seq: &StepSeq,
+        start: u32,
+        tokens: &[TokenId],
+    ) -> Result<(), ExecError> {
+        for (position, &token) in (start..).zip(tokens) {
             for (sliding, table) in self.groups(seq) {
                 let cell = self.cell(table, position)?;
                 self.cells[cell] = Some(Cell {
@@ -247,9 +282,66 @@ impl FakeExecutor {
         Ok(())
     }
 
-    /// All that a sequence's queries see, from the first visible position on.
-    fn read(&self, seq: &StepSeq) -> Result<Vec<TokenId>, ExecError> {
-        let end = seq.start + seq.inputs.len() as u32;
+    /// What the head proposes behind `seen`: by a hash, the model's own choice or another token.
+    fn draft(&mut self, seq: &StepSeq, seen: &[TokenId]) -> Result<Vec<TokenId>, ExecError> {
+        let mut context = seen.to_vec();
+        let Some(sample) = seq.sample.filter(|_| !seq.verify.is_empty()) else {
+            return Ok(Vec::new());
+        };
+        if self.head_ends[seq.slot as usize] != Some(seq.start) {
+            let end = self.head_ends[seq.slot as usize];
+            return fail(format!(
+                "slot {}'s head is at {end:?}, expected {}",
+                seq.slot, seq.start
+            ));
+        }
+        for position in 0..seq.start {
+            let found = self.head[self.cell(&seq.full, position)?];
+            if found != Some((position, seen[position as usize + 1])) {
+                return fail(format!("the head has {found:?} at position {position}"));
+            }
+        }
+        // The token after what the step before chose is chosen with this step's first number, and so on.
+        let numbers = [sample.uniform]
+            .into_iter()
+            .chain(seq.verify.iter().copied());
+        for uniform in numbers.take(seq.verify.len()) {
+            let right = self
+                .model
+                .next_token(&context, &SampleSpec { uniform, ..sample });
+            let wrong = mix(u64::from(right) ^ context.len() as u64).is_multiple_of(3);
+            context.push((right + u32::from(wrong)) % self.model.capacity.vocab_size);
+        }
+        let drafted = context.split_off(seen.len());
+        self.write_tokens(seq, seq.start + 1, &drafted)?;
+        Ok(drafted)
+    }
+
+    /// Fills the head's part for the positions that stand. `tokens` are all up to the last one that stands, `next` comes after.
+    fn fill_head(
+        &mut self,
+        seq: &StepSeq,
+        tokens: &[TokenId],
+        next: Option<TokenId>,
+    ) -> Result<(), ExecError> {
+        if self.model.capacity.draft_tokens == 0 {
+            return Ok(());
+        }
+        let Some(next) = next else {
+            return fail("the head is not told which token comes after a chunk");
+        };
+        let followers = tokens.iter().copied().chain([next]).skip(1);
+        for (position, token) in (0..).zip(followers).skip(seq.start as usize) {
+            let cell = self.cell(&seq.full, position)?;
+            self.head[cell] = Some((position, token));
+        }
+        self.head_ends[seq.slot as usize] = seq.sample.map(|_| tokens.len() as u32);
+        Ok(())
+    }
+
+    /// All that a sequence's queries up to `end` see, from the first visible position on.
+    fn read(&self, seq: &StepSeq, end: u64) -> Result<Vec<TokenId>, ExecError> {
+        let end = end as u32;
         let mut seen = Vec::new();
         for (sliding, table) in self.groups(seq) {
             let window = self
@@ -313,11 +405,28 @@ impl Executor for FakeExecutor {
         let mut results = StepTokens::default();
         let mut all_seen = Vec::new();
         for seq in &plan.seqs {
-            let seen = self.read(seq)?;
-            let mut token = seq
-                .sample
-                .as_ref()
-                .map(|sample| self.model.next_token(&seen, sample));
+            let known = self.read(seq, seq.end() - seq.verify.len() as u64)?;
+            let drafted = self.draft(seq, &known)?;
+            let seen = self.read(seq, seq.end())?;
+            let mut chosen = Vec::new();
+            if let Some(sample) = seq.sample {
+                let numbers = [sample.uniform]
+                    .into_iter()
+                    .chain(seq.verify.iter().copied());
+                for (n, uniform) in (known.len()..).zip(numbers) {
+                    let sample = SampleSpec { uniform, ..sample };
+                    chosen.push(self.model.next_token(&seen[..n], &sample));
+                }
+            }
+            let stand = accepted(&drafted, &chosen);
+            let mut token = chosen.get(stand).copied();
+            self.fill_head(seq, &seen[..known.len() + stand], token.or(seq.next))?;
+            if self.model.capacity.draft_tokens > 0 {
+                results.drafts.push(Draft {
+                    tokens: drafted,
+                    accepted: stand as u32,
+                });
+            }
             if let Some(token) = &mut token {
                 self.slots[seq.slot as usize] = Some((self.steps, *token));
                 if self.at(Fault::BadToken) {
@@ -325,7 +434,11 @@ impl Executor for FakeExecutor {
                 }
             }
             results.tokens.push(token);
-            let n = if seq.want_logits { seq.inputs.len() } else { 0 };
+            let n = if seq.want_logits {
+                seq.inputs.len() + seq.verify.len()
+            } else {
+                0
+            };
             let rows = (0..n)
                 .rev()
                 .flat_map(|after| self.model.logits(&seen[..seen.len() - after]));
@@ -359,7 +472,7 @@ impl Executor for FakeExecutor {
             _ => std::thread::sleep(self.step_time),
         }
         for (seq, seen) in step.plan.seqs.iter().zip(&step.seen) {
-            if self.read(seq).ok().as_ref() != Some(seen) {
+            if self.read(seq, seq.end()).ok().as_ref() != Some(seen) {
                 return fail(format!(
                     "slot {}'s blocks changed while step {} was in flight",
                     seq.slot, step.step

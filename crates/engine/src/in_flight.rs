@@ -1,6 +1,6 @@
 //! What is kept of a step from its submission to its results. Plain data of the engine thread.
 
-use crate::executor::StepHandle;
+use crate::executor::{Draft, StepHandle};
 use ossmark_protocol::{RequestId, TokenId};
 
 /// Order of arrival; never used again, so that a late result cannot reach a stranger.
@@ -24,6 +24,10 @@ pub(crate) struct InFlightSeq {
     pub(crate) id: RequestId,
     /// A token was asked for.
     pub(crate) samples: bool,
+    /// Set when it was a round of speculation: how many tokens were to be drafted, perhaps none for want of room.
+    pub(crate) drafts: Option<u32>,
+    /// The position after its last input: that of the first drafted token.
+    pub(crate) start: u32,
     /// Rows of logits that were asked for.
     pub(crate) rows: u32,
     /// How many of them an earlier step has already delivered.
@@ -34,5 +38,10 @@ pub(crate) struct InFlightSeq {
 pub(crate) struct SeqStep {
     pub(crate) key: SeqKey,
     pub(crate) token: Option<TokenId>,
+    /// What was drafted, and how much of it precedes `token`; set as in [`InFlightSeq`].
+    pub(crate) draft: Option<Draft>,
+    /// See [`InFlightSeq::start`].
+    pub(crate) start: u32,
+    /// Of what stands.
     pub(crate) logits: Vec<f32>,
 }

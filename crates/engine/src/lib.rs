@@ -24,6 +24,7 @@ pub mod config;
 pub mod cpu;
 pub mod cuda;
 mod dtype;
+pub mod eagle3;
 pub mod fp8;
 mod load;
 pub mod load_error;
@@ -44,5 +45,6 @@ pub use load_error::LoadError;
 pub use load_progress::LoadProgress;
 
 pub use blocks::BlockError;
+pub use eagle3::{Features, Speculation};
 pub use engine::{Engine, EngineSettings};
 pub use error::EngineError;

@@ -86,6 +86,7 @@ mod tests {
         max_seqs: 2,
         max_context: 32,
         vocab_size: 10,
+        draft_tokens: 0,
     };
 
     #[test]

@@ -1,6 +1,6 @@
 //! What loading a model has in common on every device: what comes of it, and the limits of a step.
 
-use crate::config::{LayerKind, ModelConfig};
+use crate::config::ModelConfig;
 use crate::executor::Executor;
 use crate::load_error::LoadError;
 use ossmark_protocol::TokenId;
@@ -57,20 +57,17 @@ pub(crate) fn check_limits(
     Ok(())
 }
 
-/// KV blocks that `max_seqs` sequences of full length need; more would never be used.
+/// KV blocks that `max_seqs` sequences of full length need; more would never be used. `has_full`: some are for all positions.
 pub(crate) fn useful_blocks(
     config: &ModelConfig,
     block_size: u32,
     max_step_tokens: u32,
     max_seqs: u32,
+    has_full: bool,
 ) -> u64 {
     let blocks_of = |positions: u64| positions.div_ceil(u64::from(block_size));
     let all = blocks_of(config.max_context as u64);
-    let full = if config.layers.contains(&LayerKind::Full) {
-        all
-    } else {
-        0
-    };
+    let full = if has_full { all } else { 0 };
     // A chunk may begin and end inside blocks.
     let window = config.window.map_or(0, |w| {
         all.min(blocks_of(w as u64 + u64::from(max_step_tokens)) + 1)

@@ -1,5 +1,6 @@
 //! Everything that can go wrong while a model is loaded. Failures of a step are [`crate::executor::ExecError`].
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// Why a model could not be loaded.
@@ -43,7 +44,7 @@ pub enum LoadError {
         /// The configuration file.
         path: PathBuf,
         /// The field, as spelled in the file.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// What it holds.
         found: String,
         /// What this engine takes.

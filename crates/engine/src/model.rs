@@ -11,7 +11,7 @@ use crate::load_error::LoadError;
 use crate::ops::{KvLayer, OpResult, Ops};
 use crate::weights::ModelSources;
 
-struct Layer<O: Ops> {
+pub(crate) struct Layer<O: Ops> {
     kv: KvLayer,
     attention_norm: O::Vector,
     qkv: O::Linear,
@@ -22,7 +22,7 @@ struct Layer<O: Ops> {
     experts: O::Experts,
 }
 
-struct Scratch<O: Ops> {
+pub(crate) struct Scratch<O: Ops> {
     x: O::Buf,
     normed: O::Buf,
     qkv: O::Buf,
@@ -36,7 +36,7 @@ struct Scratch<O: Ops> {
 }
 
 /// An operation of the pass for which a device may have several kernels, with its weights.
-enum Op<'a, O: Ops> {
+pub(crate) enum Op<'a, O: Ops> {
     Qkv(&'a Layer<O>),
     RopeKv(&'a Layer<O>),
     Attention(&'a Layer<O>),
@@ -70,14 +70,19 @@ impl<O: Ops> Op<'_, O> {
 }
 
 /// Sees each [`Op`] of a pass, and runs it: once, unless it wants to know more.
-trait Observer<O: Ops> {
+pub(crate) trait Observer<O: Ops> {
+    /// The residual stream before any norm: what layer `index` takes in, and at the end what the last one puts out.
+    fn boundary(&mut self, _index: usize, _ops: &mut O, _x: &O::Buf, _rows: usize) -> OpResult {
+        Ok(())
+    }
+
     fn op(&mut self, op: &Op<'_, O>, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> OpResult {
         op.run(ops, s, rows)
     }
 }
 
 /// Nobody looks.
-struct Unobserved;
+pub(crate) struct Unobserved;
 
 impl<O: Ops> Observer<O> for Unobserved {}
 
@@ -158,9 +163,23 @@ impl<O: Ops> Model<O> {
         &mut self,
         ops: &mut O,
         batch: &StepBatch,
+        on_logits: impl FnMut(usize, &[f32]),
+    ) -> Result<(), ExecError> {
+        self.forward_observed(ops, batch, &mut Unobserved, on_logits)
+    }
+
+    /// [`Model::forward`] with somebody who looks at the layers.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub(crate) fn forward_observed(
+        &mut self,
+        ops: &mut O,
+        batch: &StepBatch,
+        observer: &mut impl Observer<O>,
         mut on_logits: impl FnMut(usize, &[f32]),
     ) -> Result<(), ExecError> {
-        self.run_layers(ops, batch, self.layers.len(), &mut Unobserved)?;
+        self.run_layers(ops, batch, self.layers.len(), observer)?;
         // One round unless somebody wants logits of whole prompts.
         for first in (0..batch.logit_rows.len()).step_by(self.max_logit_rows) {
             let logit_rows = first..batch.logit_rows.len().min(first + self.max_logit_rows);
@@ -201,6 +220,7 @@ impl<O: Ops> Model<O> {
             } else {
                 ops.add_rmsnorm(&mut s.x, &s.delta, &l.attention_norm, rows, &mut s.normed)?;
             }
+            observer.boundary(i, ops, &s.x, rows)?;
             for op in [
                 Op::Qkv(l),
                 Op::RopeKv(l),
@@ -213,10 +233,8 @@ impl<O: Ops> Model<O> {
             observer.op(&Op::Router(l), ops, s, rows)?;
             observer.op(&Op::Experts(l), ops, s, rows)?;
         }
-        if batch.logit_rows.is_empty() {
-            return Ok(());
-        }
-        ops.add(&mut s.x, &s.delta)
+        ops.add(&mut s.x, &s.delta)?;
+        observer.boundary(layers, ops, &s.x, rows)
     }
 
     /// The logits of these rows, at most `max_logit_rows`.

@@ -211,5 +211,26 @@ pub trait Ops: Send {
     fn sample(&mut self, logits: &Self::Buf, logit_rows: Range<usize>) -> OpResult;
 }
 
+/// What a draft head computes besides. Each works on rows as it is told, not on those of the step.
+pub trait DraftOps: Ops {
+    /// A vector of `heads` sinks for [`Ops::attention`] that change nothing.
+    fn no_sinks(&mut self, heads: usize) -> Result<Self::Vector, LoadError>;
+
+    /// Copies whole rows of `from`, each to a row of `to`, there from `column` on. `rows` are pairs (from, to). Exact.
+    fn copy_rows(
+        &mut self,
+        from: &Self::Buf,
+        rows: &[(usize, usize)],
+        to: &mut Self::Buf,
+        column: usize,
+    ) -> OpResult;
+
+    /// `out = gate * sigmoid(gate) * up`, where a row of `gate_up` is all of `gate`, then all of `up`; rounded once.
+    fn silu_mul(&mut self, gate_up: &Self::Buf, rows: usize, out: &mut Self::Buf) -> OpResult;
+
+    /// Waits, and gives the largest logit's id of each of the first `rows` rows, the lowest of equals, or [`BAD_LOGITS`].
+    fn argmax(&mut self, logits: &Self::Buf, rows: usize) -> Result<Vec<TokenId>, ExecError>;
+}
+
 /// Ids in a block of [`Ops::sample`]'s running sums.
 pub const SAMPLE_BLOCK: usize = 1024;

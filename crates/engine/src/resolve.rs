@@ -1,7 +1,7 @@
 //! From what an executor returned to what happened to each sequence. Pure: checks and splits, changes no state.
 
 use crate::error::EngineError;
-use crate::executor::StepTokens;
+use crate::executor::{Draft, StepTokens};
 use crate::in_flight::{InFlight, SeqStep};
 
 /// Splits a step's results by sequence, or says in what the executor broke its contract.
@@ -17,18 +17,19 @@ pub(crate) fn resolve(
         })
     };
     let n = step.seqs.len();
-    if results.tokens.len() != n || results.logits.len() != n {
+    let mut drafts = results.drafts;
+    if drafts.is_empty() {
+        drafts.resize(n, Draft::default());
+    }
+    if results.tokens.len() != n || results.logits.len() != n || drafts.len() != n {
         let (tokens, logits) = (results.tokens.len(), results.logits.len());
         return broken(format!(
             "it returned {tokens} tokens and {logits} sets of logits for {n} sequences"
         ));
     }
     let mut out = Vec::with_capacity(n);
-    for (seq, (token, mut logits)) in step
-        .seqs
-        .iter()
-        .zip(results.tokens.into_iter().zip(results.logits))
-    {
+    let parts = results.tokens.into_iter().zip(results.logits).zip(drafts);
+    for (seq, ((token, mut logits), draft)) in step.seqs.iter().zip(parts) {
         let id = seq.id.0;
         match token {
             Some(token) if token >= vocab_size => {
@@ -48,6 +49,18 @@ pub(crate) fn resolve(
             }
             _ => {}
         }
+        let (asked, drafted) = (seq.drafts.unwrap_or(0) as usize, draft.tokens.len());
+        if drafted != asked || draft.accepted as usize > drafted {
+            let accepted = draft.accepted;
+            return broken(format!(
+                "it drafted {drafted} tokens for request {id} and accepted {accepted}, asked for {asked}"
+            ));
+        }
+        if let Some(token) = draft.tokens.iter().find(|token| **token >= vocab_size) {
+            return broken(format!(
+                "it drafted token {token} for request {id}, outside the vocabulary of {vocab_size}"
+            ));
+        }
         let expected = seq.rows as usize * vocab_size as usize;
         if logits.len() != expected {
             let found = logits.len();
@@ -55,10 +68,19 @@ pub(crate) fn resolve(
                 "it returned {found} logits for request {id}, expected {expected}"
             ));
         }
-        logits.drain(..expected.min(seq.skip_rows as usize * vocab_size as usize));
+        // The rows of drafted tokens that were refused are of no text.
+        let refused = (drafted - draft.accepted as usize) * vocab_size as usize;
+        logits.truncate(expected.saturating_sub(refused));
+        logits.drain(
+            ..logits
+                .len()
+                .min(seq.skip_rows as usize * vocab_size as usize),
+        );
         out.push(SeqStep {
             key: seq.key,
             token,
+            draft: seq.drafts.map(|_| draft),
+            start: seq.start,
             logits,
         });
     }
@@ -77,6 +99,8 @@ mod tests {
             key: SeqKey(0),
             id: RequestId(7),
             samples,
+            drafts: None,
+            start: 0,
             rows,
             skip_rows,
         };
@@ -91,8 +115,27 @@ mod tests {
     fn results(token: Option<TokenId>, logits: Vec<f32>) -> StepTokens {
         StepTokens {
             tokens: vec![token],
+            drafts: Vec::new(),
             logits: vec![logits],
         }
+    }
+
+    #[test]
+    fn logits_of_refused_drafts_are_dropped_and_a_broken_draft_is_named() {
+        let mut round = step(true, 3, 1);
+        round.seqs[0].drafts = Some(2);
+        let results = |tokens: Vec<TokenId>, accepted| StepTokens {
+            drafts: vec![Draft { tokens, accepted }],
+            ..results(Some(1), vec![0.0, 0.1, 1.0, 1.1, 2.0, 2.1])
+        };
+        let out = resolve(&round, results(vec![0, 1], 1), 2).unwrap();
+        assert_eq!(out[0].logits, [1.0, 1.1]);
+        let draft = out[0].draft.as_ref().unwrap();
+        assert_eq!((&draft.tokens[..], draft.accepted), (&[0, 1][..], 1));
+        let message = |results| resolve(&round, results, 2).err().unwrap().to_string();
+        assert!(message(results(vec![0], 0)).contains("drafted 1 tokens"));
+        assert!(message(results(vec![0, 1], 3)).contains("accepted 3, asked for 2"));
+        assert!(message(results(vec![0, 2], 0)).contains("drafted token 2 for request 7"));
     }
 
     #[test]

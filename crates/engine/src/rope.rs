@@ -20,6 +20,20 @@ pub struct Yarn {
     pub attention_factor: Option<f64>,
 }
 
+/// Llama 3's way to a longer context (Hugging Face's `_compute_llama3_parameters`): slow rotations are interpolated, fast ones
+/// left alone, and those between them mixed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Llama3 {
+    /// Context length over original context length.
+    pub factor: f64,
+    /// Rotations over the original context up to which a frequency is fully interpolated.
+    pub low_freq_factor: f64,
+    /// Rotations from which it is left alone; more than `low_freq_factor`.
+    pub high_freq_factor: f64,
+    /// Positions of the original context.
+    pub original_context: f64,
+}
+
 /// What a device needs to rotate a head: NeoX halves, element `i` with element `i + head_dim / 2`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
@@ -71,6 +85,22 @@ impl Rope {
             concentration: yarn.attention_factor.unwrap_or(by_length) as f32,
         }
     }
+
+    /// The same with Llama 3's scaling.
+    #[must_use]
+    pub fn llama3(head_dim: usize, theta: f64, scaling: &Llama3) -> Self {
+        let scaled = |i: usize| {
+            let plain = theta.powf(2.0 * i as f64 / head_dim as f64).recip();
+            let rotations = scaling.original_context * plain / std::f64::consts::TAU;
+            let (low, high) = (scaling.low_freq_factor, scaling.high_freq_factor);
+            let kept = ((rotations - low) / (high - low)).clamp(0.0, 1.0);
+            ((1.0 - kept) * plain / scaling.factor + kept * plain) as f32
+        };
+        Self {
+            inv_freq: (0..head_dim / 2).map(scaled).collect(),
+            concentration: 1.0,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +131,35 @@ mod tests {
             rope.inv_freq[18],
             (f64::from(plain.inv_freq[18]) / 32.0) as f32
         );
+    }
+
+    /// The three parts, by Hugging Face's rule: wavelengths below 8192 / 4 are left alone, those above 8192 / 1 are 8 times as
+    /// long.
+    #[test]
+    fn llama3_leaves_fast_rotations_alone() {
+        let scaling = Llama3 {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_context: 8192.0,
+        };
+        let (rope, plain) = (
+            Rope::llama3(64, 500_000.0, &scaling),
+            Rope::new(64, 500_000.0, None),
+        );
+        let wavelength = |i: usize| std::f64::consts::TAU / f64::from(plain.inv_freq[i]);
+        for i in 0..32 {
+            let share = f64::from(rope.inv_freq[i]) / f64::from(plain.inv_freq[i]);
+            let smooth = (8192.0 / wavelength(i) - 1.0) / 3.0;
+            let expected = match wavelength(i) {
+                w if w < 2048.0 => 1.0,
+                w if w > 8192.0 => 0.125,
+                _ => (1.0 - smooth) / 8.0 + smooth,
+            };
+            assert!((share - expected).abs() < 1e-6, "{i}: {share} {expected}");
+        }
+        assert!(wavelength(13) < 2048.0 && wavelength(16) > 2048.0 && wavelength(18) > 8192.0);
+        assert_eq!(rope.concentration, 1.0);
     }
 
     #[test]

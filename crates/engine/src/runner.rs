@@ -141,6 +141,7 @@ impl<O: Ops> Executor for ModelRunner<O> {
         let tokens = self.ops.tokens(step)?;
         let mut out = StepTokens {
             tokens: vec![None; done.logits.len()],
+            drafts: Vec::new(),
             logits: done.logits,
         };
         for (seq, token) in done.sampled.into_iter().zip(tokens) {

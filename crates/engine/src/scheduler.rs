@@ -5,6 +5,10 @@
 //! two are in flight. First come, first served: everything that runs arrived before everything that waits. Decodes go
 //! first, then the chunks of prompts, then new sequences. When blocks run out the youngest running sequence gives up all
 //! of its own and goes back to the head of the queue with its tokens (preemption by recomputation).
+//!
+//! With an executor that drafts, a decode is a span: the last token and drafted ones behind it, as far as budget and blocks
+//! are left over. Of what is in flight only the first token is sure; `commit` adds what was accepted and gives the blocks of
+//! the rest back. Until then the sequence sits out: at two steps in flight a span costs it every other step.
 
 #[cfg(test)]
 mod audit;
@@ -13,11 +17,11 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::blocks::{BlockPool, Geometry};
 use crate::error::EngineError;
-use crate::executor::{BlockId, Capacity, SeqSlot, StepPlan};
+use crate::executor::{BlockId, Capacity, Draft, SeqSlot, StepPlan};
 use crate::in_flight::{InFlightSeq, SeqKey, SeqStep};
 use crate::limits::Limits;
 use crate::sequence::Sequence;
-use ossmark_protocol::{End, Request, RequestId, SeqOutput, StepOutputs, TokenId};
+use ossmark_protocol::{End, Request, RequestId, Round, SeqOutput, StepOutputs, TokenId};
 
 /// A new sequence is let in only if this share of the pool stays free for those that run to grow into: a preemption costs
 /// the recomputation of a whole sequence. vLLM keeps the same 1%.
@@ -31,6 +35,8 @@ pub(crate) struct PlannedStep {
     pub(crate) seqs: Vec<InFlightSeq>,
     /// Input tokens that may still be added.
     budget: u32,
+    /// Sequences with one known token that have not had their turn: drafts leave them a token of the budget, and blocks.
+    decodes_left: u32,
 }
 
 /// All state of the requests that are open.
@@ -131,11 +137,13 @@ impl Scheduler {
     pub(crate) fn plan(&mut self) -> Result<Option<PlannedStep>, EngineError> {
         let step = self.planned + 1;
         let budget = self.limits.0.max_step_tokens;
+        let decodes = |key: &&SeqKey| self.seqs[*key].remaining_tokens() == 1;
         let mut planned = PlannedStep {
             step,
             plan: StepPlan::default(),
             seqs: Vec::new(),
             budget,
+            decodes_left: self.running.iter().filter(decodes).count() as u32,
         };
         for decodes in [true, false] {
             // By index: a preemption shortens the list from its end.
@@ -146,6 +154,7 @@ impl Scheduler {
                 let remaining = self.seqs[&key].remaining_tokens();
                 if remaining > 0 && (remaining == 1) == decodes && self.seqs[&key].last_step < step
                 {
+                    planned.decodes_left -= u32::from(decodes);
                     self.schedule(key, &mut planned)?;
                 }
             }
@@ -205,18 +214,26 @@ impl Scheduler {
         let n = seq
             .blocks
             .longest_chunk(&self.geometry, seq.computed, want, self.pool.n_free());
-        if n == 0
-            || !seq
-                .blocks
-                .grow(&self.geometry, seq.computed + n, &mut self.pool)
-        {
+        if n == 0 {
+            return false;
+        }
+        // Drafts take what is left over: nobody is preempted or left out of the step for them.
+        let drafts = seq.draftable(self.limits.0.draft_tokens).map(|most| {
+            let most = most.min((planned.budget - n).saturating_sub(planned.decodes_left));
+            let spare = self.pool.n_free().saturating_sub(2 * planned.decodes_left);
+            seq.blocks
+                .longest_chunk(&self.geometry, seq.computed, n + most, spare)
+                .saturating_sub(n)
+        });
+        let end = seq.computed + n + drafts.unwrap_or(0);
+        if !seq.blocks.grow(&self.geometry, end, &mut self.pool) {
             return false;
         }
         let slot = seq.slot.expect("scheduled sequences have a slot");
-        let (step_seq, in_flight) = seq.advance(key, slot, n, planned.step);
+        let (step_seq, in_flight) = seq.advance(key, slot, n, drafts, planned.step);
         planned.plan.seqs.push(step_seq);
         planned.seqs.push(in_flight);
-        planned.budget -= n;
+        planned.budget -= n + drafts.unwrap_or(0);
         true
     }
 
@@ -275,7 +292,7 @@ impl Scheduler {
         self.waiting.push_front(victim);
         self.preemptions += 1;
         let seq = self.seqs.get_mut(&victim).expect("running sequences exist");
-        seq.computed = 0;
+        seq.restart();
         let (blocks, last_step) = (seq.blocks.take_all(), seq.last_step);
         self.slots.extend(seq.slot.take());
         self.release(blocks, last_step)
@@ -298,24 +315,47 @@ impl Scheduler {
             self.release(blocks, last_step)?;
         }
         let mut out = StepOutputs::default();
-        for SeqStep { key, token, logits } in results {
+        let step = self.committed;
+        for result in results {
+            let SeqStep {
+                key,
+                token,
+                draft,
+                start,
+                mut logits,
+            } = result;
             // It ended with the step before this one: this is the overshoot.
             let Some(seq) = self.seqs.get_mut(&key) else {
                 continue;
             };
-            let mut end = None;
+            let (mut end, mut n_tokens) = (None, 0);
             if let Some(token) = token {
                 seq.pending -= 1;
-                seq.generated.push(token);
-                out.tokens.push(token);
-                let of_model = !seq.request.ignore_eos && self.stop_tokens.contains(&token);
-                if of_model || seq.request.stop_tokens.contains(&token) {
-                    end = Some(End::Stop);
-                } else if seq.host_len() == seq.max_len {
-                    end = Some(End::Length);
+                let accepted = draft.as_ref().map_or(&[][..], Draft::accepted_tokens);
+                if seq.end_span(step, accepted.len() as u32, !logits.is_empty()) {
+                    let refused = seq.blocks.shrink(&self.geometry, seq.computed);
+                    self.pool.release(&refused)?;
                 }
+                for &token in accepted.iter().chain([&token]) {
+                    seq.generated.push(token);
+                    out.tokens.push(token);
+                    n_tokens += 1;
+                    end = seq.end_after(token, &self.stop_tokens);
+                    // What was accepted behind it is no part of the answer.
+                    if end.is_some() {
+                        break;
+                    }
+                }
+                let cut = accepted.len() + 1 - n_tokens as usize;
+                let vocab = self.limits.0.vocab_size as usize;
+                logits.truncate(logits.len().saturating_sub(cut * vocab));
             }
-            let n_tokens = u32::from(token.is_some());
+            out.rounds.extend(draft.map(|draft| Round {
+                id: seq.request.id,
+                position: start,
+                drafted: draft.tokens,
+                accepted: draft.accepted,
+            }));
             if n_tokens > 0 || !logits.is_empty() {
                 let ended = end.is_some();
                 out.outputs.push(SeqOutput {

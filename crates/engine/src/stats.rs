@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use ossmark_protocol::{EngineStats, StepOutputs};
+use ossmark_protocol::{EngineStats, MOST_DRAFTED, SpeculationStats, StepOutputs};
 
 use crate::scheduler::Scheduler;
 
@@ -17,6 +17,9 @@ pub(crate) struct SharedStats {
     step_rows: AtomicU64,
     tokens: AtomicU64,
     preemptions: AtomicU64,
+    rounds: AtomicU64,
+    drafted: [AtomicU64; MOST_DRAFTED],
+    accepted: [AtomicU64; MOST_DRAFTED],
 }
 
 impl SharedStats {
@@ -34,6 +37,16 @@ impl SharedStats {
         self.step_ns.fetch_add(took.as_nanos() as u64, Relaxed);
         self.step_rows.fetch_add(rows, Relaxed);
         self.tokens.fetch_add(step.tokens.len() as u64, Relaxed);
+        for round in step.rounds.iter().filter(|r| !r.drafted.is_empty()) {
+            self.rounds.fetch_add(1, Relaxed);
+            let first = |counts: &[AtomicU64], n: usize| {
+                counts.iter().take(n).for_each(|count| {
+                    count.fetch_add(1, Relaxed);
+                });
+            };
+            first(&self.drafted, round.drafted.len());
+            first(&self.accepted, round.accepted as usize);
+        }
     }
 
     pub(crate) fn snapshot(&self) -> EngineStats {
@@ -46,6 +59,11 @@ impl SharedStats {
             step_rows: self.step_rows.load(Relaxed),
             tokens: self.tokens.load(Relaxed),
             preemptions: self.preemptions.load(Relaxed),
+            speculation: SpeculationStats {
+                rounds: self.rounds.load(Relaxed),
+                drafted: self.drafted.each_ref().map(|n| n.load(Relaxed)),
+                accepted: self.accepted.each_ref().map(|n| n.load(Relaxed)),
+            },
         }
     }
 }

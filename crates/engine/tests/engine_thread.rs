@@ -23,6 +23,7 @@ const CAPACITY: Capacity = Capacity {
     max_seqs: 16,
     max_context: 96,
     vocab_size: 50,
+    draft_tokens: 0,
 };
 
 fn settings() -> EngineSettings {

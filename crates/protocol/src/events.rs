@@ -30,6 +30,19 @@ pub struct SeqOutput {
     pub logits: Vec<f32>,
 }
 
+/// What became of the tokens that a draft head proposed for one request in one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// Whose.
+    pub id: RequestId,
+    /// Of the first drafted token in prompt and generated tokens.
+    pub position: u32,
+    /// In order; empty where there was no room for any.
+    pub drafted: Vec<TokenId>,
+    /// How many of the first of them the model chose itself.
+    pub accepted: u32,
+}
+
 /// Everything that one engine step produced: one message per step, however many requests moved.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StepOutputs {
@@ -37,6 +50,8 @@ pub struct StepOutputs {
     pub tokens: Vec<TokenId>,
     /// One entry per request that got tokens or ended.
     pub outputs: Vec<SeqOutput>,
+    /// One per request that the step decoded by speculation; empty without.
+    pub rounds: Vec<Round>,
 }
 
 /// What the engine tells the thread that answers LoadGen.

@@ -16,10 +16,10 @@ mod stats;
 
 pub use closed::Closed;
 pub use error::RequestError;
-pub use events::{End, Event, SeqOutput, Sink, StepOutputs};
+pub use events::{End, Event, Round, SeqOutput, Sink, StepOutputs};
 pub use generator::{Description, Generator, RemoteStats, RequestsTo, Server};
 pub use ids::{RequestId, TokenId};
 pub use request::{Request, StopTokens};
 pub use sampling::Sampling;
 pub use seed::{MAX_SEED, request_seed};
-pub use stats::{EngineStats, Load};
+pub use stats::{EngineStats, Load, MOST_DRAFTED, SpeculationStats};

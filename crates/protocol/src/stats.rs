@@ -21,6 +21,41 @@ pub struct EngineStats {
     pub tokens: u64,
     /// Preemptions so far.
     pub preemptions: u64,
+    /// What was drafted so far.
+    pub speculation: SpeculationStats,
+}
+
+/// Most tokens drafted at a time: a later one is right only if all before it are.
+pub const MOST_DRAFTED: usize = 16;
+
+/// Rounds of speculation that drafted something, and what became of that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpeculationStats {
+    /// How many.
+    pub rounds: u64,
+    /// Rounds that drafted a first, a second, … token.
+    pub drafted: [u64; MOST_DRAFTED],
+    /// Rounds in which it was accepted; in all the steps that were saved.
+    pub accepted: [u64; MOST_DRAFTED],
+}
+
+impl SpeculationStats {
+    /// Takes in another engine's.
+    pub fn add(&mut self, other: &Self) {
+        self.rounds += other.rounds;
+        for (all, more) in [
+            (&mut self.drafted, &other.drafted),
+            (&mut self.accepted, &other.accepted),
+        ] {
+            all.iter_mut().zip(more).for_each(|(n, more)| *n += more);
+        }
+    }
+
+    /// Tokens drafted in the longest round.
+    #[must_use]
+    pub fn most_drafted(&self) -> usize {
+        self.drafted.iter().take_while(|n| **n > 0).count()
+    }
 }
 
 /// One engine at this moment.

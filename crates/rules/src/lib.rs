@@ -38,6 +38,7 @@ pub struct Rules {
     scenario: BTreeMap<String, ScenarioRules>,
     pub accuracy: AccuracyRules,
     pub generation: GenerationRules,
+    pub speculation: SpeculationRules,
     pub model: ModelRules,
     pub compliance: ComplianceRules,
     pub submission: SubmissionRules,
@@ -128,6 +129,16 @@ pub struct GenerationRules {
     pub max_new_tokens_performance: Sourced<Vec<u32>>,
     pub prng: Sourced<String>,
     pub dtypes: Sourced<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpeculationRules {
+    /// As `--scenario` spells it.
+    pub scenario: Sourced<String>,
+    pub head: Sourced<String>,
+    pub num_steps: Sourced<u32>,
+    pub tensors_sha256: Sourced<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]

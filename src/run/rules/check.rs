@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use ossmark_files::Escaped;
 use serde_json::Value;
 
 use super::{Audit, EngineName, Mode, RoundRules, Rules, RunFacts, Sourced, rules};
@@ -32,6 +33,7 @@ pub(crate) fn deviations(facts: &RunFacts) -> Vec<String> {
     }
     check.scenario(rules);
     check.generation(rules);
+    check.speculation(rules);
     check.model(rules);
     check.found
 }
@@ -278,6 +280,46 @@ impl Check<'_> {
                 &facts.dtype,
                 asked.dtypes.value.join(" or "),
                 &asked.dtypes.source,
+            );
+        }
+    }
+
+    fn speculation(&mut self, rules: &Rules) {
+        let Some(found) = &self.facts.speculation else {
+            return;
+        };
+        let asked = &rules.speculation;
+        if self.facts.scenario.name() != asked.scenario.value {
+            self.say(
+                "the scenario of speculative decoding",
+                self.facts.scenario.name(),
+                format!("{} alone", asked.scenario.value),
+                &asked.scenario.source,
+            );
+        }
+        if found.steps != asked.num_steps.value {
+            self.say(
+                "the number of tokens drafted at a time",
+                found.steps,
+                asked.num_steps.value,
+                &asked.num_steps.source,
+            );
+        }
+        let known = &asked.tensors_sha256;
+        if !known.value.contains(&found.tensors_sha256) {
+            let stated = found.revision.as_ref().map_or_else(
+                || "no --speculate-revision is stated".into(),
+                |revision| format!("stated to be {}", Escaped(revision)),
+            );
+            let head = format!(
+                "not verified (tensors {}, {stated}; {})",
+                found.tensors_sha256, known.source
+            );
+            self.say(
+                "the draft head",
+                head,
+                &asked.head.value,
+                &asked.head.source,
             );
         }
     }

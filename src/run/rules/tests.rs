@@ -40,6 +40,7 @@ fn official(run: &str) -> RunFacts {
         prng: "mt19937".into(),
         dtype: "bf16".into(),
         synthetic: Vec::new(),
+        speculation: None,
         audit,
         loadgen_version: "6.0.17".into(),
         loadgen_is_pinned: true,
@@ -285,4 +286,50 @@ fn numbers_agree_with_each_other() {
         models,
         ["gpt-oss-120b", "gpt-oss-120b", "gpt-oss-120b-interactive"]
     );
+}
+
+fn speculating(steps: u32) -> Option<SpeculationFacts> {
+    Some(SpeculationFacts {
+        tensors_sha256: "ab12".into(),
+        revision: None,
+        steps,
+    })
+}
+
+/// No head is known yet, so that one deviation is always there; each of the others has its own.
+#[test]
+fn speculation_is_for_interactive_with_three_drafts_of_the_known_head() {
+    let found = |run: &str, steps| {
+        let mut facts = official(run);
+        facts.speculation = speculating(steps);
+        deviations(&facts)
+    };
+    let official = found("interactive/performance", 3);
+    assert_eq!(official.len(), 1, "{official:?}");
+    for part in ["not verified", "ab12", "Eagle3-long-context", "rules 1213"] {
+        assert!(official[0].contains(part), "{}", official[0]);
+    }
+    let four = found("interactive/performance", 4);
+    assert_eq!(four.len(), 2, "{four:?}");
+    assert!(
+        four[0].contains("drafted at a time is 4, round v6.1 asks for 3"),
+        "{four:?}"
+    );
+    for run in [
+        "offline/performance",
+        "server/performance",
+        "offline/accuracy",
+    ] {
+        let elsewhere = found(run, 3);
+        assert_eq!(elsewhere.len(), 2, "{elsewhere:?}");
+        assert!(
+            elsewhere[0].contains("interactive alone (rules 1213"),
+            "{elsewhere:?}"
+        );
+    }
+    let stated = only("interactive/performance", |facts| {
+        facts.speculation = speculating(3);
+        facts.speculation.as_mut().unwrap().revision = Some("633c\u{1b}af45".into());
+    });
+    assert!(stated.contains(r"stated to be 633c\u{1b}af45"), "{stated}");
 }

@@ -255,7 +255,7 @@ impl Check<'_> {
         }
         Err(LoadError::Unsupported {
             path: self.path.into(),
-            field,
+            field: field.into(),
             found: found.to_string(),
             expected: expected.into(),
         })

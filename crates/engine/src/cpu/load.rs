@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{CpuOps, kv_block_bytes};
 use crate::config::{LayerKind, ModelConfig};
 use crate::dtype::{Dtype, KvDtype};
+use crate::eagle3::{Head, LoadedHead, Speculation, SpeculativeRunner};
 use crate::executor::{Capacity, ExecError, Executor, StepHandle, StepPlan, StepTokens};
 use crate::load::{LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, useful_blocks};
 use crate::load_error::LoadError;
@@ -33,6 +34,8 @@ pub struct CpuSettings {
     pub max_seqs: u32,
     /// `None`: one for each core.
     pub threads: Option<usize>,
+    /// A head that drafts tokens, if any.
+    pub speculation: Option<Speculation>,
 }
 
 impl Default for CpuSettings {
@@ -46,6 +49,7 @@ impl Default for CpuSettings {
             max_step_tokens: 512,
             max_seqs: 64,
             threads: None,
+            speculation: None,
         }
     }
 }
@@ -95,8 +99,15 @@ fn load(
     name: &str,
     settings: &CpuSettings,
 ) -> Result<LoadedModel, LoadError> {
-    let bytes_per_block = kv_block_bytes(config, settings.block_size as usize) as u64;
-    let capacity = capacity(config, settings, bytes_per_block)?;
+    let head = settings.speculation.as_ref();
+    let head = head.map(|s| LoadedHead::open(s, config, sources));
+    let head = head.transpose()?;
+    let block_bytes = |c: &ModelConfig| kv_block_bytes(c, settings.block_size as usize) as u64;
+    let of_head = head
+        .as_ref()
+        .map_or(0, |h| block_bytes(&h.config.as_model()));
+    let bytes_per_block = block_bytes(config) + of_head;
+    let capacity = capacity(config, settings, bytes_per_block, head.as_ref())?;
     let threads = settings.threads.unwrap_or_else(|| {
         std::thread::available_parallelism().map_or(1, usize::from) / settings.engines.max(1)
     });
@@ -110,9 +121,18 @@ fn load(
     ops.set_kv_dtype(settings.kv);
     let (rows, logit_rows) = (
         settings.max_step_tokens as usize,
-        settings.max_seqs as usize,
+        logit_rows(settings) as usize,
     );
     let model = Model::new(&mut ops, config, sources, rows, logit_rows)?;
+    let drafter = head.as_ref().map(|h| {
+        let (shape, rope) = (h.config.as_model(), h.config.rope.clone());
+        let mut ops = CpuOps::with_rope(&shape, rope, &capacity, bf16, threads.max(1))?;
+        ops.set_kv_dtype(settings.kv);
+        let max_seqs = settings.max_seqs as usize;
+        let head = Head::new(&mut ops, &h.config, &h.sources, rows, max_seqs)?;
+        Ok::<_, LoadError>((ops, head))
+    });
+    let drafter = drafter.transpose()?;
     check_rest()?;
     let info = ModelInfo {
         vocab_size: capacity.vocab_size,
@@ -123,7 +143,7 @@ fn load(
         kv_bytes_per_block: bytes_per_block,
         description: format!(
             "{name}, {} layers, hidden {}, {} experts top-{}, vocabulary {}, {:.1} MB of weights; CPU, {threads} threads, {} \
-             activations, {} KV blocks of {} positions{}",
+             activations, {} KV blocks of {} positions{}{}",
             config.layers.len(),
             config.hidden,
             config.experts,
@@ -137,28 +157,50 @@ fn load(
                 KvDtype::AsActivations => "",
                 KvDtype::Fp8 => ", keys and values rounded to fp8 (e4m3)",
             },
+            head.map_or_else(String::new, |h| h.description),
         ),
         warnings: Vec::new(),
     };
-    let runner = ModelRunner::new(ops, model, capacity);
-    Ok(LoadedModel {
-        executor: Box::new(PooledExecutor { pool, runner }),
-        info,
-    })
+    let executor: Box<dyn Executor> = match drafter {
+        Some(drafter) => {
+            let runner = SpeculativeRunner::new((ops, model), drafter, capacity);
+            Box::new(PooledExecutor { pool, runner })
+        }
+        None => {
+            let runner = ModelRunner::new(ops, model, capacity);
+            Box::new(PooledExecutor { pool, runner })
+        }
+    };
+    Ok(LoadedModel { executor, info })
+}
+
+/// Rows whose logits are computed at a time: those of a step in which all sequences decode.
+fn logit_rows(s: &CpuSettings) -> u32 {
+    let span = 1 + s.speculation.as_ref().map_or(0, |s| s.steps);
+    let all = s.max_seqs.saturating_mul(span);
+    all.min(s.max_step_tokens.max(s.max_seqs))
 }
 
 fn capacity(
     config: &ModelConfig,
     s: &CpuSettings,
     bytes_per_block: u64,
+    head: Option<&LoadedHead>,
 ) -> Result<Capacity, LoadError> {
     check_limits(s.block_size, s.max_step_tokens, s.max_seqs)?;
     let budget = s
         .memory_budget_bytes
         .unwrap_or_else(|| available_memory() / 4 / s.engines.max(1) as u64);
-    let has_full = config.layers.contains(&LayerKind::Full);
+    // A head sees all positions, whatever the model's layers do.
+    let has_full = head.is_some() || config.layers.contains(&LayerKind::Full);
     let block = u64::from(s.block_size);
-    let useful = useful_blocks(config, s.block_size, s.max_step_tokens, s.max_seqs);
+    let useful = useful_blocks(
+        config,
+        s.block_size,
+        s.max_step_tokens,
+        s.max_seqs,
+        has_full,
+    );
     let n_blocks = (budget / bytes_per_block)
         .min(useful)
         .min(u64::from(u32::MAX - 1));
@@ -170,7 +212,12 @@ fn capacity(
             min * bytes_per_block
         )));
     }
-    let needed = (n_blocks * bytes_per_block).saturating_add(scratch_bytes(config, s));
+    let buffers = head.map_or(0, |h| {
+        h.scratch_bytes(u64::from(s.max_step_tokens), u64::from(s.max_seqs))
+    });
+    let needed = (n_blocks * bytes_per_block)
+        .saturating_add(scratch_bytes(config, s))
+        .saturating_add(buffers);
     let available = available_memory();
     if needed > available {
         return Err(LoadError::Settings(format!(
@@ -188,12 +235,13 @@ fn capacity(
         max_seqs: s.max_seqs,
         max_context: config.max_context as u32,
         vocab_size: config.vocab_size as u32,
+        draft_tokens: head.map_or(0, |h| h.steps),
     })
 }
 
 /// Bytes of a step's largest buffers, see `Model::new`.
 fn scratch_bytes(config: &ModelConfig, s: &CpuSettings) -> u64 {
-    let (rows, logit_rows) = (u64::from(s.max_step_tokens), u64::from(s.max_seqs));
+    let (rows, logit_rows) = (u64::from(s.max_step_tokens), u64::from(logit_rows(s)));
     let row = 3 * config.hidden + config.qkv_dim() + config.q_dim() + config.experts;
     let pair = 2 * config.hidden + config.intermediate;
     4 * (rows * row as u64

@@ -91,6 +91,8 @@ fn invert(weights: &[f32], uniform: f64) -> TokenId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executor::accepted;
+    use crate::rng::RequestRng;
     use ossmark_protocol::Sampling;
 
     fn draw(logits: &[f32], temperature: f32, top_p: f32, top_k: u32, uniform: f32) -> TokenId {
@@ -168,5 +170,44 @@ mod tests {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             assert_eq!(draw(&[0.0, bad, 1.0], 0.0, 1.0, 0, 0.5), BAD_LOGITS);
         }
+    }
+
+    /// A million tokens of rounds that draft one token thrice: each is as often as its probability says, by chi-square, and the
+    /// drafted one is accepted as often as it is drawn.
+    #[test]
+    fn rounds_of_speculation_keep_the_distribution() {
+        const DRAFTED: TokenId = 2;
+        let logits = [0.3_f32, -1.0, 1.5, 0.0, 2.0, -0.5, 1.0, -2.0];
+        let weights = logits.map(|l| f64::from(l).exp());
+        let total: f64 = weights.iter().sum();
+        let mut rng = RequestRng::new(17);
+        let (mut counts, mut n) = ([0_u32; 8], 0);
+        let (mut looked_at, mut taken) = (0_u32, 0_u32);
+        while n < 1_000_000 {
+            let chosen: Vec<_> = rng
+                .of_tokens(n, 4)
+                .map(|uniform| draw(&logits, 1.0, 1.0, 0, uniform))
+                .collect();
+            let accepted = accepted(&[DRAFTED; 3], &chosen);
+            for token in &chosen[..=accepted] {
+                counts[*token as usize] += 1;
+            }
+            looked_at += (accepted as u32 + 1).min(3);
+            taken += accepted as u32;
+            n += accepted as u32 + 1;
+        }
+        let chi_square: f64 = counts
+            .iter()
+            .zip(weights)
+            .map(|(count, weight)| {
+                let expected = f64::from(n) * weight / total;
+                (f64::from(*count) - expected).powi(2) / expected
+            })
+            .sum();
+        // 7 degrees of freedom: beyond this once in a thousand.
+        assert!(chi_square < 24.3, "chi-square {chi_square}: {counts:?}");
+        let probability = weights[DRAFTED as usize] / total;
+        let found = f64::from(taken) / f64::from(looked_at);
+        assert!((found - probability).abs() < 0.003, "{found} {probability}");
     }
 }

@@ -179,6 +179,7 @@ fn plan(lengths: &[u32], capacity: &Capacity, part: fn(u32) -> Range<u32>) -> St
             uniform: 0.0,
         }),
         want_logits: false,
+        ..StepSeq::default()
     };
     StepPlan {
         seqs: (0..).zip(lengths).map(seq).collect(),
@@ -199,6 +200,7 @@ mod tests {
             max_seqs,
             max_context,
             vocab_size: 100,
+            draft_tokens: 0,
         }
     }
 

@@ -224,9 +224,15 @@ fn capacity(
 ) -> Result<Capacity, LoadError> {
     let room = left.saturating_sub(RESERVE_BYTES.min(left / 8));
     let budget = s.memory_budget_bytes.unwrap_or(room);
-    let useful = useful_blocks(config, s.block_size, s.max_step_tokens, s.max_seqs);
-    let n_blocks = (budget / block).min(useful).min(u64::from(u32::MAX - 1));
     let has_full = config.layers.contains(&crate::config::LayerKind::Full);
+    let useful = useful_blocks(
+        config,
+        s.block_size,
+        s.max_step_tokens,
+        s.max_seqs,
+        has_full,
+    );
+    let n_blocks = (budget / block).min(useful).min(u64::from(u32::MAX - 1));
     let min = u64::from(has_full) + u64::from(config.window.is_some());
     if n_blocks < min || n_blocks * block > room {
         return Err(LoadError::DeviceMemory {
@@ -248,5 +254,6 @@ fn capacity(
         max_seqs: s.max_seqs,
         max_context: config.max_context as u32,
         vocab_size: config.vocab_size as u32,
+        draft_tokens: 0,
     })
 }

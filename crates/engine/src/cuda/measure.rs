@@ -95,6 +95,7 @@ pub fn measure(settings: MeasureSettings, each: &mut dyn FnMut(Timing)) -> Resul
         max_seqs: max as u32,
         max_context: config.max_context as u32,
         vocab_size: config.vocab_size as u32,
+        draft_tokens: 0,
     };
     let mut ops = CudaOps::open(&config, settings.device)?;
     ops.plan(&capacity)?;
@@ -441,6 +442,7 @@ fn seq(slot: u32, start: u32, rows: usize, blocks: Vec<u32>) -> StepSeq {
             uniform: 0.5,
         }),
         want_logits: false,
+        ..StepSeq::default()
     }
 }
 

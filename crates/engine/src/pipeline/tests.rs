@@ -97,6 +97,7 @@ fn run_cancelling(case: &Case, cancels: &[(usize, RequestId)]) -> Answers {
                 answers.take(StepOutputs {
                     tokens: Vec::new(),
                     outputs: vec![refusal],
+                    rounds: Vec::new(),
                 });
             }
         }
@@ -106,6 +107,7 @@ fn run_cancelling(case: &Case, cancels: &[(usize, RequestId)]) -> Answers {
             answers.take(StepOutputs {
                 tokens: Vec::new(),
                 outputs,
+                rounds: Vec::new(),
             });
             pipeline.scheduler.audit(case.depth as u64);
         }
@@ -208,8 +210,12 @@ fn capacities() -> impl Strategy<Value = Capacity> {
         1 => Just((None, true)),
     ];
     let step = prop_oneof![Just(1u32), Just(7), Just(512), 2u32..20];
-    (layers, 1u32..6, 4u32..40, step, 1u32..9, 8u32..64).prop_map(
-        |((window, has_full), block_size, n_blocks, max_step_tokens, max_seqs, max_context)| {
+    let drafts = prop_oneof![2 => Just(0u32), 2 => Just(3), 1 => 1u32..9];
+    (layers, 1u32..6, 4u32..40, step, 1u32..9, (8u32..64, drafts)).prop_map(
+        |((window, has_full), block_size, n_blocks, max_step_tokens, max_seqs, rest)| {
+            let (max_context, draft_tokens) = rest;
+            // A head keeps its keys and values in the blocks of full layers.
+            let has_full = has_full || draft_tokens > 0;
             Capacity {
                 n_blocks,
                 block_size,
@@ -219,6 +225,7 @@ fn capacities() -> impl Strategy<Value = Capacity> {
                 max_seqs,
                 max_context,
                 vocab_size: VOCAB,
+                draft_tokens,
             }
         },
     )
@@ -279,6 +286,7 @@ const WIDE: Capacity = Capacity {
     max_seqs: 64,
     max_context: 128,
     vocab_size: VOCAB,
+    draft_tokens: 0,
 };
 
 fn many(n: u64) -> Vec<(usize, Request)> {

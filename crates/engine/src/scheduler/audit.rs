@@ -48,9 +48,25 @@ impl Scheduler {
                 seq.slot
             );
             assert!(u64::from(seq.pending) <= depth && seq.len() <= seq.max_len);
+            if let Some(step) = seq.span {
+                assert!(
+                    step > self.committed && seq.pending > 0,
+                    "the span of step {step} is over"
+                );
+            } else {
+                let all = seq.computed.div_ceil(self.limits.0.block_size);
+                for table in [&seq.blocks.full, &seq.blocks.window] {
+                    let end = table.first_block + table.blocks.len() as u32;
+                    assert!(
+                        table.blocks.is_empty() || end <= all,
+                        "blocks to {end} for {all}: those of refused drafts are kept"
+                    );
+                }
+            }
             if let Some(window) = self.limits.0.window {
                 let n = seq.blocks.window.blocks.len() as u32;
-                let max = (window + self.max_chunk).div_ceil(self.limits.0.block_size) + 1;
+                let chunk = self.max_chunk.max(1 + self.limits.0.draft_tokens);
+                let max = (window + chunk).div_ceil(self.limits.0.block_size) + 1;
                 assert!(
                     n <= max,
                     "{n} blocks for a window of {window}, at most {max}"

@@ -104,6 +104,31 @@ impl Checkpoint {
         self.shards.iter().map(|s| s.map.len() as u64).sum()
     }
 
+    /// The tensors' names, in order.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let mut names: Vec<_> = self.tensors.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Type, shape and bytes of a tensor of [`Checkpoint::names`], as they are stored.
+    pub(crate) fn stored(&self, name: &str) -> Result<(String, &[u8]), LoadError> {
+        let t = self.find(name, "")?;
+        let kind = format!("{:?} {:?}", t.dtype, t.shape);
+        Ok((kind, &self.shards[t.shard].map[t.bytes.clone()]))
+    }
+
+    /// A vector of whole numbers of 64 bits, of exactly this length.
+    pub(crate) fn whole_numbers(&self, name: &str, len: usize) -> Result<Vec<i64>, LoadError> {
+        let t = self.find(name, "")?;
+        if t.dtype != Dtype::I64 || t.shape != [len] {
+            return Err(self.mismatch(name, t, format!("I64 [{len}]")));
+        }
+        let bytes = &self.shards[t.shard].map[t.bytes.clone()];
+        let numbers = bytes.as_chunks::<8>().0.iter();
+        Ok(numbers.map(|b| i64::from_le_bytes(*b)).collect())
+    }
+
     pub(super) fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
@@ -181,7 +206,7 @@ impl Checkpoint {
     }
 
     /// A bf16 or f32 tensor of exactly this shape.
-    pub(super) fn dense(&self, name: &str, shape: &[usize]) -> Result<DenseTensor, LoadError> {
+    pub(crate) fn dense(&self, name: &str, shape: &[usize]) -> Result<DenseTensor, LoadError> {
         let t = self.find(name, "")?;
         let stored = match t.dtype {
             Dtype::BF16 if t.shape == shape => Stored::Bf16,

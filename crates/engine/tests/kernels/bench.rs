@@ -219,6 +219,7 @@ fn capacity(m: &Tiny, config: &ModelConfig) -> Capacity {
         max_seqs: 64,
         max_context: 4096,
         vocab_size: m.vocab as u32,
+        draft_tokens: 0,
     }
 }
 
@@ -299,6 +300,7 @@ impl<D: Device> Bench<D> {
             window: table(start + *rows as u32),
             sample: None,
             want_logits: false,
+            ..StepSeq::default()
         };
         StepPlan {
             seqs: seqs.iter().enumerate().map(seq).collect(),
@@ -327,6 +329,7 @@ fn capacity_of(m: &Tiny) -> Capacity {
         max_seqs: 64,
         max_context: 4096,
         vocab_size: m.vocab as u32,
+        draft_tokens: 0,
     }
 }
 

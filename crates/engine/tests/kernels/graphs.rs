@@ -71,6 +71,7 @@ fn step(exec: &mut dyn Executor, parts: &[Part<'_>], logits: bool) -> StepTokens
                 uniform: 0.0,
             }),
             want_logits: logits,
+            ..StepSeq::default()
         }
     };
     let plan = StepPlan {

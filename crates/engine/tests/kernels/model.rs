@@ -210,6 +210,7 @@ fn child() {
                     },
                     sample: None,
                     want_logits: true,
+                    ..Default::default()
                 });
                 let result = loaded
                     .executor

@@ -47,6 +47,7 @@ mod cuda {
             max_seqs: 1,
             max_context: 1024,
             vocab_size: 300,
+            draft_tokens: 0,
         };
         let sources =
             ModelSources::synthetic(&c, Synthetic::seeded(7), Placement::OnDevice).unwrap();
@@ -66,6 +67,7 @@ mod cuda {
             window: blocks(8),
             sample: None,
             want_logits: false,
+            ..StepSeq::default()
         };
         ops.begin(&StepBatch::new(&StepPlan { seqs: vec![seq] }, &capacity).unwrap())
             .unwrap();

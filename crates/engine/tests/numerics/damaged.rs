@@ -329,6 +329,7 @@ fn impossible_steps_are_refused() {
             uniform: 0.0,
         }),
         want_logits: false,
+        ..StepSeq::default()
     };
     let mut bad = vec![good.clone(); 8];
     bad[0].inputs = vec![InputToken::Known(67)];
@@ -378,6 +379,7 @@ fn logits_that_are_not_finite_fail_the_step() {
             uniform: 0.0,
         }),
         want_logits: false,
+        ..StepSeq::default()
     };
     let step = exec
         .submit(StepPlan {
@@ -429,6 +431,7 @@ proptest! {
                 window: BlockTable { first_block: 0, blocks: vec![1] },
                 sample: Some(SampleSpec { sampling: Sampling::GREEDY, uniform: 0.0 }),
                 want_logits: true,
+                ..StepSeq::default()
             };
             if let Ok(step) = exec.submit(StepPlan { seqs: vec![seq] }) {
                 let _ = exec.wait(step);

@@ -116,6 +116,7 @@ pub(crate) fn run(
                     uniform: 0.0,
                 }),
                 want_logits: logits,
+                ..StepSeq::default()
             });
             s.done = end;
             who.push(i);

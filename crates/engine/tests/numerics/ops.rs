@@ -29,6 +29,7 @@ fn capacity(m: &Tiny) -> Capacity {
         max_seqs: 4,
         max_context: 4096,
         vocab_size: m.vocab as u32,
+        draft_tokens: 0,
     }
 }
 
@@ -58,6 +59,7 @@ impl Bench {
             window: blocks(128),
             sample: None,
             want_logits: false,
+            ..StepSeq::default()
         };
         let batch = StepBatch::new(&StepPlan { seqs: vec![seq] }, &capacity(m)).unwrap();
         self.ops.begin(&batch).unwrap();

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
-use ossmark_protocol::Load;
+use ossmark_protocol::{Load, SpeculationStats};
 
 use super::{CLIENT_CLOSED_REQUEST, Metrics};
 
@@ -101,5 +101,41 @@ fn write_load(load: &[Load], out: &mut String) -> std::fmt::Result {
     ];
     engines
         .into_iter()
-        .try_for_each(|(name, help, value)| write_one(name, help, value, out))
+        .try_for_each(|(name, help, value)| write_one(name, help, value, out))?;
+    write_speculation(load, out)
+}
+
+/// Nothing where no round was made: an engine without a head has none.
+fn write_speculation(load: &[Load], out: &mut String) -> std::fmt::Result {
+    let mut all = SpeculationStats::default();
+    load.iter().for_each(|l| all.add(&l.stats.speculation));
+    if all.rounds == 0 {
+        return Ok(());
+    }
+    let rounds = "Rounds of speculation: a decode step of one sequence.";
+    write_one(
+        "ossmark_speculation_rounds_total",
+        rounds,
+        all.rounds as i64,
+        out,
+    )?;
+    let by_position = [
+        (
+            "ossmark_speculation_drafted_total",
+            "Tokens drafted, by their place in the round.",
+            all.drafted,
+        ),
+        (
+            "ossmark_speculation_accepted_total",
+            "Drafted tokens that were accepted, each a step saved.",
+            all.accepted,
+        ),
+    ];
+    for (name, help, counts) in by_position {
+        writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter")?;
+        for (place, n) in (1..=all.most_drafted()).zip(counts) {
+            writeln!(out, "{name}{{position=\"{place}\"}} {n}")?;
+        }
+    }
+    Ok(())
 }

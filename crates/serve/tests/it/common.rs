@@ -32,6 +32,7 @@ pub(crate) const CAPACITY: Capacity = Capacity {
     max_seqs: 16,
     max_context: 512,
     vocab_size: 448,
+    draft_tokens: 0,
 };
 /// `<|return|>` of the demo's vocabulary.
 pub(crate) const STOP: TokenId = 440;
@@ -85,6 +86,7 @@ impl Generator for Script {
                 let step = StepOutputs {
                     tokens: vec![token],
                     outputs: vec![output],
+                    rounds: Vec::new(),
                 };
                 (self.sink.lock().unwrap())(Event::Step(step));
             }
