@@ -17,7 +17,9 @@ use super::local::{Local, LocalSettings};
 use super::remote::{self, Http};
 use super::replicas::Replicas;
 use super::weights::Weights;
-use crate::cli::{DtypeArg, EchoArgs, EngineArg, EngineArgs, HttpArgs, KvDtypeArg, StreamArg};
+use crate::cli::{
+    CpuRepackArg, DtypeArg, EchoArgs, EngineArg, EngineArgs, HttpArgs, KvDtypeArg, StreamArg,
+};
 use crate::terminal::note;
 use ossmark_protocol::Generator;
 
@@ -101,6 +103,7 @@ impl EnginePlan {
             max_batch: args.max_batch,
             max_step_tokens: args.max_step_tokens,
             threads: args.threads,
+            cpu_repack: args.cpu_repack.map(CpuRepackArg::repack),
         };
         let devices = Device::choose(args.engine, &options, engines)?;
         Ok(Self::Model { weights, devices })

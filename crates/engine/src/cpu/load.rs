@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{CpuOps, kv_block_bytes};
+use super::{CpuExperts, CpuOps, Repack, Simd, kv_block_bytes};
 use crate::config::{LayerKind, ModelConfig};
 use crate::dtype::{Dtype, KvDtype};
 use crate::executor::{Capacity, ExecError, Executor, StepHandle, StepPlan, StepTokens};
@@ -33,6 +33,10 @@ pub struct CpuSettings {
     pub max_seqs: u32,
     /// `None`: one for each core.
     pub threads: Option<usize>,
+    /// `None`: see [`Simd::from_environment`].
+    pub simd: Option<Simd>,
+    /// Whether experts are copied into the order in which they are read.
+    pub repack: Repack,
 }
 
 impl Default for CpuSettings {
@@ -46,6 +50,8 @@ impl Default for CpuSettings {
             max_step_tokens: 512,
             max_seqs: 64,
             threads: None,
+            simd: None,
+            repack: Repack::Auto,
         }
     }
 }
@@ -112,8 +118,26 @@ fn load(
         settings.max_step_tokens as usize,
         settings.max_seqs as usize,
     );
-    let model = Model::new(&mut ops, config, sources, rows, logit_rows)?;
-    check_rest()?;
+    if let Some(simd) = settings.simd {
+        ops.set_simd(simd);
+    }
+    let simd = ops.simd();
+    let kv_bytes = u64::from(capacity.n_blocks) * bytes_per_block;
+    let mut copied = wants_copy(config, sources, settings, kv_bytes);
+    let mut model = |copied| {
+        ops.set_repack(copied);
+        let model = pool.install(|| Model::new(&mut ops, config, sources, rows, logit_rows))?;
+        check_rest()?;
+        Ok(model)
+    };
+    let model = match model(copied) {
+        // A limit on this process's memory that the system's figure knows nothing of.
+        Err(LoadError::NoMemory { .. }) if copied && settings.repack == Repack::Auto => {
+            copied = false;
+            model(copied)?
+        }
+        done => done?,
+    };
     let info = ModelInfo {
         vocab_size: capacity.vocab_size,
         max_context: capacity.max_context,
@@ -122,8 +146,8 @@ fn load(
         weight_bytes,
         kv_bytes_per_block: bytes_per_block,
         description: format!(
-            "{name}, {} layers, hidden {}, {} experts top-{}, vocabulary {}, {:.1} MB of weights; CPU, {threads} threads, {} \
-             activations, {} KV blocks of {} positions{}",
+            "{name}, {} layers, hidden {}, {} experts top-{}, vocabulary {}, {:.1} MB of weights; CPU ({simd}), {threads} threads, {} \
+             activations, {} KV blocks of {} positions{}{}",
             config.layers.len(),
             config.hidden,
             config.experts,
@@ -137,6 +161,7 @@ fn load(
                 KvDtype::AsActivations => "",
                 KvDtype::Fp8 => ", keys and values rounded to fp8 (e4m3)",
             },
+            if copied { ", experts repacked" } else { "" },
         ),
         warnings: Vec::new(),
     };
@@ -145,6 +170,29 @@ fn load(
         executor: Box::new(PooledExecutor { pool, runner }),
         info,
     })
+}
+
+/// Whether the experts are copied: `auto` when that takes at most half of what is free beside keys and values, for each
+/// engine on this machine.
+fn wants_copy(
+    config: &ModelConfig,
+    sources: &ModelSources,
+    settings: &CpuSettings,
+    kv_bytes: u64,
+) -> bool {
+    match settings.repack {
+        Repack::On => true,
+        Repack::Off => false,
+        Repack::Auto => {
+            let layers = sources.layers.iter();
+            let bytes: usize = layers
+                .map(|l| CpuExperts::copy_bytes(config, &l.experts))
+                .sum();
+            let engines = settings.engines.max(1) as u64;
+            let free = available_memory().saturating_sub(kv_bytes * engines) / engines;
+            bytes as u64 <= free / 2
+        }
+    }
 }
 
 fn capacity(
