@@ -23,10 +23,13 @@ use std::path::PathBuf;
 
 pub(crate) use audit::{AuditArgs, AuditCommand, AuditTest07Args, AuditTest09Args};
 pub(crate) use bench::{
-    BenchChildArgs, BenchCommand, BenchEngineArgs, BenchKernelsArgs, BenchLoadgenArgs, WithoutArg,
+    BenchChildArgs, BenchCommand, BenchEngineArg, BenchEngineArgs, BenchKernelsArgs,
+    BenchLoadgenArgs, WithoutArg,
 };
 pub(crate) use dataset::{DatasetCommand, DatasetInspectArgs, DatasetPrepareArgs};
-pub(crate) use engine::{CudaArgs, DtypeArg, EchoArgs, EngineArg, EngineArgs, KvDtypeArg};
+pub(crate) use engine::{
+    CpuRepackArg, CudaArgs, DtypeArg, EchoArgs, EngineArg, EngineArgs, KvDtypeArg,
+};
 pub(crate) use http::{ApiArg, HttpArgs, StreamArg};
 pub(crate) use infer::InferArgs;
 pub(crate) use report::{CompareArgs, ReportArgs, RunsArgs, SettingsArg, VerdictArg};

@@ -5,32 +5,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use crossbeam_channel::{Receiver, unbounded};
 use ossmark_engine::cuda::{MeasureSettings, Timing, measure};
 use ossmark_engine::weights::{Synthetic, gpt_oss_120b};
-use ossmark_engine::{
-    CudaSettings, Engine, EngineSettings, KvDtype, ModelInfo, load_cuda, load_cuda_synthetic,
-};
-use ossmark_protocol::{
-    End, Event, Request, RequestId, Sampling, StepOutputs, StopTokens, TokenId,
-};
+use ossmark_engine::{CudaSettings, KvDtype, ModelInfo, load_cuda, load_cuda_synthetic};
+use ossmark_protocol::{Request, RequestId, StopTokens, TokenId};
 use serde::Serialize;
 use serde_json::json;
 
+use super::running::{Running, SAMPLED};
 use crate::children;
-use crate::cli::{BenchEngineArgs, BenchKernelsArgs, KvDtypeArg, WithoutArg};
+use crate::cli::{
+    BenchEngineArg, BenchEngineArgs, BenchKernelsArgs, DtypeArg, KvDtypeArg, WithoutArg,
+};
 use crate::exit::Outcome;
 use crate::output::{self, Output};
 use crate::terminal::say;
-
-/// As the benchmark samples.
-const SAMPLED: Sampling = Sampling {
-    temperature: 1.0,
-    top_p: 1.0,
-    top_k: 0,
-};
-/// Nothing here takes longer between two events.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Times every operation.
 pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
@@ -140,14 +129,6 @@ struct Figure {
     tokens_per_s: f64,
 }
 
-/// A running engine, and what it says.
-struct Running {
-    engine: Engine,
-    events: Receiver<(Instant, Event)>,
-    next: u64,
-    vocab: u32,
-}
-
 /// One way to run the model, and what it showed.
 struct EngineFigures {
     kv: KvDtypeArg,
@@ -157,7 +138,13 @@ struct EngineFigures {
 
 /// Single stream, batches, prefill, in each of the ways that were asked for.
 pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
+    if args.engine == BenchEngineArg::Cpu {
+        return super::cpu::engine(args);
+    }
     children::end_at_signal()?;
+    if !args.threads.is_empty() || args.dtype == Some(DtypeArg::F32) || args.cpu_repack.is_some() {
+        bail!("--threads, --dtype f32 and --cpu-repack are for --engine cpu");
+    }
     let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     if !(0.0..1.0).contains(&args.offline_spread) {
         bail!(
@@ -194,10 +181,15 @@ fn measure_engine(
     graphs: bool,
     overlap: bool,
 ) -> Result<EngineFigures> {
+    let (batch, prefill) = (
+        args.batch(&[1, 8, 64, 256]),
+        args.prefill(&[2048, 4096, 8192]),
+    );
+    let (prompt, tokens) = (args.prompt.unwrap_or(128), args.tokens.unwrap_or(128));
     let settings = CudaSettings {
         memory_budget_bytes: args.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
-        max_seqs: args.batch.iter().copied().max().unwrap_or(1).max(1),
-        max_step_tokens: args.max_step_tokens,
+        max_seqs: batch.iter().copied().max().unwrap_or(1).max(1),
+        max_step_tokens: args.max_step_tokens.unwrap_or(4096),
         kv: match kv {
             KvDtypeArg::Bf16 => KvDtype::AsActivations,
             KvDtypeArg::Fp8 => KvDtype::Fp8,
@@ -231,15 +223,15 @@ fn measure_engine(
     // The first launches of each kernel pay for its loading.
     running.work(2, 40, 4)?;
     let mut figures = Vec::new();
-    for batch in &args.batch {
-        let (decode, n) = running.work(*batch, args.prompt, args.tokens)?;
+    for batch in &batch {
+        let decode = running.work(*batch, prompt, tokens)?;
         figures.push(figure(
-            format!("decode, batch {batch}, from {} positions on", args.prompt),
-            decode,
-            n,
+            format!("decode, batch {batch}, from {prompt} positions on"),
+            decode.time,
+            decode.tokens,
         ));
     }
-    for prompt in &args.prefill {
+    for prompt in &prefill {
         let started = Instant::now();
         running.work(1, *prompt, 1)?;
         figures.push(figure(
@@ -269,26 +261,6 @@ fn figure(work: String, time: Duration, tokens: u64) -> Figure {
 }
 
 impl Running {
-    fn start(loaded: ossmark_engine::LoadedModel) -> Result<Self> {
-        let (send, events) = unbounded();
-        let settings = EngineSettings {
-            stop_tokens: Vec::new(),
-            pipeline_depth: 2,
-            max_batch: None,
-            max_chunk: None,
-        };
-        let vocab = loaded.info.vocab_size;
-        let sink = Box::new(move |event| send.send((Instant::now(), event)).is_ok());
-        let engine =
-            Engine::start(loaded.executor, settings, sink).context("cannot start the engine")?;
-        Ok(Self {
-            engine,
-            events,
-            next: 0,
-            vocab,
-        })
-    }
-
     /// All requests at once, to the end of the last; the tokens counted are those of the answers.
     fn offline(&mut self, args: &BenchEngineArgs) -> Result<Figure> {
         let n = args.offline;
@@ -326,71 +298,5 @@ impl Running {
             args.offline_prompt, args.offline_tokens, args.offline_spread
         );
         Ok(figure(work, started.elapsed(), tokens))
-    }
-
-    /// The next step of the engine, with the time of its coming; an end that is no answer is an error.
-    fn step(&mut self) -> Result<(Instant, StepOutputs)> {
-        let (at, event) = self
-            .events
-            .recv_timeout(PATIENCE)
-            .context("the engine does not answer")?;
-        let step = match event {
-            Event::Step(step) => step,
-            Event::Fatal(message) => bail!("the engine failed: {message}"),
-        };
-        for out in &step.outputs {
-            if let Some(End::Failed(message)) = &out.end {
-                bail!("a request failed: {message}");
-            }
-        }
-        Ok((at, step))
-    }
-
-    /// Runs `batch` requests to their end; gives the time from the step in which all had their first token, and the
-    /// tokens generated since.
-    fn work(&mut self, batch: u32, prompt: usize, tokens: u32) -> Result<(Duration, u64)> {
-        let requests = (0..batch).map(|i| {
-            let token = |p: usize| (p as u32 * 7919 + i * 104_729) % self.vocab;
-            Request {
-                id: RequestId(self.next + u64::from(i)),
-                prompt: (0..prompt).map(token).collect::<Arc<[TokenId]>>(),
-                sampling: SAMPLED,
-                seed: u64::from(i),
-                max_new_tokens: tokens,
-                want_logits: false,
-                stop_tokens: StopTokens::default(),
-                ignore_eos: false,
-            }
-        });
-        self.engine.submit(requests.collect())?;
-        let (first_id, n) = (self.next, batch as usize);
-        self.next += u64::from(batch);
-        let mut begun = vec![false; n];
-        let (mut started, mut ended, mut since, mut open) = (None, 0, 0, n);
-        loop {
-            let (at, step) = self.step()?;
-            for out in step.outputs {
-                if out.n_tokens > 0 {
-                    begun[(out.id.0 - first_id) as usize] = true;
-                }
-                if out.end.is_some() {
-                    ended += 1;
-                    open -= 1;
-                }
-            }
-            if started.is_some() {
-                since += step.tokens.len() as u64;
-            } else if begun.iter().all(|b| *b) {
-                if ended > 0 && tokens > 1 {
-                    bail!(
-                        "{ended} of {n} requests ended before all had begun: more --tokens, or a smaller --batch"
-                    );
-                }
-                started = Some(at);
-            }
-            if open == 0 {
-                return Ok((started.map_or(Duration::ZERO, |s| at - s), since));
-            }
-        }
     }
 }

@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use ossmark_rules::Scenario;
 
-use super::{KvDtypeArg, ShapeArg};
+use super::{CpuRepackArg, DtypeArg, KvDtypeArg, ShapeArg};
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum BenchCommand {
@@ -18,7 +18,8 @@ pub(crate) enum BenchCommand {
     ///
     /// Example: ossmark bench kernels --copy-gbs 3000 --json kernels.json
     Kernels(BenchKernelsArgs),
-    /// The CUDA engine: decode at several batch sizes, prefill at several lengths.
+    /// An engine of this program: decode at several batch sizes, prefill at several lengths; on the CPU with the share of what
+    /// memory and arithmetic allow.
     ///
     /// Example: ossmark bench engine --synthetic gpt-oss-120b --kv-dtype bf16,fp8 --without graphs,overlap --json engine.json
     Engine(BenchEngineArgs),
@@ -95,6 +96,31 @@ pub(crate) enum WithoutArg {
     Overlap,
 }
 
+/// The engines that [`BenchEngineArgs`] measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchEngineArg {
+    Cuda,
+    Cpu,
+}
+
+/// Those that were given, or else the default; a 0 stands for none at all.
+fn chosen<N: Copy + PartialEq + Default>(given: &[N], default: &[N]) -> Vec<N> {
+    let of = if given.is_empty() { default } else { given };
+    of.iter().copied().filter(|n| *n != N::default()).collect()
+}
+
+impl BenchEngineArgs {
+    /// The batch sizes, or those of an engine.
+    pub(crate) fn batch(&self, default: &[u32]) -> Vec<u32> {
+        chosen(&self.batch, default)
+    }
+
+    /// The prompt lengths, or those of an engine.
+    pub(crate) fn prefill(&self, default: &[usize]) -> Vec<usize> {
+        chosen(&self.prefill, default)
+    }
+}
+
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("weights").required(true).args(["model", "synthetic"])))]
 pub(crate) struct BenchEngineArgs {
@@ -104,18 +130,30 @@ pub(crate) struct BenchEngineArgs {
     /// Random weights, made on the device.
     #[arg(long, value_enum)]
     pub(crate) synthetic: Option<ShapeArg>,
-    /// Sequences that decode together.
-    #[arg(long, value_delimiter = ',', default_value = "1,8,64,256")]
+    /// What is measured.
+    #[arg(long, value_enum, default_value = "cuda")]
+    pub(crate) engine: BenchEngineArg,
+    /// Sequences that decode together; 0 leaves decoding out [default: 1,8,64,256; on the CPU 1,8,32].
+    #[arg(long, value_delimiter = ',')]
     pub(crate) batch: Vec<u32>,
-    /// Prompt of each before decoding.
-    #[arg(long, default_value_t = 128)]
-    pub(crate) prompt: usize,
-    /// Tokens that each generates.
-    #[arg(long, default_value_t = 128)]
-    pub(crate) tokens: u32,
-    /// Prompt lengths for prefill.
-    #[arg(long, value_delimiter = ',', default_value = "2048,4096,8192")]
+    /// Prompt of each before decoding [default: 128; on the CPU 16].
+    #[arg(long)]
+    pub(crate) prompt: Option<usize>,
+    /// Tokens that each generates [default: 128; on the CPU 17].
+    #[arg(long)]
+    pub(crate) tokens: Option<u32>,
+    /// Prompt lengths for prefill; 0 leaves it out [default: 2048,4096,8192; on the CPU 512,2048].
+    #[arg(long, value_delimiter = ',')]
     pub(crate) prefill: Vec<usize>,
+    /// CPU threads; each number of several is measured [default: 1, and all cores].
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub(crate) threads: Vec<usize>,
+    /// Numerics on the CPU [default: bf16].
+    #[arg(long, value_enum)]
+    pub(crate) dtype: Option<DtypeArg>,
+    /// Copy the experts at load into the order in which the CPU reads them [default: auto].
+    #[arg(long, value_enum)]
+    pub(crate) cpu_repack: Option<CpuRepackArg>,
     /// Requests given at once, as LoadGen's Offline does: prompts of --offline-prompt tokens, each answered to
     /// --offline-tokens; 0 leaves it out.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -129,9 +167,9 @@ pub(crate) struct BenchEngineArgs {
     /// Lengths are spread evenly between 1 - X and 1 + X times the mean.
     #[arg(long, value_name = "X", default_value_t = 0.0)]
     pub(crate) offline_spread: f64,
-    /// Most input tokens in a step.
-    #[arg(long, default_value_t = 4096)]
-    pub(crate) max_step_tokens: u32,
+    /// Most input tokens in a step [default: 4096; on the CPU 512].
+    #[arg(long)]
+    pub(crate) max_step_tokens: Option<u32>,
     /// KV pool in MiB [default: what the weights leave].
     #[arg(long)]
     pub(crate) kv_memory_mib: Option<u64>,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use ossmark_engine::Repack;
 use serde::{Deserialize, Serialize};
 
 use super::SyntheticArgs;
@@ -37,6 +38,27 @@ pub(crate) enum KvDtypeArg {
     Bf16,
     /// Rounded to e4m3, without a scale; the CPU only rounds.
     Fp8,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CpuRepackArg {
+    /// When the copy takes at most half of the memory that is free.
+    Auto,
+    /// Copy.
+    On,
+    /// Read them as shipped.
+    Off,
+}
+
+impl CpuRepackArg {
+    pub(crate) fn repack(self) -> Repack {
+        match self {
+            Self::Auto => Repack::Auto,
+            Self::On => Repack::On,
+            Self::Off => Repack::Off,
+        }
+    }
 }
 
 /// What the CUDA engine is to do without: for finding out what is at fault, or what it is worth.
@@ -90,6 +112,9 @@ pub(crate) struct EngineArgs {
     /// CPU threads of each engine [default: all cores, shared out].
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
+    /// Copy the experts at load into the order in which the CPU reads them: faster, for their size in memory [default: auto].
+    #[arg(long, value_enum)]
+    pub(crate) cpu_repack: Option<CpuRepackArg>,
 }
 
 #[derive(Args, Debug, Default, Clone)]

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use ossmark_engine::{
-    CpuSettings, CudaSettings, Dtype, KvDtype, LoadError, LoadedModel, Speculation, cuda_devices,
-    load_cpu, load_cpu_synthetic, load_cuda, load_cuda_synthetic,
+    CpuSettings, CudaSettings, Dtype, KvDtype, LoadError, LoadedModel, Repack, Speculation,
+    cuda_devices, load_cpu, load_cpu_synthetic, load_cuda, load_cuda_synthetic,
 };
 
 use super::weights::Weights;
@@ -29,6 +29,7 @@ pub(crate) struct DeviceOptions {
     pub(crate) max_step_tokens: Option<u32>,
     pub(crate) threads: Option<usize>,
     pub(crate) speculation: Option<Speculation>,
+    pub(crate) cpu_repack: Option<Repack>,
 }
 
 impl Device {
@@ -41,14 +42,15 @@ impl Device {
     ) -> Result<Vec<Self>> {
         let for_cpu_only = options.dtype == Dtype::F32
             || options.threads.is_some()
-            || options.speculation.is_some();
+            || options.speculation.is_some()
+            || options.cpu_repack.is_some();
         let cuda = match asked.unwrap_or(EngineArg::Auto) {
             EngineArg::Cuda if options.speculation.is_some() => bail!(
                 "--speculate: the CUDA engine does not draft tokens yet (docs/speculation.md); leave it out, or use --engine cpu"
             ),
             EngineArg::Cuda if for_cpu_only => bail!(
-                "--engine cuda computes in bf16 and takes no --threads; leave out --dtype f32 and --threads, or use \
-                 --engine cpu"
+                "--engine cuda computes in bf16 and takes no --threads and no --cpu-repack; leave out --dtype f32, --threads \
+                 and --cpu-repack, or use --engine cpu"
             ),
             EngineArg::Cuda => Some(cuda_devices()?),
             EngineArg::Auto if !for_cpu_only => cuda_devices().ok().filter(|n| *n > 0),
@@ -78,6 +80,7 @@ impl Device {
             max_step_tokens: options.max_step_tokens.unwrap_or(defaults.max_step_tokens),
             threads: options.threads,
             speculation: options.speculation.clone(),
+            repack: options.cpu_repack.unwrap_or_default(),
             ..defaults
         })
     }

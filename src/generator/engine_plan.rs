@@ -19,8 +19,8 @@ use super::remote::{self, Http};
 use super::replicas::Replicas;
 use super::weights::Weights;
 use crate::cli::{
-    DtypeArg, EchoArgs, EngineArg, EngineArgs, FeaturesArg, HttpArgs, KvDtypeArg, SpeculateArgs,
-    StreamArg,
+    CpuRepackArg, DtypeArg, EchoArgs, EngineArg, EngineArgs, FeaturesArg, HttpArgs, KvDtypeArg,
+    SpeculateArgs, StreamArg,
 };
 use crate::terminal::note;
 use ossmark_protocol::Generator;
@@ -118,6 +118,7 @@ impl EnginePlan {
             max_step_tokens: args.max_step_tokens,
             threads: args.threads,
             speculation,
+            cpu_repack: args.cpu_repack.map(CpuRepackArg::repack),
         };
         let devices = Device::choose(args.engine, &options, engines)?;
         Ok(Self::Model { weights, devices })

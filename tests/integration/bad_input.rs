@@ -237,6 +237,7 @@ fn a_cuda_engine_that_cannot_be_had() {
     };
     generate(&["--dtype", "f32"]).refused(&["--engine cuda", "bf16", "--engine cpu"]);
     generate(&["--threads", "2"]).refused(&["--threads"]);
+    generate(&["--cpu-repack", "on"]).refused(&["--cpu-repack", "--engine cpu"]);
     if Command::new("ldconfig")
         .arg("-p")
         .output()

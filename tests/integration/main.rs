@@ -8,6 +8,7 @@
 
 mod accuracy_log;
 mod bad_input;
+mod bench_cpu;
 mod common;
 mod dataset;
 mod end_to_end;

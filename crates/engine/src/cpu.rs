@@ -4,31 +4,47 @@
 //! as shipped and are decoded row by row. Runs inside the caller's rayon pool.
 
 mod attention;
+mod bound;
 mod draft;
 mod experts;
 mod lanes;
 pub(crate) mod load;
 mod pointwise;
 mod product;
+mod repack;
 mod sample;
+#[allow(
+    unsafe_code,
+    reason = "the one module that calls instructions not every processor has; each block says why it may"
+)]
+#[allow(
+    clippy::needless_range_loop,
+    reason = "an index is a register here, of several arrays at once"
+)]
+mod simd;
 mod tiles;
+mod weights;
 
 use std::collections::VecDeque;
 use std::ops::Range;
 
 use self::attention::{Attention, KvPool};
+pub use self::bound::{CpuBound, StepWork};
 pub use self::experts::CpuRouting;
 use self::experts::swiglu;
 use self::lanes::{LANES, Lanes, Rounding, Vectors};
 use self::pointwise::Rotation;
-use self::product::{compute, run, split};
+use self::product::{Rows, compute, run, split};
+pub use self::repack::Repack;
+use self::simd::PANEL;
+pub use self::simd::Simd;
 pub use self::tiles::Tiles;
+pub use self::weights::{CpuExperts, CpuLinear};
 use crate::batch::StepBatch;
 use crate::config::ModelConfig;
 use crate::dtype::KvDtype;
 use crate::executor::{Capacity, ExecError, InputToken, StepHandle};
 use crate::load_error::LoadError;
-use crate::mxfp4;
 use crate::ops::{KvLayer, OpResult, Ops};
 use crate::rope::Rope;
 use crate::weights::{DenseTensor, ExpertSources, LinearSource};
@@ -47,6 +63,9 @@ pub fn kv_block_bytes(config: &ModelConfig, block_size: usize) -> usize {
 
 /// The CPU as a device.
 pub struct CpuOps {
+    simd: Simd,
+    /// Whether experts are copied into another order as they are taken.
+    repack: bool,
     vectors: Vectors,
     threads: usize,
     rounding: Rounding,
@@ -61,31 +80,11 @@ pub struct CpuOps {
     ended: VecDeque<(StepHandle, Vec<TokenId>)>,
 }
 
-/// A matrix in its memory map.
-pub struct CpuLinear {
-    parts: Vec<DenseTensor>,
-    bias: Vec<f32>,
-    rows: usize,
-    cols: usize,
-}
-
-impl CpuLinear {
-    #[inline(always)]
-    fn decode_row(&self, mut row: usize, into: &mut [f32]) {
-        for part in &self.parts {
-            if row < part.rows() {
-                return part.decode_row(row, into);
-            }
-            row -= part.rows();
-        }
-    }
-}
-
 impl CpuOps {
     /// Plans the KV pool and the slots of `capacity`; `bf16` rounds activations.
     ///
     /// # Errors
-    /// [`LoadError::NoMemory`].
+    /// [`LoadError::NoMemory`]; what [`Simd::from_environment`] says.
     pub fn new(
         config: &ModelConfig,
         capacity: &Capacity,
@@ -109,8 +108,11 @@ impl CpuOps {
     ) -> Result<Self, LoadError> {
         let block_size = capacity.block_size as usize;
         let layers = config.group_layers();
+        let simd = Simd::from_environment()?;
         Ok(Self {
-            vectors: Vectors::new(),
+            simd,
+            repack: false,
+            vectors: Vectors::new(simd.is_plain()),
             threads,
             rounding: Rounding { bf16 },
             rope,
@@ -136,6 +138,23 @@ impl CpuOps {
         self.kv.fp8 = kv == KvDtype::Fp8;
     }
 
+    /// Computes with other instructions from here on.
+    pub fn set_simd(&mut self, simd: Simd) {
+        self.simd = simd;
+        self.vectors = Vectors::new(simd.is_plain());
+    }
+
+    /// Copies the experts that are taken from here on into the order in which they are read.
+    pub fn set_repack(&mut self, copied: bool) {
+        self.repack = copied;
+    }
+
+    /// Which instructions compute.
+    #[must_use]
+    pub fn simd(&self) -> Simd {
+        self.simd
+    }
+
     /// Jobs to cut a product into: some more than threads, so that they end together.
     fn parts(&self, matrices: usize) -> usize {
         if self.threads == 1 {
@@ -150,7 +169,7 @@ impl Ops for CpuOps {
     type Buf = Tiles;
     type Vector = Vec<f32>;
     type Linear = CpuLinear;
-    type Experts = ExpertSources;
+    type Experts = CpuExperts;
     type Routing = CpuRouting;
 
     fn vector(&mut self, source: &DenseTensor) -> Result<Vec<f32>, LoadError> {
@@ -158,16 +177,11 @@ impl Ops for CpuOps {
     }
 
     fn linear_weights(&mut self, source: &LinearSource) -> Result<CpuLinear, LoadError> {
-        Ok(CpuLinear {
-            rows: source.weight.iter().map(DenseTensor::rows).sum(),
-            cols: source.weight[0].cols(),
-            bias: source.bias.iter().flat_map(DenseTensor::to_vec).collect(),
-            parts: source.weight.clone(),
-        })
+        CpuLinear::new(source)
     }
 
-    fn expert_weights(&mut self, source: &ExpertSources) -> Result<ExpertSources, LoadError> {
-        Ok(source.clone())
+    fn expert_weights(&mut self, source: &ExpertSources) -> Result<CpuExperts, LoadError> {
+        CpuExperts::new(&self.config, source, self.repack)
     }
 
     fn buf(&mut self, rows: usize, cols: usize) -> Result<Tiles, LoadError> {
@@ -282,17 +296,19 @@ impl Ops for CpuOps {
             &mut jobs,
             0,
             (w.rows, 1, self.parts(1)),
-            x.first(rows),
+            Rows {
+                tiles: x.first(rows),
+                n: rows,
+            },
             out.first_mut(rows),
         );
         compute(
-            self.vectors,
+            (self.simd, self.vectors),
             jobs,
             (w.cols, 1),
+            |_, rows| w.panel(rows),
             #[inline(always)]
-            |_, row, into: &mut [f32]| w.decode_row(row, into),
-            #[inline(always)]
-            |_, first, sums: &[Lanes; 8], out: &mut [Lanes]| {
+            |_, first, sums: &[Lanes], out: &mut [Lanes]| {
                 for (r, (o, sum)) in out.iter_mut().zip(sums).enumerate() {
                     let bias = w.bias.get(first + r).copied().unwrap_or(0.0);
                     *o = rounding.apply(sum.plus(bias));
@@ -364,7 +380,7 @@ impl Ops for CpuOps {
         Ok(())
     }
 
-    fn moe_gate_up(&mut self, x: &Tiles, w: &ExpertSources, routing: &mut CpuRouting) -> OpResult {
+    fn moe_gate_up(&mut self, x: &Tiles, w: &CpuExperts, routing: &mut CpuRouting) -> OpResult {
         routing.gather(x);
         let (rounding, limit, rows) = (
             self.rounding,
@@ -373,14 +389,13 @@ impl Ops for CpuOps {
         );
         let jobs = routing.up_jobs(self.parts(routing.groups.len()));
         compute(
-            self.vectors,
+            (self.simd, self.vectors),
             jobs,
             (x.cols, 2),
+            |e, range| w.up.panel(e, range),
             #[inline(always)]
-            |e, row, into: &mut [f32]| decode_expert_row(&w.up, e * rows + row, into),
-            #[inline(always)]
-            |e, first, sums: &[Lanes; 8], out: &mut [Lanes]| {
-                let mut bias = [0.0; 8];
+            |e, first, sums: &[Lanes], out: &mut [Lanes]| {
+                let mut bias = [0.0; PANEL];
                 w.up_bias
                     .decode(e * rows + first, &mut bias[..2 * out.len()]);
                 for (i, o) in out.iter_mut().enumerate() {
@@ -393,23 +408,17 @@ impl Ops for CpuOps {
         Ok(())
     }
 
-    fn moe_down(
-        &mut self,
-        routing: &mut CpuRouting,
-        w: &ExpertSources,
-        out: &mut Tiles,
-    ) -> OpResult {
+    fn moe_down(&mut self, routing: &mut CpuRouting, w: &CpuExperts, out: &mut Tiles) -> OpResult {
         let (rounding, vectors, rows) = (self.rounding, self.vectors, self.config.hidden);
         let jobs = routing.down_jobs(self.parts(routing.groups.len()));
         compute(
-            vectors,
+            (self.simd, vectors),
             jobs,
             (self.config.intermediate, 1),
+            |e, range| w.down.panel(e, range),
             #[inline(always)]
-            |e, row, into: &mut [f32]| decode_expert_row(&w.down, e * rows + row, into),
-            #[inline(always)]
-            |e, first, sums: &[Lanes; 8], out: &mut [Lanes]| {
-                let mut bias = [0.0; 8];
+            |e, first, sums: &[Lanes], out: &mut [Lanes]| {
+                let mut bias = [0.0; PANEL];
                 w.down_bias.decode(e * rows + first, &mut bias[..out.len()]);
                 for ((o, sum), bias) in out.iter_mut().zip(sums).zip(bias) {
                     *o = rounding.apply(sum.plus(bias));
@@ -467,10 +476,4 @@ impl Ops for CpuOps {
         }
         Ok(())
     }
-}
-
-#[inline(always)]
-fn decode_expert_row(w: &crate::weights::PackedTensor, row: usize, into: &mut [f32]) {
-    let (blocks, scales) = w.row(row);
-    mxfp4::decode(blocks, scales, into);
 }

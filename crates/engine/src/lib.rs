@@ -37,6 +37,7 @@ pub mod rope;
 mod runner;
 pub mod weights;
 
+pub use cpu::Repack;
 pub use cpu::load::{CpuSettings, load_cpu, load_cpu_synthetic};
 pub use cuda::{CudaSettings, cuda_devices, load_cuda, load_cuda_synthetic};
 pub use dtype::{Dtype, KvDtype};

@@ -1,7 +1,7 @@
 //! The MXFP4 number format: 32 four-bit floats that share a power of two (OCP Microscaling 1.0; gpt-oss's layout of it).
 
 /// The sixteen values of a nibble: sign, two bits of exponent, one of mantissa.
-const VALUES: [f32; 16] = [
+pub(crate) const VALUES: [f32; 16] = [
     0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, -0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0,
 ];
 

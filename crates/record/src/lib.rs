@@ -53,6 +53,7 @@ pub use counters::{Counters, Limits};
 pub use error::Error;
 pub use follower::{Follower, News};
 pub use percentile::{over, percentile};
+pub use process::processor_time;
 pub use record::Record;
 pub use row::{End, Row};
 pub use second::{Gpu, Second, Server};

@@ -18,7 +18,7 @@ impl Usage {
     pub(crate) fn now() -> Self {
         Self {
             at: Instant::now(),
-            cpu: cpu(&read("/proc/self/stat")),
+            cpu: processor_time(),
         }
     }
 
@@ -29,6 +29,12 @@ impl Usage {
         // A few ticks would say nothing.
         (passed >= 0.2).then(|| 100.0 * spent / passed)
     }
+}
+
+/// User and system time of this process so far, all threads together, in steps of 10 ms; `None` where /proc does not say.
+#[must_use]
+pub fn processor_time() -> Option<Duration> {
+    cpu(&read("/proc/self/stat"))
 }
 
 /// Resident memory of this process, in MiB.

@@ -1,7 +1,7 @@
 //! Mixture of experts: rows are grouped by expert, so that an expert's weights are decoded once for all its rows.
 
 use super::lanes::{LANES, Lanes, Rounding, exp};
-use super::product::{Job, split};
+use super::product::{Job, Rows, split};
 use super::tiles::Tiles;
 use crate::load_error::LoadError;
 
@@ -18,11 +18,19 @@ pub struct CpuRouting {
     chosen: Vec<u32>,
     /// The step's row at each sorted row, or `NO_ROW`.
     pub(super) row_at: Vec<u32>,
-    /// Expert, first tile and number of tiles, in the order of experts.
-    pub(super) groups: Vec<(usize, usize, usize)>,
+    /// In the order of experts.
+    pub(super) groups: Vec<Group>,
     pub(super) x: Tiles,
     pub(super) h: Tiles,
     pub(super) y: Tiles,
+}
+
+/// The rows of one expert.
+#[derive(Clone, Copy)]
+pub(super) struct Group {
+    expert: usize,
+    first_tile: usize,
+    rows: usize,
 }
 
 impl CpuRouting {
@@ -90,7 +98,11 @@ impl CpuRouting {
         let mut tiles = 0;
         for (e, n) in counts.into_iter().enumerate().filter(|(_, n)| *n > 0) {
             next[e] = tiles * LANES;
-            self.groups.push((e, tiles, n.div_ceil(LANES)));
+            self.groups.push(Group {
+                expert: e,
+                first_tile: tiles,
+                rows: n,
+            });
             tiles += n.div_ceil(LANES);
         }
         self.row_at.clear();
@@ -155,17 +167,27 @@ impl CpuRouting {
 }
 
 fn jobs<'a>(
-    groups: &[(usize, usize, usize)],
+    groups: &[Group],
     (shrink, parts): (usize, usize),
     x: &'a Tiles,
     out: &'a mut Tiles,
 ) -> Vec<Job<'a>> {
     let (cols, mut jobs, mut rest) = (out.cols, Vec::new(), out.data.as_mut_slice());
-    for (e, first, n) in groups {
+    for g in groups {
+        let n = g.rows.div_ceil(LANES);
         let (tiles, after) = std::mem::take(&mut rest).split_at_mut(n * cols);
         rest = after;
-        let x = &x.data[first * x.cols..][..n * x.cols];
-        split(&mut jobs, *e, (cols * shrink, shrink, parts), x, tiles);
+        let x = Rows {
+            tiles: &x.data[g.first_tile * x.cols..][..n * x.cols],
+            n: g.rows,
+        };
+        split(
+            &mut jobs,
+            g.expert,
+            (cols * shrink, shrink, parts),
+            x,
+            tiles,
+        );
     }
     jobs
 }

@@ -12,8 +12,9 @@ use pulp::{Arch, NullaryFnOnce};
 pub(super) struct Vectors(Arch);
 
 impl Vectors {
-    pub(super) fn new() -> Self {
-        Self(Arch::new())
+    /// `plain`: with no more than the compiler assumes of every processor.
+    pub(super) fn new(plain: bool) -> Self {
+        Self(if plain { Arch::Scalar } else { Arch::new() })
     }
 
     #[inline(always)]

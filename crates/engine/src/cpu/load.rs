@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{CpuOps, kv_block_bytes};
+use super::{CpuExperts, CpuOps, Repack, Simd, kv_block_bytes};
 use crate::config::{LayerKind, ModelConfig};
 use crate::dtype::{Dtype, KvDtype};
 use crate::eagle3::{Head, LoadedHead, Speculation, SpeculativeRunner};
@@ -36,6 +36,10 @@ pub struct CpuSettings {
     pub threads: Option<usize>,
     /// A head that drafts tokens, if any.
     pub speculation: Option<Speculation>,
+    /// `None`: see [`Simd::from_environment`].
+    pub simd: Option<Simd>,
+    /// Whether experts are copied into the order in which they are read.
+    pub repack: Repack,
 }
 
 impl Default for CpuSettings {
@@ -50,6 +54,8 @@ impl Default for CpuSettings {
             max_seqs: 64,
             threads: None,
             speculation: None,
+            simd: None,
+            repack: Repack::Auto,
         }
     }
 }
@@ -123,11 +129,31 @@ fn load(
         settings.max_step_tokens as usize,
         logit_rows(settings) as usize,
     );
-    let model = Model::new(&mut ops, config, sources, rows, logit_rows)?;
+    if let Some(simd) = settings.simd {
+        ops.set_simd(simd);
+    }
+    let simd = ops.simd();
+    let kv_bytes = u64::from(capacity.n_blocks) * bytes_per_block;
+    let mut copied = wants_copy(config, sources, settings, kv_bytes);
+    let mut model = |copied| {
+        ops.set_repack(copied);
+        let model = pool.install(|| Model::new(&mut ops, config, sources, rows, logit_rows))?;
+        check_rest()?;
+        Ok(model)
+    };
+    let model = match model(copied) {
+        // A limit on this process's memory that the system's figure knows nothing of.
+        Err(LoadError::NoMemory { .. }) if copied && settings.repack == Repack::Auto => {
+            copied = false;
+            model(copied)?
+        }
+        done => done?,
+    };
     let drafter = head.as_ref().map(|h| {
         let (shape, rope) = (h.config.as_model(), h.config.rope.clone());
         let mut ops = CpuOps::with_rope(&shape, rope, &capacity, bf16, threads.max(1))?;
         ops.set_kv_dtype(settings.kv);
+        ops.set_simd(simd);
         let max_seqs = settings.max_seqs as usize;
         let head = Head::new(&mut ops, &h.config, &h.sources, rows, max_seqs)?;
         Ok::<_, LoadError>((ops, head))
@@ -142,8 +168,8 @@ fn load(
         weight_bytes,
         kv_bytes_per_block: bytes_per_block,
         description: format!(
-            "{name}, {} layers, hidden {}, {} experts top-{}, vocabulary {}, {:.1} MB of weights; CPU, {threads} threads, {} \
-             activations, {} KV blocks of {} positions{}{}",
+            "{name}, {} layers, hidden {}, {} experts top-{}, vocabulary {}, {:.1} MB of weights; CPU ({simd}), {threads} threads, {} \
+             activations, {} KV blocks of {} positions{}{}{}",
             config.layers.len(),
             config.hidden,
             config.experts,
@@ -157,6 +183,7 @@ fn load(
                 KvDtype::AsActivations => "",
                 KvDtype::Fp8 => ", keys and values rounded to fp8 (e4m3)",
             },
+            if copied { ", experts repacked" } else { "" },
             head.map_or_else(String::new, |h| h.description),
         ),
         warnings: Vec::new(),
@@ -179,6 +206,29 @@ fn logit_rows(s: &CpuSettings) -> u32 {
     let span = 1 + s.speculation.as_ref().map_or(0, |s| s.steps);
     let all = s.max_seqs.saturating_mul(span);
     all.min(s.max_step_tokens.max(s.max_seqs))
+}
+
+/// Whether the experts are copied: `auto` when that takes at most half of what is free beside keys and values, for each
+/// engine on this machine.
+fn wants_copy(
+    config: &ModelConfig,
+    sources: &ModelSources,
+    settings: &CpuSettings,
+    kv_bytes: u64,
+) -> bool {
+    match settings.repack {
+        Repack::On => true,
+        Repack::Off => false,
+        Repack::Auto => {
+            let layers = sources.layers.iter();
+            let bytes: usize = layers
+                .map(|l| CpuExperts::copy_bytes(config, &l.experts))
+                .sum();
+            let engines = settings.engines.max(1) as u64;
+            let free = available_memory().saturating_sub(kv_bytes * engines) / engines;
+            bytes as u64 <= free / 2
+        }
+    }
 }
 
 fn capacity(

@@ -1,4 +1,6 @@
-//! Matrix products, weight-stationary: eight rows of weights are decoded once and meet all tiles of activations.
+//! Matrix products, weight-stationary: up to 32 rows of weights meet all rows of activations before the next ones are
+//! read. Few rows of activations meet the weights as they are decoded; many meet decoded columns that stay in the
+//! first-level cache, eight rows at a time.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -6,14 +8,26 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::lanes::{LANES, Lanes, Vectors};
+use super::simd::{PANEL, Panel, Simd};
 
 /// Multiply-adds (or as much other work) below which a second thread costs more than it saves: waking one takes some
 /// 10 us.
 const WORTH_SHARING: usize = 200_000;
 
+/// Columns that are decoded at a time: 24 KiB of a panel, so that they and their activations fit the first-level cache.
+const COLUMNS: usize = 192;
+
+/// What a thread keeps, so that a step does not allocate.
+#[derive(Default)]
+struct Scratch {
+    /// Activations without the lanes that hold no row.
+    x: Vec<f32>,
+    weights: Vec<[f32; PANEL]>,
+    sums: Vec<[[f32; PANEL]; LANES]>,
+}
+
 thread_local! {
-    /// Decoded weights; kept, so that a step does not allocate.
-    static DECODED: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
 }
 
 /// Runs all jobs, on several threads when the `work` is worth it.
@@ -25,13 +39,20 @@ pub(super) fn run<J: Send>(jobs: Vec<J>, work: usize, f: impl Fn(J) + Sync + Sen
     }
 }
 
-/// Some rows of one matrix, times all tiles of its activations.
+/// Rows of activations in whole tiles.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'a> {
+    pub(super) tiles: &'a [Lanes],
+    /// How many of them there are.
+    pub(super) n: usize,
+}
+
+/// Some rows of one matrix, times all rows of its activations.
 pub(super) struct Job<'a> {
-    /// Which matrix, for the decoder.
+    /// Which matrix, for `panel` and `finish`.
     pub(super) matrix: usize,
     pub(super) rows: Range<usize>,
-    /// Whole tiles.
-    pub(super) x: &'a [Lanes],
+    pub(super) x: Rows<'a>,
     /// This job's part of each output tile.
     pub(super) outs: Vec<&'a mut [Lanes]>,
 }
@@ -41,10 +62,10 @@ pub(super) fn split<'a>(
     jobs: &mut Vec<Job<'a>>,
     matrix: usize,
     (rows, shrink, parts): (usize, usize, usize),
-    x: &'a [Lanes],
+    x: Rows<'a>,
     out: &'a mut [Lanes],
 ) {
-    let per_job = rows.div_ceil(parts.max(1)).next_multiple_of(8);
+    let per_job = rows.div_ceil(parts.max(1)).next_multiple_of(PANEL);
     let first_job = jobs.len();
     jobs.extend((0..rows).step_by(per_job).map(|first| Job {
         matrix,
@@ -62,65 +83,91 @@ pub(super) fn split<'a>(
     }
 }
 
-/// Computes all jobs over matrices of `cols` columns. `decode(matrix, row, into)` gives the weights; `finish(matrix, first
-/// row, sums, outputs)` rotations eight rows of sums into at max `8 / shrink` of output. Both have to be `inline(always)`.
-pub(super) fn compute<D, F>(
-    vectors: Vectors,
+/// Computes all jobs over matrices of `cols` columns. `panel(matrix, rows)` gives the first of these rows; `finish(matrix,
+/// first row, sums, outputs)` turns the sums of a panel's rows into `1 / shrink` as many outputs, and has to be
+/// `inline(always)`.
+pub(super) fn compute<'w, P, F>(
+    (simd, vectors): (Simd, Vectors),
     jobs: Vec<Job<'_>>,
     (cols, shrink): (usize, usize),
-    decode: D,
+    panel: P,
     finish: F,
 ) where
-    D: Fn(usize, usize, &mut [f32]) + Sync,
-    F: Fn(usize, usize, &[Lanes; 8], &mut [Lanes]) + Sync,
+    P: Fn(usize, Range<usize>) -> Panel<'w> + Sync,
+    F: Fn(usize, usize, &[Lanes], &mut [Lanes]) + Sync,
 {
-    let work = jobs.iter().map(|j| j.rows.len() * j.x.len() * LANES).sum();
+    let work = jobs.iter().map(|j| j.rows.len() * j.x.n * cols).sum();
     run(jobs, work, |mut job| {
-        // Borrowed out here: what `with_borrow_mut` calls is not inlined into the dispatch.
-        DECODED.with_borrow_mut(|weights| {
-            vectors.run(
-                #[inline(always)]
-                || job.compute(vectors, weights, (cols, shrink), &decode, &finish),
-            );
+        SCRATCH.with_borrow_mut(|scratch| {
+            let Scratch { x, weights, sums } = scratch;
+            sums.resize(job.outs.len().max(sums.len()), [[0.0; PANEL]; LANES]);
+            let few = job.x.n <= LANES;
+            if few {
+                pack(job.x, cols, x);
+            }
+            let mut first = job.rows.start;
+            while first < job.rows.end {
+                let p = panel(job.matrix, first..job.rows.end);
+                if few {
+                    simd.dot(&p, job.x.n, x, &mut sums[0]);
+                } else {
+                    many(simd, &p, job.x, weights, sums);
+                }
+                let (at, n) = ((first - job.rows.start) / shrink, p.rows());
+                // Not inside `with_borrow_mut`'s own closure alone: what it calls is not inlined into the dispatch.
+                vectors.run(
+                    #[inline(always)]
+                    || {
+                        for (sums, out) in sums.iter().zip(&mut job.outs) {
+                            let lanes: [Lanes; PANEL] = transposed(sums);
+                            finish(job.matrix, first, &lanes[..n], &mut out[at..][..n / shrink]);
+                        }
+                    },
+                );
+                first += n;
+            }
         });
     });
 }
 
-impl Job<'_> {
-    #[inline(always)]
-    fn compute<D, F>(
-        &mut self,
-        vectors: Vectors,
-        weights: &mut Vec<f32>,
-        (cols, shrink): (usize, usize),
-        decode: &D,
-        finish: &F,
-    ) where
-        D: Fn(usize, usize, &mut [f32]),
-        F: Fn(usize, usize, &[Lanes; 8], &mut [Lanes]),
-    {
-        if weights.len() < 8 * cols {
-            weights.resize(8 * cols, 0.0);
-        }
-        for first in self.rows.clone().step_by(8) {
-            let n = (self.rows.end - first).min(8);
-            for (r, row) in weights.chunks_exact_mut(cols).take(n).enumerate() {
-                (*decode)(self.matrix, first + r, row);
-            }
-            // Missing rows are whatever was there; `finish` drops them.
-            let mut rows = [&weights[..cols]; 8];
-            for (r, row) in rows.iter_mut().enumerate() {
-                *row = &weights[r * cols..][..cols];
-            }
-            let at = (first - self.rows.start) / shrink;
-            for (tile, out) in self.x.chunks_exact(cols).zip(&mut self.outs) {
-                (*finish)(
-                    self.matrix,
-                    first,
-                    &vectors.dot8(tile, rows),
-                    &mut out[at..][..n / shrink],
-                );
-            }
+/// The activations of less than a tile, column after column.
+fn pack(x: Rows<'_>, cols: usize, into: &mut Vec<f32>) {
+    into.clear();
+    for column in &x.tiles[..cols] {
+        into.extend_from_slice(&column.0[..x.n]);
+    }
+}
+
+/// The products of a panel with several tiles.
+fn many(
+    simd: Simd,
+    p: &Panel<'_>,
+    x: Rows<'_>,
+    weights: &mut Vec<[f32; PANEL]>,
+    sums: &mut [[[f32; PANEL]; LANES]],
+) {
+    let cols = p.cols();
+    weights.resize(COLUMNS, [0.0; PANEL]);
+    let tiles = x.tiles.chunks_exact(cols);
+    sums[..tiles.len()].fill([[0.0; PANEL]; LANES]);
+    for first in (0..cols).step_by(COLUMNS) {
+        let range = first..cols.min(first + COLUMNS);
+        let weights = &mut weights[..range.len()];
+        simd.decode(p, range.clone(), weights);
+        for (t, (tile, sums)) in tiles.clone().zip(&mut *sums).enumerate() {
+            let n = (x.n - t * LANES).min(LANES);
+            simd.accumulate(n, weights, &tile[range.clone()], sums);
         }
     }
+}
+
+#[inline(always)]
+fn transposed(sums: &[[f32; PANEL]; LANES]) -> [Lanes; PANEL] {
+    let mut out = [Lanes::ZERO; PANEL];
+    for (lane, row) in sums.iter().enumerate() {
+        for (o, x) in out.iter_mut().zip(row) {
+            o.0[lane] = *x;
+        }
+    }
+    out
 }

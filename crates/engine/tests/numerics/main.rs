@@ -11,6 +11,7 @@ mod demo;
 mod drive;
 mod golden;
 mod ops;
+mod paths;
 mod reference;
 mod shapes;
 mod tiny;

@@ -13,9 +13,9 @@ use ossmark_engine::weights::{Checkpoint, ModelSources};
 use crate::reference;
 use crate::tiny::{Random, Tiny};
 
-struct Bench {
-    ops: CpuOps,
-    sources: ModelSources,
+pub(crate) struct Bench {
+    pub(crate) ops: CpuOps,
+    pub(crate) sources: ModelSources,
     bf16: bool,
 }
 
@@ -34,7 +34,7 @@ fn capacity(m: &Tiny) -> Capacity {
 }
 
 impl Bench {
-    fn new(m: &Tiny, dir: &Path, bf16: bool) -> Self {
+    pub(crate) fn new(m: &Tiny, dir: &Path, bf16: bool) -> Self {
         let checkpoint = Checkpoint::open(dir).unwrap();
         let config = ModelConfig::load(checkpoint.dir()).unwrap();
         let sources = ModelSources::find(&checkpoint, &config).unwrap();
@@ -46,7 +46,7 @@ impl Bench {
     }
 
     /// One sequence of `rows` rows from `start`, with its blocks.
-    fn begin(&mut self, m: &Tiny, start: u32, rows: usize) {
+    pub(crate) fn begin(&mut self, m: &Tiny, start: u32, rows: usize) {
         let blocks = |first: u32| BlockTable {
             first_block: 0,
             blocks: (first..first + 128).collect(),
@@ -65,7 +65,7 @@ impl Bench {
         self.ops.begin(&batch).unwrap();
     }
 
-    fn random(&self, n: usize, seed: u64) -> Vec<f32> {
+    pub(crate) fn random(&self, n: usize, seed: u64) -> Vec<f32> {
         let mut random = Random(seed);
         let round = |x: f32| {
             if self.bf16 {

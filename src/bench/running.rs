@@ -1,0 +1,131 @@
+//! An engine that runs for a measurement, and how long its work takes. Used on the main thread.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use crossbeam_channel::{Receiver, unbounded};
+use ossmark_engine::{Engine, EngineSettings, LoadedModel};
+use ossmark_protocol::{
+    End, Event, Request, RequestId, Sampling, StepOutputs, StopTokens, TokenId,
+};
+
+/// As the benchmark samples.
+pub(super) const SAMPLED: Sampling = Sampling {
+    temperature: 1.0,
+    top_p: 1.0,
+    top_k: 0,
+};
+/// Nothing here takes longer between two events.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// A running engine, and what it says.
+pub(super) struct Running {
+    pub(super) engine: Engine,
+    events: Receiver<(Instant, Event)>,
+    /// The next request's id.
+    pub(super) next: u64,
+    pub(super) vocab: u32,
+}
+
+/// What [`Running::work`] took, from the step in which all had their first token.
+pub(super) struct Timed {
+    pub(super) time: Duration,
+    /// Of all threads; `None` where the system does not say.
+    pub(super) processor: Option<Duration>,
+    /// Generated since.
+    pub(super) tokens: u64,
+}
+
+impl Running {
+    pub(super) fn start(loaded: LoadedModel) -> Result<Self> {
+        let (send, events) = unbounded();
+        let settings = EngineSettings {
+            stop_tokens: Vec::new(),
+            pipeline_depth: 2,
+            max_batch: None,
+            max_chunk: None,
+        };
+        let vocab = loaded.info.vocab_size;
+        let sink = Box::new(move |event| send.send((Instant::now(), event)).is_ok());
+        let engine =
+            Engine::start(loaded.executor, settings, sink).context("cannot start the engine")?;
+        Ok(Self {
+            engine,
+            events,
+            next: 0,
+            vocab,
+        })
+    }
+
+    /// The next step of the engine, with the time of its coming; an end that is no answer is an error.
+    pub(super) fn step(&mut self) -> Result<(Instant, StepOutputs)> {
+        let (at, event) = self
+            .events
+            .recv_timeout(PATIENCE)
+            .context("the engine does not answer")?;
+        let step = match event {
+            Event::Step(step) => step,
+            Event::Fatal(message) => bail!("the engine failed: {message}"),
+        };
+        for out in &step.outputs {
+            if let Some(End::Failed(message)) = &out.end {
+                bail!("a request failed: {message}");
+            }
+        }
+        Ok((at, step))
+    }
+
+    /// Runs `batch` requests to their end.
+    pub(super) fn work(&mut self, batch: u32, prompt: usize, tokens: u32) -> Result<Timed> {
+        let requests = (0..batch).map(|i| {
+            let token = |p: usize| (p as u32 * 7919 + i * 104_729) % self.vocab;
+            Request {
+                id: RequestId(self.next + u64::from(i)),
+                prompt: (0..prompt).map(token).collect::<Arc<[TokenId]>>(),
+                sampling: SAMPLED,
+                seed: u64::from(i),
+                max_new_tokens: tokens,
+                want_logits: false,
+                stop_tokens: StopTokens::default(),
+                ignore_eos: false,
+            }
+        });
+        self.engine.submit(requests.collect())?;
+        let (first_id, n) = (self.next, batch as usize);
+        self.next += u64::from(batch);
+        let mut begun = vec![false; n];
+        let (mut started, mut ended, mut since, mut open) = (None, 0, 0, n);
+        loop {
+            let (at, step) = self.step()?;
+            for out in step.outputs {
+                if out.n_tokens > 0 {
+                    begun[(out.id.0 - first_id) as usize] = true;
+                }
+                if out.end.is_some() {
+                    ended += 1;
+                    open -= 1;
+                }
+            }
+            if started.is_some() {
+                since += step.tokens.len() as u64;
+            } else if begun.iter().all(|b| *b) {
+                if ended > 0 && tokens > 1 {
+                    bail!(
+                        "{ended} of {n} requests ended before all had begun: more --tokens, or a smaller --batch"
+                    );
+                }
+                started = Some((at, ossmark_record::processor_time()));
+            }
+            if open == 0 {
+                let (begun, spent) = started.unwrap_or((at, None));
+                let now = ossmark_record::processor_time();
+                return Ok(Timed {
+                    time: at - begun,
+                    processor: now.zip(spent).and_then(|(now, then)| now.checked_sub(then)),
+                    tokens: since,
+                });
+            }
+        }
+    }
+}
