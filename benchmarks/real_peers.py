@@ -230,14 +230,26 @@ def aiperf(bench):
 
 
 def guidellm(bench):
+    """GuideLLM: chat at four at a time, which it wants to run to their full length (ignore_eos)."""
     version = "0.8.1"
     with bench.environment("guidellm", f"guidellm=={version}") as python, bench.serve() as url:
         output = bench.work / "guidellm.json"
+        output.unlink(missing_ok=True)
         ended = run([
-            python.parent / "guidellm", "benchmark", "--target", url, "--profile", "synchronous", "--max-requests", "32",
-            "--data", "prompt_tokens=20,output_tokens=16", "--processor", DEMO, "--output-path", output,
+            python.parent / "guidellm", "run", "--backend", f"kind=openai_http,target={url}", "--profile", "kind=concurrent,streams=4",
+            "--constraint", "kind=max_requests,count=32", "--tokenizer", f"kind=huggingface_auto,model={DEMO}",
+            "--data", "kind=synthetic_text,prompt_tokens=20,output_tokens=16", "--output", f"kind=json,path={output}",
+            "--disable-console-interactive",
         ])
-        bench.row(f"guidellm {version}", "synchronous", (ended.stdout + ended.stderr).strip()[-200:], ended.returncode == 0)
+        if ended.returncode or not output.exists():
+            bench.row(f"guidellm {version}", "concurrent", (ended.stdout + ended.stderr).strip()[-300:], False)
+            return
+        found = json.loads(output.read_text())["benchmarks"][0]["metrics"]
+        requests = found["request_totals"]
+        counted = found["output_token_count"]["successful"]["total_sum"]
+        made = metric(url, "ossmark_generated_tokens_total")
+        result = f"{requests['successful']} of {requests['total']} requests, {counted:.0f} tokens counted, {made:.0f} made"
+        bench.row(f"guidellm {version}", "concurrent", result, requests["errored"] == 0 and counted == made)
 
 
 LM_EVAL_TASK = """
