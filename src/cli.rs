@@ -59,7 +59,7 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
-    /// The main job on the embedded default: Offline, Server and accuracy runs of the demo checkpoint on the CPU.
+    /// The main job on the embedded default: Offline, Server, Interactive and accuracy runs of the demo checkpoint on the CPU.
     ///
     /// Example: ossmark demo --output out/demo
     Demo(DemoArgs),

@@ -50,10 +50,23 @@ const FILES: [(&str, &[u8]); 9] = [
     ("user.conf", include_bytes!("../../demo/user.conf")),
 ];
 
+/// The draft head of the Interactive run.
+const HEAD: [(&str, &[u8]); 2] = [
+    (
+        "config.json",
+        include_bytes!("../../demo/eagle3/config.json"),
+    ),
+    (
+        "model.safetensors",
+        include_bytes!("../../demo/eagle3/model.safetensors"),
+    ),
+];
+
 /// Scenario, mode, data.
-const RUNS: [(&str, &str, &str); 3] = [
+const RUNS: [(&str, &str, &str); 4] = [
     ("offline", "performance", "perf.parquet"),
     ("server", "performance", "perf.parquet"),
+    ("interactive", "performance", "perf.parquet"),
     ("offline", "accuracy", "accuracy.parquet"),
 ];
 
@@ -71,8 +84,12 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
     let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     let model = args.output.join("checkpoint");
     make_directories(&model).with_context(|| format!("cannot create {}", model.display()))?;
-    for (name, content) in FILES {
-        output::write_whole(&model.join(name), content)?;
+    let head = model.join("eagle3");
+    make_directories(&head).with_context(|| format!("cannot create {}", head.display()))?;
+    for (directory, files) in [(&model, &FILES[..]), (&head, &HEAD)] {
+        for (name, content) in files {
+            output::write_whole(&directory.join(name), content)?;
+        }
     }
     let exe = std::env::current_exe().context("cannot find this program's own file")?;
     let mut rows = Vec::new();
@@ -104,8 +121,12 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
             .arg("--output")
             .arg(&dir)
             .stdout(stdout);
-        if scenario == "server" {
+        if scenario != "offline" {
             command.arg("--target-qps").arg(format!("{server_qps:.3}"));
+        }
+        // The only scenario in which the rules allow it.
+        if scenario == "interactive" {
+            command.arg("--speculate").arg(&head);
         }
         let status = children::status(&mut command).context("cannot start the run")?;
         children::fail_if_interrupted(|| left(args))?;
@@ -118,7 +139,8 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
                 log.display()
             )
         })?;
-        if let Some(offline) = verdict["metrics"]["samples_per_second"].as_f64()
+        if scenario == "offline"
+            && let Some(offline) = verdict["metrics"]["samples_per_second"].as_f64()
             && offline > 0.0
         {
             server_qps = server_qps.min(offline / 2.0);
@@ -198,7 +220,7 @@ fn read_json(file: &Path) -> Result<Value> {
 fn print_table(rows: &[Value]) {
     say!("");
     say!(
-        "{:<9} {:<12} {:<8} {:<9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>9}",
+        "{:<11} {:<12} {:<8} {:<9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>9}",
         "scenario",
         "mode",
         "verdict",
@@ -223,7 +245,7 @@ fn print_table(rows: &[Value]) {
             .map(|(n, s)| n / s);
         let rate = m["tokens_per_second"].as_f64().or(own_rate);
         say!(
-            "{:<9} {:<12} {:<8} {:<9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>9}",
+            "{:<11} {:<12} {:<8} {:<9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>9}",
             text(&v["scenario"]),
             text(&v["mode"]),
             text(&v["verdict"]),
@@ -237,6 +259,14 @@ fn print_table(rows: &[Value]) {
         );
     }
     for v in rows {
+        if let Some(length) = v["metrics"]["speculation"]["acceptance_length"].as_f64() {
+            say!(
+                "  {} {}: tokens were drafted by a head (EAGLE3), {length:.2} tokens a round; {} decode steps saved",
+                text(&v["scenario"]),
+                text(&v["mode"]),
+                v["metrics"]["speculation"]["steps_saved"],
+            );
+        }
         for reason in v["reasons"].as_array().into_iter().flatten() {
             say!(
                 "  {} {}: {}",

@@ -1,7 +1,7 @@
 //! A head's `config.json`: every key is computed as it says, is known to change nothing, or is refused by name.
 
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ossmark_files::Brief;
 use serde_json::{Map, Value};
@@ -306,14 +306,14 @@ fn boundaries(
 
 /// The keys of one object; what is taken is dealt with.
 struct Section<'a> {
-    path: &'a PathBuf,
+    path: &'a Path,
     /// Of every key's name in messages.
     prefix: &'static str,
     keys: Map<String, Value>,
 }
 
 impl<'a> Section<'a> {
-    fn new(path: &'a PathBuf, prefix: &'static str, keys: Map<String, Value>) -> Self {
+    fn new(path: &'a Path, prefix: &'static str, keys: Map<String, Value>) -> Self {
         Self { path, prefix, keys }
     }
 
@@ -342,7 +342,7 @@ impl<'a> Section<'a> {
         expected: impl Into<String>,
     ) -> Result<T, LoadError> {
         Err(LoadError::Unsupported {
-            path: self.path.clone(),
+            path: self.path.into(),
             field: format!("{}{}", self.prefix, Brief(key)).into(),
             found: Brief(&found.to_string()).to_string(),
             expected: expected.into(),
