@@ -266,6 +266,7 @@ impl Worker {
         StepOutputs {
             tokens: Vec::new(),
             outputs: outputs.collect(),
+            ..StepOutputs::default()
         }
     }
 

@@ -21,6 +21,7 @@ mod outputs;
 mod pairing;
 #[allow(dead_code, reason = "src/cli/tests/paths.rs uses the rest")]
 mod path_options;
+mod power;
 mod prints;
 mod record;
 mod rehearsal;
@@ -31,4 +32,5 @@ mod score;
 mod serve;
 mod submission;
 mod synthetic;
+mod trace;
 mod user_conf;

@@ -120,6 +120,7 @@ pub(crate) const PATH_OPTIONS: &[PathOption] = &[
         ),
     ),
     path("run", "json", Output),
+    path("run", "trace", Output),
     path(
         "generate",
         "model",

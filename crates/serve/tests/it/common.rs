@@ -85,6 +85,7 @@ impl Generator for Script {
                 let step = StepOutputs {
                     tokens: vec![token],
                     outputs: vec![output],
+                    ..StepOutputs::default()
                 };
                 (self.sink.lock().unwrap())(Event::Step(step));
             }
