@@ -70,10 +70,9 @@ fn forward(signal: Signal) {
 /// For commands without children that end by themselves: the first signal ends the process, without files that were begun.
 pub(crate) fn end_at_signal() -> Result<()> {
     listen_for(|_| {
-        ossmark_files::abandon_parts();
         let left = LEFT.lock().map(|left| left.clone()).unwrap_or_default();
         note!("ossmark: {}", Interrupted(left.into_owned()));
-        ossmark_loadgen::exit_now(i32::from(INTERRUPTED));
+        crate::exit::leave(i32::from(INTERRUPTED));
     })
 }
 

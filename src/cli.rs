@@ -9,6 +9,7 @@ mod engine;
 mod help;
 mod http;
 mod infer;
+mod power;
 mod report;
 mod sampling;
 mod score;
@@ -32,6 +33,7 @@ pub(crate) use engine::{
 };
 pub(crate) use http::{ApiArg, HttpArgs, StreamArg};
 pub(crate) use infer::InferArgs;
+pub(crate) use power::PowerArgs;
 pub(crate) use report::{CompareArgs, ReportArgs, RunsArgs, SettingsArg, VerdictArg};
 pub(crate) use sampling::SamplingArgs;
 pub(crate) use score::{ScoreArgs, TimeLimitArg};
@@ -240,9 +242,15 @@ pub(crate) struct RunArgs {
     /// over a limit than early stopping allows at the most samples that the run may have.
     #[arg(long)]
     pub(crate) stop_hopeless: bool,
+    /// Write what happened when (the engine's steps, each sample from its issue to its end) for Chrome's tracing or Perfetto:
+    /// 2,000,000 events at most.
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) trace: Option<PathBuf>,
     /// Leave no record of the samples (samples.parquet, timeline.jsonl), which `report`, `compare` and `runs` read.
     #[arg(long)]
     pub(crate) no_record: bool,
+    #[command(flatten)]
+    pub(crate) power: PowerArgs,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
     #[command(flatten)]

@@ -28,6 +28,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let result = cli::config_file::parse(std::env::args_os().collect()).and_then(dispatch);
+    ossmark_telemetry::end_commands();
     match result.map_err(anyhow::Error::downcast::<clap::Error>) {
         Ok(outcome) => exit::exit_code(Ok(outcome)),
         Err(Ok(said)) => exit::usage(&said),

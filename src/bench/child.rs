@@ -100,7 +100,7 @@ fn adapter(args: &BenchChildArgs, settings: &Settings, library: &Library) -> Res
         .then(|| {
             let tokens = vec![prompt.len() as u32; SAMPLES].into();
             let limits = ossmark_record::Limits::default();
-            recording::begin(&args.output, limits, tokens, &progress, &generator)
+            recording::begin(&args.output, limits, tokens, &progress, &generator, None)
         })
         .unzip();
     let setup = Setup {
@@ -109,6 +109,7 @@ fn adapter(args: &BenchChildArgs, settings: &Settings, library: &Library) -> Res
         watchdog: Duration::from_secs(60),
         streaming: !offline,
         record,
+        trace: None,
         hopeless: None,
         on_failed: Box::new(|| {}),
     };

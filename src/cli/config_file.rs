@@ -20,8 +20,8 @@ const TABLES: [(&str, &str, &str); 4] = [
     ("cuda", "CudaArgs", ""),
     ("synthetic", "SyntheticArgs", "synthetic-"),
 ];
-/// Options that the file cannot hold: itself.
-const NOT_IN_A_FILE: [&str; 2] = ["config", "help"];
+/// Options that the file cannot hold: itself, and what starts a program.
+const NOT_IN_A_FILE: [&str; 3] = ["config", "help", "power_command"];
 
 /// The command line, with what its `--config` file adds.
 ///
@@ -95,6 +95,10 @@ fn arguments(
                     )?;
                 }
             }
+            _ if key == "power-command" => bail!(
+                "key 'power-command': starts a program; expected on the command line only, so that a file from somebody else \
+                 starts none"
+            ),
             _ => {
                 let arg = outside_tables(run).find(|arg| arg.get_long() == Some(key));
                 add(arg.ok_or_else(|| unknown(run, "", "", key))?, key, value)?;

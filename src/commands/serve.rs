@@ -105,7 +105,7 @@ fn stop(drain_timeout: f64) -> Result<impl Future<Output = ()>> {
         );
         tokio::spawn(async move {
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
-            ossmark_loadgen::exit_now(INTERRUPTED);
+            crate::exit::leave(INTERRUPTED);
         });
     })
 }

@@ -275,7 +275,7 @@ impl Worker {
         StepOutputs {
             tokens: Vec::new(),
             outputs: outputs.collect(),
-            rounds: Vec::new(),
+            ..StepOutputs::default()
         }
     }
 

@@ -30,7 +30,7 @@ impl Generator for Null {
             let mut step = StepOutputs {
                 tokens: Vec::with_capacity(batch.len() * self.answer.len()),
                 outputs: Vec::with_capacity(batch.len()),
-                rounds: Vec::new(),
+                ..StepOutputs::default()
             };
             for request in batch {
                 let stop = match request.stop_tokens.is_empty() {

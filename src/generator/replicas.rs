@@ -102,7 +102,7 @@ impl Generator for Replicas {
             let outputs = StepOutputs {
                 tokens: Vec::new(),
                 outputs: queued,
-                rounds: Vec::new(),
+                ..StepOutputs::default()
             };
             // Nobody listens any more: the engines will notice.
             let _ = (locked(&self.sink))(Event::Step(outputs));
@@ -174,6 +174,7 @@ fn sink_of(n: usize, whole: Arc<Mutex<Weak<Shared>>>, sink: CommonSink) -> Sink 
     Box::new(move |mut event| {
         let ended = match &mut event {
             Event::Step(step) => {
+                step.engine = engine;
                 step.outputs.iter_mut().for_each(|out| out.engine = engine);
                 step.outputs.iter().filter(|out| out.end.is_some()).count()
             }

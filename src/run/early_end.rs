@@ -7,6 +7,7 @@ use ossmark_rules::{Mode, Scenario};
 use super::faults::{FaultKind, Faults};
 use super::finish::Finish;
 use super::plan::RunPlan;
+use crate::exit;
 
 /// A failed Server run is waited for when no more than this of its schedule remains.
 const WORTH_WAITING: Duration = Duration::from_secs(5);
@@ -38,7 +39,7 @@ pub(super) fn leave_early(finish: &Finish) {
     std::thread::sleep(LOG_THREAD);
     record_loadgen_faults(&finish.faults, &ossmark_loadgen::faults());
     let outcome = finish.finish(None, true);
-    ossmark_loadgen::exit_now(i32::from(outcome.code()));
+    exit::leave(i32::from(outcome.code()));
 }
 
 /// What the binding noticed: tickets that were dropped, panics that it kept from C++.

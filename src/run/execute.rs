@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::Result;
-use ossmark_files::abandon_parts;
 use ossmark_loadgen::Error;
 
 use super::early_end::record_loadgen_faults;
@@ -11,7 +10,7 @@ use super::faults::FaultKind;
 use super::plan::RunPlan;
 use super::responder::Message;
 use super::wiring::wire;
-use crate::exit::Outcome;
+use crate::exit::{self, Outcome};
 use crate::terminal::note;
 
 /// Runs the plan to its verdict.
@@ -28,8 +27,7 @@ pub(crate) fn execute(plan: RunPlan) -> Result<Outcome> {
         Err(error @ (Error::LoadGen(_) | Error::NoLog { .. })) => {
             // LoadGen's static destructors would abort the process: see `exit_now`.
             note!("ossmark: {error}");
-            abandon_parts();
-            ossmark_loadgen::exit_now(2);
+            exit::leave(2);
         }
         Err(error) => return Err(error.into()),
     };

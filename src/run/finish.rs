@@ -11,6 +11,7 @@ use anyhow::Result;
 use ossmark_files::{Directory, Escaped};
 use ossmark_record::Writer;
 use ossmark_rules::Mode;
+use ossmark_telemetry::{Measured, Telemetry};
 use serde_json::{Map, Value, json};
 
 use super::facts::run_facts;
@@ -18,7 +19,9 @@ use super::faults::{FaultKind, Faults};
 use super::logs;
 use super::metrics::{Latencies, Progress};
 use super::plan::RunPlan;
+use super::power;
 use super::rules::deviations;
+use super::trace::TraceWriter;
 use super::verdict::{Evidence, SettingsLabel, Validity, Verdict, judge};
 use crate::exit::Outcome;
 use crate::output::{self, Output};
@@ -42,6 +45,10 @@ pub(crate) struct Finish {
     pub(crate) json_file: Mutex<Option<Output>>,
     /// The record's writer, until the run ends.
     pub(crate) record: Mutex<Option<Writer>>,
+    /// The trace's, likewise.
+    pub(crate) trace: Mutex<Option<TraceWriter>>,
+    /// What measures power, until the run ends.
+    pub(crate) power: Mutex<Option<Telemetry>>,
     pub(crate) generator: Arc<dyn Generator>,
     pub(crate) started: Instant,
 }
@@ -56,12 +63,21 @@ impl Finish {
     pub(crate) fn finish(&self, latencies: Option<&Latencies>, interrupted: bool) -> Outcome {
         let is_accuracy = self.plan.mode == Mode::Accuracy;
         let _ = std::fs::remove_file(self.output.join(RESERVE));
+        let measured = self.end_power();
         let record = self.end_record();
+        let mut trace = self.trace.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(trace) = trace.take() {
+            trace.finish();
+        }
+        drop(trace);
         let mut logs = logs::read(&self.output, is_accuracy);
+        let tokens = self.progress.tokens.load(Relaxed);
+        let power = measured
+            .and_then(|measured| power::finish(&measured, logs.window, tokens, &self.output));
         // LoadGen may still write the logs of a run that is left early.
         let files = match interrupted {
             true => Ok(BTreeMap::new()),
-            false => logs::hashes(&self.output, record.as_ref()),
+            false => logs::hashes(&self.output, record.as_ref(), power.is_some()),
         };
         let files = files.unwrap_or_else(|error| {
             logs.unreadable.push(format!("{error:#}"));
@@ -86,6 +102,7 @@ impl Finish {
                 json!({ "rows": record.rows, "lost": record.lost, "reason": record.reason });
             metrics.insert("record".into(), found);
         }
+        metrics.extend(power.map(|power| ("power".to_owned(), power)));
         let verdict = judge(Evidence {
             scenario: self.plan.scenario.name().into(),
             mode: self.plan.mode.name().into(),
@@ -98,6 +115,12 @@ impl Finish {
             files,
         });
         self.publish(&verdict)
+    }
+
+    /// Reads every source of power once more and ends it.
+    fn end_power(&self) -> Option<Measured> {
+        let mut power = self.power.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(power.take()?.stop())
     }
 
     /// Closes the record. What is wrong with it is said, and is no fault of the run.
@@ -275,6 +298,14 @@ fn print(verdict: &Verdict) {
         && *retries != json!(0)
     {
         say!("  retried over HTTP: {retries} time(s), see metrics.remote in verdict.json");
+    }
+    let power = verdict.metrics.get("power").unwrap_or(&Value::Null);
+    if let (Some(energy), Some(source)) = (power["energy_j"].as_f64(), power["source"].as_str()) {
+        let per_joule = power["tokens_per_joule"].as_f64().unwrap_or_default();
+        say!(
+            "  energy: {energy:.1} J by {}, {per_joule:.3} tokens/J",
+            Escaped(source)
+        );
     }
     for (name, label) in [("ttft_p99_ns", "p99 TTFT"), ("tpot_p99_ns", "p99 TPOT")] {
         if let Some(value) = verdict.metrics.get(name).and_then(Value::as_f64) {

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use ossmark_logs::detail_log::DetailLog;
 use ossmark_logs::{ACCURACY, DETAIL, SUMMARY};
 use ossmark_score::LogReader;
+use ossmark_telemetry::Window;
 use serde_json::Value;
 
 use super::verdict::LogFacts;
@@ -15,6 +16,7 @@ use super::verdict::LogFacts;
 pub(crate) fn hashes(
     dir: &Path,
     record: Option<&ossmark_record::Outcome>,
+    power: bool,
 ) -> Result<BTreeMap<&'static str, String>> {
     let is_recorded = |name: &&str| {
         let files = record.into_iter().flat_map(|record| &record.files);
@@ -26,6 +28,7 @@ pub(crate) fn hashes(
     [SUMMARY, DETAIL, ACCURACY, "run_plan.json"]
         .into_iter()
         .chain(recorded.into_iter().filter(is_recorded))
+        .chain(power.then_some(ossmark_telemetry::POWER))
         .filter(|name| dir.join(name).is_file())
         .map(|name| Ok((name, ossmark_dataset::file_sha256(&dir.join(name))?)))
         .collect()
@@ -36,6 +39,7 @@ pub(crate) fn read(dir: &Path, is_accuracy: bool) -> LogFacts {
     let mut facts = LogFacts::default();
     match DetailLog::read(&dir.join(DETAIL)) {
         Ok(log) => {
+            facts.window = Window::of_log(&log).ok();
             facts.complete = log.is_complete() && !log.truncated;
             facts.warnings = log.warning_count;
             facts.error_count = log.error_count;

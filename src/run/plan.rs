@@ -12,6 +12,7 @@ use ossmark_loadgen::{self as loadgen, Model, RequestedSettings, Settings};
 use ossmark_protocol::{Sampling, TokenId};
 use ossmark_rules::{Mode, Scenario};
 
+use super::power;
 use super::rules::{Audit, OfficialFile, rules};
 use super::sut::RequestTemplate;
 use super::user_conf::{self, Kind};
@@ -42,6 +43,8 @@ pub(crate) struct RunPlan {
     pub(crate) watchdog: Duration,
     pub(crate) fault_injection: Option<FaultInjection>,
     pub(crate) stop_hopeless: bool,
+    pub(crate) trace: Option<PathBuf>,
+    pub(crate) power: ossmark_telemetry::Settings,
     pub(crate) record: bool,
     pub(crate) json: Option<PathBuf>,
 }
@@ -139,6 +142,8 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
         watchdog: Duration::from_secs_f64(watchdog),
         fault_injection,
         stop_hopeless: args.stop_hopeless,
+        trace: args.trace,
+        power: power::settings(&args.power)?,
         record: !args.no_record,
         json: args.json,
     })

@@ -5,7 +5,7 @@ use ossmark_engine::Features;
 use serde_json::{Value, json};
 
 use super::plan::RunPlan;
-use super::provenance;
+use super::{power, provenance};
 use crate::generator::device::Device;
 use crate::generator::engine_plan::EnginePlan;
 use crate::pairing;
@@ -37,9 +37,10 @@ pub(super) fn run_plan_json(plan: &RunPlan, description: &Description) -> Result
         EnginePlan::Model { devices, .. } => devices.iter().any(|d| matches!(d, Device::Cuda(_))),
         EnginePlan::Echo(_) | EnginePlan::Http { .. } => false,
     };
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
     Ok(json!({
         "ossmark": provenance::provenance(on_gpu),
-        "command": std::env::args().collect::<Vec<_>>(),
+        "command": power::shown_command(words, &plan.power),
         "loadgen": { "version": ossmark_loadgen::LOADGEN_VERSION, "source": ossmark_loadgen::LOADGEN_SOURCE },
         "round": plan.round,
         "scenario": plan.scenario,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use ossmark_protocol::{Generator, Load, RemoteStats, RequestId};
 use ossmark_record::{Counters, End, Limits, Recorder, Row, Server, Settings, Writer};
+use ossmark_telemetry::Watch;
 
 use super::metrics::Progress;
 
@@ -63,6 +64,7 @@ pub(crate) fn begin(
     prompt_tokens: Arc<[u32]>,
     progress: &Arc<Progress>,
     generator: &Arc<dyn Generator>,
+    power: Option<Watch>,
 ) -> (Recording, Writer) {
     let settings = Settings {
         limits,
@@ -71,7 +73,7 @@ pub(crate) fn begin(
     let start: Arc<Start> = Arc::default();
     let (progress, generator) = (Arc::clone(progress), Arc::clone(generator));
     let since = Arc::clone(&start);
-    let counters = move || counters(&since, &progress, &*generator);
+    let counters = move || counters(&since, &progress, &*generator, power.as_ref());
     let (rows, writer) = ossmark_record::begin(output, settings, counters);
     let recording = Recording {
         rows,
@@ -83,7 +85,12 @@ pub(crate) fn begin(
     (recording, writer)
 }
 
-fn counters(start: &Start, progress: &Progress, generator: &dyn Generator) -> Option<Counters> {
+fn counters(
+    start: &Start,
+    progress: &Progress,
+    generator: &dyn Generator,
+    power: Option<&Watch>,
+) -> Option<Counters> {
     // The rows of these samples have been handed over before: what a line counts has its row.
     let ended = start.ended.load(Acquire);
     let mut counters = Counters {
@@ -108,6 +115,12 @@ fn counters(start: &Start, progress: &Progress, generator: &dyn Generator) -> Op
         counters.step_rows = sum(|engine| engine.stats.step_rows);
     }
     counters.servers = generator.stats().map(servers);
+    if let Some(power) = power {
+        let latest = power.latest();
+        counters.power_w = latest.power_w;
+        let gpus: Vec<_> = latest.gpus.into_iter().map(|gpu| gpu.figures).collect();
+        counters.gpus = (!gpus.is_empty()).then_some(gpus);
+    }
     Some(counters)
 }
 

@@ -16,6 +16,7 @@ use super::hopeless::Hopeless;
 use super::ledger::{Ledger, Open, State};
 use super::metrics::{Latencies, Progress};
 use super::recording::{self, Recording};
+use super::trace::Trace;
 
 /// What the responder is told.
 pub(crate) enum Message {
@@ -45,6 +46,8 @@ pub(crate) struct Setup {
     pub(crate) streaming: bool,
     /// Where the record's rows go; none with `--no-record`.
     pub(crate) record: Option<Recording>,
+    /// What is traced; none without `--trace`.
+    pub(crate) trace: Option<Trace>,
     /// Ends a run that cannot become VALID any more; none without `--stop-hopeless`.
     pub(crate) hopeless: Option<Hopeless>,
     /// Called once, after the run has failed and everything that was open has been answered.
@@ -122,6 +125,9 @@ impl Responder {
             record.issued(at, samples.iter().map(|(sample, _)| *sample));
         }
         for (i, (sample, ticket)) in samples.into_iter().enumerate() {
+            if let Some(trace) = &mut self.setup.trace {
+                trace.issued(at, RequestId(first.0 + i as u64), sample);
+            }
             let state = State::Waiting(ticket);
             self.ledger.insert(
                 RequestId(first.0 + i as u64),
@@ -146,6 +152,9 @@ impl Responder {
         self.moved = now;
         if let Some(record) = &self.setup.record {
             record.generated(step.tokens.len());
+        }
+        if let Some(trace) = &mut self.setup.trace {
+            trace.step(now, step);
         }
         let mut at = 0;
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -208,6 +217,9 @@ impl Responder {
         let told = Instant::now();
         for ((out, sample, issued, new, end), ticket) in fresh.into_iter().zip(firsts.send()) {
             let (id, engine) = (out.id, out.engine);
+            if let Some(trace) = &mut self.setup.trace {
+                trace.first_token(told, id);
+            }
             let state = State::Streaming(ticket, told);
             let mut open = Open {
                 sample,
@@ -283,6 +295,9 @@ impl Responder {
                     engine,
                 });
             }
+            if let Some(trace) = &mut self.setup.trace {
+                trace.ended(now, id, tokens, end);
+            }
             answers.push((open.tokens, new));
             tickets.push((open.state, open.issued, open.sample));
         }
@@ -344,6 +359,7 @@ impl Responder {
             self.failed = Some(message);
             self.answer_open_as_faults();
             self.hand_over();
+            self.end_trace();
             (self.setup.on_failed)();
         }
     }
@@ -381,6 +397,9 @@ impl Responder {
                 engine,
             });
         }
+        if let Some(trace) = &mut self.setup.trace {
+            trace.ended(Instant::now(), id, open.tokens.len(), end);
+        }
         let ticket = match open.state {
             State::Waiting(ticket) => ticket.first_token(&[]),
             State::Streaming(ticket, _) => ticket,
@@ -415,6 +434,7 @@ impl Responder {
             );
         }
         self.hand_over();
+        self.end_trace();
         self.latencies
     }
 
@@ -422,6 +442,13 @@ impl Responder {
     fn hand_over(&mut self) {
         if let Some(record) = &mut self.setup.record {
             record.hand_over();
+        }
+    }
+
+    /// Ends the trace: nothing is traced of a run that failed after that.
+    fn end_trace(&mut self) {
+        if let Some(trace) = self.setup.trace.take() {
+            trace.end();
         }
     }
 }

@@ -3,24 +3,23 @@
 
 use anyhow::Result;
 use crossbeam_channel::Sender;
-use ossmark_files::abandon_parts;
 use rustix::process::Signal;
 
 use super::faults::FaultKind;
 use super::responder::Message;
 use crate::children::listen_for;
+use crate::exit;
 use crate::terminal::note;
 
 /// What shells report for a program that Ctrl-C ended.
-const INTERRUPTED: i32 = crate::exit::INTERRUPTED as i32;
+const INTERRUPTED: i32 = exit::INTERRUPTED as i32;
 
 /// Starts listening; from here on Ctrl-C no longer kills the process by itself.
 pub(crate) fn listen(responder: Sender<Message>) -> Result<()> {
     let mut is_ending = false;
     listen_for(move |signal| {
         if is_ending {
-            abandon_parts();
-            ossmark_loadgen::exit_now(INTERRUPTED);
+            exit::leave(INTERRUPTED);
         }
         is_ending = true;
         let name = match signal {

@@ -67,6 +67,8 @@ pub(crate) struct LogFacts {
     pub(crate) warnings: u64,
     /// The detail log goes on to its end.
     pub(crate) complete: bool,
+    /// The test by the system's clock, as LoadGen says it.
+    pub(crate) window: Option<ossmark_telemetry::Window>,
     /// Problems met while reading the logs.
     pub(crate) unreadable: Vec<String>,
     /// In accuracy mode: the samples in the accuracy log, in its order.

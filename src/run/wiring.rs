@@ -12,6 +12,7 @@ use crossbeam_channel::{Sender, unbounded};
 use ossmark_loadgen::Settings;
 use ossmark_record::Limits;
 use ossmark_rules::Scenario;
+use ossmark_telemetry::Telemetry;
 
 use super::early_end::{expected_samples, leave_early};
 use super::faults::Faults;
@@ -24,7 +25,7 @@ use super::progress::{self, Display};
 use super::responder::{Message, Setup, respond};
 use super::start::start_generator;
 use super::sut::{Library, Sut};
-use super::{disk, recording, signals};
+use super::{disk, recording, signals, trace};
 use crate::output;
 
 /// A run that LoadGen can be called for.
@@ -44,14 +45,20 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
     let claimed = output::claim_directory(&plan.output, plan.force)?;
     // One inside the directory is claimed once that is the new one.
     let is_inside = |file: &&PathBuf| file.starts_with(&plan.output);
-    let inside = plan.json.clone().filter(|file| is_inside(&file));
-    let outside = plan.json.as_ref().filter(|file| !is_inside(file));
-    let mut json_file = output::claim_optional(outside, plan.force)?;
+    let [mut json_file, mut trace_file] = [None, None];
+    let files = [(&plan.json, &mut json_file), (&plan.trace, &mut trace_file)];
+    let (inside, outside): (Vec<_>, Vec<_>) = files
+        .into_iter()
+        .filter_map(|(file, claimed)| Some((file.as_ref()?, claimed)))
+        .partition(|(file, _)| is_inside(file));
+    for (file, claimed) in outside {
+        *claimed = Some(output::claim_file(file, plan.force)?);
+    }
     let (messages, inbox) = unbounded();
     let (generator, description) = start_generator(&plan, &messages)?;
     let (directory, output) = claimed.make_room()?;
-    if let Some(file) = inside {
-        json_file = Some(output::claim_file(&file, plan.force)?);
+    for (file, claimed) in inside {
+        *claimed = Some(output::claim_file(file, plan.force)?);
     }
     plan.loadgen.output_dir.clone_from(&output);
     output::write_json(
@@ -97,14 +104,27 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
     let loadgen = plan.loadgen.clone();
     let watchdog = plan.watchdog;
     let streaming = plan.scenario != Scenario::Offline;
+    let power = Telemetry::start(&plan.power)?;
     let (recording, record) = plan
         .record
         .then(|| {
             let tokens = Arc::clone(&plan.prompt_tokens);
-            recording::begin(&output, limits(&plan), tokens, &progress, &generator)
+            recording::begin(
+                &output,
+                limits(&plan),
+                tokens,
+                &progress,
+                &generator,
+                Some(power.watch()),
+            )
         })
         .unzip();
     let hopeless = Hopeless::of(&plan);
+    let (trace, trace_writer) = trace_file
+        .map(trace::begin)
+        .transpose()
+        .context("cannot start the trace's thread")?
+        .unzip();
     let finish = Arc::new(Finish {
         plan,
         faults: Arc::clone(&faults),
@@ -113,6 +133,8 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
         _directory: directory,
         json_file: Mutex::new(json_file),
         record: Mutex::new(record),
+        trace: Mutex::new(trace_writer),
+        power: Mutex::new(Some(power)),
         generator: Arc::clone(&generator),
         started: Instant::now(),
     });
@@ -123,6 +145,7 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
         watchdog,
         streaming,
         record: recording,
+        trace,
         hopeless,
         on_failed: Box::new({
             let finish = Arc::clone(&finish);

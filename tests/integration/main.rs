@@ -22,6 +22,7 @@ mod outputs;
 mod pairing;
 #[allow(dead_code, reason = "src/cli/tests/paths.rs uses the rest")]
 mod path_options;
+mod power;
 mod prints;
 mod record;
 mod rehearsal;
@@ -33,4 +34,5 @@ mod serve;
 mod speculation;
 mod submission;
 mod synthetic;
+mod trace;
 mod user_conf;

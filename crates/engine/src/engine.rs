@@ -296,12 +296,13 @@ fn serve(
             return Ok(());
         }
         let begun = Instant::now();
-        let Some((outputs, rows)) = pipeline.step()? else {
+        let Some(mut outputs) = pipeline.step()? else {
             // A cancellation may have emptied the engine without a step.
             shared.stats.publish(&pipeline.scheduler);
             continue;
         };
-        shared.stats.count(&outputs, begun.elapsed(), rows);
+        outputs.took = begun.elapsed();
+        shared.stats.count(&outputs);
         shared.stats.publish(&pipeline.scheduler);
         if shared.stop.load(SeqCst) || !sink(Event::Step(outputs)) {
             pipeline.drain();

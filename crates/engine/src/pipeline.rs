@@ -33,9 +33,8 @@ impl Pipeline {
         self.in_flight.is_empty() && self.scheduler.n_running() + self.scheduler.n_waiting() == 0
     }
 
-    /// Fills the pipeline, then waits for the oldest step and publishes it, with its number of rows. None: there was nothing
-    /// to do.
-    pub(crate) fn step(&mut self) -> Result<Option<(StepOutputs, u64)>, EngineError> {
+    /// Fills the pipeline, then waits for the oldest step and publishes it. None: there was nothing to do.
+    pub(crate) fn step(&mut self) -> Result<Option<StepOutputs>, EngineError> {
         while self.in_flight.len() < self.depth
             && let Some(planned) = self.scheduler.plan()?
         {
@@ -50,8 +49,9 @@ impl Pipeline {
             .wait(oldest.handle)
             .map_err(|source| EngineError::Step { step, source })?;
         let results = resolve(&oldest, results, self.scheduler.vocab_size())?;
-        let outputs = self.scheduler.commit(results)?;
-        Ok(Some((outputs, oldest.inputs)))
+        let mut outputs = self.scheduler.commit(results)?;
+        outputs.rows = oldest.inputs;
+        Ok(Some(outputs))
     }
 
     fn execute(&mut self, planned: PlannedStep) -> Result<(), EngineError> {

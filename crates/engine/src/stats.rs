@@ -31,11 +31,10 @@ impl SharedStats {
         self.preemptions.store(scheduler.preemptions(), Relaxed);
     }
 
-    /// A step has ended that the engine spent this time with, of this many rows.
-    pub(crate) fn count(&self, step: &StepOutputs, took: Duration, rows: u64) {
+    pub(crate) fn count(&self, step: &StepOutputs) {
         self.steps.fetch_add(1, Relaxed);
-        self.step_ns.fetch_add(took.as_nanos() as u64, Relaxed);
-        self.step_rows.fetch_add(rows, Relaxed);
+        self.step_ns.fetch_add(step.took.as_nanos() as u64, Relaxed);
+        self.step_rows.fetch_add(step.rows, Relaxed);
         self.tokens.fetch_add(step.tokens.len() as u64, Relaxed);
         for round in step.rounds.iter().filter(|r| !r.drafted.is_empty()) {
             self.rounds.fetch_add(1, Relaxed);

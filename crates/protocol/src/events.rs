@@ -1,5 +1,7 @@
 //! What comes back.
 
+use std::time::Duration;
+
 use crate::{RequestId, TokenId};
 
 /// Why a request ended.
@@ -52,6 +54,12 @@ pub struct StepOutputs {
     pub outputs: Vec<SeqOutput>,
     /// One per request that the step decoded by speculation; empty without.
     pub rounds: Vec<Round>,
+    /// Time that the engine spent with the step, up to now; zero where there are no steps.
+    pub took: Duration,
+    /// Input tokens of the step, of prompts and of sequences that decode.
+    pub rows: u64,
+    /// Which engine's step it was, from 0.
+    pub engine: u16,
 }
 
 /// What the engine tells the thread that answers LoadGen.

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod closed;
+mod device;
 mod error;
 mod events;
 mod generator;
@@ -15,6 +16,7 @@ mod seed;
 mod stats;
 
 pub use closed::Closed;
+pub use device::DeviceFigures;
 pub use error::RequestError;
 pub use events::{End, Event, Round, SeqOutput, Sink, StepOutputs};
 pub use generator::{Description, Generator, RemoteStats, RequestsTo, Server};

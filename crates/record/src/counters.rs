@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use ossmark_protocol::DeviceFigures as Gpu;
 
 use crate::percentile::place;
 use crate::process::{self, Usage};
 use crate::row::Row;
-use crate::second::{Gpu, Second, Server};
+use crate::second::{Second, Server};
 
 /// What the caller knows when it is asked, once a second. All counts are from the start of the test.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -52,11 +52,13 @@ mod writer;
 pub use counters::{Counters, Limits};
 pub use error::Error;
 pub use follower::{Follower, News};
+/// A GPU at one second.
+pub use ossmark_protocol::DeviceFigures as Gpu;
 pub use percentile::{over, percentile};
 pub use process::processor_time;
 pub use record::Record;
 pub use row::{End, Row};
-pub use second::{Gpu, Second, Server};
+pub use second::{Second, Server};
 pub use shared::Outcome;
 pub use state::{Damage, State};
 pub use timeline::Timeline;

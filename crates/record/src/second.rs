@@ -1,5 +1,6 @@
 //! A line of `timeline.jsonl`: a run at one second.
 
+use ossmark_protocol::DeviceFigures as Gpu;
 use serde::{Deserialize, Serialize};
 
 /// How a run stood, a second at a time. `None` is null or absent in the file: not known, or there is none. Counts are from
@@ -60,26 +61,6 @@ pub struct Second {
     pub gpus: Option<Vec<Gpu>>,
     /// Each server, with `--engine http`.
     pub servers: Option<Vec<Server>>,
-}
-
-/// A GPU at one second.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Gpu {
-    /// Power draw.
-    pub power_w: Option<f64>,
-    /// Energy since some moment before the run, which only differences have a meaning of.
-    pub energy_j: Option<f64>,
-    /// Clock of the SMs.
-    pub clock_mhz: Option<f64>,
-    /// Temperature.
-    pub temperature_c: Option<f64>,
-    /// Memory in use.
-    pub memory_used_mib: Option<f64>,
-    /// Share of the time in which a kernel ran.
-    pub utilization_percent: Option<f64>,
-    /// Why its clocks are held down, in NVML's words.
-    pub throttle_reasons: Option<Vec<String>>,
 }
 
 /// A server at one second.

@@ -11,6 +11,9 @@ use crate::row::Row;
 use crate::shared::{Message, Outcome, Shared};
 use crate::worker::Worker;
 
+/// How much nicer than the run the writer is, where processors are short.
+const NICE: i32 = 10;
+
 /// How a record is written.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -81,6 +84,8 @@ pub fn begin(
     let (dir, limits) = (dir.to_owned(), settings.limits);
     let thread = std::thread::Builder::new().name("record".into());
     let started = thread.spawn(move || {
+        // Of this thread alone: what the run does goes first, and there is room for seconds of rows.
+        let _ = rustix::process::nice(NICE);
         let worker = Worker::begin(&dir, limits, worker_shared, Box::new(counters));
         if let Some(outcome) = worker.run(&rows) {
             // Whoever finishes may have waited long enough.

@@ -4,9 +4,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ossmark_files::Brief;
+use ossmark_protocol::DeviceFigures;
 
 use crate::power::{Fault, SourceKind};
-use crate::reading::{Figures, Reading};
+use crate::reading::Reading;
 use crate::series::Series;
 
 /// A rack of the largest kind, and more than anybody's exporter shows.
@@ -25,7 +26,7 @@ pub struct Gpu {
     /// Its product name; from outside.
     pub name: String,
     /// Its figures.
-    pub figures: Figures,
+    pub figures: DeviceFigures,
 }
 
 /// How everything stands now.
@@ -44,7 +45,7 @@ pub(crate) struct Device {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) series: Series,
-    latest: Option<(f64, Figures)>,
+    latest: Option<(f64, DeviceFigures)>,
 }
 
 /// Everything known of a source.
@@ -97,7 +98,7 @@ impl Notes {
                 continue;
             };
             let device = &mut self.devices[at];
-            let Figures {
+            let DeviceFigures {
                 power_w, energy_j, ..
             } = reading.figures;
             let mut doubts = doubt;
@@ -180,7 +181,7 @@ impl Notes {
             name: device.name.clone(),
             figures: match &device.latest {
                 Some((moment, figures)) if *moment >= oldest => figures.clone(),
-                _ => Figures::default(),
+                _ => DeviceFigures::default(),
             },
         });
         gpus.collect()
@@ -194,9 +195,9 @@ mod tests {
     fn watts(id: &str, power_w: f64) -> Reading {
         Reading {
             id: id.into(),
-            figures: Figures {
+            figures: DeviceFigures {
                 power_w: Some(power_w),
-                ..Figures::default()
+                ..DeviceFigures::default()
             },
             ..Reading::default()
         }
@@ -223,7 +224,7 @@ mod tests {
             (notes.power_w(5.0), notes.power_w(5.1)),
             (Some(160.0), None)
         );
-        assert_eq!(notes.gpus(5.1)[0].figures, Figures::default());
+        assert_eq!(notes.gpus(5.1)[0].figures, DeviceFigures::default());
     }
 
     #[test]

@@ -17,11 +17,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ossmark_files::{Brief, Escaped};
+use ossmark_protocol::DeviceFigures;
 use rustix::fs::{Access, OFlags};
 
 use crate::Error;
 use crate::group::Group;
-use crate::reading::{Figures, Reading, SYSTEM_W};
+use crate::reading::{Reading, SYSTEM_W};
 use crate::source::{Round, Source, Stop, Trouble};
 
 /// For a line to come. ipmitool takes a second or two.
@@ -306,9 +307,9 @@ impl Source for Command {
         let readings = watts.filter(|_| due).map(|watts| {
             self.kept = Some(Instant::now());
             Reading {
-                figures: Figures {
+                figures: DeviceFigures {
                     power_w: Some(watts),
-                    ..Figures::default()
+                    ..DeviceFigures::default()
                 },
                 ..Reading::default()
             }

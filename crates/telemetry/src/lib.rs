@@ -44,7 +44,6 @@ pub use error::Error;
 pub use group::end_commands;
 pub use power::{DevicePower, Fault, LeftOut, Method, Power, SourceKind, SourcePower};
 pub use prometheus::PowerPrometheus;
-pub use reading::Figures;
 pub use settings::Settings;
 pub use telemetry::{Measured, STOP_LIMIT, Telemetry, Watch};
 pub use window::Window;

@@ -13,8 +13,9 @@ use nvml_wrapper::bitmasks::device::ThrottleReasons;
 use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
 use nvml_wrapper::error::NvmlError;
 use ossmark_files::Escaped;
+use ossmark_protocol::DeviceFigures;
 
-use crate::reading::{DEVICE_W, Figures, Reading};
+use crate::reading::{DEVICE_W, Reading};
 use crate::source::{Round, Source, Trouble};
 
 /// The driver's package has the first, the toolkit's development files the second.
@@ -110,7 +111,7 @@ fn gpu(nvml: &Nvml, index: u32) -> Result<Reading, NvmlError> {
     Ok(Reading {
         id: device.uuid().unwrap_or_else(|_| format!("GPU {index}")),
         name: device.name().unwrap_or_default(),
-        figures: Figures {
+        figures: DeviceFigures {
             power_w,
             energy_j,
             clock_mhz: clock.map(f64::from),

@@ -10,13 +10,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
 use ossmark_files::Escaped;
+use ossmark_protocol::DeviceFigures;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::Error;
 use crate::exposition::{Sample, samples};
 use crate::http::get;
 use crate::nvml::names;
-use crate::reading::{DEVICE_W, Figures, Reading, SYSTEM_W};
+use crate::reading::{DEVICE_W, Reading, SYSTEM_W};
 use crate::source::{Round, Source, Trouble};
 use crate::url::Url;
 
@@ -161,7 +162,7 @@ fn readings(body: &[u8], metric: Option<&str>, now_unix_ms: f64) -> Result<Round
         let reading = devices.entry(id.clone()).or_insert_with(|| Reading {
             id,
             name: cut(sample.label("modelName").unwrap_or_default()),
-            figures: Figures::default(),
+            figures: DeviceFigures::default(),
         });
         take(&mut reading.figures, sample.metric, sample.value);
     }
@@ -196,7 +197,7 @@ fn cut(text: &str) -> String {
 }
 
 /// The first of several series of a GPU counts.
-fn take(figures: &mut Figures, metric: usize, value: f64) {
+fn take(figures: &mut DeviceFigures, metric: usize, value: f64) {
     let (place, value) = match metric {
         0 => (&mut figures.power_w, value),
         1 => (&mut figures.energy_j, value / 1e3),

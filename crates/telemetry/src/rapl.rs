@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ossmark_files::Escaped;
+use ossmark_protocol::DeviceFigures;
 
-use crate::reading::{DEVICE_W, Figures, Reading};
+use crate::reading::{DEVICE_W, Reading};
 use crate::source::{Round, Source, Trouble};
 
 /// More than a package draws for longer than a moment. A counter that could have gone round at this power since the last
@@ -130,10 +131,10 @@ impl Source for Rapl {
                     round.readings.push(Reading {
                         id: zone.name.clone(),
                         name: String::new(),
-                        figures: Figures {
+                        figures: DeviceFigures {
                             power_w,
                             energy_j: Some(counter.energy_j),
-                            ..Figures::default()
+                            ..DeviceFigures::default()
                         },
                     });
                     self.counters.insert(zone.name.clone(), counter);

@@ -1,6 +1,6 @@
 //! What a source says about a device at a moment, and whether that can be believed.
 
-use serde::{Deserialize, Serialize};
+use ossmark_protocol::DeviceFigures;
 
 /// More than any accelerator or processor package draws; the largest of 2026 draw 2.5 kW.
 pub(crate) const DEVICE_W: f64 = 20e3;
@@ -9,33 +9,13 @@ pub(crate) const SYSTEM_W: f64 = 10e6;
 /// 300 years at 1 MW.
 const MOST_J: f64 = 1e16;
 
-/// Figures of a device. `None`: not known.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Figures {
-    /// Power draw.
-    pub power_w: Option<f64>,
-    /// Energy since some moment before the run, which only differences have a meaning of.
-    pub energy_j: Option<f64>,
-    /// Clock of the SMs.
-    pub clock_mhz: Option<f64>,
-    /// Temperature.
-    pub temperature_c: Option<f64>,
-    /// Memory in use.
-    pub memory_used_mib: Option<f64>,
-    /// Share of the time in which a kernel ran.
-    pub utilization_percent: Option<f64>,
-    /// Why its clocks are held down, in NVML's words.
-    pub throttle_reasons: Option<Vec<String>>,
-}
-
 /// One device, now.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reading {
     /// What makes the device another one than the others of its source; empty where there is only one.
     pub(crate) id: String,
     pub(crate) name: String,
-    pub(crate) figures: Figures,
+    pub(crate) figures: DeviceFigures,
 }
 
 impl Reading {
@@ -70,12 +50,12 @@ mod tests {
     #[test]
     fn what_cannot_be_true_is_taken_out_and_said() {
         for power in [f64::NAN, f64::INFINITY, -1.0, 20e3 + 1.0] {
-            let figures = Figures {
+            let figures = DeviceFigures {
                 power_w: Some(power),
                 energy_j: Some(5.0),
                 temperature_c: Some(f64::NAN),
                 utilization_percent: Some(101.0),
-                ..Figures::default()
+                ..DeviceFigures::default()
             };
             let reading = Reading {
                 figures,
@@ -84,9 +64,9 @@ mod tests {
             let (reading, doubt) = reading.believed(DEVICE_W);
             assert_eq!(
                 reading.figures,
-                Figures {
+                DeviceFigures {
                     energy_j: Some(5.0),
-                    ..Figures::default()
+                    ..DeviceFigures::default()
                 }
             );
             assert!(doubt.unwrap().contains("expected 0 to 20000"), "{power}");

@@ -5,10 +5,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::Value;
 
+use ossmark_protocol::DeviceFigures;
+
 use crate::board::Notes;
 use crate::clock::Clock;
 use crate::power::{Method, Power, SourceKind};
-use crate::reading::{Figures, Reading};
+use crate::reading::Reading;
 use crate::{Measured, Window};
 
 /// Readings of devices, by moment, power and counter.
@@ -20,10 +22,10 @@ fn notes(said: Said) -> Notes {
         ..Notes::default()
     };
     for (moment, id, power_w, energy_j) in said {
-        let figures = Figures {
+        let figures = DeviceFigures {
             power_w: *power_w,
             energy_j: *energy_j,
-            ..Figures::default()
+            ..DeviceFigures::default()
         };
         let reading = Reading {
             id: (*id).into(),

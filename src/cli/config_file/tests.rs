@@ -116,3 +116,20 @@ fn what_is_wrong_in_the_file_is_named() {
         }
     }
 }
+
+#[test]
+fn a_file_starts_no_program() {
+    let error = parsed("power-command = \"reboot\"", &[]).unwrap_err();
+    let error = format!("{error:#}");
+    assert!(
+        error.contains("run.toml") && error.contains("on the command line only"),
+        "{error}"
+    );
+    let (args, _) = parsed(
+        "power-prometheus = \"http://h:9400/metrics\"",
+        &["--power-command", "watts"],
+    )
+    .unwrap();
+    assert_eq!(args.power.power_command.as_deref(), Some("watts"));
+    assert!(args.power.power_prometheus.is_some());
+}

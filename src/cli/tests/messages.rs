@@ -39,8 +39,7 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ("crates/report/", &["report"]),
     ("crates/score/", &["score"]),
     ("crates/serve/", &["serve"]),
-    // No command measures power yet.
-    ("crates/telemetry/", &[]),
+    ("crates/telemetry/", &["run"]),
     (
         "crates/submission/src/audit.rs",
         &["audit test07", "audit test09"],
@@ -93,6 +92,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "crates/engine/src/cuda/driver/images.rs",
         "std",
         "NVIDIA's compiler",
+    ),
+    (
+        "crates/telemetry/src/error.rs",
+        "host",
+        "the program's in the example",
     ),
     (
         "crates/submission/src/build/runs.rs",

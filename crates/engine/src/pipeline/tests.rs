@@ -97,7 +97,7 @@ fn run_cancelling(case: &Case, cancels: &[(usize, RequestId)]) -> Answers {
                 answers.take(StepOutputs {
                     tokens: Vec::new(),
                     outputs: vec![refusal],
-                    rounds: Vec::new(),
+                    ..StepOutputs::default()
                 });
             }
         }
@@ -107,7 +107,7 @@ fn run_cancelling(case: &Case, cancels: &[(usize, RequestId)]) -> Answers {
             answers.take(StepOutputs {
                 tokens: Vec::new(),
                 outputs,
-                rounds: Vec::new(),
+                ..StepOutputs::default()
             });
             pipeline.scheduler.audit(case.depth as u64);
         }
@@ -121,8 +121,8 @@ fn run_cancelling(case: &Case, cancels: &[(usize, RequestId)]) -> Answers {
             .unwrap_or_else(|error| panic!("step {}: {error}", answers.steps));
         pipeline.scheduler.audit(case.depth as u64);
         match step {
-            Some((step, rows)) => {
-                answers.rows += rows;
+            Some(step) => {
+                answers.rows += step.rows;
                 answers.take(step);
             }
             None if coming.peek().is_none() => break,

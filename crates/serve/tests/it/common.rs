@@ -86,7 +86,7 @@ impl Generator for Script {
                 let step = StepOutputs {
                     tokens: vec![token],
                     outputs: vec![output],
-                    rounds: Vec::new(),
+                    ..StepOutputs::default()
                 };
                 (self.sink.lock().unwrap())(Event::Step(step));
             }

@@ -25,12 +25,12 @@ DCGM_FI_DEV_GPU_TEMP{gpu=\"2\",Hostname=\"n\"} 30
     assert_eq!((a.id.as_str(), a.name.as_str()), ("GPU-a", "H200"));
     assert_eq!(
         a.figures,
-        Figures {
+        DeviceFigures {
             power_w: Some(612.5),
             energy_j: Some(5.0),
             clock_mhz: Some(1980.0),
             throttle_reasons: Some(vec!["sw_power_cap".into()]),
-            ..Figures::default()
+            ..DeviceFigures::default()
         }
     );
     assert_eq!((b.id.as_str(), b.figures.power_w), ("n gpu 1", Some(70.0)));

@@ -98,7 +98,11 @@ fn blocks_in_flight_are_freed_only_after_their_step() {
     assert_eq!(pipeline.scheduler.cancel(RequestId(0)).unwrap(), None);
     // The step in flight ends and says nothing of the request.
     let step = pipeline.step().unwrap();
-    assert_eq!(step, Some((StepOutputs::default(), 1)));
+    let nothing = StepOutputs {
+        rows: 1,
+        ..StepOutputs::default()
+    };
+    assert_eq!(step, Some(nothing));
     assert_eq!(free(&pipeline), 16);
     assert!(pipeline.is_idle());
 }
