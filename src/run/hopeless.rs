@@ -4,9 +4,6 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use ossmark_loadgen::most_over;
-use ossmark_rules::{Mode, Scenario};
-
-use super::plan::RunPlan;
 
 /// LoadGen reads its clock after us, counts from the scheduled time, which is not after the issue, and reads the system's
 /// clock, which is slewed by 0.05% at most: a sample that is over a limit by more than this is over it for LoadGen.
@@ -32,26 +29,8 @@ struct Limit {
 }
 
 impl Hopeless {
-    /// For a run that is to be ended by it.
-    pub(super) fn of(plan: &RunPlan) -> Option<Self> {
-        let asked = plan.stop_hopeless && plan.mode == Mode::Performance;
-        // Offline has no limits.
-        if !asked || plan.scenario == Scenario::Offline {
-            return None;
-        }
-        let rows = plan.prompts.len() as u64;
-        let settings = plan.loadgen.audited().ok()?;
-        let limits = [settings.ttft_latency_ns, settings.tpot_latency_ns];
-        settings.use_token_latencies.then(|| {
-            Self::new(
-                limits.map(Duration::from_nanos),
-                settings.scheduled_samples(rows, rows),
-                settings.target_latency_percentile,
-            )
-        })
-    }
-
-    fn new([ttft, tpot]: [Duration; 2], most_samples: u64, percentile: f64) -> Self {
+    /// For a run with these limits, on time to first token and time per output token, on a percentile of so many samples.
+    pub(super) fn new([ttft, tpot]: [Duration; 2], most_samples: u64, percentile: f64) -> Self {
         let limit = |name, at| Limit { name, at, over: 0 };
         Self {
             ttft: limit("time to first token", ttft),

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use crossbeam_channel::{Sender, unbounded};
 use ossmark_loadgen::Settings;
 use ossmark_record::Limits;
-use ossmark_rules::Scenario;
+use ossmark_rules::{Mode, Scenario};
 use ossmark_telemetry::Telemetry;
 
 use super::early_end::{expected_samples, leave_early};
@@ -119,7 +119,7 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
             )
         })
         .unzip();
-    let hopeless = Hopeless::of(&plan);
+    let hopeless = hopeless(&plan);
     let (trace, trace_writer) = trace_file
         .map(trace::begin)
         .transpose()
@@ -184,4 +184,20 @@ fn limits(plan: &RunPlan) -> Limits {
         ttft_ns: limit(plan.requested.ttft_latency_ns),
         tpot_ns: limit(plan.requested.tpot_latency_ns),
     }
+}
+
+/// What ends a run that cannot become VALID any more, where that was asked for. Offline has no limits.
+fn hopeless(plan: &RunPlan) -> Option<Hopeless> {
+    let is_performance = plan.mode == Mode::Performance && plan.scenario != Scenario::Offline;
+    let asked = plan.stop_hopeless && is_performance;
+    let settings = plan.loadgen.audited().ok().filter(|_| asked)?;
+    let rows = plan.prompts.len() as u64;
+    let limits = [settings.ttft_latency_ns, settings.tpot_latency_ns];
+    settings.use_token_latencies.then(|| {
+        Hopeless::new(
+            limits.map(Duration::from_nanos),
+            settings.scheduled_samples(rows, rows),
+            settings.target_latency_percentile,
+        )
+    })
 }
