@@ -96,7 +96,8 @@ mod tests {
             refused.contains("gpt-oss-120b") && refused.contains("gpt-oss-20b"),
             "{refused}"
         );
-        let changes: [(&str, fn(&mut ServerInfo)); 6] = [
+        type Change = fn(&mut ServerInfo);
+        let changes: [(&str, Change); 6] = [
             ("name", |s| s.model = Some("/models/gpt-oss-120b/".into())),
             ("version", |s| s.version = Some("2\u{1b}".into())),
             ("version", |s| s.version = None),

@@ -182,10 +182,13 @@ pub(crate) const DETOKENIZE: &[Field] = &[
     ("skip_special_tokens", Off, "SGLang's clients"),
 ];
 
+/// The fields that are known in one object.
+type Tables<'a> = &'a [&'a [Field]];
+
 /// Refuses, all at once, the fields that want what is not there. Each object of a request comes with the fields that are
 /// known in it.
 pub(crate) fn refuse_unsupported(
-    objects: &[(&Map<String, Value>, &[&[Field]])],
+    objects: &[(&Map<String, Value>, Tables<'_>)],
 ) -> Result<(), ApiError> {
     let (mut unknown, mut unsupported) = (Vec::new(), Vec::new());
     for (object, known) in objects {

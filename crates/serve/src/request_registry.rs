@@ -104,12 +104,11 @@ impl RequestRegistry {
         let mut requests = Vec::with_capacity(new.len());
         let mut opened = Vec::with_capacity(new.len());
         for (mut request, id) in new.into_iter().zip(first..) {
-            let want_logits;
             let stop = std::mem::take(&mut request.stop);
             let text = request.stop_text.take();
             let buffer = AnswerBuffer::new(stop, interval).with_text(text);
             let collector = request.logprobs.take();
-            want_logits = collector.is_some();
+            let want_logits = collector.is_some();
             opened.push((
                 id,
                 Arc::new(buffer.with_logprobs(collector, self.vocab_size)),

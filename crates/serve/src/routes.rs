@@ -37,8 +37,10 @@ const METRICS: &str = "/metrics";
 /// The name of every other path in metrics.
 const OTHER: &str = "other";
 
+type Answer = fn(&AppState) -> Value;
+
 /// Questions about the server, which other servers call so.
-const QUESTIONS: [(&str, fn(&AppState) -> Value); 7] = [
+const QUESTIONS: [(&str, Answer); 7] = [
     ("/version", info::version),
     ("/server_info", info::server_info),
     ("/get_server_info", info::server_info),

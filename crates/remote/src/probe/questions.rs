@@ -95,10 +95,11 @@ impl Server<'_> {
         if let Ok(info) = &sglang {
             found.model = found.model.or_else(|| text(info, "model_path"));
         }
-        found.model_info = match (found.sglang, sglang, models) {
-            (true, Ok(info), _) | (_, _, Ok(info)) | (_, Ok(info), _) => info,
-            _ => Value::Null,
+        let info = match found.sglang {
+            true => sglang.or(models),
+            false => models.or(sglang),
         };
+        found.model_info = info.unwrap_or(Value::Null);
         self.ask_settings(&mut found).await;
         Ok(found)
     }
