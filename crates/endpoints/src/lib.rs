@@ -15,6 +15,8 @@ mod error;
 mod finding;
 mod lax;
 mod model;
+mod order;
+pub mod plan;
 mod python;
 mod regions;
 mod rules;
@@ -24,5 +26,6 @@ mod yaml_scalar;
 
 pub use error::Error;
 pub use finding::{Finding, Severity};
+pub use order::SampleOrder;
 pub use regions::{Bounds, OutOfRange, Regions};
 pub use rules::{Rule, Rules, rules};

@@ -1,8 +1,8 @@
 //! Accuracy results: loaded for every point that has them, and held against the model's targets.
 
 use super::agentic;
-use super::curve::Curve;
 use super::gate;
+use super::loaded::Curve;
 use super::tree::{Content, Tree};
 use crate::finding::Findings;
 use crate::model::accuracy::Accuracy;

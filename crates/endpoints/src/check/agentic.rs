@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::coverage::{BANDS, candidates, matched};
-use super::curve::Curve;
+use super::loaded::Curve;
 use crate::finding::Findings;
 use crate::model::accuracy::Entry;
 use crate::rules::AgenticTarget;

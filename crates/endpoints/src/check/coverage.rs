@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::curve::Curve;
+use super::loaded::Curve;
 use super::offline;
 use crate::finding::Findings;
 use crate::model::point::Point;

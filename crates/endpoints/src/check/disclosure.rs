@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::curve::Curve;
+use super::loaded::Curve;
 use crate::finding::Findings;
 use crate::model::point::{AGENTIC, DEDICATED, ELECTED, Point};
 use crate::model::steady_state::SteadyState;

@@ -1,6 +1,6 @@
 //! Speculative decoding: the drafter is on the benchmark's list, and has been for two cohorts. Facts: §3.
 
-use super::curve::Curve;
+use super::loaded::Curve;
 use crate::finding::Findings;
 use crate::rules::{Drafter, rules};
 use crate::value::{Map, Value};

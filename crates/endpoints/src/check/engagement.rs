@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::curve::Loaded;
+use super::loaded::{Loaded, SUMMARY};
 use super::metrics::is_off;
-use super::points::SUMMARY;
 use super::power::Computation;
 use super::system::Parallelism;
 use crate::finding::Findings;

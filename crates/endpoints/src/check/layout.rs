@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::loaded::SUMMARY;
 use super::power::Computation;
 use super::system::{Facts, SYSTEM_DESC, facts};
-use super::tree::{Tree, concurrency_of};
-use super::{curve, points::SUMMARY};
+use super::tree::Tree;
+use super::{curve, extra};
 use crate::finding::Findings;
 use crate::model::power::Power;
 use crate::rules::rules;
@@ -29,6 +30,11 @@ pub(super) fn check(given: &Path, findings: &mut Findings) {
                 format!("found no directory {name}/, expected one"),
             );
         }
+    }
+    let docs = root.join("docs");
+    if docs.is_dir() {
+        let is_empty = tree.is_empty(&docs, findings);
+        extra::documents(&docs, is_empty, findings);
     }
     sources(root, tree, findings);
     let results = &root.join(RESULTS);
@@ -125,7 +131,14 @@ fn check_system(root: &Path, system: &Path, tree: &Tree, findings: &mut Findings
         );
     }
     for model in models {
-        curve::check(root, &model, power.as_ref(), tree, findings);
+        curve::check(
+            root,
+            &model,
+            power.as_ref(),
+            facts.division.as_deref(),
+            tree,
+            findings,
+        );
     }
 }
 
@@ -228,21 +241,10 @@ fn compare(power: &Power, facts: &Facts, file: &Path, findings: &mut Findings) {
     }
 }
 
-/// The point folders of a model, lowest concurrency first.
-pub(super) fn point_folders(model: &Path, tree: &Tree, findings: &mut Findings) -> Vec<PathBuf> {
-    let folders = tree.folders(model, findings);
-    let mut points: Vec<(i128, PathBuf)> = folders
-        .into_iter()
-        .filter_map(|dir| Some((concurrency_of(&dir)?, dir)))
-        .collect();
-    points.sort();
-    points.into_iter().map(|(_, dir)| dir).collect()
-}
-
 /// `tps_utilization` of a curve's points against their share of its highest throughput.
 fn utilization(model: &Path, tree: &Tree, findings: &mut Findings) {
     let mut points = Vec::new();
-    for dir in point_folders(model, tree, findings) {
+    for dir in tree.points(model, findings) {
         let file = dir.join(SYSTEM_DESC);
         let tps = tree
             .raw(&dir.join(SUMMARY), findings)

@@ -1,6 +1,6 @@
 //! How many points there are, and the Offline point. Facts: §2.
 
-use super::curve::{Curve, Loaded};
+use super::loaded::{Curve, Loaded};
 use crate::finding::Findings;
 use crate::rules::rules;
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::curve::{Curve, Loaded};
 use super::engagement;
+use super::loaded::{Curve, Loaded, SUMMARY};
 use super::metrics;
 use super::power::Computation;
 use super::system::{Parallelism, SYSTEM_DESC};
@@ -12,8 +12,6 @@ use crate::finding::Findings;
 use crate::model::summary::Summary;
 use crate::regions::Regions;
 use crate::value::Value;
-
-pub(super) const SUMMARY: &str = "result_summary.json";
 
 /// `config.yaml` has to be there and a mapping; nothing more is asked of it.
 pub(super) fn config(dir: &Path, tree: &Tree, findings: &mut Findings) {

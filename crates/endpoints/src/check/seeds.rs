@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::curve::Curve;
+use super::loaded::Curve;
 use crate::finding::Findings;
 use crate::rules::rules;
 

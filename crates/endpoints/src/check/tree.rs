@@ -84,6 +84,22 @@ impl Tree {
         folders.map(|(path, _)| path).collect()
     }
 
+    /// The point folders of a model, lowest concurrency first.
+    pub(super) fn points(&self, model: &Path, findings: &mut Findings) -> Vec<PathBuf> {
+        let folders = self.folders(model, findings);
+        let mut points: Vec<(i128, PathBuf)> = folders
+            .into_iter()
+            .filter_map(|dir| Some((concurrency_of(&dir)?, dir)))
+            .collect();
+        points.sort();
+        points.into_iter().map(|(_, dir)| dir).collect()
+    }
+
+    /// Nothing in it, not even a hidden file.
+    pub(super) fn is_empty(&self, dir: &Path, findings: &mut Findings) -> bool {
+        self.entries(dir, findings).is_empty()
+    }
+
     /// The files in a folder.
     pub(super) fn files(&self, dir: &Path, findings: &mut Findings) -> Vec<PathBuf> {
         let entries = self.entries(dir, findings);

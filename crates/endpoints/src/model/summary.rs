@@ -22,6 +22,8 @@ pub(crate) struct Summary {
     pub(crate) stored: Stored,
     /// `output_sequence_lengths_full_run.output_sequence_lengths.avg`, of agentic benchmarks.
     pub(crate) full_run_mean: Option<f64>,
+    /// The client says that the run came to its end.
+    pub(crate) is_whole: bool,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +37,8 @@ pub(crate) struct Stored {
 #[derive(Debug, Default)]
 pub(crate) struct Statistics {
     pub(crate) total: f64,
+    /// The lowest value, where it says one.
+    pub(crate) least: Option<f64>,
     /// By the number that the key is.
     percentiles: Vec<(f64, f64)>,
 }
@@ -45,6 +49,7 @@ impl Statistics {
             return Self::default();
         };
         let total = fields.or("total", 0.0, float);
+        let least = fields.get("min").and_then(Value::plain_number);
         let percentiles = fields.or("percentiles", Vec::new(), |value, problems| {
             let before = problems.list.len();
             let all = dict(float)(value, problems);
@@ -54,7 +59,11 @@ impl Statistics {
                 Vec::new()
             }
         });
-        Self { total, percentiles }
+        Self {
+            total,
+            least,
+            percentiles,
+        }
     }
 
     pub(crate) fn percentile(&self, key: f64) -> Option<f64> {
@@ -121,7 +130,10 @@ impl Summary {
                     .map()?
                     .get("avg")
             });
+        let is_incomplete = matches!(fields.get("complete"), Some(Value::Bool(false)));
+        let state = fields.get("state").and_then(Value::text);
         Self {
+            is_whole: !is_incomplete && state.is_none_or(|state| state == "complete"),
             full_run_mean: full_run.and_then(|value| match value {
                 Value::Bool(b) => Some(f64::from(u8::from(*b))),
                 other => other.plain_number(),

@@ -8,5 +8,8 @@
 )]
 
 mod common;
+mod holes;
 mod official;
+mod order;
+mod plan;
 mod robust;
