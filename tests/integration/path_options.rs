@@ -242,6 +242,7 @@ pub(crate) const PATH_OPTIONS: &[PathOption] = &[
     path("compare", "json", Output),
     path("runs", "dir", Folder("@RUN", "runs @BAD")),
     path("runs", "json", Output),
+    path("watch", "dir", Folder("@RUN", "watch --once @BAD")),
     path(
         "serve",
         "model",
