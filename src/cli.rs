@@ -34,7 +34,7 @@ pub(crate) use engine::{
 pub(crate) use http::{ApiArg, HttpArgs, StreamArg};
 pub(crate) use infer::InferArgs;
 pub(crate) use power::PowerArgs;
-pub(crate) use report::{CompareArgs, ReportArgs, RunsArgs, SettingsArg, VerdictArg};
+pub(crate) use report::{CompareArgs, ReportArgs, RunsArgs, SettingsArg, VerdictArg, WatchArgs};
 pub(crate) use sampling::SamplingArgs;
 pub(crate) use score::{ScoreArgs, TimeLimitArg};
 pub(crate) use serve::ServeArgs;
@@ -101,6 +101,13 @@ pub(crate) enum Command {
     ///
     /// Example: ossmark runs out --scenario server --verdict valid
     Runs(RunsArgs),
+    /// A run that goes on, or ended, live: progress, rates, limits with the samples that may still be over them, faults.
+    ///
+    /// Reads the run's record only: it may be started in another terminal, ended and started again at any time, and never
+    /// delays the run. Where standard output is no terminal it prints one view and ends, as with --once. See docs/report.md.
+    ///
+    /// Example: ossmark watch out/server
+    Watch(WatchArgs),
     /// The engine behind HTTP: SGLang's /generate, OpenAI's completions and chat, /health, /metrics.
     ///
     /// Prints its address, and ends at SIGTERM or Ctrl-C once open requests have ended. See docs/serve.md.

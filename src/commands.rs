@@ -14,3 +14,4 @@ pub(crate) mod runs;
 pub(crate) mod score;
 pub(crate) mod serve;
 pub(crate) mod submission;
+pub(crate) mod watch;

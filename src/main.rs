@@ -46,6 +46,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
         Command::Report(args) => commands::report::report(&args),
         Command::Compare(args) => commands::compare::compare(&args),
         Command::Runs(args) => commands::runs::runs(&args),
+        Command::Watch(args) => commands::watch::watch(&args),
         Command::Dataset {
             command: DatasetCommand::Prepare(args),
         } => commands::prepare::dataset(&args),

@@ -8,6 +8,8 @@
 //! Whatever happens to standard error never matters.
 #![expect(clippy::disallowed_types, reason = "Bar is the door for all others")]
 
+pub(crate) mod screen;
+
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, IsTerminal};
 use std::os::fd::AsFd;

@@ -1,4 +1,4 @@
-//! The command lines of `ossmark report`, `compare` and `runs`.
+//! The command lines of `ossmark report`, `compare`, `runs` and `watch`.
 
 use std::path::PathBuf;
 
@@ -69,6 +69,16 @@ pub(crate) struct RunsArgs {
     /// Move an earlier --json file aside instead of refusing.
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct WatchArgs {
+    /// The run's directory, as --output of `run` names it.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Print one view and end.
+    #[arg(long)]
+    pub(crate) once: bool,
 }
 
 /// A verdict to look for.

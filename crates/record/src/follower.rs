@@ -14,6 +14,8 @@ use crate::{JOURNAL, TIMELINE};
 /// Rows and seconds of one look.
 const ROWS: usize = 1 << 16;
 const SECONDS: usize = 256;
+/// Devices and servers in the seconds of one look: a few bytes of a line are a hundred in memory.
+const PARTS: usize = 1 << 14;
 
 /// Follows the record in a directory, whether it is there yet, goes on or has ended. It may be begun at any time, and reads
 /// all that was written before.
@@ -56,7 +58,8 @@ impl Follower {
         }
     }
 
-    /// Reads what is new. Takes 65,536 rows of a journal and 256 seconds at a time, so that memory and time are bounded.
+    /// Reads what is new. Takes 65,536 rows of a journal and 256 seconds at a time (fewer of many devices), so that memory and
+    /// time are bounded.
     ///
     /// # Errors
     ///
@@ -121,9 +124,17 @@ impl Follower {
         let Some(timeline) = &mut self.timeline else {
             return Ok(());
         };
+        let mut parts = 0;
         for _ in 0..SECONDS {
+            if parts > PARTS {
+                break;
+            }
             match timeline.next_second().map_err(Error::io(&path))? {
-                Some(second) => news.seconds.push(second),
+                Some(second) => {
+                    parts += second.gpus.as_ref().map_or(0, Vec::len);
+                    parts += second.servers.as_ref().map_or(0, Vec::len);
+                    news.seconds.push(second);
+                }
                 None => {
                     news.damage = news.damage.take().or(timeline.damage().cloned());
                     return Ok(());

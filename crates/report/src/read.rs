@@ -6,9 +6,10 @@ use std::path::Path;
 
 use ossmark_files::{Brief, Escaped};
 use ossmark_logs::DETAIL;
-use ossmark_logs::detail_log::DetailLog;
-use ossmark_record::{Record, State};
+use ossmark_logs::detail_log::{DetailLog, Entry};
+use ossmark_record::{Record, Second, State};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::run::{Completeness, Hashed, Log, Run, number};
 
@@ -17,7 +18,7 @@ use crate::run::{Completeness, Hashed, Log, Run, number};
 const MAX_JSON: u64 = 4 << 20;
 const MAX_JSON_PARTS: usize = 100_000;
 /// The largest detail log that is read. A whole run's has some 40 KB, a broken one's two lines a sample besides.
-const MAX_LOG: u64 = 32 << 20;
+const MAX_LOG: u64 = 16 << 20;
 /// More files than a run has.
 const MAX_FILES: usize = 64;
 /// What is hashed of them together. The longest accuracy logs have half a gigabyte.
@@ -140,9 +141,9 @@ fn read_log(run: &mut Run) {
     match DetailLog::read(&path) {
         Ok(log) => {
             run.log = Some(Log {
-                requested: log.with_prefix("requested_"),
-                effective: log.with_prefix("effective_"),
-                results: log.with_prefix("result_"),
+                requested: plain(&log, "requested_"),
+                effective: plain(&log, "effective_"),
+                results: plain(&log, "result_"),
                 date: log.str("test_datetime").map(str::to_owned),
                 sut: log.str("sut_name").map(str::to_owned),
                 complete: log.is_complete(),
@@ -152,6 +153,17 @@ fn read_log(run: &mut Run) {
         }
         Err(error) => run.problems.push(error.to_string()),
     }
+}
+
+/// Keys with a prefix, the prefix cut off. No setting and no result is a list: those are the samples that were loaded, and
+/// whatever somebody has put there.
+fn plain(log: &DetailLog, prefix: &str) -> Map<String, Value> {
+    let pair = |entry: &Entry| {
+        let name = entry.key.strip_prefix(prefix)?;
+        let is_plain = !entry.value.is_array() && !entry.value.is_object();
+        is_plain.then(|| (name.to_owned(), entry.value.clone()))
+    };
+    log.entries.iter().filter_map(pair).collect()
 }
 
 fn read_record(run: &mut Run, depth: Depth) {
@@ -203,7 +215,12 @@ fn read_seconds(record: &Record, run: &mut Run, missing: &mut Vec<String>) {
     };
     loop {
         match timeline.next_second() {
-            Ok(Some(second)) => run.seconds.push(second),
+            // The page has no plot of each device or server, and there may be thousands of them in each second.
+            Ok(Some(second)) => run.seconds.push(Second {
+                gpus: None,
+                servers: None,
+                ..second
+            }),
             Ok(None) => break,
             Err(error) => {
                 missing.push(format!("timeline.jsonl: {error}"));

@@ -297,3 +297,16 @@ fn official_runs_make_small_pages_soon() {
     let many = html(vec![server(2, 200_000, 1.0)]);
     assert!(many.len() < 1_500_000, "{} bytes", many.len());
 }
+
+/// A verdict may list anything; what is left out is counted.
+#[test]
+fn long_lists_are_cut_and_counted() {
+    let mut run = server(1, 50, 1.0);
+    let verdict = run.verdict.as_mut().unwrap();
+    verdict.verdict = Some("invalid".into());
+    verdict.reasons = (0..100_000).map(|n| format!("reason {n}.")).collect();
+    let html = html(vec![run]);
+    assert!(html.len() < 500_000, "{}", html.len());
+    assert!(html.contains("reason 99.") && !html.contains("reason 100."));
+    assert!(html.contains("and 99,900 more"));
+}

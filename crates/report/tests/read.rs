@@ -262,6 +262,48 @@ fn what_is_no_run_is_an_error_that_says_what_one_is() {
     );
 }
 
+/// What is larger than a run's file can be is not read, and said; holes take no room on the disk.
+#[test]
+fn files_that_are_too_large_are_said_and_not_read() {
+    let tmp = tempfile::tempdir().unwrap();
+    let sparse = |name: &str, bytes: u64| {
+        let file = fs::File::create(tmp.path().join(name)).unwrap();
+        file.set_len(bytes).unwrap();
+    };
+    let verdict = json!({"files": {"mlperf_log_accuracy.json": "00", "run_plan.json": "00"}});
+    fs::write(tmp.path().join("verdict.json"), verdict.to_string()).unwrap();
+    fs::write(
+        tmp.path().join("score.json"),
+        format!("[{}0]", "{},".repeat(100_000)),
+    )
+    .unwrap();
+    sparse("mlperf_log_accuracy.json", 1 << 40);
+    sparse("mlperf_log_detail.txt", (16 << 20) + 1);
+    sparse("run_plan.json", (4 << 20) + 1);
+    let run = read(tmp.path(), Depth::Page).unwrap();
+    let said = run.problems.join("; ");
+    for part in [
+        "run_plan.json is not what ossmark writes: it is larger than 4194304 bytes",
+        "score.json is not what ossmark writes: it has more than 100000 lists and objects",
+        "mlperf_log_detail.txt is not read: it has 16777217 bytes",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let [accuracy, plan] = &run.files[..] else {
+        panic!("{:?}", run.files)
+    };
+    assert!(
+        accuracy
+            .found
+            .as_ref()
+            .unwrap_err()
+            .contains("hashed up to 8589934592 bytes")
+    );
+    // What is not too large is hashed all the same.
+    assert_eq!(plan.found.as_ref().unwrap().len(), 64);
+    assert!(!Summary::of(&run).complete);
+}
+
 /// Files cut, overwritten, emptied, exchanged: everything that is made of them still is made.
 #[test]
 fn damaged_runs_have_pages() {

@@ -68,6 +68,7 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ("src/commands/score.rs", &["score"]),
     ("src/commands/serve.rs", &["serve"]),
     ("src/commands/submission.rs", &["submission pack"]),
+    ("src/commands/watch.rs", &["watch"]),
     ("src/doctor", &["doctor"]),
     ("src/cli/config_file.rs", &["run"]),
     ("src/generator/engine_plan.rs", &["run", "infer"]),

@@ -96,6 +96,15 @@ fn garbage_is_an_error_with_its_line() {
     );
 }
 
+/// A few megabytes of these would take gigabytes of memory.
+#[test]
+fn a_line_of_many_lists_and_objects_is_an_error() {
+    let of = |parts: usize| parse(&line("x", &format!("[{}0]", "{},".repeat(parts)), false));
+    of(900).unwrap();
+    let error = of(1001).unwrap_err().to_string();
+    assert!(error.contains("which no LoadGen line has"), "{error}");
+}
+
 #[test]
 fn an_accuracy_run_is_complete_when_every_set_has_ended() {
     let start = [

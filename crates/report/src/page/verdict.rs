@@ -3,6 +3,7 @@
 use super::Shown;
 use super::table::{Cell, Table, plain};
 use crate::limit::Limit;
+use crate::number::count;
 
 /// A run's verdict.
 pub(super) struct Card {
@@ -32,7 +33,7 @@ pub(super) struct Margin {
 
 pub(super) fn card(shown: &Shown<'_>) -> Card {
     let figures = shown.figures;
-    let texts = |texts: &[String]| texts.iter().map(plain).collect();
+    let texts = |texts: &[String]| listed(texts, |text| plain(text));
     let fault = |fault: &crate::said::Fault| {
         let times = match fault.count {
             0 | 1 => String::new(),
@@ -61,9 +62,20 @@ pub(super) fn card(shown: &Shown<'_>) -> Card {
             0 | 1 => Vec::new(),
             _ => texts(&figures.reasons),
         },
-        faults: figures.faults.iter().map(fault).collect(),
+        faults: listed(&figures.faults, fault),
         deviations: texts(&figures.deviations),
     }
+}
+
+/// Of a list that a file may make long; whatever is left out is counted.
+const MOST: usize = 100;
+
+fn listed<T>(all: &[T], text: impl Fn(&T) -> String) -> Vec<String> {
+    let mut shown: Vec<String> = all.iter().take(MOST).map(text).collect();
+    if all.len() > MOST {
+        shown.push(format!("and {} more", count((all.len() - MOST) as u64)));
+    }
+    shown
 }
 
 fn margin(shown: &Shown<'_>, limit: &Limit) -> Margin {
