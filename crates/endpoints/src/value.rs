@@ -139,20 +139,26 @@ impl Value {
         }
     }
 
-    /// Python's `==` of two values that were read apart.
+    /// Python's `==` of two values inside of lists and mappings, where the one NaN that its JSON has is equal to itself.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let is_nan = |value: &Self| matches!(value, Self::Float(x) if x.is_nan());
+        is_nan(self) && is_nan(other) || self.equals(other)
+    }
+
+    /// Python's `==` of two values.
     pub(crate) fn equals(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::None, Self::None) => true,
             (Self::Str(a), Self::Str(b)) => a == b,
             (Self::Int(a), Self::Int(b)) => a == b,
             (Self::List(a), Self::List(b)) => {
-                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.equals(b))
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.is_same(b))
             }
             (Self::Map(a), Self::Map(b)) => {
                 a.entries.len() == b.entries.len()
                     && a.entries.iter().all(|(key, value)| {
                         let at = b.at.get(key);
-                        at.is_some_and(|at| b.entries[*at].1.equals(value))
+                        at.is_some_and(|at| b.entries[*at].1.is_same(value))
                     })
             }
             (a, b) => matches!((a.number(), b.number()), (Some(a), Some(b)) if a == b),

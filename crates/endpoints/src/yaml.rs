@@ -4,6 +4,7 @@
 //! `yaml_scalar`. Aliases are copies, so their number is bounded: a file of nine lines can stand for more than memory holds.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle, Tag};
 
@@ -41,11 +42,15 @@ pub(crate) fn load(text: &str) -> Result<Value, Unread> {
         events: Parser::new_from_str_with_options(text, options),
         anchors: HashMap::new(),
         values: 0,
+        quoted: Vec::new(),
     };
     let mut document = None;
     loop {
         match reader.next()? {
-            Event::StreamEnd => return Ok(document.unwrap_or(Value::None)),
+            Event::StreamEnd => {
+                tabs(text, &reader.quoted)?;
+                return Ok(document.unwrap_or(Value::None));
+            }
             Event::DocumentStart(..) if document.is_some() => {
                 return Err(Unread::Refused(
                     "found a second document, expected one".into(),
@@ -65,18 +70,52 @@ fn is_printable(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
+/// PyYAML refuses a tab wherever a token might begin: everywhere but in quoted and block scalars and in comments.
+fn tabs(text: &str, quoted: &[Range<usize>]) -> Result<(), Unread> {
+    // Both in order of the text.
+    let mut quoted = quoted.iter().peekable();
+    let mut is_comment = false;
+    let mut before = b'\n';
+    for (at, byte) in text.bytes().enumerate() {
+        while quoted.next_if(|range| range.end <= at).is_some() {}
+        let is_inside = quoted.peek().is_some_and(|range| range.contains(&at));
+        match byte {
+            b'\n' | b'\r' => is_comment = false,
+            b'#' if !is_inside && matches!(before, b'\n' | b'\r' | b' ') => is_comment = true,
+            b'\t' if !is_inside && !is_comment => {
+                let line = text[..at].matches('\n').count() + 1;
+                return Err(Unread::Refused(format!(
+                    "found a tab in line {line}, expected spaces"
+                )));
+            }
+            _ => {}
+        }
+        before = byte;
+    }
+    Ok(())
+}
+
 struct Reader<'t> {
     events: Parser<'t, granit_parser::StrInput<'t>>,
     /// With the number of values that a copy makes.
     anchors: HashMap<usize, (Value, usize)>,
     values: usize,
+    /// Where scalars stand that are not plain.
+    quoted: Vec<Range<usize>>,
 }
 
 impl<'t> Reader<'t> {
     fn next(&mut self) -> Result<Event<'t>, Unread> {
         match self.events.next() {
             None => Ok(Event::StreamEnd),
-            Some(Ok((event, _))) => Ok(event),
+            Some(Ok((event, span))) => {
+                if let Event::Scalar(_, style, ..) = &event
+                    && *style != ScalarStyle::Plain
+                {
+                    self.quoted.extend(span.byte_range());
+                }
+                Ok(event)
+            }
             Some(Err(error)) => Err(Unread::Refused(error.to_string())),
         }
     }
@@ -282,6 +321,11 @@ mod tests {
             "a: !!python/none x",
             "a: \x01",
             "{[1]: 2}",
+            "a:\t1",
+            "a: 1\t",
+            "a: 1\t# c",
+            "a: x\ty",
+            "\tb: 1",
             "<<: 1",
         ] {
             assert!(matches!(load(text), Err(Unread::Refused(_))), "{text:?}");
@@ -289,6 +333,15 @@ mod tests {
         assert!(matches!(load("a: 2026-13-45"), Err(Unread::Crash(_))));
         assert!(load("\u{feff}a: 1").unwrap().map().is_some());
         assert!(load("").unwrap().is_none());
+        for text in [
+            "a: \"x\ty\"",
+            "a: 'x\t'",
+            "a: |\n x\ty\n",
+            "a: 1 # x\ty",
+            "#\t\na: 1",
+        ] {
+            assert!(load(text).is_ok(), "{text:?}");
+        }
     }
 
     #[test]

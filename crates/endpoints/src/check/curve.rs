@@ -244,7 +244,7 @@ fn differing(a: &Value, b: &Value) -> Vec<String> {
     };
     let names: BTreeSet<&str> = a.named().chain(b.named()).map(|(name, _)| name).collect();
     let differs = |name: &&str| match (a.get(name), b.get(name)) {
-        (Some(a), Some(b)) => !a.equals(b),
+        (Some(a), Some(b)) => !a.is_same(b),
         _ => true,
     };
     let names = names.into_iter().filter(|name| !OF_A_POINT.contains(name));
