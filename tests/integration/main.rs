@@ -13,6 +13,7 @@ mod dataset;
 mod end_to_end;
 mod faults;
 mod generate;
+mod hostile_runs;
 mod infer;
 mod inputs;
 mod kills;
