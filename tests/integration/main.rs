@@ -15,6 +15,7 @@ mod end_to_end;
 mod faults;
 mod generate;
 mod hopeless;
+mod hostile_runs;
 mod infer;
 mod inputs;
 mod kills;
