@@ -259,8 +259,10 @@ fn future(path: &Path, bytes: Vec<u8>) -> Vec<u8> {
         }
         _ => {
             let mut value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-            value["version"] = json!(99);
-            value["added_later"] = json!({"x": [1, 2, {"y": null}]});
+            if let Some(fields) = value.as_object_mut() {
+                fields.insert("version".into(), json!(99));
+                fields.insert("added_later".into(), json!({"x": [1, 2, {"y": null}]}));
+            }
             value.to_string().into_bytes()
         }
     }

@@ -315,6 +315,14 @@ fn faults_are_shown_as_they_come() {
     insta::assert_snapshot!("faults", text(&shown, 80));
 }
 
+#[test]
+fn long_lists_are_cut() {
+    let mut run = going_on(300, 250);
+    let fault = json!({"kind": "engine", "message": "x", "count": 1});
+    verdict(&mut run, json!({"faults": vec![fault; 1000]}));
+    assert_eq!(view(&run, None).faults.len(), 8);
+}
+
 /// What a row of each end, a lock, and a kill look like from outside.
 #[test]
 fn a_record_is_followed_from_its_begin_to_its_end() {
