@@ -4,6 +4,7 @@ mod audit;
 mod bench;
 pub(crate) mod config_file;
 mod dataset;
+mod endpoints;
 mod engine;
 #[cfg(test)]
 mod help;
@@ -25,6 +26,7 @@ pub(crate) use bench::{
     BenchChildArgs, BenchCommand, BenchEngineArgs, BenchKernelsArgs, BenchLoadgenArgs, WithoutArg,
 };
 pub(crate) use dataset::{DatasetCommand, DatasetInspectArgs, DatasetPrepareArgs};
+pub(crate) use endpoints::{EndpointsCheckArgs, EndpointsCommand, EndpointsPlanArgs};
 pub(crate) use engine::{CudaArgs, DtypeArg, EchoArgs, EngineArg, EngineArgs, KvDtypeArg};
 pub(crate) use http::{ApiArg, HttpArgs, StreamArg};
 pub(crate) use infer::InferArgs;
@@ -114,6 +116,11 @@ pub(crate) enum Command {
     Submission {
         #[command(subcommand)]
         command: SubmissionCommand,
+    },
+    /// MLPerf Endpoints: plan a curve, check a submission's tree.
+    Endpoints {
+        #[command(subcommand)]
+        command: EndpointsCommand,
     },
     /// Measurements.
     Bench {
