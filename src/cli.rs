@@ -4,6 +4,7 @@ mod audit;
 mod bench;
 pub(crate) mod config_file;
 mod dataset;
+mod endpoints;
 mod engine;
 #[cfg(test)]
 mod help;
@@ -28,6 +29,7 @@ pub(crate) use bench::{
     BenchLoadgenArgs, WithoutArg,
 };
 pub(crate) use dataset::{DatasetCommand, DatasetInspectArgs, DatasetPrepareArgs};
+pub(crate) use endpoints::{EndpointsCheckArgs, EndpointsCommand, EndpointsPlanArgs};
 pub(crate) use engine::{
     CpuRepackArg, CudaArgs, DtypeArg, EchoArgs, EngineArg, EngineArgs, KvDtypeArg,
 };
@@ -128,6 +130,11 @@ pub(crate) enum Command {
     Submission {
         #[command(subcommand)]
         command: SubmissionCommand,
+    },
+    /// MLPerf Endpoints: plan a curve, check a submission's tree.
+    Endpoints {
+        #[command(subcommand)]
+        command: EndpointsCommand,
     },
     /// Measurements.
     Bench {

@@ -6,6 +6,7 @@ pub(crate) mod confine;
 pub(crate) mod dataset;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod endpoints;
 pub(crate) mod generate;
 pub(crate) mod infer;
 pub(crate) mod prepare;

@@ -19,7 +19,9 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use crate::cli::{AuditCommand, BenchCommand, Cli, Command, DatasetCommand, SubmissionCommand};
+use crate::cli::{
+    AuditCommand, BenchCommand, Cli, Command, DatasetCommand, EndpointsCommand, SubmissionCommand,
+};
 
 /// A query is allocated on one thread and freed on another, in LoadGen as here; glibc spent a third of the saturated Server
 /// benchmark on that. Replaces C++ allocation too (`ossmark bench loadgen` shows the difference).
@@ -80,6 +82,12 @@ fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
         Command::Audit {
             command: AuditCommand::Test09(args),
         } => commands::audit::test09(&args),
+        Command::Endpoints {
+            command: EndpointsCommand::Check(args),
+        } => commands::endpoints::check(&args),
+        Command::Endpoints {
+            command: EndpointsCommand::Plan(args),
+        } => commands::endpoints::plan(&args),
         Command::Serve(args) => commands::serve::serve(&args),
         Command::Doctor(args) => commands::doctor::doctor(&args),
         Command::BenchLoadgenChild(args) => bench::child::run(&args),

@@ -157,7 +157,8 @@ fn every_command_with_closed_and_full_outputs() {
 
 #[test]
 fn help_and_version_with_closed_and_full_outputs() {
-    let groups = ["", "dataset", "submission", "audit", "bench"].map(|g| (g, Vec::new()));
+    let groups =
+        ["", "dataset", "submission", "endpoints", "audit", "bench"].map(|g| (g, Vec::new()));
     let all = commands().into_iter().chain(groups);
     for (name, _) in all.filter(|(name, _)| *name != "confine") {
         for option in ["--help", "--version"] {

@@ -79,9 +79,13 @@ const ULTRA_LOW: i128 = 32;
 /// Plans a curve of 7 points, 8 with a dedicated Offline run.
 ///
 /// # Errors
-/// C_min outside 1 to 32, C_max not above 32.
+/// C_min outside 1 to 32, C_max not above 32, or above the rows of the data set with a dedicated Offline run.
 pub fn plan(options: &Options) -> Result<Plan, OutOfRange> {
     let regions = Regions::new(options.c_max, options.c_min, options.is_declared)?;
+    let pass = rules().datasets.get(DATASET).map_or(0, |pass| pass.value);
+    if options.is_dedicated && options.c_max > pass {
+        return Err(OutOfRange::Dedicated(options.c_max, pass));
+    }
     let named = [
         ("low_concurrency", regions.low_concurrency),
         ("med_concurrency", regions.med_concurrency),
@@ -109,7 +113,6 @@ pub fn plan(options: &Options) -> Result<Plan, OutOfRange> {
         chosen.push(next);
         chosen.sort_unstable();
     }
-    let pass = rules().datasets.get(DATASET).map_or(0, |pass| pass.value);
     let mut points: Vec<Point> = chosen
         .iter()
         .map(|&concurrency| {

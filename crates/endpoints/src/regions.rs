@@ -62,6 +62,11 @@ pub enum OutOfRange {
     /// C_max.
     #[error("found {0} for C_max, the maximum supported concurrency, expected more than 32")]
     CMax(i128),
+    /// C_max beside a dedicated Offline run, whose concurrency is the number of the data set's rows.
+    #[error(
+        "found {0} for C_max with a dedicated Offline run, expected at most {1}, the rows of the data set; elect the point at C_max"
+    )]
+    Dedicated(i128, i128),
 }
 
 impl Regions {

@@ -67,6 +67,7 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ("src/commands/runs.rs", &["runs"]),
     ("src/commands/score.rs", &["score"]),
     ("src/commands/serve.rs", &["serve"]),
+    ("src/commands/endpoints.rs", &["endpoints plan"]),
     ("src/commands/submission.rs", &["submission pack"]),
     ("src/commands/watch.rs", &["watch"]),
     ("src/doctor", &["doctor"]),
@@ -283,6 +284,10 @@ fn whoever_claims_a_file_has_force() {
         ("src/bench/device.rs", &["bench kernels", "bench engine"]),
         ("src/commands/audit.rs", &["audit test07", "audit test09"]),
         ("src/commands/doctor.rs", &["doctor"]),
+        (
+            "src/commands/endpoints.rs",
+            &["endpoints check", "endpoints plan"],
+        ),
         (
             "src/commands/submission.rs",
             &[

@@ -77,4 +77,9 @@ fn short_answers_need_more_passes_and_service_times_lie_between_the_given() {
         (plan.points.len(), offline.concurrency, offline.offline),
         (8, 6396, Some("dedicated"))
     );
+    let too_high = Options {
+        is_dedicated: true,
+        ..options(6397, 32, &[])
+    };
+    assert!(ossmark_endpoints::plan::plan(&too_high).is_err());
 }

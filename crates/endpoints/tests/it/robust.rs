@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use ossmark_endpoints::check::Verdict;
+
 use crate::common::Tree;
 
 /// The same numbers everywhere.
@@ -116,4 +118,36 @@ fn damaged_trees_are_judged_and_nothing_panics_or_hangs() {
             assert!(report.findings.len() <= 5000);
         }
     }
+}
+
+/// Whatever else lies in a file's place is a finding, and nothing waits for it.
+#[test]
+fn pipes_and_folders_in_the_place_of_files_are_findings() {
+    let tree = Tree::base();
+    for file in files(&tree) {
+        let kept = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&file).status();
+        assert!(made.unwrap().success());
+        let piped = tree.check(true);
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        let folder = tree.check(true);
+        fs::remove_dir(&file).unwrap();
+        fs::write(&file, kept).unwrap();
+        // Nothing asks what is in docs/.
+        let is_looked_at = !file.ends_with("software_disclosure.md");
+        for report in [piped, folder] {
+            assert_eq!(report.verdict == Verdict::Invalid, is_looked_at, "{file:?}");
+        }
+    }
+}
+
+/// Links that lead back into the tree have no end.
+#[test]
+fn a_link_to_its_own_folder_ends() {
+    let tree = Tree::base();
+    let results = tree.dir.path().join("sub-0001/results");
+    std::os::unix::fs::symlink(&results, results.join("made_up_8x/again")).unwrap();
+    assert_eq!(tree.check(true).verdict, Verdict::Invalid);
 }
