@@ -1,4 +1,4 @@
-//! `ossmark endpoints`: submissions of MLPerf Endpoints. The work is done by `crates/endpoints`; this prints it and writes files.
+//! `ossmark endpoints`: submissions of MLPerf Endpoints. `crates/endpoints` does the work; this prints it and writes files.
 
 use anyhow::{Context, Result};
 use ossmark_endpoints::Severity;
