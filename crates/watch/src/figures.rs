@@ -81,7 +81,7 @@ pub(crate) fn faults(watched: &Watched) -> Vec<Line> {
         .map(|problem| bad(problem.clone()))
         .collect();
     if let Some(verdict) = &watched.verdict {
-        for fault in verdict.faults.iter().take(usize::MAX) {
+        for fault in verdict.faults.iter().take(MOST) {
             let times = match fault.count {
                 0 | 1 => String::new(),
                 n => format!("{} times: ", count(n)),
