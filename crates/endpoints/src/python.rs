@@ -8,9 +8,9 @@ use crate::value::Value;
 /// The exception that Python raises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Raised {
-    TypeError,
-    ValueError,
-    OverflowError,
+    Type,
+    Value,
+    Overflow,
 }
 
 /// `float(value)`.
@@ -19,8 +19,8 @@ pub(crate) fn float(value: &Value) -> Result<f64, Raised> {
         Value::Bool(b) => Ok(f64::from(u8::from(*b))),
         Value::Int(n) => Ok(*n as f64),
         Value::Float(x) => Ok(*x),
-        Value::Str(text) => ossmark_python::parse_float(text).ok_or(Raised::ValueError),
-        _ => Err(Raised::TypeError),
+        Value::Str(text) => ossmark_python::parse_float(text).ok_or(Raised::Value),
+        _ => Err(Raised::Type),
     }
 }
 
@@ -30,16 +30,16 @@ pub(crate) fn int(value: &Value) -> Result<i128, Raised> {
         Value::Bool(b) => Ok(i128::from(*b)),
         Value::Int(n) => Ok(*n),
         Value::Float(x) => truncated(*x),
-        Value::Str(text) => int_of_text(text).ok_or(Raised::ValueError),
-        _ => Err(Raised::TypeError),
+        Value::Str(text) => int_of_text(text).ok_or(Raised::Value),
+        _ => Err(Raised::Type),
     }
 }
 
 /// `int(x)`; what is beyond `i128` is its end.
 pub(crate) fn truncated(x: f64) -> Result<i128, Raised> {
     match x {
-        x if x.is_nan() => Err(Raised::ValueError),
-        x if x.is_infinite() => Err(Raised::OverflowError),
+        x if x.is_nan() => Err(Raised::Value),
+        x if x.is_infinite() => Err(Raised::Overflow),
         x => Ok(x.trunc() as i128),
     }
 }
@@ -63,14 +63,11 @@ mod tests {
     #[test]
     fn numbers_are_what_python_makes_of_them() {
         assert_eq!(float(&Value::Str(" 1_0.5 ".into())), Ok(10.5));
-        assert_eq!(float(&Value::Str("81%".into())), Err(Raised::ValueError));
-        assert_eq!(float(&Value::None), Err(Raised::TypeError));
+        assert_eq!(float(&Value::Str("81%".into())), Err(Raised::Value));
+        assert_eq!(float(&Value::None), Err(Raised::Type));
         assert_eq!(int(&Value::Float(-2.9)), Ok(-2));
-        assert_eq!(int(&Value::Float(f64::NAN)), Err(Raised::ValueError));
-        assert_eq!(
-            int(&Value::Float(f64::INFINITY)),
-            Err(Raised::OverflowError)
-        );
+        assert_eq!(int(&Value::Float(f64::NAN)), Err(Raised::Value));
+        assert_eq!(int(&Value::Float(f64::INFINITY)), Err(Raised::Overflow));
         assert_eq!(int_of_text("9".repeat(50).as_str()), Some(i128::MAX));
         // round(2.675, 2) is 2.67 and round(0.125, 2) is 0.12.
         assert_eq!((round_2(2.675), round_2(0.125)), (2.67, 0.12));

@@ -242,7 +242,7 @@ fn hashed(key: Value) -> Result<Key, Unread> {
 }
 
 /// `None` where the tag does not say.
-fn name<'a>(tag: Option<&'a Tag>) -> Result<Option<&'a str>, Unread> {
+fn name(tag: Option<&Tag>) -> Result<Option<&str>, Unread> {
     let Some(tag) = tag else { return Ok(None) };
     match tag.handle() {
         "tag:yaml.org,2002:" => Ok(Some(tag.suffix())),

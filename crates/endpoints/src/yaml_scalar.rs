@@ -160,6 +160,7 @@ mod tests {
         };
         for (text, expected) in [
             ("no", "false"),
+            ("yes", "true"),
             ("On", "true"),
             ("y", r#"the text "y""#),
             ("0x10", "16"),

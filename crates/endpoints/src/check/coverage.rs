@@ -205,3 +205,25 @@ fn accuracy(curve: &Curve, regions: &Regions, findings: &mut Findings) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who came first gives way where that fills one band more.
+    #[test]
+    fn as_many_bands_are_filled_as_can_be() {
+        let candidate = |concurrency, region| Candidate {
+            concurrency,
+            bands: vec![BANDS[0], region],
+            is_elected: false,
+        };
+        let owners = matched(&[
+            candidate(4, BANDS[1]),
+            candidate(16, BANDS[2]),
+            candidate(17, BANDS[2]),
+        ]);
+        assert_eq!(owners.len(), 3, "{owners:?}");
+        assert_eq!(owners[BANDS[1]], 4);
+    }
+}

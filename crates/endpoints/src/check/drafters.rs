@@ -40,14 +40,11 @@ fn is(drafter: &Drafter, declared: &Map) -> bool {
 }
 
 pub(super) fn check(curve: &Curve, findings: &mut Findings) {
-    let named = curve
+    let mut named = curve
         .points
         .iter()
         .filter_map(|p| p.point.model_name.as_deref());
-    let benchmark = named
-        .filter(|name| !name.is_empty())
-        .next()
-        .unwrap_or(&curve.model);
+    let benchmark = named.find(|name| !name.is_empty()).unwrap_or(&curve.model);
     let approved: Vec<&Drafter> = rules()
         .drafter
         .iter()

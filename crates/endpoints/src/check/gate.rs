@@ -87,9 +87,12 @@ pub(super) fn check(
     }
 }
 
+/// A score, and the unique samples behind it where they are known.
+type Weighted = (f64, Option<f64>);
+
 /// Of all data sets, weighed by their unique samples, by metric in order of occurrence.
 fn scores(accuracy: &Accuracy) -> Vec<(&str, f64)> {
-    let mut metrics: Vec<(&str, Vec<(f64, Option<f64>)>)> = Vec::new();
+    let mut metrics: Vec<(&str, Vec<Weighted>)> = Vec::new();
     for entry in &accuracy.entries {
         for (metric, score) in &entry.metrics {
             let pair = (*score, entry.weight);
@@ -106,7 +109,7 @@ fn scores(accuracy: &Accuracy) -> Vec<(&str, f64)> {
 }
 
 /// Plain where a weight is missing or there is none together.
-fn mean(pairs: &[(f64, Option<f64>)]) -> f64 {
+fn mean(pairs: &[Weighted]) -> f64 {
     let weights: Option<Vec<f64>> = pairs.iter().map(|(_, weight)| *weight).collect();
     if let Some(weights) = weights {
         let total: f64 = weights.iter().sum();

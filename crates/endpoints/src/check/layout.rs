@@ -289,8 +289,8 @@ fn raw_tps(summary: &Value) -> Option<f64> {
         .map()?
         .get("total")?
         .plain_number()?;
-    // NaN is not "at most 0" for Python either.
-    (!(duration <= 0.0)).then(|| total / (duration / NS_PER_S))
+    // NaN is not "at most 0" for Python.
+    (duration > 0.0 || duration.is_nan()).then(|| total / (duration / NS_PER_S))
 }
 
 fn accuracy_present(results: &Path, tree: &Tree, findings: &mut Findings) {

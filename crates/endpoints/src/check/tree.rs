@@ -26,7 +26,7 @@ pub(super) struct Tree {
 
 /// A file that there is.
 pub(super) enum Text {
-    Text(String),
+    Whole(String),
     NotUtf8,
     /// It cannot be read, or not whole: why.
     Unreadable(String),
@@ -149,7 +149,7 @@ impl Tree {
         }
         self.bytes.set(self.bytes.get() - length);
         match String::from_utf8(bytes) {
-            Ok(text) => Text::Text(text),
+            Ok(text) => Text::Whole(text),
             Err(_) => Text::NotUtf8,
         }
     }
@@ -157,7 +157,7 @@ impl Tree {
     /// As the official checker loads a JSON file to judge it.
     pub(super) fn json(&self, file: &Path, findings: &mut Findings) -> Content {
         match self.text(file, findings) {
-            Text::Text(text) => match ossmark_json::loads::<Value>(&text) {
+            Text::Whole(text) => match ossmark_json::loads::<Value>(&text) {
                 Ok(value) => Content::Value(value),
                 Err(error) => Content::Broken(format!("no JSON: {error}")),
             },
@@ -193,7 +193,7 @@ impl Tree {
     /// A YAML file.
     pub(super) fn yaml(&self, file: &Path, findings: &mut Findings) -> Content {
         let text = match self.text(file, findings) {
-            Text::Text(text) => text,
+            Text::Whole(text) => text,
             Text::NotUtf8 => return Content::NotUtf8,
             Text::Unreadable(why) => return Content::Broken(why),
         };

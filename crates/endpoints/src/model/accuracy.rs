@@ -214,8 +214,8 @@ impl Entry {
         match python::int(value) {
             Ok(n) => Some(n),
             // The one exception that the official checker does not catch.
-            Err(Raised::OverflowError) => {
-                self.raises = Some(Raised::OverflowError);
+            Err(Raised::Overflow) => {
+                self.raises = Some(Raised::Overflow);
                 None
             }
             Err(_) => None,

@@ -198,10 +198,9 @@ impl Warmup {
         let duration_s = fields.required("duration_s", |value, problems| {
             let before = problems.list.len();
             let x = float(value, problems);
-            if !(x <= DAY_S) || x < 0.0 {
-                if problems.list.len() == before {
-                    problems.expected::<()>("0 to 86400 seconds", value);
-                }
+            // NaN is no duration.
+            if !(0.0..=DAY_S).contains(&x) && problems.list.len() == before {
+                problems.expected::<()>("0 to 86400 seconds", value);
             }
             x
         });

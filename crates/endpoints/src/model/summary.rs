@@ -201,7 +201,7 @@ impl Summary {
             stated => stated,
         };
         let (tokens, seconds) = tokens.zip(seconds)?;
-        // NaN seconds are not "at most 0" for Python either.
-        (!(seconds <= 0.0)).then(|| tokens / seconds)
+        // NaN seconds are not "at most 0" for Python.
+        (seconds > 0.0 || seconds.is_nan()).then(|| tokens / seconds)
     }
 }

@@ -150,7 +150,7 @@ fn availability(map: &Map) -> Result<Option<&Value>, String> {
         .filter_map(|name| map.get(name).filter(given))
         .collect();
     let plain = |value: &Value| match value {
-        Value::Str(text) => ossmark_python::lower(&ossmark_python::strip(text)),
+        Value::Str(text) => ossmark_python::lower(ossmark_python::strip(text)),
         other => other.shown(),
     };
     match found[..] {
@@ -168,7 +168,7 @@ fn availability(map: &Map) -> Result<Option<&Value>, String> {
 fn word(value: &Value, words: &[&'static str], problems: &mut Problems) -> Option<&'static str> {
     let text = value
         .text()
-        .map(|text| ossmark_python::lower(&ossmark_python::strip(text)));
+        .map(|text| ossmark_python::lower(ossmark_python::strip(text)));
     let known = words
         .iter()
         .find(|word| text.as_deref() == Some(word))

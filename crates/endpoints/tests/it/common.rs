@@ -44,7 +44,10 @@ impl Tree {
     }
 
     pub(crate) fn check(&self, official_only: bool) -> Report {
-        let tree = self.dir.path();
+        Self::check_at(self.dir.path(), official_only)
+    }
+
+    pub(crate) fn check_at(tree: &Path, official_only: bool) -> Report {
         check(Options {
             tree,
             official_only,
