@@ -12,8 +12,8 @@ pub(crate) struct InFlight {
     /// Counted from 1.
     pub(crate) step: u64,
     pub(crate) handle: StepHandle,
-    /// Input tokens of all its sequences.
-    pub(crate) inputs: u64,
+    /// Of all its sequences: input tokens, and drafted ones that are verified.
+    pub(crate) rows: u64,
     /// In the order of the plan.
     pub(crate) seqs: Vec<InFlightSeq>,
 }

@@ -50,7 +50,7 @@ impl Pipeline {
             .map_err(|source| EngineError::Step { step, source })?;
         let results = resolve(&oldest, results, self.scheduler.vocab_size())?;
         let mut outputs = self.scheduler.commit(results)?;
-        outputs.rows = oldest.inputs;
+        outputs.rows = oldest.rows;
         Ok(Some(outputs))
     }
 
@@ -58,7 +58,8 @@ impl Pipeline {
         let PlannedStep {
             step, plan, seqs, ..
         } = planned;
-        let inputs = plan.seqs.iter().map(|seq| seq.inputs.len() as u64).sum();
+        let of_seq = plan.seqs.iter().map(|s| s.inputs.len() + s.verify.len());
+        let rows = of_seq.sum::<usize>() as u64;
         let handle = self
             .executor
             .submit(plan)
@@ -66,7 +67,7 @@ impl Pipeline {
         self.in_flight.push_back(InFlight {
             step,
             handle,
-            inputs,
+            rows,
             seqs,
         });
         Ok(())

@@ -107,7 +107,7 @@ mod tests {
         InFlight {
             step: 3,
             handle: StepHandle(0),
-            inputs: 0,
+            rows: 0,
             seqs: vec![seq],
         }
     }

@@ -56,7 +56,7 @@ pub struct StepOutputs {
     pub rounds: Vec<Round>,
     /// Time that the engine spent with the step, up to now; zero where there are no steps.
     pub took: Duration,
-    /// Input tokens of the step, of prompts and of sequences that decode.
+    /// Input tokens of the step, of prompts and of sequences that decode, with drafted ones.
     pub rows: u64,
     /// Which engine's step it was, from 0.
     pub engine: u16,
