@@ -469,3 +469,12 @@ pub(crate) fn ids(value: &Value) -> Vec<TokenId> {
         .map(|id| id.as_u64().unwrap() as TokenId)
         .collect()
 }
+
+/// A server whose model says this.
+pub(crate) fn saying(text: &str) -> Served {
+    Wanted {
+        script: Some(text.into()),
+        ..Wanted::default()
+    }
+    .start()
+}

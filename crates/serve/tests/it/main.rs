@@ -8,5 +8,6 @@ mod hosts;
 mod lifecycle;
 mod misuse;
 mod openai;
+mod responses;
 mod texts;
 mod vanish;
