@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::running::{Running, SAMPLED};
+use super::speculation::Comparison;
 use crate::children;
 use crate::cli::{
     BenchEngineArg, BenchEngineArgs, BenchKernelsArgs, DtypeArg, KvDtypeArg, WithoutArg,
@@ -145,6 +146,11 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
     if !args.threads.is_empty() || args.dtype == Some(DtypeArg::F32) || args.cpu_repack.is_some() {
         bail!("--threads, --dtype f32 and --cpu-repack are for --engine cpu");
     }
+    if Comparison::asked(args)?.is_some() {
+        bail!(
+            "--speculate and --synthetic-head: the CUDA engine does not draft tokens yet; use --engine cpu"
+        );
+    }
     let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     if !(0.0..1.0).contains(&args.offline_spread) {
         bail!(
@@ -219,7 +225,7 @@ fn measure_engine(
         "seconds",
         "tokens/s"
     );
-    let mut running = Running::start(loaded)?;
+    let mut running = Running::start(loaded, 2, Vec::new())?;
     // The first launches of each kernel pay for its loading.
     running.work(2, 40, 4)?;
     let mut figures = Vec::new();

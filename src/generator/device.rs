@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use ossmark_engine::{
-    CpuSettings, CudaSettings, Dtype, KvDtype, LoadError, LoadedModel, Repack, Speculation,
-    cuda_devices, load_cpu, load_cpu_synthetic, load_cuda, load_cuda_synthetic,
+    CpuSettings, CudaSettings, Drafter, Dtype, KvDtype, LoadError, LoadedModel, Repack,
+    Speculation, cuda_devices, load_cpu, load_cpu_synthetic, load_cuda, load_cuda_synthetic,
 };
 
 use super::weights::Weights;
@@ -79,7 +79,7 @@ impl Device {
             max_seqs: options.max_batch.unwrap_or(defaults.max_seqs),
             max_step_tokens: options.max_step_tokens.unwrap_or(defaults.max_step_tokens),
             threads: options.threads,
-            speculation: options.speculation.clone(),
+            drafter: options.speculation.clone().map(Into::into),
             repack: options.cpu_repack.unwrap_or_default(),
             ..defaults
         })
@@ -111,9 +111,13 @@ impl Device {
 
     /// The head that drafts, if any.
     pub(crate) fn speculation(&self) -> Option<&Speculation> {
-        match self {
-            Self::Cpu(settings) => settings.speculation.as_ref(),
+        let drafter = match self {
+            Self::Cpu(settings) => settings.drafter.as_ref(),
             Self::Cuda(_) => None,
+        };
+        match drafter {
+            Some(Drafter::Head(speculation)) => Some(speculation),
+            Some(Drafter::Synthetic(_)) | None => None,
         }
     }
 

@@ -229,12 +229,11 @@ impl Finish {
 fn speculation(found: &SpeculationStats) -> Value {
     let most = found.most_drafted();
     let accepted: u64 = found.accepted.iter().sum();
-    let per_round = accepted as f64 / found.rounds as f64;
     json!({
         "rounds": found.rounds,
         "drafted": found.drafted.iter().sum::<u64>(),
         "accepted": accepted,
-        "acceptance_length": (found.rounds > 0).then_some(1.0 + per_round),
+        "acceptance_length": found.acceptance_length(),
         "drafted_by_position": found.drafted[..most],
         "accepted_by_position": found.accepted[..most],
         "steps_saved": accepted,

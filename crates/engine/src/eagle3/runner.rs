@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 
 use super::head::Head;
+use super::loaded::LoadedHead;
+use super::simulated::SimulatedAcceptance;
 use crate::batch::{SeqRows, StepBatch, TableRef};
 use crate::executor::{
     Capacity, Draft, ExecError, Executor, InputToken, StepHandle, StepPlan, StepSeq, StepTokens,
@@ -21,16 +23,19 @@ pub(crate) struct SpeculativeRunner<O: DraftOps> {
     pub(crate) model: Model<O>,
     pub(crate) head_ops: O,
     pub(crate) head: Head<O>,
+    /// Stands in for [`accepted`] with a head that guesses nothing.
+    simulated: Option<SimulatedAcceptance>,
     capacity: Capacity,
     next: u64,
     done: VecDeque<(StepHandle, StepTokens)>,
 }
 
 impl<O: DraftOps> SpeculativeRunner<O> {
-    /// `capacity.draft_tokens` is what the head may draft at a time.
+    /// `capacity.draft_tokens` is what the head may draft at a time; `loaded`: where the head is from.
     pub(crate) fn new(
         (ops, model): (O, Model<O>),
         (head_ops, head): (O, Head<O>),
+        loaded: &LoadedHead,
         capacity: Capacity,
     ) -> Self {
         Self {
@@ -38,6 +43,7 @@ impl<O: DraftOps> SpeculativeRunner<O> {
             model,
             head_ops,
             head,
+            simulated: loaded.simulated(),
             capacity,
             next: 0,
             done: VecDeque::new(),
@@ -172,7 +178,10 @@ impl<O: DraftOps> Executor for SpeculativeRunner<O> {
         for (seq, drafted) in plan.seqs.iter().zip(drafted) {
             let asked = usize::from(seq.sample.is_some()) + drafted.len();
             let of_seq: Vec<_> = chosen.by_ref().take(asked).collect();
-            let stand = accepted(&drafted, &of_seq);
+            let stand = match &mut self.simulated {
+                Some(simulated) => simulated.accepted(drafted.len()),
+                None => accepted(&drafted, &of_seq),
+            };
             let token = of_seq.get(stand).copied();
             token.map_or(Ok(()), |token| check_finite(token, "the model's"))?;
             tokens.push(token);

@@ -13,7 +13,7 @@ use crate::executor::{
     BlockTable, Capacity, Executor, InputToken, SampleSpec, StepPlan, StepSeq, StepTokens,
 };
 use crate::model::Model;
-use crate::weights::{Checkpoint, ModelSources};
+use crate::weights::{Checkpoint, ModelSources, Placement};
 use ossmark_protocol::{Sampling, TokenId};
 
 /// More than the longest prompt of the fixtures.
@@ -43,7 +43,8 @@ fn runner(checkpoint: &str, head: &Path) -> SpeculativeRunner<CpuOps> {
     let config = ModelConfig::load(&dir).unwrap();
     let target = Checkpoint::open(&dir).unwrap();
     let sources = ModelSources::find(&target, &config).unwrap();
-    let loaded = LoadedHead::open(&speculation, &config, &sources).unwrap();
+    let loaded =
+        LoadedHead::new(&speculation.into(), &config, &sources, Placement::InMemory).unwrap();
     let capacity = Capacity {
         n_blocks: 64,
         block_size: BLOCK,
@@ -60,7 +61,7 @@ fn runner(checkpoint: &str, head: &Path) -> SpeculativeRunner<CpuOps> {
     let (shape, rope) = (loaded.config.as_model(), loaded.config.rope.clone());
     let mut head_ops = CpuOps::with_rope(&shape, rope, &capacity, false, 1).unwrap();
     let head = Head::new(&mut head_ops, &loaded.config, &loaded.sources, MOST, MOST).unwrap();
-    SpeculativeRunner::new((ops, model), (head_ops, head), capacity)
+    SpeculativeRunner::new((ops, model), (head_ops, head), &loaded, capacity)
 }
 
 /// One greedy step of the only sequence.
