@@ -56,7 +56,7 @@ pub(super) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
         ways.push(match &comparison {
             Some(comparison) => {
                 say!("{threads} thread(s)");
-                let (mut way, of_way) = comparison.measure(1, |drafter| {
+                let (mut way, of_way) = comparison.measure((1, 1), |drafter| {
                     Ok(load(args, threads, &comparison.batch, drafter)?.0)
                 })?;
                 way["threads"] = threads.into();

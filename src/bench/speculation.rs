@@ -82,7 +82,8 @@ impl Comparison {
         };
         if args.offline > 0 || !args.without.is_empty() || !args.prefill.is_empty() {
             bail!(
-                "--offline, --without and --prefill are measured without a head; leave them out, or --speculate and --synthetic-head"
+                "--offline, --without and --prefill are measured without a head; leave them out, or leave out --speculate and \
+                 --synthetic-head"
             );
         }
         let dataset = args.dataset.as_ref();
@@ -110,11 +111,11 @@ impl Comparison {
         }
     }
 
-    /// Measures, one way after the other; `load` loads the model, with what drafts. Also gives how many answers are not those
-    /// without a head.
+    /// Measures, one way after the other, each with its steps in flight; `load` loads the model and what drafts. Also says how
+    /// many answers are not those without a head.
     pub(super) fn measure(
         &self,
-        pipeline_depth: u32,
+        (plain_depth, depth): (u32, u32),
         load: impl Fn(Option<Drafter>) -> Result<LoadedModel>,
     ) -> Result<(Value, usize)> {
         let mut figures: Vec<Figure> = Vec::new();
@@ -142,7 +143,11 @@ impl Comparison {
                 Some(_) => loaded.info.stop_tokens.clone(),
                 None => Vec::new(),
             };
-            let mut running = Running::start(loaded, pipeline_depth, stop_tokens)?;
+            let mut running = Running::start(
+                loaded,
+                if drafts { depth } else { plain_depth },
+                stop_tokens,
+            )?;
             // The first step finds the weights on the disk.
             running.work(1, self.prompt, 2)?;
             for batch in &self.batch {

@@ -42,12 +42,8 @@ impl Device {
     ) -> Result<Vec<Self>> {
         let for_cpu_only = options.dtype == Dtype::F32
             || options.threads.is_some()
-            || options.speculation.is_some()
             || options.cpu_repack.is_some();
         let cuda = match asked.unwrap_or(EngineArg::Auto) {
-            EngineArg::Cuda if options.speculation.is_some() => bail!(
-                "--speculate: the CUDA engine does not draft tokens yet (docs/speculation.md); leave it out, or use --engine cpu"
-            ),
             EngineArg::Cuda if for_cpu_only => bail!(
                 "--engine cuda computes in bf16 and takes no --threads and no --cpu-repack; leave out --dtype f32, --threads \
                  and --cpu-repack, or use --engine cpu"
@@ -94,6 +90,7 @@ impl Device {
             overlap: !options.cuda.no_overlap,
             reference_kernels: options.cuda.plain_kernels,
             check: !options.cuda.no_kernel_check,
+            drafter: options.speculation.clone().map(Into::into),
             memory_budget_bytes: options.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
             max_seqs: options.max_batch.unwrap_or(defaults.max_seqs),
             max_step_tokens: options.max_step_tokens.unwrap_or(defaults.max_step_tokens),
@@ -113,7 +110,7 @@ impl Device {
     pub(crate) fn speculation(&self) -> Option<&Speculation> {
         let drafter = match self {
             Self::Cpu(settings) => settings.drafter.as_ref(),
-            Self::Cuda(_) => None,
+            Self::Cuda(settings) => settings.drafter.as_ref(),
         };
         match drafter {
             Some(Drafter::Head(speculation)) => Some(speculation),
@@ -155,10 +152,12 @@ impl Device {
         }
     }
 
-    /// Steps in flight: the CPU computes inside `submit`, a GPU while the next step is planned.
+    /// Steps in flight: the CPU computes inside `submit`, a GPU while the next step is planned. With a head it is known when a
+    /// round is over where its sequences go on: of two steps each would have half of them, and read all weights for it.
     pub(crate) fn pipeline_depth(&self) -> u32 {
         match self {
             Self::Cpu(_) => 1,
+            Self::Cuda(settings) if settings.drafter.is_some() => 1,
             Self::Cuda(_) => 2,
         }
     }

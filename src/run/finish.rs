@@ -203,12 +203,16 @@ impl Finish {
             "elapsed_s".into(),
             json!(self.started.elapsed().as_secs_f64()),
         );
-        if self.plan.engine.speculation().is_some() {
+        let drafting = self.plan.engine.speculation().zip(self.plan.head.as_ref());
+        if let Some((drafting, head)) = drafting {
             let mut all = SpeculationStats::default();
             for engine in self.generator.load() {
                 all.add(&engine.stats.speculation);
             }
-            metrics.insert("speculation".into(), speculation(&all));
+            let mut found = speculation(&all);
+            found["tensors_sha256"] = json!(head.tensors_sha256);
+            found["steps"] = json!(drafting.steps);
+            metrics.insert("speculation".into(), found);
         }
         if let Some(remote) = self.generator.stats() {
             metrics.insert("remote".into(), json!(remote));

@@ -4,10 +4,12 @@
 //! Knows no requests and no scheduler; the scheduler knows spans of tokens and no head. Facts and their sources: the layout is
 //! that of nvidia/gpt-oss-120b-Eagle3-long-context as SGLang's and vLLM's `llama_eagle3.py` load it.
 
+mod compare;
 mod config;
 mod head;
 mod json;
 mod loaded;
+mod passes;
 mod runner;
 mod simulated;
 mod sources;

@@ -115,7 +115,7 @@ fn load(
         check_synthetic(synthetic_head_bytes(config))?;
     }
     let head = settings.drafter.as_ref();
-    let head = head.map(|d| LoadedHead::new(d, config, sources, Placement::InMemory));
+    let head = head.map(|d| LoadedHead::new(d, config, Placement::InMemory));
     let head = head.transpose()?;
     let block_bytes = |c: &ModelConfig| kv_block_bytes(c, settings.block_size as usize) as u64;
     let of_head = head
@@ -160,11 +160,9 @@ fn load(
     };
     let drafter = head.as_ref().map(|h| {
         let (shape, rope) = (h.config.as_model(), h.config.rope.clone());
-        let mut ops = CpuOps::with_rope(&shape, rope, &capacity, bf16, threads.max(1))?;
-        ops.set_kv_dtype(settings.kv);
-        ops.set_simd(simd);
+        let mut ops = ops.beside(&shape, rope, &capacity)?;
         let max_seqs = settings.max_seqs as usize;
-        let head = Head::new(&mut ops, &h.config, &h.sources, rows, max_seqs)?;
+        let head = Head::new(&mut ops, &h.config, &h.sources, &model, rows, max_seqs)?;
         Ok::<_, LoadError>((ops, head))
     });
     let drafter = drafter.transpose()?;

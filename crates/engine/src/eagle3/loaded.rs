@@ -7,7 +7,7 @@ use super::synthetic::synthetic_head_bytes;
 use super::{Drafter, MOST_STEPS, Speculation, SyntheticHead};
 use crate::config::ModelConfig;
 use crate::load_error::LoadError;
-use crate::weights::{Checkpoint, ModelSources, Placement};
+use crate::weights::{Checkpoint, Placement};
 
 /// See the module.
 pub(crate) struct LoadedHead {
@@ -29,7 +29,6 @@ impl LoadedHead {
     pub(crate) fn new(
         drafter: &Drafter,
         target: &ModelConfig,
-        of_target: &ModelSources,
         made: Placement,
     ) -> Result<Self, LoadError> {
         let steps = drafter.steps();
@@ -39,16 +38,12 @@ impl LoadedHead {
             )));
         }
         match drafter {
-            Drafter::Head(speculation) => Self::open(speculation, target, of_target),
-            Drafter::Synthetic(which) => Self::synthetic(which, target, of_target, made),
+            Drafter::Head(speculation) => Self::open(speculation, target),
+            Drafter::Synthetic(which) => Self::synthetic(which, target, made),
         }
     }
 
-    fn open(
-        speculation: &Speculation,
-        target: &ModelConfig,
-        of_target: &ModelSources,
-    ) -> Result<Self, LoadError> {
+    fn open(speculation: &Speculation, target: &ModelConfig) -> Result<Self, LoadError> {
         let Speculation {
             head,
             steps,
@@ -56,7 +51,7 @@ impl LoadedHead {
         } = speculation;
         let checkpoint = Checkpoint::open(head)?;
         let config = HeadConfig::load(checkpoint.dir(), target, *features)?;
-        let sources = HeadSources::find(&checkpoint, &config, of_target)?;
+        let sources = HeadSources::find(&checkpoint, &config)?;
         let description = format!(
             "; an EAGLE3 head of {:.1} MB drafts {steps} tokens at a time from the residual stream at boundaries {:?}",
             checkpoint.total_bytes() as f64 / 1e6,
@@ -74,7 +69,6 @@ impl LoadedHead {
     fn synthetic(
         which: &SyntheticHead,
         target: &ModelConfig,
-        of_target: &ModelSources,
         made: Placement,
     ) -> Result<Self, LoadError> {
         let SyntheticHead {
@@ -90,7 +84,7 @@ impl LoadedHead {
             )));
         }
         let config = HeadConfig::synthetic(target);
-        let sources = HeadSources::synthetic(which, &config, of_target, made)?;
+        let sources = HeadSources::synthetic(which, &config, made)?;
         let description = format!(
             "; a SYNTHETIC EAGLE3 head of {:.1} MB drafts {steps} tokens at a time, accepted without a look at them: acceptance \
              length {acceptance_length}",
@@ -115,7 +109,7 @@ impl LoadedHead {
     pub(crate) fn scratch_bytes(&self, rows: u64, max_seqs: u64) -> u64 {
         let c = &self.config;
         let heads = 2 * c.heads + 2 * c.kv_heads;
-        let row = (3 * c.boundaries.len() + 6) * c.hidden + heads * c.head_dim + 3 * c.intermediate;
-        4 * (rows * row as u64 + max_seqs * (2 * c.hidden + c.draft_vocab_size) as u64)
+        let row = (2 * c.boundaries.len() + 6) * c.hidden + heads * c.head_dim + 3 * c.intermediate;
+        4 * (rows * row as u64 + max_seqs * (c.hidden + c.draft_vocab_size) as u64)
     }
 }

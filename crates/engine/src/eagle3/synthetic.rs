@@ -6,7 +6,7 @@ use super::sources::HeadSources;
 use crate::config::ModelConfig;
 use crate::load_error::LoadError;
 use crate::rope::{Llama3, Rope};
-use crate::weights::{Maker, ModelSources, Placement};
+use crate::weights::{Maker, Placement};
 
 impl HeadConfig {
     /// The target's widths and heads, an MLP of six times its width, hidden states of three layers, the whole vocabulary.
@@ -46,14 +46,13 @@ impl HeadSources {
     pub(super) fn synthetic(
         which: &SyntheticHead,
         c: &HeadConfig,
-        target: &ModelSources,
         made: Placement,
     ) -> Result<Self, LoadError> {
         // Other numbers than a target's of the same seed.
         let mut m = Maker::new(!which.seed, made)?;
         let (q, kv) = (c.heads * c.head_dim, c.kv_heads * c.head_dim);
         Ok(Self {
-            embedding: target.embedding.clone(),
+            embedding: None,
             input_norm: None,
             fc: m.linear(c.hidden, c.boundaries.len() * c.hidden, None)?,
             input_layernorm: m.norm(c.hidden)?,
@@ -64,7 +63,7 @@ impl HeadSources {
             gate_up: m.linear(2 * c.intermediate, c.hidden, None)?,
             down: m.linear(c.hidden, c.intermediate, None)?,
             norm: m.norm(c.hidden)?,
-            lm_head: target.lm_head.clone(),
+            lm_head: None,
             tokens: None,
         })
     }

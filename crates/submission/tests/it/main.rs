@@ -15,4 +15,5 @@ mod holes;
 mod official;
 mod packing;
 mod robust;
+mod speculation;
 mod truncation;
