@@ -21,8 +21,12 @@ pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures")
 }
 
+/// A checkpoint with golden answers: `a`, `b`, or the demo's.
 pub(crate) fn golden(name: &str) -> PathBuf {
-    fixtures().join("golden").join(name)
+    match name {
+        "demo" => fixtures().join("../../demo"),
+        _ => fixtures().join("golden").join(name),
+    }
 }
 
 /// Every head of the fixtures, with its checkpoint.

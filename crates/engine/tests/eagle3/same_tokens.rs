@@ -17,7 +17,11 @@ fn pairs(heads: usize) -> u64 {
 }
 
 fn requests_of(checkpoint: &str, n: u64) -> Vec<Request> {
-    let vocab = if checkpoint == "a" { 512 } else { 331 };
+    let vocab = match checkpoint {
+        "a" => 512,
+        "b" => 331,
+        _ => 448,
+    };
     requests(n, vocab, &golden_prompts(checkpoint))
 }
 
@@ -55,9 +59,10 @@ fn with_copycat() -> Run {
 
 #[test]
 fn with_every_head() {
-    let heads = all_heads();
+    let mut heads = all_heads();
+    heads.push(("demo", golden("demo").join("eagle3")));
     let n = pairs(heads.len());
-    for checkpoint in ["a", "b"] {
+    for checkpoint in ["a", "b", "demo"] {
         let model = golden(checkpoint);
         let requests = requests_of(checkpoint, n);
         let plain = answers(&Run::plain(&model), &requests);
