@@ -68,6 +68,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// How many findings of a severity were kept; by the official rules alone, of those.
+    pub fn count(&self, severity: Severity) -> usize {
+        let counts = |f: &&Finding| f.severity == severity && (f.official || !self.official_only);
+        self.findings.iter().filter(counts).count()
+    }
+
     /// The results in the official checker's CSV format; invalid ones are left out, as there.
     pub fn csv(&self) -> String {
         csv::render(

@@ -16,3 +16,4 @@ mod official;
 mod packing;
 mod robust;
 mod truncation;
+mod weighed;
