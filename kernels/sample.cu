@@ -246,6 +246,6 @@ KERNEL sample(const SampleArgs a) {
     __syncthreads();
     if (threadIdx.x == 0) {
         a.tokens[logit_row.sample] = answer;
-        a.last_token[logit_row.slot] = answer;
+        a.last_token[logit_row.place] = answer;
     }
 }

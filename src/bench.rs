@@ -6,3 +6,4 @@ pub(crate) mod device;
 pub(crate) mod loadgen;
 mod running;
 mod server;
+mod speculation;

@@ -106,6 +106,11 @@ static inline uint32_t atomicMin(uint32_t* p, uint32_t v) {
     if (v < old) *p = v;
     return old;
 }
+static inline unsigned long long atomicMax(unsigned long long* p, unsigned long long v) {
+    unsigned long long old = *p;
+    if (v > old) *p = v;
+    return old;
+}
 
 // The hardware faults on an address that is not a multiple of the width.
 static inline void emulated_aligned(const void* p, uintptr_t width) {

@@ -10,11 +10,10 @@
 const u32 LINEAR_ROWS = 32;
 const u32 LINEAR_WARPS = 8;
 
-// `cols` is a multiple of 32.
+// The warps' parts of each sum, for `linear_sum`, known to all threads. `cols` is a multiple of 32.
 template <int ROWS8>
-DEVICE void linear_tile(const LinearArgs& a, float* shared) {
+DEVICE void linear_sums(const LinearArgs& a, u32 first_out, u32 first_row, float* shared) {
     u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32, g = lane / 4, t = lane % 4;
-    u32 first_out = blockIdx.x * LINEAR_ROWS, first_row = blockIdx.y * 16;
     u32 spans = a.cols / 32, begin = spans * warp / LINEAR_WARPS, end = spans * (warp + 1) / LINEAR_WARPS;
     const Vec16 nothing = {{0, 0, 0, 0}};
     float sums[2][ROWS8][4];
@@ -90,13 +89,37 @@ DEVICE void linear_tile(const LinearArgs& a, float* shared) {
         shared[(warp * values + i) * 32 + lane] = sums[i / (ROWS8 * 4)][i / 4 % ROWS8][i % 4];
     }
     __syncthreads();
-    for (u32 e = threadIdx.x; e < values * 32; e += LINEAR_WARPS * 32) {
-        u32 at = e % 32, i = e / 32 % 4, r = e / 128 % ROWS8, s = e / 128 / ROWS8;
-        float sum = 0.0f;
-        for (u32 k = 0; k < LINEAR_WARPS; ++k) sum += shared[k * values * 32 + e];
-        u32 out = first_out + s * 16 + i / 2 * 8 + at / 4, row = first_row + 8 * r + 2 * (at % 4) + i % 2;
+}
+
+// Sum `e` of the block's 2 * ROWS8 * 4 * 32.
+template <int ROWS8>
+DEVICE float linear_sum(const float* shared, u32 e) {
+    float sum = 0.0f;
+    for (u32 k = 0; k < LINEAR_WARPS; ++k) sum += shared[k * (2 * ROWS8 * 4 * 32) + e];
+    return sum;
+}
+
+// Where it is in the block's tile.
+struct LinearPlace {
+    u32 out;
+    u32 row;
+};
+
+template <int ROWS8>
+DEVICE LinearPlace linear_place(u32 e) {
+    u32 at = e % 32, i = e / 32 % 4, r = e / 128 % ROWS8, s = e / 128 / ROWS8;
+    return LinearPlace{s * 16 + i / 2 * 8 + at / 4, 8 * r + 2 * (at % 4) + i % 2};
+}
+
+template <int ROWS8>
+DEVICE void linear_tile(const LinearArgs& a, float* shared) {
+    u32 first_out = blockIdx.x * LINEAR_ROWS, first_row = blockIdx.y * 16;
+    linear_sums<ROWS8>(a, first_out, first_row, shared);
+    for (u32 e = threadIdx.x; e < 2 * ROWS8 * 4 * 32; e += LINEAR_WARPS * 32) {
+        LinearPlace at = linear_place<ROWS8>(e);
+        u32 out = first_out + at.out, row = first_row + at.row;
         if (out < a.outs && row < a.rows) {
-            a.out[(u64)row * a.outs + out] = bf16_of(sum + (a.bias ? a.bias[out] : 0.0f));
+            a.out[(u64)row * a.outs + out] = bf16_of(linear_sum<ROWS8>(shared, e) + (a.bias ? a.bias[out] : 0.0f));
         }
     }
 }

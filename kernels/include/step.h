@@ -14,15 +14,25 @@ struct SeqMeta {
     u32 full_first;
     u32 window_offset;
     u32 window_first;
-    u32 unused;
+    // Where what is kept of it lies.
+    u32 slot;
+    // Its last rows, those of drafted tokens, and how many of them stand: a number, or one of the two below.
+    u32 drafts;
+    u32 stand;
+    u32 unused[2];
 };
-ASSERT_SIZE(SeqMeta, 32);
+ASSERT_SIZE(SeqMeta, 48);
+
+// No token is chosen for it. Those drafts that the model chose too.
+const u32 STAND_NOTHING = 0xffffffffu;
+const u32 STAND_CHOSEN = 0xfffffffeu;
 
 struct LogitRowMeta {
     u32 row;
     // Place of its token among the step's, or NO_SAMPLE.
     u32 sample;
-    u32 slot;
+    // Where the token is kept: `TokenPlaces` in crates/engine/src/executor.rs.
+    u32 place;
     u32 top_k;
     float temperature;
     float top_p;

@@ -8,12 +8,13 @@ use ossmark_engine::config::ModelConfig;
 use ossmark_engine::cpu::{CpuBound, StepWork};
 use ossmark_engine::weights::Synthetic;
 use ossmark_engine::{
-    CpuSettings, Dtype, KvDtype, LoadedModel, Repack, load_cpu, load_cpu_synthetic,
+    CpuSettings, Drafter, Dtype, KvDtype, LoadedModel, Repack, load_cpu, load_cpu_synthetic,
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::running::Running;
+use super::speculation::Comparison;
 use crate::children;
 use crate::cli::{BenchEngineArgs, CpuRepackArg, DtypeArg, KvDtypeArg};
 use crate::exit::Outcome;
@@ -33,13 +34,13 @@ struct Figure {
     bound_tokens_per_s: f64,
 }
 
-/// Decode and prefill with each number of threads.
+/// With each number of threads: decode and prefill, or decode without and with a head.
 pub(super) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
     children::end_at_signal()?;
     if !args.without.is_empty() || args.offline > 0 {
         bail!("--without and --offline are for --engine cuda");
     }
-    let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
+    let comparison = Comparison::asked(args)?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut threads = args.threads.clone();
     if threads.is_empty() {
@@ -49,34 +50,61 @@ pub(super) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
     if threads.contains(&0) {
         bail!("--threads 0: expected at least 1");
     }
-    let mut ways = Vec::new();
+    let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
+    let (mut ways, mut differ) = (Vec::new(), 0);
     for threads in threads {
-        let bound = CpuBound::measure(threads)?;
-        say!(
-            "{threads} thread(s): memory reads {:.1} GB/s, multiply-adds {:.0} GFLOP/s",
-            bound.bytes_per_s / 1e9,
-            bound.flops_per_s / 1e9
-        );
-        let begun = Instant::now();
-        let (loaded, config) = load(args, threads)?;
-        let load_seconds = begun.elapsed().as_secs_f64();
-        let model = loaded.info.description.clone();
-        say!("{model}; loaded in {load_seconds:.1} s");
-        let figures = measure(args, loaded, &config, &bound)?;
-        ways.push(json!({
-            "model": model, "threads": threads, "load_seconds": load_seconds,
-            "bound": { "read_gb_per_s": bound.bytes_per_s / 1e9, "fma_gflop_per_s": bound.flops_per_s / 1e9 },
-            "figures": figures,
-        }));
+        ways.push(match &comparison {
+            Some(comparison) => {
+                say!("{threads} thread(s)");
+                let (mut way, of_way) = comparison.measure((1, 1), |drafter| {
+                    Ok(load(args, threads, &comparison.batch, drafter)?.0)
+                })?;
+                way["threads"] = threads.into();
+                differ += of_way;
+                way
+            }
+            None => decode_and_prefill(args, threads)?,
+        });
         // After each, so that it is not lost with what fails after it, or is stopped.
         if let Some(file) = &mut json_file {
             file.write_json(&json!({ "ways": ways }))?;
         }
     }
-    Ok(Outcome::Good)
+    // On the CPU a row is the same to the bit whatever stands beside it.
+    Ok(if differ == 0 {
+        Outcome::Good
+    } else {
+        Outcome::NotGood
+    })
 }
 
-fn load(args: &BenchEngineArgs, threads: usize) -> Result<(LoadedModel, ModelConfig)> {
+/// Decode and prefill with this number of threads.
+fn decode_and_prefill(args: &BenchEngineArgs, threads: usize) -> Result<Value> {
+    let bound = CpuBound::measure(threads)?;
+    say!(
+        "{threads} thread(s): memory reads {:.1} GB/s, multiply-adds {:.0} GFLOP/s",
+        bound.bytes_per_s / 1e9,
+        bound.flops_per_s / 1e9
+    );
+    let begun = Instant::now();
+    let (loaded, config) = load(args, threads, &batch(args), None)?;
+    let load_seconds = begun.elapsed().as_secs_f64();
+    let model = loaded.info.description.clone();
+    say!("{model}; loaded in {load_seconds:.1} s");
+    let figures = measure(args, loaded, &config, &bound)?;
+    Ok(json!({
+        "model": model, "threads": threads, "load_seconds": load_seconds,
+        "bound": { "read_gb_per_s": bound.bytes_per_s / 1e9, "fma_gflop_per_s": bound.flops_per_s / 1e9 },
+        "figures": figures,
+    }))
+}
+
+fn load(
+    args: &BenchEngineArgs,
+    threads: usize,
+    batch: &[u32],
+    drafter: Option<Drafter>,
+) -> Result<(LoadedModel, ModelConfig)> {
     let defaults = CpuSettings::default();
     let settings = CpuSettings {
         dtype: match args.dtype {
@@ -89,9 +117,10 @@ fn load(args: &BenchEngineArgs, threads: usize) -> Result<(LoadedModel, ModelCon
             _ => bail!("--engine cpu takes one --kv-dtype"),
         },
         memory_budget_bytes: args.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
-        max_seqs: batch(args).into_iter().max().unwrap_or(1).max(1),
+        max_seqs: batch.iter().copied().max().unwrap_or(1).max(1),
         max_step_tokens: args.max_step_tokens.unwrap_or(defaults.max_step_tokens),
         threads: Some(threads),
+        drafter,
         repack: args.cpu_repack.map_or(Repack::Auto, CpuRepackArg::repack),
         ..defaults
     };
@@ -130,7 +159,7 @@ fn measure(
         "tokens/s",
         "% bound"
     );
-    let mut running = Running::start(loaded)?;
+    let mut running = Running::start(loaded, 1, Vec::new())?;
     // The first step finds the weights on the disk.
     running.work(1, prompt, 2)?;
     let mut figures = Vec::new();

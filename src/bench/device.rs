@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use ossmark_engine::cuda::{MeasureSettings, Timing, measure};
 use ossmark_engine::weights::{Synthetic, gpt_oss_120b};
-use ossmark_engine::{CudaSettings, KvDtype, ModelInfo, load_cuda, load_cuda_synthetic};
+use ossmark_engine::{
+    CudaSettings, KvDtype, LoadedModel, ModelInfo, load_cuda, load_cuda_synthetic,
+};
 use ossmark_protocol::{Request, RequestId, StopTokens, TokenId};
 use serde::Serialize;
 use serde_json::json;
 
 use super::running::{Running, SAMPLED};
+use super::speculation::Comparison;
 use crate::children;
 use crate::cli::{
     BenchEngineArg, BenchEngineArgs, BenchKernelsArgs, DtypeArg, KvDtypeArg, WithoutArg,
@@ -145,6 +148,7 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
     if !args.threads.is_empty() || args.dtype == Some(DtypeArg::F32) || args.cpu_repack.is_some() {
         bail!("--threads, --dtype f32 and --cpu-repack are for --engine cpu");
     }
+    let comparison = Comparison::asked(args)?;
     let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     if !(0.0..1.0).contains(&args.offline_spread) {
         bail!(
@@ -164,11 +168,30 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
         say!(
             "keys and values {kv:?}, recorded decode steps: {graphs}, overlapping kernels: {overlap}"
         );
-        let w = measure_engine(args, kv, graphs, overlap)?;
-        ways.push(json!({
-            "model": w.info.description, "warnings": w.info.warnings, "kv_dtype": w.kv,
-            "graphs": graphs, "overlap": overlap, "figures": w.figures,
-        }));
+        ways.push(match &comparison {
+            Some(comparison) => {
+                let load = |drafter| {
+                    let settings = settings(args, &comparison.batch, kv, graphs, overlap);
+                    load(
+                        args,
+                        &CudaSettings {
+                            drafter,
+                            ..settings
+                        },
+                    )
+                };
+                let (mut way, _) = comparison.measure((2, 1), load)?;
+                way["kv_dtype"] = json!(kv);
+                way
+            }
+            None => {
+                let w = measure_engine(args, kv, graphs, overlap)?;
+                json!({
+                    "model": w.info.description, "warnings": w.info.warnings, "kv_dtype": w.kv,
+                    "graphs": graphs, "overlap": overlap, "figures": w.figures,
+                })
+            }
+        });
         // After each, so that it is not lost with what fails after it, or is stopped.
         write_report(json_file.as_mut(), &json!({ "ways": ways }))?;
     }
@@ -186,27 +209,7 @@ fn measure_engine(
         args.prefill(&[2048, 4096, 8192]),
     );
     let (prompt, tokens) = (args.prompt.unwrap_or(128), args.tokens.unwrap_or(128));
-    let settings = CudaSettings {
-        memory_budget_bytes: args.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
-        max_seqs: batch.iter().copied().max().unwrap_or(1).max(1),
-        max_step_tokens: args.max_step_tokens.unwrap_or(4096),
-        kv: match kv {
-            KvDtypeArg::Bf16 => KvDtype::AsActivations,
-            KvDtypeArg::Fp8 => KvDtype::Fp8,
-        },
-        graphs,
-        overlap,
-        ..CudaSettings::default()
-    };
-    let loaded = match (&args.model, args.synthetic) {
-        (Some(dir), None) => {
-            load_cuda(dir, &settings).with_context(|| format!("--model {}", dir.display()))?
-        }
-        (None, Some(shape)) => {
-            load_cuda_synthetic(&shape.config(), Synthetic::seeded(args.seed), &settings)?
-        }
-        _ => bail!("give either --model DIR or --synthetic gpt-oss-120b"),
-    };
+    let loaded = load(args, &settings(args, &batch, kv, graphs, overlap))?;
     let info = loaded.info.clone();
     say!("{}", info.description);
     for warning in &info.warnings {
@@ -219,7 +222,7 @@ fn measure_engine(
         "seconds",
         "tokens/s"
     );
-    let mut running = Running::start(loaded)?;
+    let mut running = Running::start(loaded, 2, Vec::new())?;
     // The first launches of each kernel pay for its loading.
     running.work(2, 40, 4)?;
     let mut figures = Vec::new();
@@ -245,6 +248,40 @@ fn measure_engine(
     }
     running.engine.shutdown(Duration::from_secs(5))?;
     Ok(EngineFigures { kv, info, figures })
+}
+
+fn settings(
+    args: &BenchEngineArgs,
+    batch: &[u32],
+    kv: KvDtypeArg,
+    graphs: bool,
+    overlap: bool,
+) -> CudaSettings {
+    CudaSettings {
+        memory_budget_bytes: args.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
+        max_seqs: batch.iter().copied().max().unwrap_or(1).max(1),
+        max_step_tokens: args.max_step_tokens.unwrap_or(4096),
+        kv: match kv {
+            KvDtypeArg::Bf16 => KvDtype::AsActivations,
+            KvDtypeArg::Fp8 => KvDtype::Fp8,
+        },
+        graphs,
+        overlap,
+        ..CudaSettings::default()
+    }
+}
+
+fn load(args: &BenchEngineArgs, settings: &CudaSettings) -> Result<LoadedModel> {
+    match (&args.model, args.synthetic) {
+        (Some(dir), None) => {
+            load_cuda(dir, settings).with_context(|| format!("--model {}", dir.display()))
+        }
+        (None, Some(shape)) => {
+            let which = Synthetic::seeded(args.seed);
+            Ok(load_cuda_synthetic(&shape.config(), which, settings)?)
+        }
+        _ => bail!("give either --model DIR or --synthetic gpt-oss-120b"),
+    }
 }
 
 /// Shown as soon as it is measured.

@@ -28,21 +28,28 @@ pub(super) struct Running {
     pub(super) vocab: u32,
 }
 
-/// What [`Running::work`] took, from the step in which all had their first token.
+/// What requests took, from the step in which all had their first token.
 pub(super) struct Timed {
     pub(super) time: Duration,
     /// Of all threads; `None` where the system does not say.
     pub(super) processor: Option<Duration>,
     /// Generated since.
     pub(super) tokens: u64,
+    /// Of each request, in their order.
+    pub(super) answers: Vec<Vec<TokenId>>,
 }
 
 impl Running {
-    pub(super) fn start(loaded: LoadedModel) -> Result<Self> {
+    /// `pipeline_depth` steps in flight; answers end with one of `stop_tokens`.
+    pub(super) fn start(
+        loaded: LoadedModel,
+        pipeline_depth: u32,
+        stop_tokens: Vec<TokenId>,
+    ) -> Result<Self> {
         let (send, events) = unbounded();
         let settings = EngineSettings {
-            stop_tokens: Vec::new(),
-            pipeline_depth: 2,
+            stop_tokens,
+            pipeline_depth,
             max_batch: None,
             max_chunk: None,
         };
@@ -76,55 +83,72 @@ impl Running {
         Ok((at, step))
     }
 
-    /// Runs `batch` requests to their end.
+    /// Runs `batch` requests to their end, which must not come before all have begun.
     pub(super) fn work(&mut self, batch: u32, prompt: usize, tokens: u32) -> Result<Timed> {
-        let requests = (0..batch).map(|i| {
-            let token = |p: usize| (p as u32 * 7919 + i * 104_729) % self.vocab;
-            Request {
-                id: RequestId(self.next + u64::from(i)),
-                prompt: (0..prompt).map(token).collect::<Arc<[TokenId]>>(),
-                sampling: SAMPLED,
-                seed: u64::from(i),
-                max_new_tokens: tokens,
-                want_logits: false,
-                stop_tokens: StopTokens::default(),
-                ignore_eos: false,
-            }
-        });
-        self.engine.submit(requests.collect())?;
-        let (first_id, n) = (self.next, batch as usize);
-        self.next += u64::from(batch);
+        let vocab = self.vocab;
+        let prompt = |i: u32| {
+            let token = |p: usize| (p as u32 * 7919 + i * 104_729) % vocab;
+            (0..prompt).map(token).collect()
+        };
+        let (timed, early) = self.answer((0..batch).map(prompt).collect(), tokens)?;
+        if early > 0 && tokens > 1 {
+            bail!(
+                "{early} of {batch} requests ended before all had begun: more --tokens, or a smaller --batch"
+            );
+        }
+        Ok(timed)
+    }
+
+    /// Answers prompts, all at once; also how many of them ended before the last had begun.
+    pub(super) fn answer(
+        &mut self,
+        prompts: Vec<Arc<[TokenId]>>,
+        tokens: u32,
+    ) -> Result<(Timed, usize)> {
+        let n = prompts.len();
+        let request = |(i, prompt): (u64, Arc<[TokenId]>)| Request {
+            id: RequestId(self.next + i),
+            prompt,
+            sampling: SAMPLED,
+            seed: i,
+            max_new_tokens: tokens,
+            want_logits: false,
+            stop_tokens: StopTokens::default(),
+            ignore_eos: false,
+        };
+        let requests = (0..).zip(prompts).map(request).collect();
+        self.engine.submit(requests)?;
+        let first_id = self.next;
+        self.next += n as u64;
+        let mut answers = vec![Vec::new(); n];
         let mut begun = vec![false; n];
-        let (mut started, mut ended, mut since, mut open) = (None, 0, 0, n);
+        let (mut started, mut early, mut since, mut open) = (None, 0, 0, n);
         loop {
             let (at, step) = self.step()?;
+            let n_tokens = step.tokens.len() as u64;
+            let mut new = step.tokens.into_iter();
             for out in step.outputs {
-                if out.n_tokens > 0 {
-                    begun[(out.id.0 - first_id) as usize] = true;
-                }
-                if out.end.is_some() {
-                    ended += 1;
-                    open -= 1;
-                }
+                let i = (out.id.0 - first_id) as usize;
+                begun[i] |= out.n_tokens > 0;
+                answers[i].extend(new.by_ref().take(out.n_tokens as usize));
+                open -= usize::from(out.end.is_some());
             }
             if started.is_some() {
-                since += step.tokens.len() as u64;
+                since += n_tokens;
             } else if begun.iter().all(|b| *b) {
-                if ended > 0 && tokens > 1 {
-                    bail!(
-                        "{ended} of {n} requests ended before all had begun: more --tokens, or a smaller --batch"
-                    );
-                }
+                early = n - open;
                 started = Some((at, ossmark_record::processor_time()));
             }
             if open == 0 {
                 let (begun, spent) = started.unwrap_or((at, None));
                 let now = ossmark_record::processor_time();
-                return Ok(Timed {
+                let timed = Timed {
                     time: at - begun,
                     processor: now.zip(spent).and_then(|(now, then)| now.checked_sub(then)),
                     tokens: since,
-                });
+                    answers,
+                };
+                return Ok((timed, early));
             }
         }
     }

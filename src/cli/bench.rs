@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use ossmark_rules::Scenario;
 
-use super::{CpuRepackArg, DtypeArg, KvDtypeArg, ShapeArg};
+use super::{CpuRepackArg, DtypeArg, KvDtypeArg, ShapeArg, SpeculateArgs};
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum BenchCommand {
@@ -19,7 +19,7 @@ pub(crate) enum BenchCommand {
     /// Example: ossmark bench kernels --copy-gbs 3000 --json kernels.json
     Kernels(BenchKernelsArgs),
     /// An engine of this program: decode at several batch sizes, prefill at several lengths; on the CPU with the share of what
-    /// memory and arithmetic allow.
+    /// memory and arithmetic allow. With a draft head: decode without and with it.
     ///
     /// Example: ossmark bench engine --synthetic gpt-oss-120b --kv-dtype bf16,fp8 --without graphs,overlap --json engine.json
     Engine(BenchEngineArgs),
@@ -133,18 +133,27 @@ pub(crate) struct BenchEngineArgs {
     /// What is measured.
     #[arg(long, value_enum, default_value = "cuda")]
     pub(crate) engine: BenchEngineArg,
-    /// Sequences that decode together; 0 leaves decoding out [default: 1,8,64,256; on the CPU 1,8,32].
+    /// Sequences that decode together; 0 leaves decoding out [default: 1,8,64,256; on the CPU 1,8,32; with a head 1,8,64].
     #[arg(long, value_delimiter = ',')]
     pub(crate) batch: Vec<u32>,
     /// Prompt of each before decoding [default: 128; on the CPU 16].
     #[arg(long)]
     pub(crate) prompt: Option<usize>,
-    /// Tokens that each generates [default: 128; on the CPU 17].
+    /// Tokens that each generates, at most so many with --dataset [default: 128; on the CPU 17, with a head 65].
     #[arg(long)]
     pub(crate) tokens: Option<u32>,
     /// Prompt lengths for prefill; 0 leaves it out [default: 2048,4096,8192; on the CPU 512,2048].
     #[arg(long, value_delimiter = ',')]
     pub(crate) prefill: Vec<usize>,
+    #[command(flatten)]
+    pub(crate) speculate: SpeculateArgs,
+    /// Random weights in the shape of MLPerf's head, whose drafts are accepted without a look at them, so that a round leaves
+    /// LENGTH tokens on average: what speculation is worth at a given acceptance length. The answers are noise.
+    #[arg(long, value_name = "LENGTH", num_args = 0..=1, default_missing_value = "3", conflicts_with = "speculate")]
+    pub(crate) synthetic_head: Option<f64>,
+    /// With a head: the prompts of this file (parquet) instead of made-up ones, answered to their stop tokens.
+    #[arg(long, value_name = "FILE.parquet")]
+    pub(crate) dataset: Option<PathBuf>,
     /// CPU threads; each number of several is measured [default: 1, and all cores].
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(crate) threads: Vec<usize>,

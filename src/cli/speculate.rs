@@ -18,7 +18,7 @@ pub(crate) enum FeaturesArg {
 #[derive(Args, Debug, Default, Clone)]
 pub(crate) struct SpeculateArgs {
     /// Draft tokens with the EAGLE3 head of this directory (config.json, safetensors) and verify them: the same tokens in
-    /// fewer steps. On the CPU only; see docs/speculation.md.
+    /// fewer steps. See docs/speculation.md.
     #[arg(long, value_name = "HEAD_DIR")]
     pub(crate) speculate: Option<PathBuf>,
     /// Tokens drafted at a time [default: 3].

@@ -19,6 +19,10 @@ pub(crate) enum ShapeArg {
     #[value(name = "tiny")]
     #[serde(rename = "tiny")]
     Tiny,
+    /// 24 layers of width 1,024 whose rows all use all 4 experts, and 8,192 tokens: rows that are verified share every weight.
+    #[value(name = "all-experts")]
+    #[serde(rename = "all-experts")]
+    AllExperts,
 }
 
 impl ShapeArg {
@@ -32,6 +36,12 @@ impl ShapeArg {
                 (c.hidden, c.intermediate, c.experts) = (64, 64, 8);
                 (c.heads, c.kv_heads) = (8, 1);
             }
+            Self::AllExperts => {
+                c.layers.truncate(24);
+                (c.hidden, c.intermediate, c.vocab_size) = (1024, 1024, 8192);
+                (c.experts, c.top_k) = (4, 4);
+                (c.heads, c.kv_heads) = (16, 2);
+            }
         }
         c
     }
@@ -42,6 +52,7 @@ impl ShapeArg {
             Self::GptOss120b => "gpt-oss-120b",
             Self::TwoLayers => "gpt-oss-120b-2-layers",
             Self::Tiny => "tiny",
+            Self::AllExperts => "all-experts",
         }
     }
 }

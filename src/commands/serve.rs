@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use ossmark_engine::Speculation;
+use ossmark_engine::eagle3::tensors_sha256;
 use ossmark_protocol::{Closed, Generator, Load, Request, RequestError, RequestId, TokenId};
-use ossmark_serve::{ApiKey, AppState, Limits, ModelTokenizer, Settings, model_name};
+use ossmark_serve::{ApiKey, AppState, DraftHead, Limits, ModelTokenizer, Settings, model_name};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ServeArgs;
@@ -26,11 +28,24 @@ const OTHER_FILES: u64 = 64;
 /// What shells report for a program that Ctrl-C ended.
 const INTERRUPTED: i32 = crate::exit::INTERRUPTED as i32;
 
+/// What `/metrics` says of the head that drafts.
+fn draft_head(plan: &EnginePlan) -> Result<Option<DraftHead>> {
+    let of = |s: &Speculation| {
+        let place = || format!("--speculate {}", s.head.display());
+        Ok(DraftHead {
+            tensors_sha256: tensors_sha256(&s.head).with_context(place)?,
+            steps: s.steps,
+        })
+    };
+    plan.speculation().map(of).transpose()
+}
+
 pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
     let address = address(args)?;
     let files = ossmark_serve::raise_open_files();
-    let settings = settings(args, files)?;
+    let mut settings = settings(args, files)?;
     let mut plan = EnginePlan::choose(&args.engine, &args.speculate, None, &args.echo)?;
+    settings.draft_head = draft_head(&plan)?;
     let text = tokenizer(args)?;
     if let Some(text) = &text {
         plan.echo_below(text.text_ids());
@@ -157,6 +172,7 @@ fn settings(args: &ServeArgs, files: u64) -> Result<Settings> {
         incremental_output: args.incremental_streaming_output,
         seed: args.seed,
         chat_date: args.chat_date.clone(),
+        draft_head: None,
     })
 }
 

@@ -2,8 +2,8 @@
 
 use anyhow::{Result, bail};
 use ossmark_engine::{
-    CpuSettings, CudaSettings, Dtype, KvDtype, LoadError, LoadedModel, Repack, Speculation,
-    cuda_devices, load_cpu, load_cpu_synthetic, load_cuda, load_cuda_synthetic,
+    CpuSettings, CudaSettings, Drafter, Dtype, KvDtype, LoadError, LoadedModel, Repack,
+    Speculation, cuda_devices, load_cpu, load_cpu_synthetic, load_cuda, load_cuda_synthetic,
 };
 
 use super::weights::Weights;
@@ -42,12 +42,8 @@ impl Device {
     ) -> Result<Vec<Self>> {
         let for_cpu_only = options.dtype == Dtype::F32
             || options.threads.is_some()
-            || options.speculation.is_some()
             || options.cpu_repack.is_some();
         let cuda = match asked.unwrap_or(EngineArg::Auto) {
-            EngineArg::Cuda if options.speculation.is_some() => bail!(
-                "--speculate: the CUDA engine does not draft tokens yet (docs/speculation.md); leave it out, or use --engine cpu"
-            ),
             EngineArg::Cuda if for_cpu_only => bail!(
                 "--engine cuda computes in bf16 and takes no --threads and no --cpu-repack; leave out --dtype f32, --threads \
                  and --cpu-repack, or use --engine cpu"
@@ -79,7 +75,7 @@ impl Device {
             max_seqs: options.max_batch.unwrap_or(defaults.max_seqs),
             max_step_tokens: options.max_step_tokens.unwrap_or(defaults.max_step_tokens),
             threads: options.threads,
-            speculation: options.speculation.clone(),
+            drafter: options.speculation.clone().map(Into::into),
             repack: options.cpu_repack.unwrap_or_default(),
             ..defaults
         })
@@ -94,6 +90,7 @@ impl Device {
             overlap: !options.cuda.no_overlap,
             reference_kernels: options.cuda.plain_kernels,
             check: !options.cuda.no_kernel_check,
+            drafter: options.speculation.clone().map(Into::into),
             memory_budget_bytes: options.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
             max_seqs: options.max_batch.unwrap_or(defaults.max_seqs),
             max_step_tokens: options.max_step_tokens.unwrap_or(defaults.max_step_tokens),
@@ -111,9 +108,13 @@ impl Device {
 
     /// The head that drafts, if any.
     pub(crate) fn speculation(&self) -> Option<&Speculation> {
-        match self {
-            Self::Cpu(settings) => settings.speculation.as_ref(),
-            Self::Cuda(_) => None,
+        let drafter = match self {
+            Self::Cpu(settings) => settings.drafter.as_ref(),
+            Self::Cuda(settings) => settings.drafter.as_ref(),
+        };
+        match drafter {
+            Some(Drafter::Head(speculation)) => Some(speculation),
+            Some(Drafter::Synthetic(_)) | None => None,
         }
     }
 
@@ -151,10 +152,12 @@ impl Device {
         }
     }
 
-    /// Steps in flight: the CPU computes inside `submit`, a GPU while the next step is planned.
+    /// Steps in flight: the CPU computes inside `submit`, a GPU while the next step is planned. With a head it is known when a
+    /// round is over where its sequences go on: of two steps each would have half of them, and read all weights for it.
     pub(crate) fn pipeline_depth(&self) -> u32 {
         match self {
             Self::Cpu(_) => 1,
+            Self::Cuda(settings) if settings.drafter.is_some() => 1,
             Self::Cuda(_) => 2,
         }
     }

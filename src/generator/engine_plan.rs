@@ -266,7 +266,8 @@ fn engine_dtype(dtype: DtypeArg) -> Dtype {
 /// Drafted at a time unless told otherwise: what MLPerf's rules name.
 const DRAFTED: u32 = 3;
 
-fn speculation(args: &SpeculateArgs) -> Result<Option<Speculation>> {
+/// The head that was asked for, if one was.
+pub(crate) fn speculation(args: &SpeculateArgs) -> Result<Option<Speculation>> {
     let Some(head) = &args.speculate else {
         if args.speculate_steps.is_some() || args.speculate_features.is_some() {
             bail!(
@@ -275,18 +276,23 @@ fn speculation(args: &SpeculateArgs) -> Result<Option<Speculation>> {
         }
         return Ok(None);
     };
-    let steps = args.speculate_steps.unwrap_or(DRAFTED);
-    if !(1..=MOST_STEPS).contains(&steps) {
-        bail!("--speculate-steps {steps}: expected 1 to {MOST_STEPS} tokens drafted at a time");
-    }
     Ok(Some(Speculation {
         head: head.clone(),
-        steps,
+        steps: drafted(args)?,
         features: match args.speculate_features {
             None | Some(FeaturesArg::BlockOutput) => Features::BlockOutput,
             Some(FeaturesArg::Boundary) => Features::Boundary,
         },
     }))
+}
+
+/// Tokens drafted at a time.
+pub(crate) fn drafted(args: &SpeculateArgs) -> Result<u32> {
+    let steps = args.speculate_steps.unwrap_or(DRAFTED);
+    if !(1..=MOST_STEPS).contains(&steps) {
+        bail!("--speculate-steps {steps}: expected 1 to {MOST_STEPS} tokens drafted at a time");
+    }
+    Ok(steps)
 }
 
 fn script(echo: &EchoArgs) -> Result<Script> {

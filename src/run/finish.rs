@@ -203,12 +203,16 @@ impl Finish {
             "elapsed_s".into(),
             json!(self.started.elapsed().as_secs_f64()),
         );
-        if self.plan.engine.speculation().is_some() {
+        let drafting = self.plan.engine.speculation().zip(self.plan.head.as_ref());
+        if let Some((drafting, head)) = drafting {
             let mut all = SpeculationStats::default();
             for engine in self.generator.load() {
                 all.add(&engine.stats.speculation);
             }
-            metrics.insert("speculation".into(), speculation(&all));
+            let mut found = speculation(&all);
+            found["tensors_sha256"] = json!(head.tensors_sha256);
+            found["steps"] = json!(drafting.steps);
+            metrics.insert("speculation".into(), found);
         }
         if let Some(remote) = self.generator.stats() {
             metrics.insert("remote".into(), json!(remote));
@@ -229,12 +233,11 @@ impl Finish {
 fn speculation(found: &SpeculationStats) -> Value {
     let most = found.most_drafted();
     let accepted: u64 = found.accepted.iter().sum();
-    let per_round = accepted as f64 / found.rounds as f64;
     json!({
         "rounds": found.rounds,
         "drafted": found.drafted.iter().sum::<u64>(),
         "accepted": accepted,
-        "acceptance_length": (found.rounds > 0).then_some(1.0 + per_round),
+        "acceptance_length": found.acceptance_length(),
         "drafted_by_position": found.drafted[..most],
         "accepted_by_position": found.accepted[..most],
         "steps_saved": accepted,

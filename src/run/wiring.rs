@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use crossbeam_channel::{Sender, unbounded};
 use ossmark_loadgen::Settings;
+use ossmark_logs::Drafting;
 use ossmark_record::Limits;
 use ossmark_rules::{Mode, Scenario};
 use ossmark_telemetry::Telemetry;
@@ -78,16 +79,19 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
             plan.requested.tpot_latency_ns,
         ),
     };
+    let drafting = plan.engine.speculation().zip(plan.head.as_ref());
+    let drafting = drafting.map(|(s, head)| Drafting::new(&head.tensors_sha256, s.steps));
     let sut = Sut {
         name: format!(
-            "ossmark {} ({}{})",
+            "ossmark {} ({}{}{})",
             env!("CARGO_PKG_VERSION"),
             description.engine,
             if plan.engine.is_synthetic() {
                 ", SYNTHETIC weights"
             } else {
                 ""
-            }
+            },
+            drafting.map_or(String::new(), |d| format!(", {d}")),
         ),
         prompts: Arc::clone(&plan.prompts),
         template: plan.template,

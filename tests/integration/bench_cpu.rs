@@ -50,6 +50,134 @@ fn figures_stand_beside_what_the_machine_allows() {
     }
 }
 
+/// Without a head and with it, at each batch size: the same answers, and how many drafts stood.
+#[test]
+fn a_head_is_measured_beside_plain_decoding() {
+    let dir = tempfile::tempdir().unwrap();
+    let measured = |more: &[&str]| {
+        let json = dir.path().join("speculation.json");
+        let mut command = Command::new(binary());
+        command
+            .current_dir(repository())
+            .args(["bench", "engine", "--engine", "cpu", "--model", "demo"])
+            .args(["--threads", "1", "--force", "--json"])
+            .arg(&json)
+            .args(more);
+        let done = finish(command, LIMIT);
+        assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+        let report = read_json(&json);
+        let way = report["ways"][0].clone();
+        assert_eq!(way["models"].as_array().unwrap().len(), 2);
+        for f in way["figures"].as_array().unwrap() {
+            let of = |name: &str| f[name].as_f64().unwrap();
+            let rate = of("tokens") / of("seconds");
+            assert!((of("tokens_per_s") / rate - 1.0).abs() < 1e-6, "{f}");
+            let drafts = f["drafts"] == true;
+            assert_eq!(f["gain"].is_number(), drafts, "{f}");
+            assert_eq!(f["acceptance_length"].is_number(), drafts, "{f}");
+            // Every token but the first of each answer is a round's.
+            let all = of("rounds") * f["acceptance_length"].as_f64().unwrap_or(0.0);
+            assert!(
+                !drafts || (all >= of("tokens") && all < of("tokens") * 1.5),
+                "{f}"
+            );
+        }
+        (way, done.stdout)
+    };
+    let (way, said) = measured(&[
+        "--speculate",
+        "demo/eagle3",
+        "--dataset",
+        "demo/perf.parquet",
+        "--batch",
+        "1,64",
+        "--tokens",
+        "9",
+    ]);
+    let figures = way["figures"].as_array().unwrap();
+    let sizes: Vec<_> = figures
+        .iter()
+        .map(|f| (f["batch"].as_u64(), &f["drafts"]))
+        .collect();
+    let (no, yes) = (&json!(false), &json!(true));
+    assert_eq!(
+        sizes,
+        [
+            (Some(1), no),
+            (Some(64), no),
+            (Some(1), yes),
+            (Some(64), yes)
+        ]
+    );
+    for f in &figures[2..] {
+        assert_eq!(f["answers_that_differ"], 0, "{f}");
+        assert!(f["acceptance_length"].as_f64().unwrap() > 1.5, "{f}");
+        let by_position = f["accepted_by_position"].as_array().unwrap();
+        assert_eq!(by_position.len(), 3, "{f}");
+    }
+    assert!(said.contains("the same tokens"), "{said}");
+    let (way, said) = measured(&["--synthetic-head", "3", "--batch", "8"]);
+    assert_eq!(way["simulated_acceptance_length"], 3.0);
+    assert!(said.contains("SYNTHETIC EAGLE3 head"), "{said}");
+    let with_head = &way["figures"][1];
+    assert!(with_head["answers_that_differ"].is_null(), "{with_head}");
+    let length = with_head["acceptance_length"].as_f64().unwrap();
+    assert!((2.0..=4.0).contains(&length), "{with_head}");
+}
+
+#[test]
+fn heads_that_cannot_be_measured_are_refused_by_name() {
+    for (more, expected) in [
+        (
+            &["--synthetic-head", "4.5"][..],
+            &["--synthetic-head 4.5", "1 to 4"][..],
+        ),
+        (
+            &["--synthetic-head", "NaN"],
+            &["--synthetic-head NaN", "1 to 4"],
+        ),
+        (
+            &["--synthetic-head", "--speculate-steps", "17"],
+            &["--speculate-steps 17", "1 to 16"],
+        ),
+        (
+            &["--synthetic-head", "--speculate-features", "boundary"],
+            &["--speculate-features"],
+        ),
+        (
+            &["--synthetic-head", "--speculate", "demo/eagle3"],
+            &["--synthetic-head", "--speculate"],
+        ),
+        (
+            &["--dataset", "demo/perf.parquet"],
+            &["--dataset", "--synthetic-head"],
+        ),
+        (&["--synthetic-head", "--prefill", "7"], &["--prefill"]),
+        (&["--synthetic-head", "--batch", "0"], &["--batch 0"]),
+        (&["--speculate-steps", "3"], &["--speculate HEAD_DIR"]),
+        (
+            &["--speculate", "demo"],
+            &["--speculate demo", "config.json"],
+        ),
+    ] {
+        let mut command = Command::new(binary());
+        command
+            .current_dir(repository())
+            .args([
+                "bench",
+                "engine",
+                "--engine",
+                "cpu",
+                "--model",
+                "demo",
+                "--threads",
+                "1",
+            ])
+            .args(more);
+        finish(command, LIMIT).refused(expected);
+    }
+}
+
 fn generate(dir: &Path, simd: Option<&str>, more: &[&str]) -> crate::common::Done {
     let demo = repository().join("demo");
     let golden = std::fs::read_to_string(demo.join("golden.jsonl")).unwrap();

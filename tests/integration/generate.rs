@@ -351,10 +351,6 @@ fn speculation_that_cannot_be_is_refused() {
             "the same file",
         ),
         (&["--speculate", head, "--engine", "echo"], "--engine echo"),
-        (
-            &["--speculate", head, "--engine", "cuda"],
-            "CUDA engine does not draft",
-        ),
         (&["--speculate", model], "config.json"),
         (&["--speculate", "nowhere"], "nowhere"),
     ] {

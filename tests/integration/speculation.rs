@@ -109,6 +109,10 @@ fn a_run_has_the_same_answers_and_says_what_drafted() {
         assert!(deviations.contains(part), "{part}: {deviations}");
     }
     let found = &verdict["metrics"]["speculation"];
+    assert_eq!(
+        (&found["tensors_sha256"], &found["steps"]),
+        (&json!(hash), &json!(4))
+    );
     let number = |name: &str| found[name].as_u64().unwrap();
     assert!(number("rounds") > 100 && number("accepted") > 0, "{found}");
     assert_eq!(number("steps_saved"), number("accepted"));
@@ -199,6 +203,9 @@ fn serve_has_the_same_answers_and_counts_what_was_accepted() {
             .parse()
             .unwrap()
     };
+    let head = "ossmark_speculation_head_info{tensors_sha256=\"";
+    let (hash, _) = metrics.split_once(head).unwrap().1.split_once('"').unwrap();
+    assert_eq!(hash.len(), 64, "{metrics}");
     let rounds = value("ossmark_speculation_rounds_total ");
     assert_eq!(
         value("ossmark_speculation_drafted_total{position=\"1\"}"),
@@ -207,4 +214,9 @@ fn serve_has_the_same_answers_and_counts_what_was_accepted() {
     let accepted = value("ossmark_speculation_accepted_total{position=\"1\"}");
     assert!(accepted > 0 && accepted < rounds, "{accepted} of {rounds}");
     assert!(value("ossmark_speculation_accepted_total{position=\"3\"}") <= accepted);
+    let length = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("ossmark_speculation_acceptance_length "));
+    let length: f64 = length.unwrap().parse().unwrap();
+    assert!(length > 1.0 && length < 4.0, "{length}");
 }

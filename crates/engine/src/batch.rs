@@ -5,8 +5,8 @@
 
 use crate::executor::{
     BlockId, BlockTable, Capacity, ExecError, InputToken, SampleSpec, SeqSlot, StepPlan,
+    TokenPlaces,
 };
-use ossmark_protocol::TokenId;
 
 /// Where a sequence's blocks of one layer group are in [`StepBatch::blocks`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct TableRef {
 }
 
 /// The rows of one sequence in this step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SeqRows {
     /// Its first row.
     pub first_row: u32,
@@ -32,6 +32,24 @@ pub struct SeqRows {
     pub full: TableRef,
     /// Blocks of the window layers.
     pub window: TableRef,
+    /// Where what is kept of it lies.
+    pub slot: SeqSlot,
+    /// Its last rows, those of drafted tokens.
+    pub drafts: u32,
+    /// How many of them stand.
+    pub stand: Stand,
+}
+
+/// How many drafted tokens of a sequence precede what it gets of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stand {
+    /// It gets nothing: no token is chosen.
+    #[default]
+    Nothing,
+    /// Those that the model itself chose ([`crate::executor::accepted`]).
+    Chosen,
+    /// So many, whatever was drafted: for measurements.
+    Given(u32),
 }
 
 /// A row whose logits are wanted.
@@ -41,7 +59,7 @@ pub struct LogitRow {
     pub row: u32,
     /// Index of its sequence in the plan.
     pub seq: u32,
-    /// Choose a token from it, and keep it for this slot.
+    /// Choose a token from it, and keep it at this place (`TokenPlaces`).
     pub sample: Option<(SeqSlot, SampleSpec)>,
     /// Give the logits to the host.
     pub logits: bool,
@@ -76,13 +94,11 @@ impl StepBatch {
         self.tokens.len()
     }
 
-    /// Whether each sequence has one row, and a token is chosen from each of them and nothing else.
+    /// Whether a token is chosen from each row and nothing else: the last token of each sequence, and drafted ones behind it.
     #[must_use]
     pub fn is_decode(&self) -> bool {
         let chosen = |h: &LogitRow| h.sample.is_some() && !h.logits;
-        self.rows() == self.seqs.len()
-            && self.logit_rows.len() == self.rows()
-            && self.logit_rows.iter().all(chosen)
+        self.logit_rows.len() == self.rows() && self.logit_rows.iter().all(chosen)
     }
 
     /// Fills a decode step up with rows for which nothing happens.
@@ -101,25 +117,13 @@ impl StepBatch {
         }
     }
 
-    /// Flattens a plan without drafts.
+    /// Flattens a plan. Drafted tokens are where the device keeps them.
     ///
     /// # Errors
     /// The plan breaks a limit of `cap`, names a token, slot or block that does not exist, or its tables do not cover
     /// the positions that its rows see.
     pub fn new(plan: &StepPlan, cap: &Capacity) -> Result<Self, ExecError> {
-        Self::verifying(plan, &[], cap)
-    }
-
-    /// Flattens a plan with the tokens that were drafted for its sequences, as many for each as it asks for.
-    ///
-    /// # Errors
-    /// As for [`StepBatch::new`]; a drafted token too many or too few.
-    pub(crate) fn verifying(
-        plan: &StepPlan,
-        drafts: &[Vec<TokenId>],
-        cap: &Capacity,
-    ) -> Result<Self, ExecError> {
-        let mut batch = Self::default();
+        let (mut batch, places) = (Self::default(), TokenPlaces::new(cap));
         let refuse = |what: String| Err(ExecError(format!("impossible step: {what}")));
         if plan.seqs.is_empty() || plan.seqs.len() > cap.max_seqs as usize {
             return refuse(format!(
@@ -129,18 +133,17 @@ impl StepBatch {
             ));
         }
         for (i, seq) in plan.seqs.iter().enumerate() {
-            let drafted = drafts.get(i).map_or(&[][..], Vec::as_slice);
-            let n = seq.inputs.len() + drafted.len();
+            let drafts = seq.verify.len() as u32;
+            let n = seq.inputs.len() + seq.verify.len();
             let end = seq.end();
-            if drafted.len() != seq.verify.len() || (n > 1 && seq.inputs.is_empty()) {
+            if drafts > cap.draft_tokens || (drafts > 0 && seq.inputs.len() != 1) {
                 return refuse(format!(
-                    "{} drafted tokens for sequence {i} with {} inputs, expected {} behind one or more",
-                    drafted.len(),
+                    "{drafts} drafted tokens for sequence {i} with {} inputs, expected at most {} behind one",
                     seq.inputs.len(),
-                    seq.verify.len()
+                    cap.draft_tokens
                 ));
             }
-            if !drafted.is_empty() && seq.sample.is_none() {
+            if drafts > 0 && seq.sample.is_none() {
                 return refuse(format!("sequence {i} is to verify, and not to sample"));
             }
             if n == 0 || end > u64::from(cap.max_context) {
@@ -156,9 +159,8 @@ impl StepBatch {
                     seq.slot, cap.max_seqs
                 ));
             }
-            let drafted = drafted.iter().copied().map(InputToken::Known);
-            for input in seq.inputs.iter().copied().chain(drafted) {
-                match input {
+            for input in &seq.inputs {
+                match *input {
                     InputToken::Known(t) if t >= cap.vocab_size => {
                         return refuse(format!(
                             "token {t}, expected below the vocabulary's {}",
@@ -168,9 +170,11 @@ impl StepBatch {
                     InputToken::FromPrevious(s) if s >= cap.max_seqs => {
                         return refuse(format!("slot {s}, expected below {}", cap.max_seqs));
                     }
-                    _ => batch.tokens.push(input),
+                    input => batch.tokens.push(input),
                 }
             }
+            let drafted = (0..drafts).map(|number| places.draft(seq.slot, number));
+            batch.tokens.extend(drafted.map(InputToken::FromPrevious));
             let first_seen = cap.window.map(|w| (seq.start + 1).saturating_sub(w));
             let full = batch.table(&seq.full, cap.has_full.then_some(0), end as u32, cap);
             let window = batch.table(&seq.window, first_seen, end as u32, cap);
@@ -193,7 +197,8 @@ impl StepBatch {
                         0 => spec.uniform,
                         d => seq.verify[d - 1],
                     };
-                    Some((seq.slot, SampleSpec { uniform, ..spec }))
+                    let place = places.choice(seq.slot, drafted as u32);
+                    Some((place, SampleSpec { uniform, ..spec }))
                 };
                 let sample = seq.sample.and_then(of_row);
                 if sample.is_some() || seq.want_logits {
@@ -212,6 +217,12 @@ impl StepBatch {
                 start: seq.start,
                 full,
                 window,
+                slot: seq.slot,
+                drafts,
+                stand: match seq.sample {
+                    Some(_) => Stand::Chosen,
+                    None => Stand::Nothing,
+                },
             });
         }
         if batch.rows() > cap.max_step_tokens as usize {

@@ -24,6 +24,7 @@ mod sample;
 )]
 mod simd;
 mod tiles;
+mod tokens;
 mod weights;
 
 use std::collections::VecDeque;
@@ -40,6 +41,7 @@ pub use self::repack::Repack;
 use self::simd::PANEL;
 pub use self::simd::Simd;
 pub use self::tiles::Tiles;
+use self::tokens::KeptTokens;
 pub use self::weights::{CpuExperts, CpuLinear};
 use crate::batch::StepBatch;
 use crate::config::ModelConfig;
@@ -76,7 +78,9 @@ pub struct CpuOps {
     batch: StepBatch,
     /// Of the step's tiles, `head_dim / 2` each.
     rotations: Vec<Rotation>,
-    last_token: Vec<TokenId>,
+    /// The metadata of a head's passes.
+    passes: Vec<StepBatch>,
+    tokens: KeptTokens,
     sampled: Vec<TokenId>,
     ended: VecDeque<(StepHandle, Vec<TokenId>)>,
 }
@@ -100,7 +104,7 @@ impl CpuOps {
     ///
     /// # Errors
     /// [`LoadError::NoMemory`].
-    pub(crate) fn with_rope(
+    fn with_rope(
         config: &ModelConfig,
         rope: Rope,
         capacity: &Capacity,
@@ -128,7 +132,8 @@ impl CpuOps {
             config: config.clone(),
             batch: StepBatch::default(),
             rotations: Vec::new(),
-            last_token: vec![0; capacity.max_seqs as usize],
+            passes: Vec::new(),
+            tokens: KeptTokens::new(capacity),
             sampled: Vec::new(),
             ended: VecDeque::new(),
         })
@@ -217,8 +222,10 @@ impl Ops for CpuOps {
     }
 
     fn end(&mut self, step: StepHandle) -> OpResult {
-        self.ended
-            .push_back((step, std::mem::take(&mut self.sampled)));
+        let mut tokens = std::mem::take(&mut self.sampled);
+        let kept = self.tokens.lock()?;
+        tokens.extend_from_slice(&kept[self.tokens.places.drafted()]);
+        self.ended.push_back((step, tokens));
         Ok(())
     }
 
@@ -245,10 +252,11 @@ impl Ops for CpuOps {
 
     fn embed(&mut self, table: &CpuLinear, out: &mut Tiles) -> OpResult {
         let mut row = vec![0.0; table.cols];
+        let tokens = self.tokens.lock()?;
         for (r, input) in self.batch.tokens.iter().enumerate() {
             let token = match *input {
                 InputToken::Known(t) => t,
-                InputToken::FromPrevious(slot) => self.last_token[slot as usize],
+                InputToken::FromPrevious(place) => tokens[place as usize],
             } as usize;
             table.decode_row(if token < table.rows { token } else { 0 }, &mut row);
             out.row_mut(r).zip(&row).for_each(|(to, from)| *to = *from);
@@ -472,8 +480,9 @@ impl Ops for CpuOps {
                 );
             },
         );
-        for ((_, (slot, _)), token) in wanted.iter().zip(&self.sampled[first..]) {
-            self.last_token[*slot as usize] = *token;
+        let mut tokens = self.tokens.lock()?;
+        for ((_, (place, _)), token) in wanted.iter().zip(&self.sampled[first..]) {
+            tokens[*place as usize] = *token;
         }
         Ok(())
     }

@@ -12,6 +12,8 @@ mod attention;
 mod buffer;
 mod check;
 mod dense;
+mod draft;
+mod draft_ops;
 mod driver;
 mod kernels;
 mod load;
@@ -23,6 +25,8 @@ mod step;
 mod weights;
 
 pub use self::buffer::CudaBuf;
+pub use self::draft::args::CudaGuesses;
+pub use self::draft::draft_argmax::CudaTokenTable;
 pub use self::driver::{DeviceInfo, cuda_devices};
 pub use self::load::{CudaSettings, load_cuda, load_cuda_synthetic};
 pub use self::measure::{MeasureSettings, Timing, measure};

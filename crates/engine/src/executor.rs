@@ -19,7 +19,7 @@ pub type BlockId = u32;
 pub enum InputToken {
     /// The host knows it.
     Known(TokenId),
-    /// What the previous step sampled for this slot.
+    /// What the previous step sampled for this slot; inside an executor any of its [`TokenPlaces`].
     FromPrevious(SeqSlot),
 }
 
@@ -147,6 +147,57 @@ pub struct Capacity {
     /// Most tokens that it drafts and verifies for a sequence in a step; 0 without a draft head. A head keeps its keys and
     /// values in the blocks of the full-attention layers, so `has_full` is true with one.
     pub draft_tokens: u32,
+}
+
+/// Where a device keeps tokens that it goes on from without the host: the last one of each slot, at the slot's own number;
+/// behind those, where there is a draft head, what was drafted for it and what the model chose at its rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TokenPlaces {
+    pub(crate) seqs: u32,
+    pub(crate) drafts: u32,
+}
+
+impl TokenPlaces {
+    /// For executors of this capacity.
+    #[must_use]
+    pub fn new(capacity: &Capacity) -> Self {
+        Self {
+            seqs: capacity.max_seqs,
+            drafts: capacity.draft_tokens,
+        }
+    }
+
+    /// The slot's drafted token `number`, counted from 0.
+    #[must_use]
+    pub fn draft(&self, slot: SeqSlot, number: u32) -> SeqSlot {
+        self.seqs + slot * self.drafts + number
+    }
+
+    /// What the model chose after the slot's last known token (0), and after each drafted one. Without a head there is one
+    /// choice, the last token.
+    #[must_use]
+    pub fn choice(&self, slot: SeqSlot, number: u32) -> SeqSlot {
+        match self.drafts {
+            0 => slot,
+            drafts => self.seqs * (1 + drafts) + slot * (1 + drafts) + number,
+        }
+    }
+
+    /// All places.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        match self.drafts {
+            0 => self.seqs as usize,
+            drafts => self.seqs as usize * 2 * (1 + drafts as usize),
+        }
+    }
+
+    /// Those of drafted tokens.
+    #[must_use]
+    pub fn drafted(&self) -> std::ops::Range<usize> {
+        let (seqs, drafts) = (self.seqs as usize, self.drafts as usize);
+        seqs..seqs * (1 + drafts)
+    }
 }
 
 /// Something that runs steps: the model runner on a device, or a fake in scheduler tests.

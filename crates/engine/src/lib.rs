@@ -46,6 +46,6 @@ pub use load_error::LoadError;
 pub use load_progress::LoadProgress;
 
 pub use blocks::BlockError;
-pub use eagle3::{Features, Speculation};
+pub use eagle3::{Drafter, Features, Speculation, SyntheticHead};
 pub use engine::{Engine, EngineSettings};
 pub use error::EngineError;

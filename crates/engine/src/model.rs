@@ -3,6 +3,7 @@
 mod compare;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::batch::StepBatch;
 use crate::config::{LayerKind, ModelConfig};
@@ -88,10 +89,10 @@ impl<O: Ops> Observer<O> for Unobserved {}
 
 /// Weights on a device, and the buffers of a step.
 pub struct Model<O: Ops> {
-    embedding: O::Linear,
+    embedding: Arc<O::Linear>,
     layers: Vec<Layer<O>>,
     norm: O::Vector,
-    lm_head: O::Linear,
+    lm_head: Arc<O::Linear>,
     scratch: Scratch<O>,
     max_logit_rows: usize,
 }
@@ -145,13 +146,23 @@ impl<O: Ops> Model<O> {
             logits: ops.buf(max_logit_rows, config.vocab_size)?,
         };
         Ok(Self {
-            embedding: ops.linear_weights(&sources.embedding)?,
+            embedding: Arc::new(ops.linear_weights(&sources.embedding)?),
             layers,
             norm: ops.vector(&sources.norm)?,
-            lm_head: ops.linear_weights(&sources.lm_head)?,
+            lm_head: Arc::new(ops.linear_weights(&sources.lm_head)?),
             scratch,
             max_logit_rows,
         })
+    }
+
+    /// The table of embeddings, for a head that has none of its own.
+    pub(crate) fn embedding(&self) -> &Arc<O::Linear> {
+        &self.embedding
+    }
+
+    /// The last product's matrix, likewise.
+    pub(crate) fn lm_head(&self) -> &Arc<O::Linear> {
+        &self.lm_head
     }
 
     /// Runs a step that [`Ops::begin`] was given, down to sampled tokens. `on_logits` gets f32 rows that
@@ -247,6 +258,6 @@ impl<O: Ops> Model<O> {
         let (s, rows) = (&mut self.scratch, logit_rows.len());
         ops.gather_rows(&s.x, logit_rows, &mut s.lm_head_in)?;
         ops.rmsnorm(&s.lm_head_in, &self.norm, rows, &mut s.lm_head_normed)?;
-        observer.op(&Op::LmHead(&self.lm_head), ops, s, rows)
+        observer.op(&Op::LmHead(self.lm_head.as_ref()), ops, s, rows)
     }
 }

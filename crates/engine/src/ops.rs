@@ -48,7 +48,7 @@ pub trait Ops: Send {
     /// A vector of weights.
     type Vector: Send;
     /// A matrix of weights `[out, in]` with an optional bias `[out]`.
-    type Linear: Send;
+    type Linear: Send + Sync;
     /// The experts of a layer, in MXFP4.
     type Experts: Send;
     /// Which experts the rows of the step go to, with which weight, and the experts' intermediate values.
@@ -71,9 +71,9 @@ pub trait Ops: Send {
 
     /// Takes the step's metadata into fixed buffers. Two steps may be open: this one and the one before.
     fn begin(&mut self, batch: &StepBatch) -> OpResult;
-    /// Takes note of what `work` launches for a decode step of `rows` rows, the one that was begun, so that
-    /// [`Ops::replay`] can do it again. `work` depends on nothing but the number of rows. Devices without such a thing
-    /// do nothing.
+    /// Takes note of what `work` launches for a decode step of `rows` rows (with a draft head: sequences), the one that was
+    /// begun, so that [`Ops::replay`] can do it again. `work` depends on nothing but that number. Devices without such a
+    /// thing do nothing.
     fn record(&mut self, _rows: usize, _work: &mut dyn FnMut(&mut Self) -> OpResult) -> OpResult {
         Ok(())
     }
@@ -89,7 +89,8 @@ pub trait Ops: Send {
     }
     /// Closes the step: its tokens can then be had by [`Ops::tokens`].
     fn end(&mut self, step: StepHandle) -> OpResult;
-    /// Waits for a closed step, in order, and gives what [`Ops::sample`] chose, in the order of the step's logit rows.
+    /// Waits for a closed step, in order, and gives what [`Ops::sample`] chose, in the order of the step's logit rows; with a
+    /// draft head, behind that the drafted tokens of all slots, by their place ([`crate::executor::TokenPlaces::drafted`]).
     fn tokens(&mut self, step: StepHandle) -> Result<Vec<TokenId>, ExecError>;
     /// Waits, and copies the first `rows` rows out as f32, row after row. For debugging and tests.
     fn read(&mut self, buf: &Self::Buf, rows: usize) -> Result<Vec<f32>, ExecError>;
@@ -204,32 +205,66 @@ pub trait Ops: Send {
     ) -> OpResult;
 
     /// Chooses a token for those of the step's logit rows `logit_rows` that ask for one, from the first rows of `logits`, and
-    /// keeps it for its slot. Greedy: the largest logit, the lowest id of equals. Otherwise the weights are
+    /// keeps it at its place. Greedy: the largest logit, the lowest id of equals. Otherwise the weights are
     /// `exp((logit - max) / temperature)`; top-k keeps the k largest, then top-p the smallest set of the largest whose
     /// share of what top-k kept reaches p (lower ids first among equals); the token is where the running sum of the
     /// kept weights, in vocabulary order over fixed blocks of [`SAMPLE_BLOCK`] ids, passes `uniform * total`.
     fn sample(&mut self, logits: &Self::Buf, logit_rows: Range<usize>) -> OpResult;
 }
 
-/// What a draft head computes besides. Each works on rows as it is told, not on those of the step.
+/// What a draft head computes besides. It has operations of its own, for it differs from its model in shape, rotary embedding
+/// and pool, which keep their tokens where the model's do. A step takes several passes of the head, whose metadata are given
+/// at once; nothing here waits for the device.
 pub trait DraftOps: Ops {
+    /// The head's tokens as the model's.
+    type TokenTable: Send;
+    /// What [`DraftOps::draft`] keeps between launches.
+    type Guesses: Send;
+
     /// A vector of `heads` sinks for [`Ops::attention`] that change nothing.
     fn no_sinks(&mut self, heads: usize) -> Result<Self::Vector, LoadError>;
+    /// Takes the model's token for each of the head's.
+    fn token_table(&mut self, tokens: &[TokenId]) -> Result<Self::TokenTable, LoadError>;
+    /// Plans the guesses of up to `rows` rows among `vocab` tokens.
+    fn guesses(&mut self, rows: usize, vocab: usize) -> Result<Self::Guesses, LoadError>;
 
-    /// Copies whole rows of `from`, each to a row of `to`, there from `column` on. `rows` are pairs (from, to). Exact.
-    fn copy_rows(
-        &mut self,
-        from: &Self::Buf,
-        rows: &[(usize, usize)],
-        to: &mut Self::Buf,
-        column: usize,
-    ) -> OpResult;
+    /// Takes the metadata of a step's passes of the head, instead of [`Ops::begin`].
+    fn begin_passes(&mut self, passes: &[StepBatch]) -> OpResult;
+    /// From here on works on this one of them.
+    fn enter_pass(&mut self, number: usize) -> OpResult;
+
+    /// Copies the step's rows of `from` to the same rows of `to`, there from `column` on. Exact.
+    fn copy_columns(&mut self, from: &Self::Buf, to: &mut Self::Buf, column: usize) -> OpResult;
+
+    /// Copies what is kept in `states` for the slot of each row's sequence to that row. Exact.
+    fn gather_states(&mut self, states: &Self::Buf, out: &mut Self::Buf) -> OpResult;
 
     /// `out = gate * sigmoid(gate) * up`, where a row of `gate_up` is all of `gate`, then all of `up`; rounded once.
-    fn silu_mul(&mut self, gate_up: &Self::Buf, rows: usize, out: &mut Self::Buf) -> OpResult;
+    fn silu_mul(&mut self, gate_up: &Self::Buf, out: &mut Self::Buf) -> OpResult;
 
-    /// Waits, and gives the largest logit's id of each of the first `rows` rows, the lowest of equals, or [`BAD_LOGITS`].
-    fn argmax(&mut self, logits: &Self::Buf, rows: usize) -> Result<Vec<TokenId>, ExecError>;
+    /// Drafts token `number` of each row's sequence: the id of the largest element of the row's [`Ops::linear`], the lowest of
+    /// equals, as the model's; or [`BAD_LOGITS`].
+    fn draft(
+        &mut self,
+        x: &Self::Buf,
+        w: &Self::Linear,
+        table: Option<&Self::TokenTable>,
+        number: usize,
+        guesses: &mut Self::Guesses,
+    ) -> OpResult;
+
+    /// Waits, and gives the largest element of each of the first `rows` rows' [`Ops::linear`], rounded. For checks of `draft`.
+    fn largest(
+        &mut self,
+        x: &Self::Buf,
+        w: &Self::Linear,
+        rows: usize,
+        guesses: &mut Self::Guesses,
+    ) -> Result<Vec<f32>, ExecError>;
+
+    /// For each sequence that a token is chosen for: finds how many of its drafted tokens stand, keeps what was chosen behind
+    /// them as its slot's last token, and the row of `x` behind them in the slot's row of `states`.
+    fn accept(&mut self, x: &Self::Buf, states: &mut Self::Buf) -> OpResult;
 }
 
 /// Ids in a block of [`Ops::sample`]'s running sums.

@@ -34,6 +34,11 @@ impl<O: Ops> ModelRunner<O> {
         }
     }
 
+    /// The operations and the model, for another runner; nothing may be in flight.
+    pub(crate) fn into_parts(self) -> (O, Model<O>) {
+        (self.ops, self.model)
+    }
+
     /// [`Model::compare`] on a step; none may be in flight.
     ///
     /// # Errors

@@ -13,8 +13,10 @@ pub mod config;
 pub mod detail_log;
 mod error;
 pub mod summary;
+mod sut_name;
 
 pub use error::Error;
+pub use sut_name::Drafting;
 
 /// LoadGen's summary, for people.
 pub const SUMMARY: &str = "mlperf_log_summary.txt";

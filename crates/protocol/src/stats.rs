@@ -51,6 +51,27 @@ impl SpeculationStats {
         }
     }
 
+    /// What came after an earlier snapshot.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let less = |now: [u64; MOST_DRAFTED], then: &[u64; MOST_DRAFTED]| {
+            let mut of_place = now.iter().zip(then).map(|(now, then)| now - then);
+            std::array::from_fn(|_| of_place.next().unwrap_or(0))
+        };
+        Self {
+            rounds: self.rounds - before.rounds,
+            drafted: less(self.drafted, &before.drafted),
+            accepted: less(self.accepted, &before.accepted),
+        }
+    }
+
+    /// Tokens a round on average, the model's own included; none without a round.
+    #[must_use]
+    pub fn acceptance_length(&self) -> Option<f64> {
+        let accepted: u64 = self.accepted.iter().sum();
+        (self.rounds > 0).then(|| 1.0 + accepted as f64 / self.rounds as f64)
+    }
+
     /// Tokens drafted in the longest round.
     #[must_use]
     pub fn most_drafted(&self) -> usize {

@@ -5,6 +5,7 @@
 
 mod panel;
 mod power;
+mod speculation;
 mod spread;
 mod stated;
 mod table;

@@ -155,7 +155,8 @@ fn hostile() -> Run {
     run.dir = HOSTILE.into();
     run.problems = vec![text()];
     run.record = Completeness::Incomplete(vec![text()]);
-    run.plan = json!({"engine": HOSTILE, (HOSTILE): {(HOSTILE): [HOSTILE]}});
+    run.plan = json!({"engine": HOSTILE, (HOSTILE): {(HOSTILE): [HOSTILE]},
+                      "speculation": {"head": HOSTILE, "tensors_sha256": HOSTILE, "steps": HOSTILE}});
     run.power = json!({"source": HOSTILE, "sources": [{"name": HOSTILE}], "left_out": [{"name": HOSTILE, "reasons": [HOSTILE]}]});
     run.score = json!({"findings": [HOSTILE], "summary": {"per_dataset": {(HOSTILE): {"correct": HOSTILE}}}});
     run.files = vec![Hashed {
@@ -172,7 +173,8 @@ fn hostile() -> Run {
         .clone();
     run.verdict = serde_json::from_value(json!({
         "verdict": HOSTILE, "settings": HOSTILE, "scenario": HOSTILE, "mode": HOSTILE, "reasons": [HOSTILE, HOSTILE],
-        "deviations": [HOSTILE], "faults": [{"kind": HOSTILE, "message": HOSTILE, "count": 2}], "loadgen": {"result": HOSTILE}
+        "deviations": [HOSTILE], "faults": [{"kind": HOSTILE, "message": HOSTILE, "count": 2}], "loadgen": {"result": HOSTILE},
+        "metrics": {"speculation": {"acceptance_length": HOSTILE, "drafted_by_position": [HOSTILE, 1], "accepted_by_position": HOSTILE}}
     }))
     .unwrap();
     run
@@ -204,6 +206,36 @@ fn nothing_from_outside_is_markup() {
     assert!(!page.contains(['\u{202e}', '\u{7}', '\u{1b}']));
     // No attribute is left early: between quotes there is no quote of theirs.
     assert!(!page.contains("\"'&"));
+}
+
+/// The head, what of its drafts stood at which place, and nothing of it where a run did not draft.
+#[test]
+fn speculation_is_shown_where_a_run_drafted() {
+    let plain = html(vec![server(1, 300, 1.0)]);
+    assert!(!plain.contains("Acceptance length") && !plain.contains("Speculation"));
+    let mut run = server(1, 300, 1.0);
+    run.plan = json!({"speculation": {"head": "heads/one", "tensors_sha256": "0123456789abcdef", "steps": 3, "revision": null}});
+    let metrics = json!({"speculation": {
+        "rounds": 200, "acceptance_length": 2.5, "steps_saved": 300,
+        "drafted_by_position": [200, 200, 190], "accepted_by_position": [150, 100, 50],
+    }});
+    run.verdict.as_mut().unwrap().metrics = metrics.as_object().unwrap().clone();
+    let page = html(vec![run]);
+    for (name, value) in [("acceptance_length", 2.5), ("steps_saved", 300.0)] {
+        let all = figures(&page);
+        let found = all.iter().find(|(n, _)| n.ends_with(name));
+        assert_eq!(found.map(|(_, (value, _))| *value), Some(value), "{name}");
+    }
+    for said in [
+        "heads/one",
+        "0123456789ab",
+        "3 tokens at a time",
+        "75",
+        "50",
+        "26.3",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
 }
 
 #[test]

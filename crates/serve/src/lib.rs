@@ -54,5 +54,5 @@ pub use error::ServeError;
 pub use events::{EngineEvents, Limits, channel};
 pub use model_tokenizer::ModelTokenizer;
 pub use net::{bind, raise_open_files, serve};
-pub use settings::{Settings, model_name};
+pub use settings::{DraftHead, Settings, model_name};
 pub use state::AppState;

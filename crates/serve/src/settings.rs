@@ -38,6 +38,17 @@ pub struct Settings {
     pub seed: u64,
     /// The day that chat prompts name, as YYYY-MM-DD; `None`: today, in UTC.
     pub chat_date: Option<String>,
+    /// The head that drafts tokens for the engine, if one does.
+    pub draft_head: Option<DraftHead>,
+}
+
+/// A draft head, as `/metrics` names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DraftHead {
+    /// SHA-256 of its tensors, in hexadecimal.
+    pub tensors_sha256: String,
+    /// Tokens drafted at a time.
+    pub steps: u32,
 }
 
 impl Default for Settings {
@@ -58,6 +69,7 @@ impl Default for Settings {
             incremental_output: false,
             seed: 0,
             chat_date: None,
+            draft_head: None,
         }
     }
 }

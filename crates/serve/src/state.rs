@@ -106,6 +106,7 @@ impl AppState {
             open: self.open_requests(),
             in_engine: self.registry.in_engine(),
             load: self.registry.load(),
+            draft_head: self.settings.draft_head.clone(),
         }
     }
 }

@@ -55,6 +55,7 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ("src/bench/cpu.rs", &["bench engine"]),
     ("src/bench/device.rs", &["bench engine"]),
     ("src/bench/running.rs", &["bench engine"]),
+    ("src/bench/speculation.rs", &["bench engine"]),
     ("src/commands/audit.rs", &["audit test07"]),
     ("src/commands/compare.rs", &["compare"]),
     ("src/commands/dataset.rs", &["dataset inspect"]),

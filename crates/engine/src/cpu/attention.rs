@@ -72,12 +72,13 @@ impl KvPool {
             * self.head_dim
     }
 
-    fn table(batch: &StepBatch, row: usize, kind: LayerKind) -> TableRef {
-        let seq = &batch.seqs[batch.seq_of_row[row] as usize];
-        match kind {
+    /// None for a row of nobody, for which nothing happens.
+    fn table(batch: &StepBatch, row: usize, kind: LayerKind) -> Option<TableRef> {
+        let seq = batch.seqs.get(batch.seq_of_row[row] as usize)?;
+        Some(match kind {
             LayerKind::Full => seq.full,
             LayerKind::Window => seq.window,
-        }
+        })
     }
 
     /// Copies the k and v of each row, which stand behind the query heads in `qkv`.
@@ -85,7 +86,9 @@ impl KvPool {
         let width = self.kv_heads * self.head_dim;
         let q_dim = qkv.cols - 2 * width;
         for row in 0..batch.rows() {
-            let table = Self::table(batch, row, layer.kind);
+            let Some(table) = Self::table(batch, row, layer.kind) else {
+                continue;
+            };
             let position = batch.positions[row] as usize;
             let entry = position / self.block_size - table.first_block as usize;
             let block = batch.blocks[table.offset as usize + entry];
@@ -145,7 +148,9 @@ impl Attention<'_> {
                 LayerKind::Full => 0,
                 LayerKind::Window => (last + 1).saturating_sub(self.pool.window),
             };
-            let table = KvPool::table(self.batch, row, self.layer.kind);
+            let Some(table) = KvPool::table(self.batch, row, self.layer.kind) else {
+                continue;
+            };
             let blocks = &self.batch.blocks[table.offset as usize..][..table.len as usize];
             let seen = Seen {
                 pool: self.pool,

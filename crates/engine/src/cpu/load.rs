@@ -6,7 +6,7 @@ use super::pooled::{self, PooledExecutor};
 use super::{CpuExperts, CpuOps, Repack, Simd, kv_block_bytes};
 use crate::config::{LayerKind, ModelConfig};
 use crate::dtype::{Dtype, KvDtype};
-use crate::eagle3::{Head, LoadedHead, Speculation, SpeculativeRunner};
+use crate::eagle3::{Drafter, Head, LoadedHead, SpeculativeRunner, synthetic_head_bytes};
 use crate::executor::{Capacity, Executor};
 use crate::load::{LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, useful_blocks};
 use crate::load_error::LoadError;
@@ -35,8 +35,8 @@ pub struct CpuSettings {
     pub max_seqs: u32,
     /// `None`: one for each core.
     pub threads: Option<usize>,
-    /// A head that drafts tokens, if any.
-    pub speculation: Option<Speculation>,
+    /// What drafts tokens, if anything does.
+    pub drafter: Option<Drafter>,
     /// `None`: see [`Simd::from_environment`].
     pub simd: Option<Simd>,
     /// Whether experts are copied into the order in which they are read.
@@ -54,7 +54,7 @@ impl Default for CpuSettings {
             max_step_tokens: 512,
             max_seqs: 64,
             threads: None,
-            speculation: None,
+            drafter: None,
             simd: None,
             repack: Repack::Auto,
         }
@@ -88,15 +88,21 @@ pub fn load_cpu_synthetic(
     which: Synthetic,
     settings: &CpuSettings,
 ) -> Result<LoadedModel, LoadError> {
-    let (bytes, available) = (weight_bytes(config), available_memory());
+    let bytes = weight_bytes(config);
+    check_synthetic(bytes)?;
+    let sources = ModelSources::synthetic(config, which, Placement::InMemory)?;
+    load(config, &sources, bytes, SYNTHETIC_NAME, settings)
+}
+
+fn check_synthetic(bytes: u64) -> Result<(), LoadError> {
+    let available = available_memory();
     if bytes > available / 2 {
         return Err(LoadError::Settings(format!(
             "synthetic weights of this shape are {bytes} bytes, expected at most half of the {available} that are free: make \
              them on a GPU (--engine cuda), or take a smaller shape"
         )));
     }
-    let sources = ModelSources::synthetic(config, which, Placement::InMemory)?;
-    load(config, &sources, bytes, SYNTHETIC_NAME, settings)
+    Ok(())
 }
 
 fn load(
@@ -106,8 +112,11 @@ fn load(
     name: &str,
     settings: &CpuSettings,
 ) -> Result<LoadedModel, LoadError> {
-    let head = settings.speculation.as_ref();
-    let head = head.map(|s| LoadedHead::open(s, config, sources));
+    if let Some(Drafter::Synthetic(_)) = settings.drafter {
+        check_synthetic(synthetic_head_bytes(config))?;
+    }
+    let head = settings.drafter.as_ref();
+    let head = head.map(|d| LoadedHead::new(d, config, Placement::InMemory));
     let head = head.transpose()?;
     let block_bytes = |c: &ModelConfig| kv_block_bytes(c, settings.block_size as usize) as u64;
     let of_head = head
@@ -148,11 +157,9 @@ fn load(
     };
     let drafter = head.as_ref().map(|h| {
         let (shape, rope) = (h.config.as_model(), h.config.rope.clone());
-        let mut ops = CpuOps::with_rope(&shape, rope, &capacity, bf16, threads.max(1))?;
-        ops.set_kv_dtype(settings.kv);
-        ops.set_simd(simd);
+        let mut ops = ops.beside(&shape, rope, &capacity)?;
         let max_seqs = settings.max_seqs as usize;
-        let head = Head::new(&mut ops, &h.config, &h.sources, rows, max_seqs)?;
+        let head = Head::new(&mut ops, &h.config, &h.sources, &model, rows, max_seqs)?;
         Ok::<_, LoadError>((ops, head))
     });
     let drafter = drafter.transpose()?;
@@ -181,13 +188,13 @@ fn load(
                 KvDtype::Fp8 => ", keys and values rounded to fp8 (e4m3)",
             },
             if copied { ", experts repacked" } else { "" },
-            head.map_or_else(String::new, |h| h.description),
+            head.as_ref().map_or("", |h| &h.description),
         ),
         warnings: Vec::new(),
     };
-    let executor: Box<dyn Executor> = match drafter {
-        Some(drafter) => {
-            let runner = SpeculativeRunner::new((ops, model), drafter, capacity);
+    let executor: Box<dyn Executor> = match drafter.zip(head.as_ref()) {
+        Some((drafter, loaded)) => {
+            let runner = SpeculativeRunner::new((ops, model), drafter, loaded, capacity);
             Box::new(PooledExecutor { pool, runner })
         }
         None => {
@@ -200,7 +207,7 @@ fn load(
 
 /// Rows whose logits are computed at a time: those of a step in which all sequences decode.
 fn logit_rows(s: &CpuSettings) -> u32 {
-    let span = 1 + s.speculation.as_ref().map_or(0, |s| s.steps);
+    let span = 1 + s.drafter.as_ref().map_or(0, Drafter::steps);
     let all = s.max_seqs.saturating_mul(span);
     all.min(s.max_step_tokens.max(s.max_seqs))
 }

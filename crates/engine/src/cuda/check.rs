@@ -1,12 +1,14 @@
 //! Before the engine answers anything: whether the kernels made for speed give, on this very device and with these weights,
 //! what the reference ones give, and whether recorded steps give what launched ones do. On the thread that loads the model.
 
+use std::fmt::Debug;
 use std::ops::Range;
 
 use super::measure::{MAX_ERROR, relative_error};
 use super::ops::CudaOps;
 use super::select;
 use crate::config::ModelConfig;
+use crate::eagle3::SpeculativeRunner;
 use crate::executor::{
     BlockTable, Capacity, ExecError, Executor, InputToken, SampleSpec, StepPlan, StepSeq,
 };
@@ -28,6 +30,22 @@ pub(super) struct KernelCheck {
     pub(super) error: f64,
 }
 
+impl KernelCheck {
+    /// Of several, unless one was not made.
+    pub(super) fn all(checks: &[Option<Self>]) -> Option<Self> {
+        let mut all = Self {
+            results: 0,
+            error: 0.0,
+        };
+        for check in checks {
+            let check = check.as_ref()?;
+            all.results += check.results;
+            all.error = all.error.max(check.error);
+        }
+        Some(all)
+    }
+}
+
 /// Compares; `None` when the pool is too small for a single token.
 pub(super) fn check_kernels(
     runner: &mut ModelRunner<CudaOps>,
@@ -37,35 +55,91 @@ pub(super) fn check_kernels(
     let Some(lengths) = lengths(config, &capacity) else {
         return Ok(None);
     };
+    let found = compare(&steps(&lengths, &capacity), |step, found| {
+        runner.compare(step, LAYERS, CudaOps::use_reference_kernels, found)
+    })?;
+    let (replayed, launched) = tokens(runner, &lengths).map_err(lost)?;
+    if replayed != launched {
+        return Err(recorded_otherwise(&replayed, &launched));
+    }
+    Ok(Some(found))
+}
+
+/// The same for a draft head, on the same steps, and for rounds that were recorded.
+pub(super) fn check_head(
+    runner: &mut SpeculativeRunner<CudaOps>,
+    config: &ModelConfig,
+) -> Result<Option<KernelCheck>, LoadError> {
+    let capacity = runner.capacity();
+    let Some(lengths) = lengths(config, &capacity) else {
+        return Ok(None);
+    };
+    let found = compare(&steps(&lengths, &capacity), |step, found| {
+        runner.compare_head(step, CudaOps::use_reference_kernels, found)
+    })?;
+    let mut round = |launched: bool| {
+        let mut step = decode(&lengths, &capacity);
+        let budget = capacity.max_step_tokens as usize - lengths.len();
+        for seq in &mut step.seqs {
+            // As many as there is room for in the step.
+            let drafts = (capacity.draft_tokens as usize).min(budget / lengths.len());
+            seq.verify = vec![0.0; drafts];
+            // With logits, a step is launched kernel by kernel.
+            seq.want_logits = launched;
+        }
+        // Which leaves the states that the round begins with.
+        runner.run(prompts(&lengths, &capacity))?;
+        let done = runner.run(step)?;
+        Ok((done.tokens, done.drafts))
+    };
+    let (replayed, launched) = (round(false).map_err(lost)?, round(true).map_err(lost)?);
+    if replayed != launched {
+        return Err(recorded_otherwise(&replayed, &launched));
+    }
+    Ok(Some(found))
+}
+
+fn recorded_otherwise(replayed: &impl Debug, launched: &impl Debug) -> LoadError {
+    LoadError::Cuda(format!(
+        "a recorded decode step gives the tokens {replayed:?}, and the same step launched kernel by kernel {launched:?}: this \
+         is a fault of ossmark or of the driver; --no-graphs does without recorded steps"
+    ))
+}
+
+/// Kernels and their tiles differ with the number of rows.
+fn steps(lengths: &[u32], capacity: &Capacity) -> [StepPlan; 4] {
+    let half: Vec<u32> = lengths.iter().map(|n| n.div_ceil(2)).collect();
+    let few = &lengths[lengths.len().min(1)..lengths.len().min(5)];
+    [
+        prompts(lengths, capacity),
+        decode(lengths, capacity),
+        prompts(&half, capacity),
+        prompts(few, capacity),
+    ]
+}
+
+/// Gets an operation, and its results by the best kernels and by the reference ones.
+type Seen<'a> = &'a mut dyn FnMut(&'static str, &[f32], &[f32]);
+
+fn compare(
+    steps: &[StepPlan],
+    mut run: impl FnMut(&StepPlan, Seen<'_>) -> Result<(), ExecError>,
+) -> Result<KernelCheck, LoadError> {
     let mut found = KernelCheck {
         results: 0,
         error: 0.0,
     };
     let mut first_wrong = None;
-    // Kernels and their tiles differ with the number of rows.
-    let half: Vec<u32> = lengths.iter().map(|n| n.div_ceil(2)).collect();
-    let few = &lengths[lengths.len().min(1)..lengths.len().min(5)];
-    let steps = [
-        prompts(&lengths, &capacity),
-        decode(&lengths, &capacity),
-        prompts(&half, &capacity),
-        prompts(few, &capacity),
-    ];
     for step in steps.iter().filter(|step| !step.seqs.is_empty()) {
         let rows: usize = step.seqs.iter().map(|s| s.inputs.len()).sum();
-        let result = runner.compare(
-            step,
-            LAYERS,
-            CudaOps::use_reference_kernels,
-            |op, best, reference| {
-                let error = relative_error(best, reference);
-                found.results += 1;
-                found.error = found.error.max(error);
-                if error.is_nan() || error > MAX_ERROR {
-                    first_wrong.get_or_insert((op, rows, error));
-                }
-            },
-        );
+        let result = run(step, &mut |op, best, reference| {
+            let error = relative_error(best, reference);
+            found.results += 1;
+            found.error = found.error.max(error);
+            if error.is_nan() || error > MAX_ERROR {
+                first_wrong.get_or_insert((op, rows, error));
+            }
+        });
         result.map_err(lost)?;
     }
     if let Some((op, rows, error)) = first_wrong {
@@ -75,14 +149,7 @@ pub(super) fn check_kernels(
              looks closer, --plain-kernels computes without them, slowly"
         )));
     }
-    let (replayed, launched) = tokens(runner, &lengths).map_err(lost)?;
-    if replayed != launched {
-        return Err(LoadError::Cuda(format!(
-            "a recorded decode step gives the tokens {replayed:?}, and the same step launched kernel by kernel {launched:?}: this \
-             is a fault of ossmark or of the driver; --no-graphs does without recorded steps"
-        )));
-    }
-    Ok(Some(found))
+    Ok(found)
 }
 
 fn lost(e: ExecError) -> LoadError {
@@ -108,7 +175,12 @@ fn tokens(runner: &mut ModelRunner<CudaOps>, lengths: &[u32]) -> Result<Tokens, 
 
 /// Prompts, the longest first: enough rows in one step for every kind of kernel, as far as the limits allow.
 fn lengths(config: &ModelConfig, capacity: &Capacity) -> Option<Vec<u32>> {
-    let max = capacity.max_context.saturating_sub(1).max(1);
+    // A token and drafted ones come behind each.
+    let behind = 1 + capacity.draft_tokens;
+    let max = match capacity.max_context.saturating_sub(behind) {
+        0 if capacity.draft_tokens > 0 => return None,
+        n => n.max(1),
+    };
     let short = SHORT.iter().take(capacity.max_seqs as usize - 1);
     let short: Vec<u32> = short.map(|n| *n.min(&max)).collect();
     let rows = select::rows_for_all(config) as u32 + 1;
@@ -135,9 +207,9 @@ fn lengths(config: &ModelConfig, capacity: &Capacity) -> Option<Vec<u32>> {
     }
 }
 
-/// For a prompt and a token after it.
+/// For a prompt, a token after it and drafted ones.
 fn blocks(length: u32, capacity: &Capacity) -> u32 {
-    (length + 1).div_ceil(capacity.block_size)
+    (length + 1 + capacity.draft_tokens).div_ceil(capacity.block_size)
 }
 
 fn prompts(lengths: &[u32], capacity: &Capacity) -> StepPlan {

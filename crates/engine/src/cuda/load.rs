@@ -7,9 +7,11 @@ use super::attention::pool::block_bytes;
 use super::check;
 use super::driver::graphs;
 use super::ops::CudaOps;
+use super::select;
 use crate::config::ModelConfig;
 use crate::dtype::KvDtype;
-use crate::executor::Capacity;
+use crate::eagle3::{Drafter, Head, LoadedHead, SpeculativeRunner};
+use crate::executor::{Capacity, ExecError, Executor};
 use crate::load::{LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, useful_blocks};
 use crate::load_error::LoadError;
 use crate::load_progress::LoadProgress;
@@ -41,6 +43,8 @@ pub struct CudaSettings {
     /// Compare the kernels made for speed with the reference ones before anything is answered, and refuse to load when they
     /// differ.
     pub check: bool,
+    /// What drafts tokens, if anything does.
+    pub drafter: Option<Drafter>,
     /// Counts the weights' bytes while they are copied to the device; random weights are made there and not counted.
     pub progress: Arc<LoadProgress>,
 }
@@ -58,6 +62,7 @@ impl Default for CudaSettings {
             overlap: true,
             reference_kernels: false,
             check: true,
+            drafter: None,
             progress: Arc::default(),
         }
     }
@@ -126,6 +131,9 @@ fn load(
             settings.max_step_tokens
         )));
     }
+    let loaded = settings.drafter.as_ref();
+    let loaded = loaded.map(|d| LoadedHead::new(d, config, Placement::OnDevice));
+    let loaded = loaded.transpose()?;
     let mut ops = CudaOps::open(config, settings.device)?;
     ops.set_kv_dtype(settings.kv);
     ops.set_progress(&settings.progress);
@@ -141,37 +149,77 @@ fn load(
             free: at_first,
         });
     }
-    let (rows, logit_rows) = (
-        settings.max_step_tokens as usize,
-        settings.max_seqs as usize,
-    );
+    let span = 1 + loaded.as_ref().map_or(0, |l| l.steps);
+    let rows = settings.max_step_tokens as usize;
+    let logit_rows = rows.min((settings.max_seqs * span) as usize);
+    let logit_rows = logit_rows.max(settings.max_seqs as usize);
     let model = Model::new(&mut ops, config, sources, rows, logit_rows)?;
+    let head = loaded.as_ref().map(|l| {
+        let mut head_ops = ops.beside(&l.config.as_model(), l.config.rope.clone())?;
+        let (c, s) = (&l.config, &l.sources);
+        let seqs = settings.max_seqs as usize;
+        let head = Head::new(&mut head_ops, c, s, &model, rows, seqs)?;
+        Ok::<_, LoadError>((l, head_ops, head))
+    });
+    let mut head = head.transpose()?;
     // What follows are no weights.
     ops.set_progress(&Arc::default());
     let left = ops.device.free_bytes()?;
-    let block = block_bytes(config, settings.block_size as usize, settings.kv) as u64;
-    let capacity = capacity(config, settings, block, left)?;
+    let block_bytes =
+        |c: &ModelConfig| block_bytes(c, settings.block_size as usize, settings.kv) as u64;
+    let of_head = loaded
+        .as_ref()
+        .map_or(0, |l| block_bytes(&l.config.as_model()));
+    let block = block_bytes(config) + of_head;
+    let capacity = capacity(config, settings, block, left, loaded.as_ref())?;
     ops.plan(&capacity)?;
+    if let Some((_, head_ops, _)) = &mut head {
+        head_ops.set_progress(&Arc::default());
+        head_ops.plan_passes(&capacity, &ops)?;
+    }
     let device = ops.info().clone();
     let (major, minor) = device.capability;
     let free = ops.device.free_bytes()?;
     let mut runner = ModelRunner::new(ops, model, capacity);
     let mut warnings = Vec::new();
-    let sizes = if settings.graphs {
-        graphs::sizes(rows.min(logit_rows))
-    } else {
-        Vec::new()
+    let mut warn = |recorded: Result<(), ExecError>| {
+        if let Err(e) = recorded {
+            warnings.push(format!(
+                "decode steps are launched kernel by kernel, which is slower: they could not be recorded ({e})"
+            ));
+        }
     };
-    if let Err(e) = runner.record(&sizes) {
-        warnings.push(format!(
-            "decode steps are launched kernel by kernel, which is slower: they could not be recorded ({e})"
-        ));
+    // With a head a round is recorded, and no step without.
+    if settings.graphs && head.is_none() {
+        warn(runner.record(&graphs::sizes(rows.min(settings.max_seqs as usize))));
     }
+    let mut checks = Vec::new();
+    if settings.check && !settings.reference_kernels {
+        checks.push(check::check_kernels(&mut runner, config)?);
+    }
+    let executor: Box<dyn Executor> = match head {
+        None => Box::new(runner),
+        Some((loaded, head_ops, head)) => {
+            let mut runner =
+                SpeculativeRunner::new(runner.into_parts(), (head_ops, head), loaded, capacity);
+            // More new rows of a sequence are left to other kernels than those that were recorded.
+            if settings.graphs && (span as usize) < select::MIN_PREFILL_ROWS {
+                let seqs = (rows / span as usize).min(settings.max_seqs as usize);
+                if seqs > 0 {
+                    warn(runner.record(&graphs::sizes(seqs)));
+                }
+            }
+            if settings.check && !settings.reference_kernels {
+                checks.push(check::check_head(&mut runner, config)?);
+            }
+            Box::new(runner)
+        }
+    };
     let kernels = if settings.reference_kernels {
         "plain kernels alone".to_owned()
     } else if !settings.check {
         "kernels not checked".to_owned()
-    } else if let Some(found) = check::check_kernels(&mut runner, config)? {
+    } else if let Some(found) = check::KernelCheck::all(&checks) {
         format!(
             "kernels checked against the plain ones: {} results differ by at most {:.4} of their size",
             found.results, found.error
@@ -189,7 +237,7 @@ fn load(
         description: format!(
             "{name}, {} layers, hidden {}, {} experts top-{}, vocabulary {}; {} (compute capability {major}.{minor}, {} \
              multiprocessors); memory: {:.2} GiB weights and buffers, {:.2} GiB keys and values in {} ({} blocks of {} \
-             positions), {:.2} of {:.2} GiB left; {kernels}",
+             positions), {:.2} of {:.2} GiB left; {kernels}{}",
             config.layers.len(),
             config.hidden,
             config.experts,
@@ -207,13 +255,11 @@ fn load(
             capacity.block_size,
             free as f64 / GIB,
             device.total_bytes as f64 / GIB,
+            loaded.as_ref().map_or("", |l| &l.description),
         ),
         warnings,
     };
-    Ok(LoadedModel {
-        executor: Box::new(runner),
-        info,
-    })
+    Ok(LoadedModel { executor, info })
 }
 
 fn capacity(
@@ -221,10 +267,12 @@ fn capacity(
     s: &CudaSettings,
     block: u64,
     left: u64,
+    head: Option<&LoadedHead>,
 ) -> Result<Capacity, LoadError> {
     let room = left.saturating_sub(RESERVE_BYTES.min(left / 8));
     let budget = s.memory_budget_bytes.unwrap_or(room);
-    let has_full = config.layers.contains(&crate::config::LayerKind::Full);
+    // A head sees all positions, whatever the model's layers do.
+    let has_full = head.is_some() || config.layers.contains(&crate::config::LayerKind::Full);
     let useful = useful_blocks(
         config,
         s.block_size,
@@ -254,6 +302,6 @@ fn capacity(
         max_seqs: s.max_seqs,
         max_context: config.max_context as u32,
         vocab_size: config.vocab_size as u32,
-        draft_tokens: 0,
+        draft_tokens: head.map_or(0, |h| h.steps),
     })
 }

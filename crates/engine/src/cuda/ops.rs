@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use super::attention::args::{Context, Operands};
 use super::attention::pool::Pool;
-use super::attention::{attention_decode, attention_reference, kv_write, rope};
+use super::attention::{attention_decode, kv_write, rope};
 use super::buffer::CudaBuf;
 use super::dense::args::Linear;
 use super::dense::{embed, gather_rows, rmsnorm, sample};
 use super::driver::graphs::Graphs;
-use super::driver::{Device, DeviceInfo, Memory};
+use super::driver::{Device, DeviceInfo, Memory, load_failed};
 use super::moe::args::{Down, GateUp};
 use super::moe::routing::CudaRouting;
 use super::moe::tiles::KernelVariant;
@@ -37,14 +37,15 @@ pub struct CudaOps {
     // Memory before the device: it is freed in this order.
     graphs: Graphs,
     pub(super) planned: Option<Planned>,
-    uploader: Uploader,
+    pub(super) uploader: Uploader,
     partials: Memory,
     config: ModelConfig,
+    rope: Rope,
     pub(super) reference: bool,
     /// Whether all experts' matrices so far are for the mma and wgmma kernels' decoding.
     moderate_scales: bool,
     kv: KvDtype,
-    pub(super) device: Device,
+    pub(super) device: Arc<Device>,
 }
 
 /// What depends on the capacity.
@@ -52,7 +53,16 @@ pub(super) struct Planned {
     /// For every position that a sequence can reach.
     rope_table: CudaVector,
     pub(super) pool: Pool,
-    step: Step,
+    /// One for a model; for a head one for each of a step's passes.
+    pub(super) steps: Vec<Step>,
+    /// That which operations work on.
+    pub(super) current: usize,
+}
+
+impl Planned {
+    pub(super) fn step(&self) -> &Step {
+        &self.steps[self.current]
+    }
 }
 
 impl CudaOps {
@@ -61,37 +71,36 @@ impl CudaOps {
     /// # Errors
     /// No usable driver or device, or a shape beyond the kernels' limits.
     pub fn open(config: &ModelConfig, ordinal: u32) -> Result<Self, LoadError> {
-        for (name, found, max) in [
-            (
-                "head_dim",
-                config.head_dim,
-                attention_reference::MAX_HEAD_DIM,
-            ),
-            ("experts", config.experts, topk_softmax::MAX_EXPERTS),
-            ("experts a token", config.top_k, topk_softmax::MAX_CHOICES),
-            ("the vocabulary", config.vocab_size, sample::MAX_VOCAB),
-            ("hidden", config.hidden, rmsnorm::MAX_COLS),
-            // MXFP4 groups make it a multiple of 32 anyway; 16-byte accesses rely on it.
-            ("hidden beyond groups of 8", config.hidden % 8, 0),
-        ] {
-            if found > max {
-                return Err(LoadError::Cuda(format!(
-                    "{name} is {found}, and the CUDA kernels take at most {max}: use --engine cpu (run, generate, infer, serve)"
-                )));
-            }
-        }
-        let device = Device::open(ordinal)?;
-        let uploader = Uploader::new(&device)?;
+        select::check_shape(config)?;
+        let rope = Rope::new(config.head_dim, config.rope_theta, config.yarn.as_ref());
+        Self::on(&Arc::new(Device::open(ordinal)?), config, rope)
+    }
+
+    /// Operations of a draft head for this model, on the same device and in the same stream.
+    ///
+    /// # Errors
+    /// A shape beyond the kernels' limits, no room on the device.
+    pub fn beside(&self, config: &ModelConfig, rope: Rope) -> Result<Self, LoadError> {
+        select::check_shape(config)?;
+        let mut ops = Self::on(&self.device, config, rope)?;
+        (ops.kv, ops.reference) = (self.kv, self.reference);
+        ops.uploader.progress = Arc::clone(&self.uploader.progress);
+        Ok(ops)
+    }
+
+    fn on(device: &Arc<Device>, config: &ModelConfig, rope: Rope) -> Result<Self, LoadError> {
+        let uploader = Uploader::new(device)?;
         Ok(Self {
             graphs: Graphs::default(),
             planned: None,
             uploader,
-            partials: attention_decode::partials(&device, config)?,
+            partials: attention_decode::partials(device, config)?,
             config: config.clone(),
+            rope,
             reference: false,
             moderate_scales: true,
             kv: KvDtype::AsActivations,
-            device,
+            device: Arc::clone(device),
         })
     }
 
@@ -101,14 +110,35 @@ impl CudaOps {
     /// The device has no room.
     pub fn plan(&mut self, capacity: &Capacity) -> Result<(), LoadError> {
         self.graphs.clear();
+        self.plan_steps(capacity, 1, None)
+    }
+
+    /// The same for the passes of a head, which keep their tokens where `model`'s steps do.
+    ///
+    /// # Errors
+    /// The device has no room; the model was not planned.
+    pub fn plan_passes(&mut self, capacity: &Capacity, model: &Self) -> Result<(), LoadError> {
+        let planned = model.planned.as_ref().ok_or_else(not_planned);
+        let tokens = planned.map_err(load_failed)?.step().tokens_memory();
+        let passes = 1 + capacity.draft_tokens as usize;
+        self.plan_steps(capacity, passes, Some(tokens))
+    }
+
+    fn plan_steps(
+        &mut self,
+        capacity: &Capacity,
+        steps: usize,
+        tokens: Option<&Arc<Memory>>,
+    ) -> Result<(), LoadError> {
+        // Gone before there is another.
         self.planned = None;
-        let c = &self.config;
-        let rope = Rope::new(c.head_dim, c.rope_theta, c.yarn.as_ref());
-        let table = rope::table(&rope, capacity.max_context as usize);
+        let table = rope::table(&self.rope, capacity.max_context as usize);
+        let step = |_| Step::new(&self.device, capacity, tokens.map(Arc::clone));
         self.planned = Some(Planned {
             rope_table: self.uploader.f32(&self.device, &table)?,
             pool: Pool::new(&self.device, &self.config, capacity, self.kv)?,
-            step: Step::new(&self.device, capacity)?,
+            steps: (0..steps).map(step).collect::<Result<_, _>>()?,
+            current: 0,
         });
         Ok(())
     }
@@ -154,24 +184,24 @@ impl CudaOps {
         self.device.elapsed_ms(&from, &to)
     }
 
-    fn parts(&mut self) -> Result<(&Device, &mut Planned), ExecError> {
+    pub(super) fn parts(&mut self) -> Result<(&Device, &mut Planned), ExecError> {
         let planned = self.planned.as_mut().ok_or_else(not_planned)?;
         Ok((&self.device, planned))
     }
 
-    fn context(&self) -> Result<Context<'_>, ExecError> {
+    pub(super) fn context(&self) -> Result<Context<'_>, ExecError> {
         let planned = self.planned.as_ref().ok_or_else(not_planned)?;
         Ok(Context {
             device: &self.device,
-            step: &planned.step,
+            step: planned.step(),
             config: &self.config,
             pool: &planned.pool,
             rope_table: &planned.rope_table,
         })
     }
 
-    fn rows(&self) -> usize {
-        self.planned.as_ref().map_or(0, |p| p.step.rows)
+    pub(super) fn rows(&self) -> usize {
+        self.planned.as_ref().map_or(0, |p| p.step().rows)
     }
 
     fn experts_variant(&self, rows: usize) -> KernelVariant {
@@ -180,7 +210,7 @@ impl CudaOps {
     }
 }
 
-fn not_planned() -> ExecError {
+pub(super) fn not_planned() -> ExecError {
     ExecError("a step before CudaOps::plan".into())
 }
 
@@ -244,7 +274,7 @@ impl Ops for CudaOps {
         // The engine thread is not the one that loaded the model.
         self.device.bind()?;
         let (device, planned) = self.parts()?;
-        planned.step.begin(device, batch)
+        planned.steps[0].begin(device, batch)
     }
 
     fn record(&mut self, rows: usize, work: &mut dyn FnMut(&mut Self) -> OpResult) -> OpResult {
@@ -281,13 +311,13 @@ impl Ops for CudaOps {
 
     fn end(&mut self, step: StepHandle) -> OpResult {
         let (device, planned) = self.parts()?;
-        planned.step.end(device, step)
+        planned.steps[0].end(device, step)
     }
 
     fn tokens(&mut self, step: StepHandle) -> Result<Vec<TokenId>, ExecError> {
         self.device.bind()?;
         let (device, planned) = self.parts()?;
-        planned.step.tokens(device, step)
+        planned.steps[0].tokens(device, step)
     }
 
     fn read(&mut self, buf: &CudaBuf, rows: usize) -> Result<Vec<f32>, ExecError> {
@@ -309,7 +339,7 @@ impl Ops for CudaOps {
 
     fn embed(&mut self, table: &CudaLinear, out: &mut CudaBuf) -> OpResult {
         let (device, planned) = self.parts()?;
-        embed::embed(device, &planned.step, table, out)
+        embed::embed(device, planned.step(), table, out)
     }
 
     fn rmsnorm(
@@ -383,7 +413,7 @@ impl Ops for CudaOps {
     fn route(&mut self, logits: &CudaBuf, routing: &mut CudaRouting) -> OpResult {
         let variant = self.experts_variant(self.rows());
         let (device, planned) = self.parts()?;
-        topk_softmax::topk_softmax(device, &planned.step, logits, routing, variant)
+        topk_softmax::topk_softmax(device, planned.step(), logits, routing, variant)
     }
 
     fn router(
@@ -404,10 +434,10 @@ impl Ops for CudaOps {
             device,
             x,
             w,
-            rows: planned.step.rows,
+            rows: planned.step().rows,
             out: logits,
         };
-        router::router(&planned.step, &product, routing, variant)
+        router::router(planned.step(), &product, routing, variant)
     }
 
     fn moe_gate_up(&mut self, x: &CudaBuf, w: &CudaExperts, routing: &mut CudaRouting) -> OpResult {
@@ -443,11 +473,11 @@ impl Ops for CudaOps {
         out: &mut CudaBuf,
     ) -> OpResult {
         let (device, planned) = self.parts()?;
-        gather_rows::gather_rows(device, &planned.step, x, logit_rows, out)
+        gather_rows::gather_rows(device, planned.step(), x, logit_rows, out)
     }
 
     fn sample(&mut self, logits: &CudaBuf, logit_rows: Range<usize>) -> OpResult {
         let (device, planned) = self.parts()?;
-        sample::sample(device, &planned.step, logits, logit_rows)
+        sample::sample(device, planned.step(), logits, logit_rows)
     }
 }

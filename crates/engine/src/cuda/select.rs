@@ -5,14 +5,17 @@ use super::attention::{attention_decode, attention_prefill, attention_reference}
 use super::attention::{kv_write, rope, rope_kv};
 use super::buffer::CudaBuf;
 use super::dense::args::Linear;
-use super::dense::{linear_mma, linear_reference, linear_wgmma};
+use super::dense::{linear_mma, linear_reference, linear_wgmma, rmsnorm, sample};
+use super::draft::args::Argmax;
+use super::draft::{draft_argmax, draft_argmax_wgmma};
 use super::driver::{Device, Memory};
 use super::moe::args::{Down, GateUp};
 use super::moe::tiles::{KernelVariant, mma_takes, wgmma_takes};
-use super::moe::{moe_down_mma, moe_down_reference, moe_down_wgmma};
+use super::moe::{moe_down_mma, moe_down_reference, moe_down_wgmma, topk_softmax};
 use super::moe::{moe_gate_up_mma, moe_gate_up_reference, moe_gate_up_wgmma};
 use super::weights::CudaLinear;
 use crate::config::ModelConfig;
+use crate::load_error::LoadError;
 use crate::ops::{KvLayer, OpResult};
 
 /// Rows an expert has on average from which on the wgmma kernels take them. The mma ones read an expert's weights anew for
@@ -23,6 +26,30 @@ const MIN_WGMMA_ROWS_OF_EXPERT: usize = 16;
 /// Rows of a step from which on every kernel that this model can have takes a part in it.
 pub(super) fn rows_for_all(c: &ModelConfig) -> usize {
     MIN_WGMMA_ROWS.max((MIN_WGMMA_ROWS_OF_EXPERT * c.experts).div_ceil(c.top_k))
+}
+
+/// Refuses a shape beyond the kernels' limits.
+pub(super) fn check_shape(config: &ModelConfig) -> Result<(), LoadError> {
+    for (name, found, max) in [
+        (
+            "head_dim",
+            config.head_dim,
+            attention_reference::MAX_HEAD_DIM,
+        ),
+        ("experts", config.experts, topk_softmax::MAX_EXPERTS),
+        ("experts a token", config.top_k, topk_softmax::MAX_CHOICES),
+        ("the vocabulary", config.vocab_size, sample::MAX_VOCAB),
+        ("hidden", config.hidden, rmsnorm::MAX_COLS),
+        // MXFP4 groups make it a multiple of 32 anyway; 16-byte accesses rely on it.
+        ("hidden beyond groups of 8", config.hidden % 8, 0),
+    ] {
+        if found > max {
+            return Err(LoadError::Cuda(format!(
+                "{name} is {found}, and the CUDA kernels take at most {max}: use --engine cpu (run, generate, infer, serve)"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// For both products of a step's experts, by shape alone: all layers have one. `moderate_scales`: all experts have them
@@ -88,6 +115,18 @@ pub(super) fn linear(reference: bool, p: &Linear<'_>) -> OpResult {
     }
 }
 
+/// Launches a draft head's guess.
+pub(super) fn draft_argmax(reference: bool, p: &Argmax<'_>) -> OpResult {
+    let l = &p.linear;
+    if !reference && l.rows >= MIN_WGMMA_ROWS && linear_wgmma::takes(l.device, l.w) {
+        draft_argmax_wgmma::draft_argmax_wgmma(p)
+    } else if !reference && linear_mma::takes(l.w) {
+        draft_argmax::draft_argmax(p)
+    } else {
+        draft_argmax::draft_argmax_reference(p)
+    }
+}
+
 /// Rotates queries and keys, and writes keys and values to the pool.
 pub(super) fn rope_kv(reference: bool, c: &Context<'_>, qkv: &CudaBuf, layer: KvLayer) -> OpResult {
     if !reference && rope_kv::takes(c.config) {
@@ -99,7 +138,7 @@ pub(super) fn rope_kv(reference: bool, c: &Context<'_>, qkv: &CudaBuf, layer: Kv
 
 /// New rows of a sequence from which on the tensor cores do its attention: a block's worth. Fewer would leave most of its
 /// tile empty, and the decode kernel reads each key as often as there are rows. To be measured.
-const MIN_PREFILL_ROWS: usize = 16;
+pub(super) const MIN_PREFILL_ROWS: usize = 16;
 
 /// Launches attention: the sequences of a step may go to different kernels.
 pub(super) fn attention(reference: bool, operands: &Operands<'_>, partials: &Memory) -> OpResult {

@@ -1,9 +1,11 @@
 //! A step's metadata on the device: one pinned buffer, one copy, fixed places. Mirrors `kernels/include/step.h`.
 
+use std::sync::Arc;
+
 use super::attention::splits::plan_kv_splits;
 use super::driver::{Device, Event, Memory, Pinned, load_failed};
-use crate::batch::{StepBatch, TableRef};
-use crate::executor::{Capacity, ExecError, InputToken, StepHandle};
+use crate::batch::{Stand, StepBatch, TableRef};
+use crate::executor::{Capacity, ExecError, InputToken, StepHandle, TokenPlaces};
 use crate::load_error::LoadError;
 use crate::ops::OpResult;
 use ossmark_protocol::TokenId;
@@ -11,8 +13,13 @@ use ossmark_protocol::TokenId;
 /// An input token with this bit is the last sampled one of the slot in the other bits.
 const FROM_SLOT: u32 = 1 << 31;
 const NO_SAMPLE: u32 = u32::MAX;
-/// Words of `SeqMeta` and `LogitRowMeta`.
-const META: usize = 8;
+/// Words of `SeqMeta` and of `LogitRowMeta`.
+const SEQ: usize = 12;
+const LOGIT_ROW: usize = 8;
+
+/// Of a sequence that no token is chosen for, and of one whose drafts are compared with what was chosen.
+const STAND_NOTHING: u32 = u32::MAX;
+const STAND_CHOSEN: u32 = u32::MAX - 1;
 
 /// The number of rows that are there for themselves, padded to 16 bytes; then the input tokens.
 const TOKENS: usize = 4;
@@ -39,7 +46,9 @@ struct StagingBuffer {
 /// Metadata of the step that is being launched, and the tokens of those that still run.
 pub(super) struct Step {
     device: Memory,
-    last_token: Memory,
+    /// By their places; a model's and its head's are the same.
+    tokens: Arc<Memory>,
+    places: TokenPlaces,
     sampled: Memory,
     layout: Layout,
     buffers: [StagingBuffer; 2],
@@ -48,6 +57,7 @@ pub(super) struct Step {
     ended: std::collections::VecDeque<(StepHandle, usize, usize)>,
     /// Of the current step.
     pub(super) rows: usize,
+    pub(super) seqs: usize,
     pub(super) logit_rows: usize,
     pub(super) max_context: usize,
     /// Fewest and most rows of a sequence of the current step.
@@ -55,7 +65,13 @@ pub(super) struct Step {
 }
 
 impl Step {
-    pub(super) fn new(device: &Device, capacity: &Capacity) -> Result<Self, LoadError> {
+    /// `tokens`: where another step's metadata keep them, if they share them.
+    pub(super) fn new(
+        device: &Device,
+        capacity: &Capacity,
+        tokens: Option<Arc<Memory>>,
+    ) -> Result<Self, LoadError> {
+        let places = TokenPlaces::new(capacity);
         let (rows, seqs) = (
             capacity.max_step_tokens as usize,
             capacity.max_seqs as usize,
@@ -66,8 +82,8 @@ impl Step {
         let seq_of_row = positions + padded(rows);
         let split_at = seq_of_row + padded(rows);
         let seqs_at = split_at + padded(rows);
-        let logit_rows = seqs_at + seqs * META;
-        let blocks = logit_rows + rows * META;
+        let logit_rows = seqs_at + seqs * SEQ;
+        let blocks = logit_rows + rows * LOGIT_ROW;
         // A block belongs to one sequence.
         let words = blocks + capacity.n_blocks as usize;
         let layout = Layout {
@@ -79,25 +95,34 @@ impl Step {
             blocks,
             words,
         };
+        let most_sampled = seqs * (1 + capacity.draft_tokens as usize);
         let buffer = || {
             Ok::<_, LoadError>(StagingBuffer {
                 metadata: device.pinned(words)?,
-                tokens: device.pinned(seqs)?,
+                tokens: device.pinned(most_sampled + places.drafted().len())?,
                 done: device.event()?,
             })
         };
-        let last_token = device.memory("the last tokens", seqs * 4)?;
-        device.fill(&last_token, 0).map_err(load_failed)?;
+        let tokens = match tokens {
+            Some(tokens) => tokens,
+            None => {
+                let tokens = device.memory("the last tokens", places.count() * 4)?;
+                device.fill(&tokens, 0).map_err(load_failed)?;
+                Arc::new(tokens)
+            }
+        };
         Ok(Self {
             device: device.memory("the step's metadata", words * 4)?,
-            last_token,
-            sampled: device.memory("the step's tokens", seqs * 4)?,
+            tokens,
+            places,
+            sampled: device.memory("the step's tokens", most_sampled * 4)?,
             layout,
             buffers: [buffer()?, buffer()?],
             current: 0,
             n_sampled: 0,
             ended: std::collections::VecDeque::new(),
             rows: 0,
+            seqs: 0,
             logit_rows: 0,
             max_context: capacity.max_context as usize,
             rows_of_seqs: (0, 0),
@@ -108,12 +133,14 @@ impl Step {
     pub(super) fn begin(&mut self, device: &Device, batch: &StepBatch) -> OpResult {
         let l = self.layout;
         if l.blocks + batch.blocks.len() > l.words
-            || batch.logit_rows.len() > (l.blocks - l.logit_rows) / META
+            || batch.logit_rows.len() > (l.blocks - l.logit_rows) / LOGIT_ROW
+            || batch.seqs.len() > (l.logit_rows - l.seqs) / SEQ
         {
             return Err(ExecError(format!(
-                "impossible step: {} blocks and {} logit rows, more than there are",
+                "impossible step: {} blocks, {} logit rows and {} sequences, more than there are",
                 batch.blocks.len(),
-                batch.logit_rows.len()
+                batch.logit_rows.len(),
+                batch.seqs.len()
             )));
         }
         self.current = 1 - self.current;
@@ -131,7 +158,7 @@ impl Step {
         words[l.positions..][..batch.rows()].copy_from_slice(&batch.positions);
         words[l.seq_of_row..][..batch.rows()].copy_from_slice(&batch.seq_of_row);
         plan_kv_splits(&batch.positions, &mut words[l.split_at..][..batch.rows()]);
-        for (words, s) in words[l.seqs..].chunks_exact_mut(META).zip(&batch.seqs) {
+        for (words, s) in words[l.seqs..].chunks_exact_mut(SEQ).zip(&batch.seqs) {
             let (
                 TableRef {
                     offset: full,
@@ -148,20 +175,28 @@ impl Step {
                 full_first,
                 window.offset,
                 window.first_block,
+                s.slot,
+                s.drafts,
+                match s.stand {
+                    Stand::Nothing => STAND_NOTHING,
+                    Stand::Chosen => STAND_CHOSEN,
+                    Stand::Given(n) => n.min(s.drafts),
+                },
+                0,
                 0,
             ]);
         }
         self.n_sampled = 0;
         for (words, h) in words[l.logit_rows..]
-            .chunks_exact_mut(META)
+            .chunks_exact_mut(LOGIT_ROW)
             .zip(&batch.logit_rows)
         {
             let mut meta = [h.row, NO_SAMPLE, 0, 0, 0, 0, 0, 0];
-            if let Some((slot, spec)) = h.sample {
+            if let Some((place, spec)) = h.sample {
                 let s = spec.sampling;
                 meta[1..7].copy_from_slice(&[
                     self.n_sampled as u32,
-                    slot,
+                    place,
                     s.top_k,
                     s.temperature.to_bits(),
                     s.top_p.to_bits(),
@@ -172,7 +207,8 @@ impl Step {
             words.copy_from_slice(&meta);
         }
         words[l.blocks..][..batch.blocks.len()].copy_from_slice(&batch.blocks);
-        (self.rows, self.logit_rows) = (batch.rows(), batch.logit_rows.len());
+        (self.rows, self.seqs) = (batch.rows(), batch.seqs.len());
+        self.logit_rows = batch.logit_rows.len();
         let rows = batch.seqs.iter().map(|s| s.rows as usize);
         self.rows_of_seqs = (rows.clone().min().unwrap_or(0), rows.max().unwrap_or(0));
         device.upload(
@@ -183,10 +219,17 @@ impl Step {
         )
     }
 
-    /// Starts the copy of the step's tokens to the host.
+    /// Where nobody calls [`Step::end`]: the metadata may be filled in again once they are on the device.
+    pub(super) fn end_pass(&self, device: &Device) -> OpResult {
+        device.record(&self.buffers[self.current].done)
+    }
+
+    /// Starts the copy of the step's tokens to the host, and of drafted ones behind them.
     pub(super) fn end(&mut self, device: &Device, step: StepHandle) -> OpResult {
         let buffer = &mut self.buffers[self.current];
-        device.download(&self.sampled, self.n_sampled * 4, &mut buffer.tokens)?;
+        let n = self.n_sampled;
+        device.download(&self.sampled, 0..n, &mut buffer.tokens, 0)?;
+        device.download(&self.tokens, self.places.drafted(), &mut buffer.tokens, n)?;
         device.record(&buffer.done)?;
         self.ended.push_back((step, self.current, self.n_sampled));
         Ok(())
@@ -207,7 +250,7 @@ impl Step {
         };
         let buffer = &mut self.buffers[index];
         device.wait(&buffer.done)?;
-        Ok(buffer.tokens.words()[..n].to_vec())
+        Ok(buffer.tokens.words()[..n + self.places.drafted().len()].to_vec())
     }
 
     fn word(&self, at: usize) -> u64 {
@@ -229,18 +272,25 @@ impl Step {
     pub(super) fn split_at(&self) -> u64 {
         self.word(self.layout.split_at)
     }
-    pub(super) fn seqs(&self) -> u64 {
+    pub(super) fn places(&self) -> TokenPlaces {
+        self.places
+    }
+    pub(super) fn seqs_at(&self) -> u64 {
         self.word(self.layout.seqs)
     }
     /// From logit row `first` on.
     pub(super) fn logit_rows_from(&self, first: usize) -> u64 {
-        self.word(self.layout.logit_rows + first * META)
+        self.word(self.layout.logit_rows + first * LOGIT_ROW)
     }
     pub(super) fn blocks(&self) -> u64 {
         self.word(self.layout.blocks)
     }
-    pub(super) fn last_token(&self) -> u64 {
-        self.last_token.at()
+    pub(super) fn tokens_memory(&self) -> &Arc<Memory> {
+        &self.tokens
+    }
+    /// [`TokenPlaces`] from 0 on.
+    pub(super) fn token_places(&self) -> u64 {
+        self.tokens.at()
     }
     pub(super) fn sampled(&self) -> u64 {
         self.sampled.at()

@@ -1,36 +1,65 @@
 //! An executor that drafts and verifies. A step is a transaction: guess behind each sequence's last token, run the target over
 //! all of it at once, keep the longest prefix that the target chose itself, and learn from the target's own states.
 //!
-//! Waits for the device several times a step, so it is for devices that compute where they are called. Engine thread.
+//! All of it is given to the device at once, and no part waits for the host: drafted and chosen tokens stay where the device
+//! keeps tokens ([`crate::executor::TokenPlaces`]), and it finds by itself how many drafts stand. Engine thread.
 
 use std::collections::VecDeque;
 
+use super::compare::{Choose, Found};
 use super::head::Head;
-use crate::batch::{SeqRows, StepBatch, TableRef};
+use super::loaded::LoadedHead;
+use super::passes;
+use super::simulated::SimulatedAcceptance;
+use crate::batch::{SeqRows, Stand, StepBatch};
 use crate::executor::{
-    Capacity, Draft, ExecError, Executor, InputToken, StepHandle, StepPlan, StepSeq, StepTokens,
+    Capacity, Draft, ExecError, Executor, SeqSlot, StepHandle, StepPlan, StepTokens, TokenPlaces,
     accepted,
 };
 use crate::model::Model;
-use crate::ops::{BAD_LOGITS, DraftOps};
+use crate::ops::{BAD_LOGITS, DraftOps, OpResult};
 use ossmark_protocol::TokenId;
 
 /// A model and a head, each with its own operations: they differ in shape, rotary embedding and pool.
 pub(crate) struct SpeculativeRunner<O: DraftOps> {
-    pub(crate) ops: O,
-    pub(crate) model: Model<O>,
-    pub(crate) head_ops: O,
-    pub(crate) head: Head<O>,
+    ops: O,
+    model: Model<O>,
+    pub(super) head_ops: O,
+    pub(super) head: Head<O>,
+    /// Stands in for [`accepted`] with a head that guesses nothing.
+    simulated: Option<SimulatedAcceptance>,
     capacity: Capacity,
     next: u64,
-    done: VecDeque<(StepHandle, StepTokens)>,
+    in_flight: VecDeque<InFlight>,
+}
+
+struct InFlight {
+    step: StepHandle,
+    /// Of each sequence of the plan.
+    rounds: Vec<RoundInFlight>,
+    logits: Vec<Vec<f32>>,
+}
+
+struct RoundInFlight {
+    slot: SeqSlot,
+    drafts: u32,
+    stand: Stand,
+}
+
+/// What a step's launches depend on.
+#[derive(Clone, Copy)]
+struct Shape {
+    seqs: usize,
+    rows: usize,
+    drafts: usize,
 }
 
 impl<O: DraftOps> SpeculativeRunner<O> {
-    /// `capacity.draft_tokens` is what the head may draft at a time.
+    /// `capacity.draft_tokens` is what the head may draft at a time; `loaded`: where the head is from.
     pub(crate) fn new(
         (ops, model): (O, Model<O>),
         (head_ops, head): (O, Head<O>),
+        loaded: &LoadedHead,
         capacity: Capacity,
     ) -> Self {
         Self {
@@ -38,107 +67,96 @@ impl<O: DraftOps> SpeculativeRunner<O> {
             model,
             head_ops,
             head,
+            simulated: loaded.simulated(),
             capacity,
             next: 0,
-            done: VecDeque::new(),
+            in_flight: VecDeque::new(),
         }
     }
 
-    /// Guesses as many tokens for each sequence as the plan asks for, all sequences side by side.
-    fn draft(&mut self, plan: &StepPlan) -> Result<Vec<Vec<TokenId>>, ExecError> {
-        let mut drafts: Vec<Vec<TokenId>> = vec![Vec::new(); plan.seqs.len()];
-        let wanted =
-            |drafts: &[Vec<TokenId>], i: usize| drafts[i].len() < plan.seqs[i].verify.len();
-        let mut active: Vec<usize> = (0..plan.seqs.len())
-            .filter(|i| wanted(&drafts, *i))
-            .collect();
-        if active.is_empty() {
-            return Ok(drafts);
-        }
-        let slots: Vec<_> = active.iter().map(|i| plan.seqs[*i].slot).collect();
-        let mut guesses = self.head.guess_kept(&mut self.head_ops, &slots)?;
-        loop {
-            for (i, token) in active.iter().zip(&guesses) {
-                check_finite(*token, "the draft head's")?;
-                drafts[*i].push(*token);
-            }
-            let from: Vec<_> = (0..active.len())
-                .filter(|row| wanted(&drafts, active[*row]))
-                .collect();
-            active = from.iter().map(|row| active[*row]).collect();
-            if active.is_empty() {
-                return Ok(drafts);
-            }
-            // The guess that was just made, with the state it was made from.
-            let mut pairs = StepBatch::default();
-            for i in &active {
-                let seq = &plan.seqs[*i];
-                let guessed = &drafts[*i];
-                let position = seq.start + guessed.len() as u32 - 1;
-                add_pairs(&mut pairs, seq, position, &guessed[guessed.len() - 1..]);
-            }
-            self.head.run_own(&mut self.head_ops, &pairs, &from)?;
-            let rows: Vec<_> = (0..active.len()).collect();
-            guesses = self.head.guess_run(&mut self.head_ops, &rows)?;
-        }
-    }
-
-    /// Runs the head over what stands, with the target's states of this step.
-    fn learn(
+    /// [`Head::compare`] on the positions of a step, whose inputs are known; none may be in flight.
+    ///
+    /// # Errors
+    /// As for [`Executor`].
+    pub(crate) fn compare_head(
         &mut self,
         plan: &StepPlan,
-        batch: &StepBatch,
-        drafts: &[Draft],
-        tokens: &[Option<TokenId>],
-    ) -> Result<(), ExecError> {
-        let (mut pairs, mut rows, mut kept) = (StepBatch::default(), Vec::new(), Vec::new());
-        for (i, seq) in plan.seqs.iter().enumerate() {
-            let of_step = batch.seqs[i];
-            let stand = seq.inputs.len() + drafts[i].accepted as usize;
-            let first = of_step.first_row as usize;
-            let known = |input: &InputToken| match *input {
-                InputToken::Known(token) => Ok(token),
-                InputToken::FromPrevious(slot) => Err(ExecError(format!(
-                    "impossible step: slot {slot}'s token is asked for, and the host has it"
-                ))),
-            };
-            let mut followers = batch.tokens[first + 1..first + stand]
-                .iter()
-                .map(known)
-                .collect::<Result<Vec<_>, _>>()?;
-            let Some(after) = tokens[i].or(seq.next) else {
-                return Err(ExecError(format!(
-                    "impossible step: sequence {i} samples nothing, and nothing is said of what comes after it"
-                )));
-            };
-            followers.push(after);
-            add_pairs(&mut pairs, seq, seq.start, &followers);
-            rows.extend(first..first + stand);
-            if seq.sample.is_some() {
-                kept.push((pairs.rows() - 1, seq.slot));
+        choose: Choose<O>,
+        found: Found<'_>,
+    ) -> OpResult {
+        let pass = StepBatch::new(plan, &self.capacity)?;
+        let rows = (pass.rows(), self.capacity.max_seqs as usize);
+        self.head_ops.begin_passes(std::slice::from_ref(&pass))?;
+        self.head.compare(&mut self.head_ops, rows, choose, found)
+    }
+
+    /// A step from beginning to end; no other may be in flight.
+    ///
+    /// # Errors
+    /// As for [`Executor`].
+    pub(crate) fn run(&mut self, plan: StepPlan) -> Result<StepTokens, ExecError> {
+        let step = self.submit(plan)?;
+        self.wait(step)
+    }
+
+    /// Records rounds of so many sequences, each with all drafts, where the device can. Before the first step.
+    ///
+    /// # Errors
+    /// Recording failed, and steps will be launched as ever; or the device is lost, which the next step will say.
+    pub(crate) fn record(&mut self, sizes: &[usize]) -> OpResult {
+        for seqs in sizes {
+            if let Err(e) = self.record_size(*seqs) {
+                self.ops.forget();
+                return Err(e);
             }
         }
-        self.head.run_true(&mut self.head_ops, &pairs, &rows)?;
-        self.head.keep(&mut self.head_ops, &kept)
+        Ok(())
+    }
+
+    fn record_size(&mut self, seqs: usize) -> OpResult {
+        let shape = Shape::whole(seqs, &self.capacity);
+        let mut batch = StepBatch::default();
+        batch.fill_up(shape.rows);
+        let mut passes = vec![StepBatch::default(); 1 + shape.drafts];
+        passes::fill_up(&mut passes, seqs, shape.rows);
+        self.head_ops.begin_passes(&passes)?;
+        self.ops.begin(&batch)?;
+        let Self {
+            ops,
+            model,
+            head_ops,
+            head,
+            ..
+        } = self;
+        let mut launch =
+            |ops: &mut O| launch((ops, model), (head_ops, head), &batch, shape, |_, _| ());
+        // Once as it is: kernels may be loaded at their first launch, which cannot be recorded.
+        launch(ops)?;
+        ops.record(seqs, &mut launch)
     }
 }
 
-/// Adds pairs of one sequence from `position` on, each with the token after it.
-fn add_pairs(batch: &mut StepBatch, seq: &StepSeq, position: u32, followers: &[TokenId]) {
-    let number = batch.seqs.len() as u32;
-    let full = batch.add_table(&seq.full);
-    batch.seqs.push(SeqRows {
-        first_row: batch.rows() as u32,
-        rows: followers.len() as u32,
-        start: position,
-        full,
-        window: TableRef::default(),
-    });
-    for (position, token) in (position..).zip(followers) {
-        batch.tokens.push(InputToken::Known(*token));
-        batch.positions.push(position);
-        batch.seq_of_row.push(number);
+impl Shape {
+    /// All drafts for each sequence.
+    fn whole(seqs: usize, capacity: &Capacity) -> Self {
+        let drafts = capacity.draft_tokens as usize;
+        let rows = seqs * (1 + drafts);
+        Self { seqs, rows, drafts }
     }
+}
+
+/// Launches a step whose metadata the operations have.
+fn launch<O: DraftOps>(
+    (ops, model): (&mut O, &mut Model<O>),
+    (head_ops, head): (&mut O, &mut Head<O>),
+    batch: &StepBatch,
+    shape: Shape,
+    on_logits: impl FnMut(usize, &[f32]),
+) -> OpResult {
+    let Shape { seqs, rows, drafts } = shape;
+    head.draft(head_ops, seqs, drafts)?;
+    model.forward_observed(ops, batch, &mut head.observer(), on_logits)?;
+    head.learn(head_ops, drafts, rows)
 }
 
 impl<O: DraftOps> Executor for SpeculativeRunner<O> {
@@ -147,33 +165,93 @@ impl<O: DraftOps> Executor for SpeculativeRunner<O> {
     }
 
     fn submit(&mut self, plan: StepPlan) -> Result<StepHandle, ExecError> {
+        let mut batch = StepBatch::new(&plan, &self.capacity)?;
+        let drafts = plan.seqs.iter().map(|seq| seq.verify.len()).max();
+        let mut shape = Shape {
+            seqs: plan.seqs.len(),
+            rows: batch.rows(),
+            drafts: drafts.unwrap_or(0),
+        };
+        let recorded = match batch.is_decode() && shape.drafts > 0 {
+            true => self.ops.recorded(shape.seqs),
+            false => None,
+        };
+        let mut learning = passes::learning(&plan, &batch, &self.capacity)?;
+        if let Some(simulated) = &mut self.simulated {
+            passes::give(&mut learning, |drafts| simulated.accepted(drafts));
+        }
+        let round = |seq: &SeqRows| RoundInFlight {
+            slot: seq.slot,
+            drafts: seq.drafts,
+            stand: seq.stand,
+        };
+        let rounds = learning.seqs.iter().map(round).collect();
+        if let Some(seqs) = recorded {
+            shape = Shape::whole(seqs, &self.capacity);
+        }
+        let drafting = |n| passes::drafting(&plan, n as u32, &self.capacity);
+        let mut passes: Vec<_> = (0..shape.drafts).map(drafting).collect();
+        passes.push(learning);
+        if recorded.is_some() {
+            batch.fill_up(shape.rows);
+            passes::fill_up(&mut passes, shape.seqs, shape.rows);
+        }
         let step = StepHandle(self.next);
         self.next += 1;
-        let drafted = self.draft(&plan)?;
-        let batch = StepBatch::verifying(&plan, &drafted, &self.capacity)?;
         let mut logits = vec![Vec::new(); plan.seqs.len()];
         let mut finite = true;
+        self.head_ops.begin_passes(&passes)?;
         self.ops.begin(&batch)?;
-        self.model.forward_observed(
-            &mut self.ops,
-            &batch,
-            &mut self.head.observer(),
-            |i, row| {
+        if let Some(seqs) = recorded {
+            self.ops.replay(seqs)?;
+        } else {
+            let model = (&mut self.ops, &mut self.model);
+            let head = (&mut self.head_ops, &mut self.head);
+            launch(model, head, &batch, shape, |i, row| {
                 finite &= row.iter().all(|x| x.is_finite());
                 logits[batch.logit_rows[i].seq as usize].extend_from_slice(row);
-            },
-        )?;
+            })?;
+        }
         if !finite {
             check_finite(BAD_LOGITS, "the model's")?;
         }
         self.ops.end(step)?;
-        let mut chosen = self.ops.tokens(step)?.into_iter();
+        self.in_flight.push_back(InFlight {
+            step,
+            rounds,
+            logits,
+        });
+        Ok(step)
+    }
+
+    fn wait(&mut self, step: StepHandle) -> Result<StepTokens, ExecError> {
+        let Some(done) = self.in_flight.pop_front().filter(|f| f.step == step) else {
+            return Err(ExecError(format!(
+                "step {} was waited for out of order",
+                step.0
+            )));
+        };
+        let places = TokenPlaces::new(&self.capacity);
+        let mut chosen = self.ops.tokens(step)?;
+        let drafted = chosen.split_off(chosen.len() - places.drafted().len());
+        let (mut chosen, first) = (chosen.into_iter(), places.drafted().start);
         let (mut tokens, mut drafts) = (Vec::new(), Vec::new());
-        for (seq, drafted) in plan.seqs.iter().zip(drafted) {
-            let asked = usize::from(seq.sample.is_some()) + drafted.len();
-            let of_seq: Vec<_> = chosen.by_ref().take(asked).collect();
-            let stand = accepted(&drafted, &of_seq);
-            let token = of_seq.get(stand).copied();
+        for round in &done.rounds {
+            let of_slot = places.draft(round.slot, 0) as usize - first;
+            let drafted = drafted[of_slot..][..round.drafts as usize].to_vec();
+            for token in &drafted {
+                check_finite(*token, "the draft head's")?;
+            }
+            let choices = match round.stand {
+                Stand::Nothing => 0,
+                Stand::Chosen | Stand::Given(_) => 1 + drafted.len(),
+            };
+            let choices: Vec<_> = chosen.by_ref().take(choices).collect();
+            let stand = match round.stand {
+                Stand::Given(n) => n as usize,
+                Stand::Chosen | Stand::Nothing => accepted(&drafted, &choices),
+            };
+            let token = choices.get(stand).copied();
             token.map_or(Ok(()), |token| check_finite(token, "the model's"))?;
             tokens.push(token);
             drafts.push(Draft {
@@ -181,24 +259,11 @@ impl<O: DraftOps> Executor for SpeculativeRunner<O> {
                 accepted: stand as u32,
             });
         }
-        self.learn(&plan, &batch, &drafts, &tokens)?;
-        let results = StepTokens {
+        Ok(StepTokens {
             tokens,
             drafts,
-            logits,
-        };
-        self.done.push_back((step, results));
-        Ok(step)
-    }
-
-    fn wait(&mut self, step: StepHandle) -> Result<StepTokens, ExecError> {
-        match self.done.pop_front() {
-            Some((done, results)) if done == step => Ok(results),
-            _ => Err(ExecError(format!(
-                "step {} was waited for out of order",
-                step.0
-            ))),
-        }
+            logits: done.logits,
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::config::HeadConfig;
 use crate::load_error::LoadError;
-use crate::weights::{Checkpoint, DenseTensor, LinearSource, ModelSources};
+use crate::weights::{Checkpoint, DenseTensor, LinearSource};
 use ossmark_protocol::TokenId;
 
 /// Tensors that say nothing that is not elsewhere: `t2d` marks the target's tokens that `d2t` reaches.
@@ -16,8 +16,8 @@ const IGNORED: [&str; 1] = ["t2d"];
 
 /// All tensors of a head.
 pub(crate) struct HeadSources {
-    /// The target's where the head has none of its own.
-    pub(super) embedding: LinearSource,
+    /// None: the target's.
+    pub(super) embedding: Option<LinearSource>,
     pub(super) input_norm: Option<DenseTensor>,
     pub(super) fc: LinearSource,
     pub(super) input_layernorm: DenseTensor,
@@ -29,8 +29,8 @@ pub(crate) struct HeadSources {
     pub(super) gate_up: LinearSource,
     pub(super) down: LinearSource,
     pub(super) norm: DenseTensor,
-    /// The target's where the head has none of its own.
-    pub(super) lm_head: LinearSource,
+    /// None: the target's.
+    pub(super) lm_head: Option<LinearSource>,
     /// The target's token for each of the head's; none where they are the same.
     pub(super) tokens: Option<Vec<TokenId>>,
 }
@@ -41,11 +41,7 @@ impl HeadSources {
     /// # Errors
     /// A tensor is missing, there under two names, of another type or shape than the configuration asks for, or one that this
     /// engine does not know.
-    pub(crate) fn find(
-        ckpt: &Checkpoint,
-        c: &HeadConfig,
-        target: &ModelSources,
-    ) -> Result<Self, LoadError> {
+    pub(crate) fn find(ckpt: &Checkpoint, c: &HeadConfig) -> Result<Self, LoadError> {
         let mut names = Names::of(ckpt)?;
         let (hidden, q, kv) = (c.hidden, c.heads * c.head_dim, c.kv_heads * c.head_dim);
         let features = c.boundaries.len() * hidden;
@@ -53,7 +49,7 @@ impl HeadSources {
         let lm_head = names.optional("lm_head.weight", [c.draft_vocab_size, hidden])?;
         let tokens = names.tokens(c, lm_head.is_some())?;
         let sources = Self {
-            embedding: embedding.unwrap_or_else(|| target.embedding.clone()),
+            embedding,
             input_norm: match c.norm_before_fc {
                 true => Some(names.vector("input_norm.weight", features)?),
                 false => None,
@@ -80,7 +76,7 @@ impl HeadSources {
             )?,
             down: names.matrices(&[("mlp.down_proj", hidden)], c.intermediate)?,
             norm: names.vector("norm.weight", hidden)?,
-            lm_head: lm_head.unwrap_or_else(|| target.lm_head.clone()),
+            lm_head,
             tokens,
         };
         names.nothing_left()?;

@@ -13,7 +13,7 @@ use crate::executor::{
     BlockTable, Capacity, Executor, InputToken, SampleSpec, StepPlan, StepSeq, StepTokens,
 };
 use crate::model::Model;
-use crate::weights::{Checkpoint, ModelSources};
+use crate::weights::{Checkpoint, ModelSources, Placement};
 use ossmark_protocol::{Sampling, TokenId};
 
 /// More than the longest prompt of the fixtures.
@@ -43,7 +43,7 @@ fn runner(checkpoint: &str, head: &Path) -> SpeculativeRunner<CpuOps> {
     let config = ModelConfig::load(&dir).unwrap();
     let target = Checkpoint::open(&dir).unwrap();
     let sources = ModelSources::find(&target, &config).unwrap();
-    let loaded = LoadedHead::open(&speculation, &config, &sources).unwrap();
+    let loaded = LoadedHead::new(&speculation.into(), &config, Placement::InMemory).unwrap();
     let capacity = Capacity {
         n_blocks: 64,
         block_size: BLOCK,
@@ -58,9 +58,17 @@ fn runner(checkpoint: &str, head: &Path) -> SpeculativeRunner<CpuOps> {
     let mut ops = CpuOps::new(&config, &capacity, false, 1).unwrap();
     let model = Model::new(&mut ops, &config, &sources, MOST, MOST).unwrap();
     let (shape, rope) = (loaded.config.as_model(), loaded.config.rope.clone());
-    let mut head_ops = CpuOps::with_rope(&shape, rope, &capacity, false, 1).unwrap();
-    let head = Head::new(&mut head_ops, &loaded.config, &loaded.sources, MOST, MOST).unwrap();
-    SpeculativeRunner::new((ops, model), (head_ops, head), capacity)
+    let mut head_ops = ops.beside(&shape, rope, &capacity).unwrap();
+    let head = Head::new(
+        &mut head_ops,
+        &loaded.config,
+        &loaded.sources,
+        &model,
+        MOST,
+        MOST,
+    )
+    .unwrap();
+    SpeculativeRunner::new((ops, model), (head_ops, head), &loaded, capacity)
 }
 
 /// One greedy step of the only sequence.
@@ -93,10 +101,9 @@ fn step(
 
 /// The logits of the first pairs of the last run.
 fn of_last_run(runner: &mut SpeculativeRunner<CpuOps>, rows: usize) -> Vec<f32> {
-    runner.head.guessed.clear();
-    let all: Vec<_> = (0..rows).collect();
-    runner.head.guess_run(&mut runner.head_ops, &all).unwrap();
-    std::mem::take(&mut runner.head.guessed)
+    runner.head.seen.logits.clear();
+    runner.head.look(&mut runner.head_ops, rows).unwrap();
+    std::mem::take(&mut runner.head.seen.logits)
 }
 
 fn worst(found: &[f32], expected: &[f32], what: &str) -> f32 {
@@ -121,9 +128,9 @@ fn prompt(
     let mut most = worst(&found, &expected["prefill"], &format!("{name} prefill"));
     let mut start = tokens.len();
     for round in ["1", "2"] {
-        runner.head.guessed.clear();
+        runner.head.seen.logits.clear();
         let results = step(runner, start, &[last], 3);
-        let (found, what) = (&runner.head.guessed, format!("{name} round{round}"));
+        let (found, what) = (&runner.head.seen.logits, format!("{name} round{round}"));
         most = most.max(worst(found, &expected[&format!("round{round}")], &what));
         let stand = 1 + results.drafts[0].accepted as usize;
         if round == "1" {

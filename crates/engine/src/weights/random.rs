@@ -9,7 +9,7 @@ pub(crate) struct Random {
 }
 
 /// Chris Wellons' lowbias32 (public domain).
-pub(super) fn mixed(mut x: u32) -> u32 {
+pub(crate) fn mixed(mut x: u32) -> u32 {
     x ^= x >> 16;
     x = x.wrapping_mul(0x7feb_352d);
     x ^= x >> 15;

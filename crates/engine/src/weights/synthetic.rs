@@ -91,7 +91,7 @@ pub enum Placement {
 }
 
 /// Makes the tensors of one model, each with a seed of its own.
-struct Maker {
+pub(crate) struct Maker {
     nothing: Arc<Mmap>,
     made: Placement,
     seed: u32,
@@ -107,6 +107,15 @@ fn memory(len: usize, fill: impl FnOnce(&mut [u8])) -> Result<Arc<Mmap>, LoadErr
 }
 
 impl Maker {
+    pub(crate) fn new(seed: u32, made: Placement) -> Result<Self, LoadError> {
+        Ok(Self {
+            nothing: memory(0, |_| ())?,
+            made,
+            seed,
+            tensors: 0,
+        })
+    }
+
     fn random(&mut self, middle: f32, spread: f32) -> Random {
         self.tensors += 1;
         Random {
@@ -148,7 +157,12 @@ impl Maker {
         })
     }
 
-    fn linear(
+    /// Weights of an RMS norm.
+    pub(crate) fn norm(&mut self, len: usize) -> Result<DenseTensor, LoadError> {
+        self.dense(1, len, 1.0, 0.3)
+    }
+
+    pub(crate) fn linear(
         &mut self,
         rows: usize,
         cols: usize,
@@ -211,12 +225,7 @@ impl ModelSources {
         which: Synthetic,
         made: Placement,
     ) -> Result<Self, LoadError> {
-        let mut m = Maker {
-            nothing: memory(0, |_| ())?,
-            made,
-            seed: which.seed,
-            tensors: 0,
-        };
+        let mut m = Maker::new(which.seed, made)?;
         let embedding = LinearSource {
             weight: vec![m.dense(c.vocab_size, c.hidden, 0.0, 1.0)?],
             bias: Vec::new(),
@@ -224,12 +233,12 @@ impl ModelSources {
         let layers = (0..c.layers.len()).map(|_| {
             Ok(LayerSources {
                 attention: AttentionSources {
-                    norm: m.dense(1, c.hidden, 1.0, 0.3)?,
+                    norm: m.norm(c.hidden)?,
                     qkv: m.linear(c.qkv_dim(), c.hidden, Some(0.3))?,
                     sinks: m.dense(1, c.heads, 0.5, 1.0)?,
                     out: m.linear(c.hidden, c.q_dim(), Some(0.3))?,
                 },
-                norm: m.dense(1, c.hidden, 1.0, 0.3)?,
+                norm: m.norm(c.hidden)?,
                 router: m.linear(c.experts, c.hidden, Some(which.router_skew))?,
                 experts: ExpertSources {
                     up: m.packed(c.experts * 2 * c.intermediate, c.hidden)?,
@@ -243,7 +252,7 @@ impl ModelSources {
         Ok(Self {
             embedding,
             layers,
-            norm: m.dense(1, c.hidden, 1.0, 0.3)?,
+            norm: m.norm(c.hidden)?,
             lm_head: m.linear(c.vocab_size, c.hidden, None)?,
         })
     }

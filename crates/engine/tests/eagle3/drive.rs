@@ -98,7 +98,7 @@ pub(crate) fn load(run: &Run, bytes: u64) -> Result<LoadedModel, LoadError> {
         threads: Some(1),
         block_size: BLOCK_SIZE,
         memory_budget_bytes: Some(bytes),
-        speculation: run.speculation.clone(),
+        drafter: run.speculation.clone().map(Into::into),
         ..CpuSettings::default()
     };
     load_cpu(&run.model, &settings)

@@ -23,6 +23,8 @@ thread_local! {
     pub(crate) static KV: std::cell::Cell<KvDtype> = const { std::cell::Cell::new(KvDtype::AsActivations) };
     /// Positions of a block of this test's devices.
     pub(crate) static BLOCK: std::cell::Cell<u32> = const { std::cell::Cell::new(16) };
+    /// Tokens that this test's devices have room for behind the last one of each sequence.
+    pub(crate) static DRAFTS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
 }
 
 /// A device that a test can open.
@@ -216,10 +218,10 @@ fn capacity(m: &Tiny, config: &ModelConfig) -> Capacity {
         window: config.window.map(|w| w as u32),
         has_full: true,
         max_step_tokens: 1024,
-        max_seqs: 64,
+        max_seqs: 300,
         max_context: 4096,
         vocab_size: m.vocab as u32,
-        draft_tokens: 0,
+        draft_tokens: DRAFTS.get(),
     }
 }
 
@@ -308,14 +310,12 @@ impl<D: Device> Bench<D> {
     }
 
     pub(crate) fn begin_plan(&mut self, plan: StepPlan) {
-        let config_window = Some(self.m.window as u32);
-        let cap = Capacity {
-            window: config_window,
-            ..capacity_of(&self.m)
-        };
-        self.ops
-            .begin(&StepBatch::new(&plan, &cap).unwrap_or_else(|e| panic!("{e}")))
-            .unwrap();
+        let batch = self.batch(&plan);
+        self.ops.begin(&batch).unwrap();
+    }
+
+    pub(crate) fn batch(&self, plan: &StepPlan) -> StepBatch {
+        StepBatch::new(plan, &capacity_of(&self.m)).unwrap_or_else(|e| panic!("{e}"))
     }
 }
 
@@ -326,10 +326,10 @@ fn capacity_of(m: &Tiny) -> Capacity {
         window: Some(m.window as u32),
         has_full: true,
         max_step_tokens: 1024,
-        max_seqs: 64,
+        max_seqs: 300,
         max_context: 4096,
         vocab_size: m.vocab as u32,
-        draft_tokens: 0,
+        draft_tokens: DRAFTS.get(),
     }
 }
 

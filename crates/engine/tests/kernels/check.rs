@@ -1,11 +1,27 @@
 //! The comparison of the kernels made for speed with the reference ones that every loading ends with.
 
-use ossmark_engine::{CudaSettings, KvDtype, LoadError, LoadedModel, load_cuda};
+use ossmark_engine::{
+    CudaSettings, Drafter, KvDtype, LoadError, LoadedModel, SyntheticHead, load_cuda,
+};
 
 use crate::tiny::Tiny;
 
-/// Shapes that every kernel made for speed takes.
-fn load(kv: KvDtype) -> Result<LoadedModel, LoadError> {
+const HEAD: Drafter = Drafter::Synthetic(SyntheticHead {
+    seed: 1,
+    steps: 3,
+    acceptance_length: 2.0,
+});
+
+/// Shapes that every kernel made for speed takes, a head's included.
+fn load_with_head(kv: KvDtype) -> Result<LoadedModel, LoadError> {
+    load(kv, 72, Some(HEAD))
+}
+
+fn load_plain(kv: KvDtype) -> Result<LoadedModel, LoadError> {
+    load(kv, 8, None)
+}
+
+fn load(kv: KvDtype, max_seqs: u32, drafter: Option<Drafter>) -> Result<LoadedModel, LoadError> {
     let model = Tiny {
         window: 16,
         hidden: 64,
@@ -19,7 +35,8 @@ fn load(kv: KvDtype) -> Result<LoadedModel, LoadError> {
     let settings = CudaSettings {
         memory_budget_bytes: Some(64 << 20),
         max_step_tokens: 600,
-        max_seqs: 8,
+        max_seqs,
+        drafter,
         kv,
         ..CudaSettings::default()
     };
@@ -43,7 +60,10 @@ mod cuda {
             return;
         }
         for kv in [KvDtype::AsActivations, KvDtype::Fp8] {
-            let said = load(kv).unwrap_or_else(|e| panic!("{e}")).info.description;
+            let said = load_plain(kv)
+                .unwrap_or_else(|e| panic!("{e}"))
+                .info
+                .description;
             // Seven operations in each of two layers, and the head, in four steps.
             let (_, error) = said
                 .split_once("checked against the plain ones: 60 results differ by at most ")
@@ -53,13 +73,42 @@ mod cuda {
             assert!(error.parse::<f64>().unwrap() > 0.0, "{said}");
         }
     }
+
+    #[test]
+    fn those_of_a_head_too() {
+        if !has_cuda("check::cuda::those_of_a_head_too") {
+            return;
+        }
+        for kv in [KvDtype::AsActivations, KvDtype::Fp8] {
+            let said = load_with_head(kv)
+                .unwrap_or_else(|e| panic!("{e}"))
+                .info
+                .description;
+            // And eight operations of the head, in four steps.
+            assert!(
+                said.contains(" plain ones: 92 results differ by at most "),
+                "{said}"
+            );
+        }
+    }
 }
 
 /// Loads, and prints how that went; its parent sets up the trouble. Not a test of its own.
 #[test]
 #[ignore = "run by emulator::a_kernel_that_does_nothing_is_noticed_before_the_start"]
 fn child() {
-    match load(KvDtype::AsActivations) {
+    say(load_plain(KvDtype::AsActivations));
+}
+
+/// The same with a head.
+#[test]
+#[ignore = "run by emulator::a_kernel_that_does_nothing_is_noticed_before_the_start"]
+fn child_with_head() {
+    say(load_with_head(KvDtype::AsActivations));
+}
+
+fn say(loaded: Result<LoadedModel, LoadError>) {
+    match loaded {
         Ok(loaded) => println!("LOADED: {}", loaded.info.description),
         Err(e) => println!("LOAD: {e}"),
     }

@@ -223,6 +223,29 @@ fn a_kernel_that_does_nothing_is_noticed_before_the_start() {
         );
     }
     for (skipped, expected) in [
+        (("OSSMARK_EMULATOR_SKIPS", "draft_argmax"), "guess"),
+        (("OSSMARK_EMULATOR_SKIPS", "draft_argmax_wgmma"), "guess"),
+        (
+            ("OSSMARK_EMULATOR_GRAPHS", "skip"),
+            "LOAD: a recorded decode step gives the tokens",
+        ),
+    ] {
+        let output = child(
+            &[
+                "--ignored",
+                "--exact",
+                "check::child_with_head",
+                "--nocapture",
+            ],
+            &[skipped],
+        );
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            text.contains("LOAD: ") && text.contains(expected),
+            "{skipped:?}: {text}"
+        );
+    }
+    for (skipped, expected) in [
         (("OSSMARK_EMULATOR_SKIPS", "none"), "LOADED: "),
         (
             ("OSSMARK_EMULATOR_GRAPHS", "skip"),

@@ -25,11 +25,16 @@ mod graphs;
 mod model;
 mod pairing;
 mod soak;
+mod speculation;
 
 // One file per kernel.
+mod accept;
 mod attention_decode;
 mod attention_prefill;
 mod attention_reference;
+mod copy_rows;
+mod draft_argmax;
+mod draft_argmax_wgmma;
 mod embed;
 mod gather_rows;
 mod kv_write;
@@ -48,5 +53,6 @@ mod rope;
 mod rope_kv;
 mod router;
 mod sample;
+mod silu_mul;
 mod synthetic;
 mod topk_softmax;

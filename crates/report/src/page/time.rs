@@ -4,7 +4,7 @@ use ossmark_record::Second;
 
 use super::panel::{Panel, Plot, Section};
 use super::table::{Cell, Table};
-use super::{Shown, power, section};
+use super::{Shown, power, section, speculation};
 use crate::chart::{Axis, Chart};
 use crate::figures::over_time;
 use crate::steady::RULE;
@@ -115,6 +115,12 @@ pub(super) fn sections(shown: &[Shown<'_>]) -> Vec<Section> {
                     [&|s| s.step_rows_mean, &|_| None],
                 );
             },
+        ),
+        section(
+            "Speculation",
+            "A round drafts some tokens of a sequence and runs the model over all of them at once; each that is accepted saved a step.",
+            shown,
+            speculation::panel,
         ),
         section(
             "Power",

@@ -1,6 +1,7 @@
 //! What a page begins with: each run's verdict and margins, then the figures of all beside each other.
 
 use super::Shown;
+use super::speculation;
 use super::table::{Cell, Table, plain};
 use crate::limit::Limit;
 use crate::number::count;
@@ -150,6 +151,15 @@ pub(super) fn overview(shown: &[Shown<'_>]) -> Table {
                 one.figures.summary.steady_tokens_per_s,
                 "",
             )
+        }),
+        line("Draft head", &|one| text(&speculation::head(one))),
+        line("Acceptance length", &|one| {
+            let length = speculation::figure(one, "acceptance_length");
+            Cell::maybe(one.name("acceptance_length"), length, " tokens a round")
+        }),
+        line("Steps saved", &|one| {
+            let saved = speculation::figure(one, "steps_saved");
+            Cell::maybe_count(one.name("steps_saved"), saved.map(|n| n as u64))
         }),
         line("Energy", &|one| {
             Cell::maybe(one.name("energy_j"), one.figures.summary.energy_j, " J")

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use ossmark_protocol::{Load, SpeculationStats};
 
 use super::{CLIENT_CLOSED_REQUEST, Metrics};
+use crate::settings::DraftHead;
 
 /// What others count, at one moment.
 pub(crate) struct Snapshot {
@@ -16,6 +17,7 @@ pub(crate) struct Snapshot {
     pub(crate) in_engine: u64,
     /// Of each engine; empty where there is nothing to tell.
     pub(crate) load: Vec<Load>,
+    pub(crate) draft_head: Option<DraftHead>,
 }
 
 /// Everything, in Prometheus' text format.
@@ -38,6 +40,9 @@ fn write_all(metrics: &Metrics, snapshot: &Snapshot, out: &mut String) -> std::f
     }
     write_own(metrics, snapshot, out)?;
     write_load(&snapshot.load, out)?;
+    if let Some(head) = &snapshot.draft_head {
+        write_head(head, out)?;
+    }
     metrics.latencies.first_token.write(
         "ossmark_time_to_first_token_seconds",
         "From submission to the first token.",
@@ -105,6 +110,19 @@ fn write_load(load: &[Load], out: &mut String) -> std::fmt::Result {
     write_speculation(load, out)
 }
 
+fn write_head(head: &DraftHead, out: &mut String) -> std::fmt::Result {
+    let name = "ossmark_speculation_head_info";
+    let DraftHead {
+        tensors_sha256,
+        steps,
+    } = head;
+    writeln!(
+        out,
+        "# HELP {name} The head that drafts: SHA-256 of its tensors, and tokens drafted at a time.\n# TYPE {name} gauge\n\
+         {name}{{tensors_sha256=\"{tensors_sha256}\",steps=\"{steps}\"}} 1"
+    )
+}
+
 /// Nothing where no round was made: an engine without a head has none.
 fn write_speculation(load: &[Load], out: &mut String) -> std::fmt::Result {
     let mut all = SpeculationStats::default();
@@ -119,6 +137,13 @@ fn write_speculation(load: &[Load], out: &mut String) -> std::fmt::Result {
         all.rounds as i64,
         out,
     )?;
+    if let Some(length) = all.acceptance_length() {
+        let name = "ossmark_speculation_acceptance_length";
+        writeln!(
+            out,
+            "# HELP {name} Tokens a round so far, the model's own included.\n# TYPE {name} gauge\n{name} {length}"
+        )?;
+    }
     let by_position = [
         (
             "ossmark_speculation_drafted_total",

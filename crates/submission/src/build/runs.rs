@@ -137,12 +137,13 @@ fn made_up(plan: &Value) -> Vec<&'static str> {
 /// All runs of a result are made with one program on one engine: the rules ask for one accuracy run per performance result,
 /// "same code". Gives what differs.
 pub(super) fn differences(performance: &Value, other: &Value) -> Vec<String> {
-    const SAME: [&str; 7] = [
+    const SAME: [&str; 8] = [
         "/engine",
         "/dtype",
         "/model/description",
         "/model/engines",
         "/ossmark/git_revision",
+        "/speculation",
         "/loadgen/source",
         "/round",
     ];

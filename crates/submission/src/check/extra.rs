@@ -7,6 +7,7 @@ mod figures;
 mod files;
 mod logs;
 mod performance;
+mod speculation;
 mod user_conf;
 mod verification;
 

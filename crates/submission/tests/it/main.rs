@@ -15,5 +15,6 @@ mod holes;
 mod official;
 mod packing;
 mod robust;
+mod speculation;
 mod truncation;
 mod weighed;

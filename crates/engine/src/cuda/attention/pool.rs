@@ -90,7 +90,7 @@ impl Pool {
         Ok(PoolArgs {
             data: self.memory.at(),
             blocks: step.blocks(),
-            seqs: step.seqs(),
+            seqs: step.seqs_at(),
             layers: self.layers as u32,
             layer: layer.index as u32,
             block_size: self.block_size as u32,

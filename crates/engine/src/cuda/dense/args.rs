@@ -32,9 +32,17 @@ pub(crate) struct Linear<'a> {
 impl Linear<'_> {
     /// The arguments, once the operands are known to fit.
     pub(crate) fn checked(&self) -> Result<LinearArgs, ExecError> {
-        let Self { x, w, out, .. } = self;
+        self.out.check_shape("linear", self.rows, self.w.outs)?;
+        Ok(LinearArgs {
+            out: self.out.memory.at(),
+            ..self.checked_inputs()?
+        })
+    }
+
+    /// The same for a kernel that stores no product.
+    pub(crate) fn checked_inputs(&self) -> Result<LinearArgs, ExecError> {
+        let Self { x, w, .. } = self;
         x.check_shape("linear", self.rows, w.cols)?;
-        out.check_shape("linear", self.rows, w.outs)?;
         if let Some(bias) = &w.bias {
             check_count("linear", "elements of a bias", bias.len, w.outs)?;
         }
@@ -42,7 +50,7 @@ impl Linear<'_> {
             x: x.memory.at(),
             weight: w.weight.at(),
             bias: w.bias.as_ref().map_or(0, |b| b.memory.at()),
-            out: out.memory.at(),
+            out: 0,
             rows: self.rows as u32,
             cols: w.cols as u32,
             outs: w.outs as u32,

@@ -22,7 +22,7 @@ pub(crate) fn embed(d: &Device, step: &Step, table: &CudaLinear, out: &CudaBuf) 
     out.check_shape("embed", step.rows, table.cols)?;
     let args = EmbedArgs {
         tokens: step.tokens_at(),
-        last_token: step.last_token(),
+        last_token: step.token_places(),
         table: table.weight.at(),
         out: out.memory.at(),
         vocab: table.outs as u32,

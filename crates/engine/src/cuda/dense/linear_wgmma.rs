@@ -6,10 +6,10 @@ use crate::cuda::weights::CudaLinear;
 use crate::ops::OpResult;
 
 /// Rows and outputs of a block (`DENSE_ROWS`, `DENSE_OUTS`).
-const ROWS: u32 = 256;
-const OUTS: u32 = 160;
+pub(crate) const ROWS: u32 = 256;
+pub(crate) const OUTS: u32 = 160;
 /// Bytes of shared memory: four stages of 64 columns of both.
-const SHARED: u32 = 4 * (ROWS + OUTS) * 128;
+pub(crate) const SHARED: u32 = 4 * (ROWS + OUTS) * 128;
 
 /// Whether the kernel takes this matrix on this device.
 pub(crate) fn takes(d: &Device, w: &CudaLinear) -> bool {

@@ -41,12 +41,12 @@ pub(crate) fn sample(
     let args = SampleArgs {
         logits: logits.memory.at(),
         logit_rows: step.logit_rows_from(logit_rows.start),
-        last_token: step.last_token(),
+        last_token: step.token_places(),
         tokens: step.sampled(),
         vocab: logits.cols as u32,
         unused: 0,
     };
-    // SAFETY: a block per logit row, which `logits` holds; slots and places of tokens are below the number of sequences
-    // (`StepBatch`: a sequence has one logit row at most that asks for a token).
+    // SAFETY: a block per logit row, which `logits` holds; a sequence has one logit row that asks for a token, and one for each
+    // drafted token (`StepBatch`), for which `TokenPlaces` and the step's tokens have room.
     unsafe { d.launch(Kernel::Sample, (logit_rows.len() as u32, 1), 1024, &args) }
 }

@@ -2,7 +2,9 @@
 //! driver; knows nothing of the model. Used by one thread at a time, the engine thread once the model is loaded.
 
 use std::ffi::{CString, c_int, c_void};
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use cudarc::driver::{DriverError, result, sys};
 
@@ -91,11 +93,13 @@ pub(crate) struct Device {
     max_shared: i32,
     /// Kernels may be put on the device while the one ahead of them still runs (`next_may_start` in
     /// `kernels/include/common.h`).
-    overlap: bool,
+    overlap: AtomicBool,
 }
 
 // SAFETY: modules and functions may be used from any thread.
 unsafe impl Send for Device {}
+// SAFETY: as above, by several at once: the driver locks by itself.
+unsafe impl Sync for Device {}
 
 impl Drop for Device {
     fn drop(&mut self) {
@@ -160,7 +164,7 @@ impl Device {
                 total_bytes: total as u64,
             },
             max_shared,
-            overlap: capability.0 >= 9,
+            overlap: AtomicBool::new(capability.0 >= 9),
         };
         let mut loaded = Vec::new();
         for (name, image) in images {
@@ -205,8 +209,8 @@ impl Device {
     }
 
     /// From now on, each kernel is started when the one before it has ended.
-    pub(crate) fn disable_overlap(&mut self) {
-        self.overlap = false;
+    pub(crate) fn disable_overlap(&self) {
+        self.overlap.store(false, Relaxed);
     }
 
     /// Makes the device the calling thread's; once per step is enough, since a step stays on its thread.
@@ -327,14 +331,28 @@ impl Device {
             .map_err(|e| lost("cuMemcpyHtoDAsync", e))
     }
 
-    /// Copies the first `bytes` of `from` to `to`, in the stream's order: there when a later event has passed.
-    pub(crate) fn download(&self, from: &Memory, bytes: usize, to: &mut Pinned) -> OpResult {
-        let too_long = bytes > from.bytes;
-        let to = to.bytes().get_mut(..bytes).filter(|_| !too_long);
-        let to =
-            to.ok_or_else(|| ExecError(format!("download of {bytes} of {} bytes", from.bytes)))?;
-        // SAFETY: as above.
-        unsafe { result::memcpy_dtoh_async(to, from.at, self.context.stream) }
+    /// Copies these words of `from` to `to`, there from `first` on, in the stream's order: there when a later event has passed.
+    pub(crate) fn download(
+        &self,
+        from: &Memory,
+        words: Range<usize>,
+        to: &mut Pinned,
+        first: usize,
+    ) -> OpResult {
+        if words.is_empty() {
+            return Ok(());
+        }
+        let (too_long, bytes) = (words.end * 4 > from.bytes, words.len() * 4);
+        let to = to.bytes().get_mut(first * 4..first * 4 + bytes);
+        let to = to.filter(|_| !too_long).ok_or_else(|| {
+            ExecError(format!(
+                "download of words {words:?} of {} bytes",
+                from.bytes
+            ))
+        })?;
+        let at = from.at + words.start as u64 * 4;
+        // SAFETY: both ranges were checked; pinned memory stays where it is until it is dropped, which waits.
+        unsafe { result::memcpy_dtoh_async(to, at, self.context.stream) }
             .map_err(|e| lost("cuMemcpyDtoHAsync", e))
     }
 
@@ -428,7 +446,7 @@ impl Device {
             sharedMemBytes: shared,
             hStream: self.context.stream,
             attrs: &mut overlap,
-            numAttrs: u32::from(self.overlap),
+            numAttrs: u32::from(self.overlap.load(Relaxed)),
         };
         // SAFETY: the function belongs to this context; the driver copies the arguments and attributes before it returns;
         // every kernel waits for those before it by itself; the rest is the caller's promise.

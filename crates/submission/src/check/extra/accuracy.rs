@@ -6,7 +6,7 @@ use super::super::official::hash_in;
 use super::super::run::Run;
 use super::figures::{self, Range};
 use super::logs::{self, found};
-use super::{SeenRuns, scenario_of};
+use super::{SeenRuns, scenario_of, speculation};
 use crate::finding::Findings;
 use crate::python;
 use crate::tree::{Text, read_text};
@@ -65,6 +65,7 @@ pub(super) fn check(run: &Run<'_>, seen: &mut SeenRuns, findings: &mut Findings)
     let Some(log) = logs::read(run, &file, &run.accuracy_text, findings) else {
         return;
     };
+    speculation::check(run, &file, &log, findings);
     let performance = run
         .performance
         .as_ref()

@@ -9,7 +9,7 @@ use super::super::run::{PERFORMANCE_RUN, Run};
 use super::figures::{self, Range};
 use super::logs::{self, found};
 use super::verification::{number, test07, test09};
-use super::{SeenRuns, accuracy, performance, scenario_of};
+use super::{SeenRuns, accuracy, performance, scenario_of, speculation};
 use crate::finding::Findings;
 use crate::log::{Loaded, Log};
 use crate::python;
@@ -134,6 +134,7 @@ fn log(run: &Run<'_>, name: &str, test: &ComplianceTest, findings: &mut Findings
     let Some(log) = logs::read(run, &file, &text, findings) else {
         return;
     };
+    speculation::check(run, &file, &log, findings);
     let performance = run
         .performance
         .as_ref()

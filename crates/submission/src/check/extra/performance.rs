@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::run::{PERFORMANCE_RUN, Run};
 use super::logs::{self, found};
-use super::{SeenRuns, scenario_of};
+use super::{SeenRuns, scenario_of, speculation};
 use crate::finding::Findings;
 use crate::python;
 use crate::tree::{TEXT_LIMIT, Text, read_text};
@@ -40,6 +40,7 @@ pub(super) fn check(
     run.performance.as_ref()?;
     let file = format!("{PERFORMANCE_RUN}/{DETAIL}");
     let log = logs::read(run, &file, &run.performance_text, findings)?;
+    speculation::check(run, &file, &log, findings);
     let mut report =
         |rule: &'static str, message: String| run.report(findings, rule, &file, message);
     if log.str("result_validity") != Some("VALID") {
