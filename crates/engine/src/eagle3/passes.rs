@@ -3,8 +3,8 @@
 use crate::batch::{NO_SEQ, SeqRows, Stand, StepBatch};
 use crate::executor::{Capacity, ExecError, InputToken, StepPlan, TokenPlaces};
 
-/// The pass before draft `number` of each sequence, a row a sequence: its pair is the draft before that one, with the state that
-/// drafted it. Nothing happens in the rows of sequences that want fewer; before the first there is nothing to be run.
+/// The pass before draft `number` of each sequence, a row a sequence: its pair is the draft before that one, with the state
+/// that drafted it. Nothing happens in the rows of sequences that want fewer; before the first there is nothing to be run.
 pub(super) fn drafting(plan: &StepPlan, number: u32, cap: &Capacity) -> StepBatch {
     let (mut pass, places) = (StepBatch::default(), TokenPlaces::new(cap));
     for (i, seq) in plan.seqs.iter().enumerate() {

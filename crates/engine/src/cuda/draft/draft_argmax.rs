@@ -81,7 +81,7 @@ pub(crate) fn draft_token(
         max_drafts: drafts,
     };
     let grid = (args.rows.div_ceil(128), 1);
-    // SAFETY: a thread per row, of which `guesses` has as many; ids are below `vocab`, which the table has; slots and numbers are
-    // below those that the places were made for (`StepBatch`).
+    // SAFETY: a thread per row, of which `guesses` has as many; ids are below `vocab`, which the table has; slots and numbers
+    // are below those that the places were made for (`StepBatch`).
     unsafe { d.launch(Kernel::DraftToken, grid, 128, &args) }
 }
