@@ -53,8 +53,12 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<Outcome> {
 }
 
 fn print(comparison: &Comparison) {
-    for (i, run) in comparison.runs.iter().enumerate() {
+    let runs = comparison.runs.iter().zip(&comparison.missing);
+    for (i, (run, missing)) in runs.enumerate() {
         say!("{} {run}", if i < comparison.a { "A" } else { "B" });
+        for what in missing {
+            say!("  {what}");
+        }
     }
     for setting in &comparison.settings {
         let values: Vec<String> = setting

@@ -14,5 +14,6 @@ mod figures;
 mod holes;
 mod official;
 mod packing;
+mod records;
 mod robust;
 mod truncation;
