@@ -135,9 +135,9 @@ pub(crate) struct Callbacks<'a> {
 
 impl Callbacks<'_> {
     #[allow(unsafe_code, reason = "calls into LoadGen, each with its reason")]
-    pub(crate) fn issue(&self, samples: &[QuerySample]) {
+    pub(crate) fn issue(&self, samples: &[QuerySample], now_ns: i64) {
         // SAFETY: called by the shim's IssueQuery only, with the query that LoadGen has just issued.
-        let samples = unsafe { Samples::new(samples) };
+        let samples = unsafe { Samples::new(samples, now_ns) };
         guard("issue", || self.sut.issue(samples));
     }
 

@@ -14,6 +14,7 @@ mod figures;
 mod holes;
 mod official;
 mod packing;
+mod records;
 mod robust;
 mod speculation;
 mod truncation;
