@@ -101,6 +101,7 @@ mod bridge {
         output_dir: Vec<u8>,
         log_prefix: String,
         copy_summary_to_stdout: bool,
+        enable_trace: bool,
         audit_config: Vec<u8>,
     }
 

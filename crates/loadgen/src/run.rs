@@ -100,6 +100,7 @@ pub fn run(
         output_dir: settings.output_dir.as_os_str().as_bytes().to_vec(),
         log_prefix: settings.log_prefix.clone(),
         copy_summary_to_stdout: settings.copy_summary_to_stdout,
+        enable_trace: settings.enable_trace,
         audit_config: audit_config.as_os_str().as_bytes().to_vec(),
     };
 

@@ -159,8 +159,7 @@ void start_test(const Callbacks& callbacks, const mlperf::TestSettings& settings
   log.log_output.outdir = bytes(outputs.output_dir);
   log.log_output.prefix = std::string(outputs.log_prefix);
   log.log_output.copy_summary_to_stdout = outputs.copy_summary_to_stdout;
-  // On by default, and hundreds of megabytes for a long Server run.
-  log.enable_trace = false;
+  log.enable_trace = outputs.enable_trace;
   try {
     mlperf::StartTest(&sut, &qsl, settings, log, bytes(outputs.audit_config));
   } catch (const std::exception& error) {
