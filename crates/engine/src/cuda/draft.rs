@@ -1,6 +1,6 @@
 //! Launches of the kernels that only draft heads have.
 
-pub(crate) mod accept;
+pub(crate) mod accept_drafts;
 pub(crate) mod args;
 pub(crate) mod copy_rows;
 pub(crate) mod draft_argmax;

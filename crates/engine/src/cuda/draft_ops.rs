@@ -5,7 +5,7 @@ use super::buffer::CudaBuf;
 use super::dense::args::Linear;
 use super::draft::args::{Argmax, CudaGuesses};
 use super::draft::draft_argmax::CudaTokenTable;
-use super::draft::{accept, copy_rows, draft_argmax, silu_mul};
+use super::draft::{accept_drafts, copy_rows, draft_argmax, silu_mul};
 use super::driver::load_failed;
 use super::ops::CudaOps;
 use super::select;
@@ -117,6 +117,6 @@ impl DraftOps for CudaOps {
 
     fn accept(&mut self, x: &CudaBuf, states: &mut CudaBuf) -> OpResult {
         let Context { device, step, .. } = self.context()?;
-        accept::accept(device, step, x, states)
+        accept_drafts::accept_drafts(device, step, x, states)
     }
 }

@@ -50,7 +50,7 @@ kernels! {
     DraftArgmaxReference = "draft_argmax_reference" in "draft_argmax",
     DraftArgmaxWgmma = "draft_argmax_wgmma" in "draft_argmax_wgmma",
     DraftToken = "draft_token" in "draft_argmax",
-    Accept = "accept" in "accept",
+    AcceptDrafts = "accept_drafts" in "accept_drafts",
     SyntheticBf16 = "synthetic_bf16" in "synthetic",
     SyntheticBytes = "synthetic_bytes" in "synthetic",
     SyntheticScales = "synthetic_scales" in "synthetic",

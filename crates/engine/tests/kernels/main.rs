@@ -28,7 +28,7 @@ mod soak;
 mod speculation;
 
 // One file per kernel.
-mod accept;
+mod accept_drafts;
 mod attention_decode;
 mod attention_prefill;
 mod attention_reference;

@@ -12,6 +12,9 @@ use ossmark_engine::{
 };
 use ossmark_protocol::{EngineStats, Event, Request, RequestId, Sampling, StopTokens, TokenId};
 
+use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
+
 use crate::drive::fixture;
 
 /// At the emulator's pace.
@@ -37,7 +40,7 @@ fn settings(drafter: Option<Drafter>) -> CudaSettings {
     CudaSettings {
         memory_budget_bytes: Some(16 << 20),
         max_step_tokens: 64,
-        max_seqs: 5,
+        max_seqs: 4,
         graphs: false,
         // In check.rs.
         check: false,
@@ -50,14 +53,15 @@ fn load(model: &str, settings: &CudaSettings) -> LoadedModel {
     load_cuda(&golden(model), settings).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// The first prompts that the heads of a checkpoint were trained on, greedy and sampled.
+/// How the prompts begin that the heads of a checkpoint were trained on, greedy and sampled.
 fn requests(model: &str) -> Vec<Request> {
     let text = std::fs::read_to_string(golden(model).join("golden.jsonl")).unwrap();
-    let prompts = text.lines().filter_map(|line| {
+    let prompt = |line| {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        let tokens: Vec<TokenId> = serde_json::from_value(line["input_tokens"].clone()).unwrap();
-        (tokens.len() <= 24).then_some(tokens)
-    });
+        serde_json::from_value(line["input_tokens"].clone()).unwrap()
+    };
+    let mut prompts: Vec<Vec<TokenId>> = text.lines().map(prompt).collect();
+    prompts.iter_mut().for_each(|tokens| tokens.truncate(13));
     let request = |(id, prompt): (u64, Vec<TokenId>)| Request {
         id: RequestId(id),
         prompt: prompt.into(),
@@ -66,13 +70,16 @@ fn requests(model: &str) -> Vec<Request> {
             ..Sampling::GREEDY
         },
         seed: id,
-        max_new_tokens: 5 + 2 * id as u32,
+        max_new_tokens: 4 + 2 * id as u32,
         want_logits: false,
         stop_tokens: StopTokens::default(),
         ignore_eos: true,
     };
-    let requests: Vec<_> = (0..).zip(prompts.take(5)).map(request).collect();
-    assert_eq!(requests.len(), 5);
+    let requests: Vec<_> = (0..)
+        .zip(prompts.into_iter().cycle().take(4))
+        .map(request)
+        .collect();
+    assert_eq!(requests.len(), 4);
     requests
 }
 
@@ -121,62 +128,91 @@ fn accepted(stats: &EngineStats) -> u64 {
     stats.speculation.accepted.iter().sum()
 }
 
+/// The head with an lm_head of its own, its rows the other way round, and `d2t` that says so.
+fn reversed(dir: &std::path::Path) -> Drafter {
+    let from = fixture("eagle3").join("a/own_lm_head");
+    let file = std::fs::read(from.join("model.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&file).unwrap();
+    let offsets: Vec<u8> = (0..512_i64)
+        .flat_map(|i| (511 - 2 * i).to_le_bytes())
+        .collect();
+    let mut rows = tensors.tensor("lm_head.weight").unwrap().data().to_vec();
+    rows = rows.rchunks(rows.len() / 512).flatten().copied().collect();
+    let mut all: Vec<_> = tensors.tensors();
+    for (name, tensor) in &mut all {
+        if name == "lm_head.weight" {
+            *tensor = TensorView::new(tensor.dtype(), tensor.shape().to_vec(), &rows).unwrap();
+        }
+    }
+    let d2t = TensorView::new(safetensors::Dtype::I64, vec![512], &offsets).unwrap();
+    all.push(("d2t".into(), d2t));
+    let file = safetensors::serialize(all, None).unwrap();
+    std::fs::write(dir.join("model.safetensors"), file).unwrap();
+    std::fs::copy(from.join("config.json"), dir.join("config.json")).unwrap();
+    Drafter::Head(Speculation {
+        head: dir.into(),
+        steps: 3,
+        features: Features::BlockOutput,
+    })
+}
+
 mod cuda {
     use super::*;
     use crate::bench::has_cuda;
 
+    /// Launched kernel by kernel. The CPU's, too, both in bf16: sums in other orders change a token where two are about as
+    /// likely, which is not so here.
     #[test]
-    fn the_tokens_of_plain_decoding_with_every_kind_of_head() {
-        if !has_cuda("speculation::cuda::the_tokens_of_plain_decoding_with_every_kind_of_head") {
+    fn the_tokens_of_plain_decoding_and_of_the_cpu() {
+        if !has_cuda("speculation::cuda::the_tokens_of_plain_decoding_and_of_the_cpu") {
             return;
         }
-        for (model, heads) in [
-            ("a", &["a/copycat", "a/d2t", "a/boundary", "a/random"][..]),
-            ("b", &["b/norm_before_fc"]),
+        let dir = tempfile::tempdir().unwrap();
+        for (model, drafter) in [
+            ("a", head("a/copycat")),
+            ("a", reversed(dir.path())),
+            ("b", head("b/norm_before_fc")),
         ] {
             let requests = requests(model);
             let (plain, before) = answers(load(model, &settings(None)), 2, &requests);
-            for name in heads {
-                let with = settings(Some(head(name)));
-                let (found, stats) = answers(load(model, &with), 1, &requests);
-                assert_eq!(found, plain, "{name}");
-                println!(
-                    "{name}: {} accepted, {} of {} steps",
-                    accepted(&stats),
-                    stats.steps,
-                    before.steps
-                );
-                let random = name.ends_with("random");
-                assert!(
-                    random || (accepted(&stats) > 5 && stats.steps < before.steps),
-                    "{name}: {stats:?}"
-                );
-            }
+            let with = settings(Some(drafter.clone()));
+            let (found, stats) = answers(load(model, &with), 1, &requests);
+            assert_eq!(found, plain, "{drafter:?}");
+            let cpu = CpuSettings {
+                threads: Some(1),
+                memory_budget_bytes: Some(16 << 20),
+                max_seqs: with.max_seqs,
+                max_step_tokens: with.max_step_tokens,
+                drafter: Some(drafter),
+                ..CpuSettings::default()
+            };
+            let cpu = load_cpu(&golden(model), &cpu).unwrap();
+            let (of_cpu, on_cpu) = answers(cpu, 1, &requests);
+            assert_eq!(found, of_cpu, "the CPU's");
+            println!(
+                "{} of {} steps; {:?}, on the CPU {:?}",
+                stats.steps, before.steps, stats.speculation, on_cpu.speculation
+            );
+            assert!(accepted(&stats) > 2, "{stats:?}");
         }
     }
 
     #[test]
-    fn recorded_with_fp8_by_plain_kernels_and_with_two_steps_in_flight() {
-        if !has_cuda(
-            "speculation::cuda::recorded_with_fp8_by_plain_kernels_and_with_two_steps_in_flight",
-        ) {
+    fn recorded_with_fp8_and_by_plain_kernels() {
+        if !has_cuda("speculation::cuda::recorded_with_fp8_and_by_plain_kernels") {
             return;
         }
         let requests = requests("a");
-        let copycat = || Some(head("a/copycat"));
         for (what, depth, change) in [
             (
                 "recorded",
                 1,
                 (|s| s.graphs = true) as fn(&mut CudaSettings),
             ),
-            ("recorded, two steps in flight", 2, |s| s.graphs = true),
-            ("two steps in flight", 2, |_| ()),
-            ("fp8, recorded", 1, |s| {
+            ("fp8, recorded, two steps in flight", 2, |s| {
                 (s.kv, s.graphs) = (KvDtype::Fp8, true);
             }),
             ("plain kernels", 1, |s| s.reference_kernels = true),
-            ("without overlap", 1, |s| s.overlap = false),
         ] {
             let with = |drafter| {
                 let mut settings = settings(drafter);
@@ -185,35 +221,10 @@ mod cuda {
                 assert_eq!(loaded.info.warnings, Vec::<String>::new(), "{what}");
                 answers(loaded, depth, &requests)
             };
-            let ((plain, _), (found, stats)) = (with(None), with(copycat()));
+            let ((plain, _), (found, stats)) = (with(None), with(Some(head("a/copycat"))));
             assert_eq!(found, plain, "{what}");
-            assert!(accepted(&stats) > 5, "{what}: {stats:?}");
+            assert!(accepted(&stats) > 2, "{what}: {stats:?}");
         }
-    }
-
-    /// Both in bf16; sums in other orders change a token where two are about as likely, which is not so here.
-    #[test]
-    fn the_tokens_and_drafts_of_the_cpu() {
-        if !has_cuda("speculation::cuda::the_tokens_and_drafts_of_the_cpu") {
-            return;
-        }
-        let requests = requests("a");
-        let cpu = CpuSettings {
-            threads: Some(1),
-            memory_budget_bytes: Some(16 << 20),
-            max_seqs: 5,
-            max_step_tokens: 64,
-            drafter: Some(head("a/copycat")),
-            ..CpuSettings::default()
-        };
-        let cpu = load_cpu(&golden("a"), &cpu).unwrap();
-        let (expected, on_cpu) = answers(cpu, 1, &requests);
-        let cuda = load("a", &settings(Some(head("a/copycat"))));
-        let (found, stats) = answers(cuda, 1, &requests);
-        assert_eq!(found, expected);
-        println!("{:?} and {:?}", stats.speculation, on_cpu.speculation);
-        let near = accepted(&stats).abs_diff(accepted(&on_cpu));
-        assert!(near * 10 <= accepted(&on_cpu), "{stats:?}, {on_cpu:?}");
     }
 
     /// Rounds of a given length, whatever was drafted.
@@ -228,19 +239,13 @@ mod cuda {
             steps: 2,
             acceptance_length: 3.0,
         });
-        for graphs in [false, true] {
-            let with = CudaSettings {
-                graphs,
-                ..settings(Some(drafter.clone()))
-            };
-            let loaded = load("a", &with);
-            assert!(loaded.info.description.contains("SYNTHETIC EAGLE3"));
-            let (found, stats) = answers(loaded, 1, &requests);
-            // All of them: no model would choose what random weights draft.
-            let drafted: u64 = stats.speculation.drafted.iter().sum();
-            assert!(drafted > 20 && drafted == accepted(&stats), "{stats:?}");
-            let lengths: Vec<_> = found.iter().map(Vec::len).collect();
-            assert_eq!(lengths, [5, 7, 9, 11, 13]);
-        }
+        let loaded = load("a", &settings(Some(drafter)));
+        assert!(loaded.info.description.contains("SYNTHETIC EAGLE3"));
+        let (found, stats) = answers(loaded, 1, &requests);
+        // All of them: no model would choose what random weights draft.
+        let drafted: u64 = stats.speculation.drafted.iter().sum();
+        assert!(drafted > 10 && drafted == accepted(&stats), "{stats:?}");
+        let lengths: Vec<_> = found.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [4, 6, 8, 10]);
     }
 }

@@ -1,4 +1,4 @@
-//! Launches `kernels/accept.cu`.
+//! Launches `kernels/accept_drafts.cu`.
 
 use crate::cuda::buffer::{CudaBuf, check_count};
 use crate::cuda::driver::{Device, Kernel};
@@ -21,11 +21,11 @@ struct AcceptArgs {
 const _: () =
     assert!(size_of::<AcceptArgs>() == 48 && std::mem::offset_of!(AcceptArgs, cols) == 32);
 
-pub(crate) fn accept(d: &Device, step: &Step, x: &CudaBuf, states: &CudaBuf) -> OpResult {
+pub(crate) fn accept_drafts(d: &Device, step: &Step, x: &CudaBuf, states: &CudaBuf) -> OpResult {
     let TokenPlaces { seqs, drafts } = step.places();
-    x.check_shape("accept", step.rows, states.cols)?;
-    states.check_shape("accept", seqs as usize, x.cols)?;
-    check_count("accept", "columns beyond groups of 8", x.cols % 8, 0)?;
+    x.check_shape("accept_drafts", step.rows, states.cols)?;
+    states.check_shape("accept_drafts", seqs as usize, x.cols)?;
+    check_count("accept_drafts", "columns beyond groups of 8", x.cols % 8, 0)?;
     let args = AcceptArgs {
         seqs: step.seqs_at(),
         tokens: step.token_places(),
@@ -38,5 +38,5 @@ pub(crate) fn accept(d: &Device, step: &Step, x: &CudaBuf, states: &CudaBuf) -> 
     };
     // SAFETY: a block per sequence of the pass, whose rows `x` has; slots and drafts are those that the places were made for
     // (`StepBatch`).
-    unsafe { d.launch(Kernel::Accept, (step.seqs as u32, 1), 128, &args) }
+    unsafe { d.launch(Kernel::AcceptDrafts, (step.seqs as u32, 1), 128, &args) }
 }

@@ -1,4 +1,4 @@
-//! `kernels/accept.cu`: what stands of each sequence, its last token and its state.
+//! `kernels/accept_drafts.cu`: what stands of each sequence, its last token and its state.
 
 use ossmark_engine::batch::Stand;
 use ossmark_engine::executor::{InputToken, SampleSpec};
