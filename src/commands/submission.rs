@@ -147,7 +147,7 @@ pub(crate) fn pack(args: &SubmissionPackArgs) -> Result<Outcome> {
 
 fn print(report: &Report) {
     for finding in &report.findings {
-        let severity = match finding.severity {
+        let severity = match report.weight(finding) {
             Severity::Error => "ERROR",
             Severity::Question => "QUESTION",
             Severity::Note => "NOTE",

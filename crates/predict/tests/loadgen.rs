@@ -1,5 +1,5 @@
-//! The schedule against LoadGen itself: a null SUT notes which samples it got, LoadGen's own trace says when each was due. LoadGen
-//! allows one test a process: each case runs in a child, this same executable.
+//! The schedule against LoadGen itself: a null SUT notes which samples it got, LoadGen's own trace says when each was due.
+//! LoadGen allows one test a process: each case runs in a child, this same executable.
 #![allow(clippy::disallowed_methods, reason = "tests open what they made")]
 #![allow(
     clippy::print_stdout,
