@@ -111,8 +111,8 @@ impl Comparison {
         }
     }
 
-    /// Measures, one way after the other, each with its steps in flight; `load` loads the model and what drafts. Also says how
-    /// many answers are not those without a head.
+    /// Measures, with the head first, for its files may be bad, each way with its steps in flight; `load` loads the model
+    /// and what drafts. Also says how many answers are not those without a head.
     pub(super) fn measure(
         &self,
         (plain_depth, depth): (u32, u32),
@@ -120,7 +120,7 @@ impl Comparison {
     ) -> Result<(Value, usize)> {
         let mut figures: Vec<Figure> = Vec::new();
         let mut models = Vec::new();
-        for drafter in [None, Some(self.drafter.clone())] {
+        for drafter in [Some(self.drafter.clone()), None] {
             let drafts = drafter.is_some();
             let loaded = load(drafter).with_context(|| match drafts {
                 true => self.option(),
@@ -128,14 +128,12 @@ impl Comparison {
             })?;
             say!("{}", loaded.info.description);
             say!(
-                "{:<40} {:>8} {:>9} {:>9} {:>10} {:>7} {:>9} {:>11}",
+                "{:<40} {:>8} {:>9} {:>9} {:>10} {:>11}",
                 "work",
                 "tokens",
                 "seconds",
                 "CPU s",
                 "tokens/s",
-                "gain",
-                "CPU gain",
                 "acceptance"
             );
             models.push(loaded.info.description.clone());
@@ -151,19 +149,16 @@ impl Comparison {
             // The first step finds the weights on the disk.
             running.work(1, self.prompt, 2)?;
             for batch in &self.batch {
-                let mut figure = self.decode(&mut running, *batch, drafts)?;
-                let plain = figures.iter().find(|f| !f.drafts && f.batch == *batch);
-                if let Some(plain) = plain.filter(|_| drafts) {
-                    figure.compare(plain, matches!(self.drafter, Drafter::Head(_)));
-                }
-                figure.show(if drafts {
-                    "with the head"
-                } else {
-                    "without a head"
-                });
+                let figure = self.decode(&mut running, *batch, drafts)?;
+                figure.show();
                 figures.push(figure);
             }
             running.engine.shutdown(Duration::from_secs(5))?;
+        }
+        let same_tokens = matches!(self.drafter, Drafter::Head(_));
+        let (with_head, plain) = figures.split_at_mut(self.batch.len());
+        for (figure, plain) in with_head.iter_mut().zip(plain) {
+            figure.compare(plain, same_tokens);
         }
         let differ = figures.iter().filter_map(|f| f.answers_that_differ).sum();
         let way = json!({
@@ -219,6 +214,10 @@ impl Comparison {
     }
 }
 
+fn or_none(x: Option<f64>) -> String {
+    x.map_or("-".into(), |x| format!("{x:.2}"))
+}
+
 impl Figure {
     fn compare(&mut self, plain: &Self, same_tokens: bool) {
         self.gain = Some(self.tokens_per_s / plain.tokens_per_s);
@@ -226,26 +225,33 @@ impl Figure {
         self.processor_gain = per_token(plain).zip(per_token(self)).map(|(p, s)| p / s);
         let pairs = || self.answers.iter().zip(&plain.answers);
         self.answers_that_differ = same_tokens.then(|| pairs().filter(|(a, b)| a != b).count());
-    }
-
-    /// Shown as soon as it is measured.
-    fn show(&self, way: &str) {
-        let or_none = |x: Option<f64>| x.map_or("-".into(), |x| format!("{x:.2}"));
         say!(
-            "{:<40} {:>8} {:>9.3} {:>9} {:>10.1} {:>7} {:>9} {:>11}{}",
-            format!("decode, batch {}, {way}", self.batch),
-            self.tokens,
-            self.seconds,
-            or_none(self.processor_seconds),
-            self.tokens_per_s,
+            "batch {}: {} times the tokens/s without a head by the clock, {} by processor time{}",
+            self.batch,
             or_none(self.gain),
             or_none(self.processor_gain),
-            or_none(self.acceptance_length),
             match self.answers_that_differ {
                 None => String::new(),
                 Some(0) => "; the same tokens".into(),
                 Some(n) => format!("; {n} of {} answers differ", self.answers.len()),
             }
+        );
+    }
+
+    /// Shown as soon as it is measured.
+    fn show(&self) {
+        let way = match self.drafts {
+            true => "with the head",
+            false => "without a head",
+        };
+        say!(
+            "{:<40} {:>8} {:>9.3} {:>9} {:>10.1} {:>11}",
+            format!("decode, batch {}, {way}", self.batch),
+            self.tokens,
+            self.seconds,
+            or_none(self.processor_seconds),
+            self.tokens_per_s,
+            or_none(self.acceptance_length),
         );
     }
 }

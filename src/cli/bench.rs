@@ -148,7 +148,7 @@ pub(crate) struct BenchEngineArgs {
     #[command(flatten)]
     pub(crate) speculate: SpeculateArgs,
     /// Random weights in the shape of MLPerf's head, whose drafts are accepted without a look at them, so that a round leaves
-    /// LENGTH tokens on average: what speculation is worth at a given acceptance length. The answers are noise.
+    /// LENGTH tokens on average, 3 unless given: what speculation is worth at an acceptance length. The answers are noise.
     #[arg(long, value_name = "LENGTH", num_args = 0..=1, default_missing_value = "3", conflicts_with = "speculate")]
     pub(crate) synthetic_head: Option<f64>,
     /// With a head: the prompts of this file (parquet) instead of made-up ones, answered to their stop tokens.

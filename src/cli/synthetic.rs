@@ -19,7 +19,7 @@ pub(crate) enum ShapeArg {
     #[value(name = "tiny")]
     #[serde(rename = "tiny")]
     Tiny,
-    /// 24 layers of width 1,024 whose rows all use all 4 experts, and 8,192 tokens: rows that are verified share every weight.
+    /// 24 layers of width 1,024 whose rows use all 4 experts; 8,192 tokens.
     #[value(name = "all-experts")]
     #[serde(rename = "all-experts")]
     AllExperts,

@@ -87,10 +87,12 @@ pub(super) fn check_head(
             // With logits, a step is launched kernel by kernel.
             seq.want_logits = launched;
         }
-        // Which leaves the states that the round begins with.
-        runner.run(prompts(&lengths, &capacity))?;
-        let done = runner.run(step)?;
-        Ok((done.tokens, done.drafts))
+        runner.comparing(|runner| {
+            // Which leaves the states that the round begins with.
+            runner.run(prompts(&lengths, &capacity))?;
+            let done = runner.run(step)?;
+            Ok::<_, ExecError>((done.tokens, done.drafts))
+        })
     };
     let (replayed, launched) = (round(false).map_err(lost)?, round(true).map_err(lost)?);
     if replayed != launched {

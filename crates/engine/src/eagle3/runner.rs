@@ -90,6 +90,14 @@ impl<O: DraftOps> SpeculativeRunner<O> {
         self.head.compare(&mut self.head_ops, rows, choose, found)
     }
 
+    /// What `work` does while drafts are compared with what the model chose, whatever the head is.
+    pub(crate) fn comparing<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let simulated = self.simulated.take();
+        let done = work(self);
+        self.simulated = simulated;
+        done
+    }
+
     /// A step from beginning to end; no other may be in flight.
     ///
     /// # Errors
