@@ -50,7 +50,7 @@ pub(crate) fn check(args: &SubmissionCheckArgs) -> Result<Outcome> {
     }
     let asks = args.strict && report.count(Severity::Question) > 0;
     if asks {
-        say!("--strict: questions are not good");
+        say!("not good: questions count here as errors do");
     }
     Ok(match report.verdict {
         Verdict::Valid if !asks => Outcome::Good,
