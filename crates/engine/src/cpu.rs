@@ -10,7 +10,6 @@ mod experts;
 mod lanes;
 pub(crate) mod load;
 mod pointwise;
-mod pooled;
 mod product;
 mod repack;
 mod sample;

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use super::pooled::{self, PooledExecutor};
 use super::{CpuExperts, CpuOps, Repack, Simd, kv_block_bytes};
 use crate::config::{LayerKind, ModelConfig};
 use crate::dtype::{Dtype, KvDtype};
 use crate::eagle3::{Drafter, Head, LoadedHead, SpeculativeRunner, synthetic_head_bytes};
-use crate::executor::{Capacity, Executor};
+use crate::executor::{Capacity, ExecError, Executor, StepHandle, StepPlan, StepTokens};
 use crate::load::{LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, useful_blocks};
 use crate::load_error::LoadError;
 use crate::memory::check_rest;
@@ -127,7 +126,11 @@ fn load(
     let threads = settings.threads.unwrap_or_else(|| {
         std::thread::available_parallelism().map_or(1, usize::from) / settings.engines.max(1)
     });
-    let pool = pooled::threads(threads)?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.max(1))
+        .thread_name(|i| format!("cpu-{i}"))
+        .build()
+        .map_err(|e| LoadError::Settings(format!("cannot start {threads} threads: {e}")))?;
     let bf16 = settings.dtype == Dtype::Bf16;
     let mut ops = CpuOps::new(config, &capacity, bf16, threads.max(1))?;
     ops.set_kv_dtype(settings.kv);
@@ -312,4 +315,25 @@ fn available_memory() -> u64 {
             line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
         });
     kib.map_or(4 << 30, |kib| kib * 1024)
+}
+
+/// Computes each step inside a pool of threads, so that the operations need not enter it one by one.
+struct PooledExecutor<E> {
+    pool: rayon::ThreadPool,
+    runner: E,
+}
+
+impl<E: Executor> Executor for PooledExecutor<E> {
+    fn capacity(&self) -> Capacity {
+        self.runner.capacity()
+    }
+
+    fn submit(&mut self, plan: StepPlan) -> Result<StepHandle, ExecError> {
+        let runner = &mut self.runner;
+        self.pool.install(|| runner.submit(plan))
+    }
+
+    fn wait(&mut self, step: StepHandle) -> Result<StepTokens, ExecError> {
+        self.runner.wait(step)
+    }
 }
