@@ -14,7 +14,7 @@ mod plan;
 mod plan_json;
 mod power;
 mod progress;
-mod provenance;
+pub(crate) mod provenance;
 pub(crate) mod recording;
 pub(crate) mod responder;
 pub(crate) mod rules;

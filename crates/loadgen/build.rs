@@ -170,7 +170,10 @@ fn check(src: &Path) -> Result<(), String> {
             found.trim()
         ));
     }
-    for name in SOURCES.iter().chain(&["mlperf_conf.h", "loadgen.h"]) {
+    for name in SOURCES
+        .iter()
+        .chain(&["mlperf_conf.h", "loadgen.h", "issue_query_controller.h"])
+    {
         if !src.join(name).is_file() {
             return Err(format!(
                 "{}: {name} is missing; a git checkout lacks the generated files, the source distribution has them",

@@ -45,7 +45,10 @@ pub(crate) struct InferArgs {
     pub(crate) http: HttpArgs,
     #[command(flatten)]
     pub(crate) echo: EchoArgs,
-    /// Begin anew: move an earlier output and journal aside.
+    /// Leave no record. Else FILE.parquet.record has a row of each answer with its times, for `report`, `compare` and `runs`.
+    #[arg(long)]
+    pub(crate) no_record: bool,
+    /// Begin anew: move an earlier output, journal and record aside.
     #[arg(long)]
     pub(crate) force: bool,
     /// Write what was done as JSON.

@@ -99,6 +99,9 @@ pub(crate) struct SubmissionCheckArgs {
     /// The verdict of MLCommons' own checker: only what it objects to counts.
     #[arg(long)]
     pub(crate) official_only: bool,
+    /// Exit with 1 for questions too: what an auditor would ask and you can answer or hand in now.
+    #[arg(long, conflicts_with = "official_only")]
+    pub(crate) strict: bool,
     /// Write the valid results as a table with the official checker's columns.
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,

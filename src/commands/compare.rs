@@ -1,7 +1,7 @@
 //! `ossmark compare`: what differs between runs, and whether it is more than noise.
 
 use anyhow::{Result, bail};
-use ossmark_report::{Compared, Comparison, Units, compare as difference};
+use ossmark_report::{Compared, Comparison, Depth, Units, compare as difference};
 
 use super::report::runs;
 use crate::children;
@@ -20,7 +20,11 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<Outcome> {
         bail!("found one run, expected two or more: name another one to compare it with");
     }
     let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
-    let comparison = difference(&runs(a)?, &runs(b)?, args.floor / 100.0);
+    let comparison = difference(
+        &runs(a, Depth::Line)?,
+        &runs(b, Depth::Line)?,
+        args.floor / 100.0,
+    );
     print(&comparison);
     if let Some(file) = &mut json_file {
         file.write_json(&comparison)?;
@@ -49,8 +53,12 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<Outcome> {
 }
 
 fn print(comparison: &Comparison) {
-    for (i, run) in comparison.runs.iter().enumerate() {
+    let runs = comparison.runs.iter().zip(&comparison.missing);
+    for (i, (run, missing)) in runs.enumerate() {
         say!("{} {run}", if i < comparison.a { "A" } else { "B" });
+        for what in missing {
+            say!("  {what}");
+        }
     }
     for setting in &comparison.settings {
         let values: Vec<String> = setting

@@ -3,6 +3,7 @@
 mod display;
 mod drive;
 mod failures;
+mod record;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,7 +34,9 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
     let dataset = Dataset::open(&dataset_file)?;
     let tokenizer = tokenizer(args, &plan)?;
     let journal_path = journal_of(&args.output);
+    let goes_on = !args.force && journal_path.exists();
     let (mut output_file, mut json_file) = claim(args, &journal_path)?;
+    let record = record::claim(args, goes_on)?;
     children::set_interrupt_message(format!(
         "answers so far are in {}; run the same command again to resume",
         journal_path.display()
@@ -82,6 +85,12 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
             note!("{}: {note}", args.output.display());
         }
         say!("written: {}", args.output.display());
+    }
+    let recorded = record.map(|record| {
+        let plan = record::plan(plan.name(), &settings);
+        record.write(&journal, &dataset, &plan)
+    });
+    if complete {
         std::fs::remove_file(&journal_path)
             .with_context(|| format!("cannot remove {}", journal_path.display()))?;
     }
@@ -90,9 +99,12 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
         &mut json_file,
         &journal,
         &done,
-        &left_out,
-        remote,
-        began.elapsed(),
+        json!({
+            "left_out": left_out,
+            "elapsed_s": began.elapsed().as_secs_f64(),
+            "remote": remote,
+            "record": recorded,
+        }),
     )?;
     Ok(if complete {
         Outcome::Good
@@ -272,9 +284,7 @@ fn report(
     json_file: &mut Option<Output>,
     journal: &Journal,
     done: &InferStats,
-    left_out: &[String],
-    remote: Option<RemoteStats>,
-    took: Duration,
+    mut result: Value,
 ) -> Result<()> {
     let failed = journal.failed();
     say!(
@@ -283,7 +293,7 @@ fn report(
         journal.requests(),
         done.answered,
         done.tokens,
-        took.as_secs_f64()
+        result["elapsed_s"].as_f64().unwrap_or_default()
     );
     const SHOWN: usize = 5;
     for group in done.failures.sorted().iter().take(SHOWN) {
@@ -297,18 +307,18 @@ fn report(
         );
     }
     if let Some(file) = json_file {
-        let result = json!({
-            "output": args.output,
-            "requests": journal.requests(),
-            "answered": journal.answered(),
-            "answered_now": done.answered,
-            "tokens_now": done.tokens,
-            "failed": failed,
-            "failures": done.failures.json(),
-            "left_out": left_out,
-            "elapsed_s": took.as_secs_f64(),
-            "remote": remote,
-        });
+        let more = [
+            ("output", json!(args.output)),
+            ("requests", json!(journal.requests())),
+            ("answered", json!(journal.answered())),
+            ("answered_now", json!(done.answered)),
+            ("tokens_now", json!(done.tokens)),
+            ("failed", json!(failed)),
+            ("failures", done.failures.json()),
+        ];
+        for (name, value) in more {
+            result[name] = value;
+        }
         file.write_json(&result)?;
     }
     Ok(())

@@ -43,7 +43,7 @@ pub(crate) fn report(args: &ReportArgs) -> Result<Outcome> {
 
 /// Writes the page of the runs in these directories; returns what it shows.
 pub(super) fn write_page(dirs: &[PathBuf], output: &mut Output) -> Result<Vec<(Run, Figures)>> {
-    let shown = runs(dirs)?.into_iter().map(|run| {
+    let shown = runs(dirs, Depth::Page)?.into_iter().map(|run| {
         let figures = Figures::of(&run);
         (run, figures)
     });
@@ -53,9 +53,7 @@ pub(super) fn write_page(dirs: &[PathBuf], output: &mut Output) -> Result<Vec<(R
 }
 
 /// Reads runs.
-pub(super) fn runs(dirs: &[PathBuf]) -> Result<Vec<Run>> {
-    let runs = dirs
-        .iter()
-        .map(|dir: &PathBuf| read(Path::new(dir), Depth::Page));
+pub(super) fn runs(dirs: &[PathBuf], depth: Depth) -> Result<Vec<Run>> {
+    let runs = dirs.iter().map(|dir: &PathBuf| read(Path::new(dir), depth));
     Ok(runs.collect::<Result<_, _>>()?)
 }

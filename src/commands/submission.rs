@@ -48,9 +48,13 @@ pub(crate) fn check(args: &SubmissionCheckArgs) -> Result<Outcome> {
     if let Some(file) = &mut json_file {
         file.write_json(&report)?;
     }
+    let asks = args.strict && report.count(Severity::Question) > 0;
+    if asks {
+        say!("not good: questions count here as errors do");
+    }
     Ok(match report.verdict {
-        Verdict::Valid => Outcome::Good,
-        Verdict::Invalid => Outcome::NotGood,
+        Verdict::Valid if !asks => Outcome::Good,
+        _ => Outcome::NotGood,
     })
 }
 
@@ -143,9 +147,10 @@ pub(crate) fn pack(args: &SubmissionPackArgs) -> Result<Outcome> {
 
 fn print(report: &Report) {
     for finding in &report.findings {
-        let severity = match finding.severity {
+        let severity = match report.weight(finding) {
             Severity::Error => "ERROR",
-            Severity::Warning => "WARNING",
+            Severity::Question => "QUESTION",
+            Severity::Note => "NOTE",
         };
         let official = if finding.official { ", official" } else { "" };
         say!("{severity} {}{official}", finding.rule);
@@ -174,9 +179,13 @@ fn print(report: &Report) {
         Verdict::Valid => "VALID",
         Verdict::Invalid => "INVALID",
     };
+    let official = report.findings.iter().filter(|f| f.official).count();
     say!(
-        "{valid} of {} results valid; round {}: submission {verdict}{basis}",
+        "{valid} of {} results valid; {} errors ({official} official), {} questions, {} notes; round {}: submission {verdict}{basis}",
         report.results.len(),
+        report.count(Severity::Error),
+        report.count(Severity::Question),
+        report.count(Severity::Note),
         report.round
     );
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ossmark_loadgen::most_over;
 
-/// LoadGen reads its clock after us, counts from the scheduled time, which is not after the issue, and reads the system's
-/// clock, which is slewed by 0.05% at most: a sample that is over a limit by more than this is over it for LoadGen.
+/// LoadGen reads its clock after us, counts from the scheduled time as we do, and reads the system's clock, which is slewed by
+/// 0.05% at most: a sample that is over a limit by more than this is over it for LoadGen.
 const MARGIN: Duration = Duration::from_millis(1);
 const SLEW: f64 = 0.001;
 /// The system's clock was set while the run went on: nothing is certain any more.

@@ -7,11 +7,28 @@ use std::time::Instant;
 use ossmark_loadgen::{Issued, Streaming, Ticket};
 use ossmark_protocol::{RequestId, TokenId};
 
-/// A sample that LoadGen waits for.
-pub(crate) struct Open {
+/// A sample that LoadGen has issued.
+pub(crate) struct Arrived {
+    /// Row of the data set.
+    pub(crate) row: u64,
+    /// When LoadGen's schedule wanted it issued, which LoadGen counts its latencies from.
+    pub(crate) scheduled: Instant,
+    pub(crate) ticket: Ticket<Issued>,
+}
+
+/// What LoadGen asked for, and when.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
     /// Row of the data set.
     pub(crate) sample: u64,
+    /// When LoadGen's schedule wanted it issued. Latencies count from here, as LoadGen's do.
+    pub(crate) scheduled: Instant,
     pub(crate) issued: Instant,
+}
+
+/// A sample that LoadGen waits for.
+pub(crate) struct Open {
+    pub(crate) asked: Asked,
     pub(crate) state: State,
     /// All tokens so far; the count that LoadGen is told comes from here.
     pub(crate) tokens: Vec<TokenId>,

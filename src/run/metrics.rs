@@ -20,7 +20,7 @@ pub(crate) struct Progress {
     pub(crate) done: AtomicBool,
 }
 
-/// Latencies of a run as the harness saw them, from the moment that LoadGen issued the sample.
+/// Latencies of a run as the harness saw them, from when LoadGen's schedule wanted the sample issued, as LoadGen counts.
 pub(crate) struct Latencies {
     ttft_ns: Histogram<u64>,
     tpot_ns: Histogram<u64>,

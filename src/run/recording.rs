@@ -11,18 +11,35 @@ use ossmark_protocol::{Generator, Load, RemoteStats, RequestId};
 use ossmark_record::{Counters, End, Limits, Recorder, Row, Server, Settings, Writer};
 use ossmark_telemetry::Watch;
 
+use super::ledger::{Arrived, Asked};
 use super::metrics::Progress;
 
 /// Rows for the record, from the thread that answers LoadGen.
 pub(crate) struct Recording {
-    rows: Recorder,
+    recorder: Recorder,
     /// Of each row of the data set.
     prompt_tokens: Arc<[u32]>,
-    start: Arc<Start>,
+    /// When LoadGen's schedule wanted the first sample, once one was issued: the start of the test.
+    start: Option<Instant>,
+    counts: Counts,
+    shared: Arc<Shared>,
     /// Not handed over yet.
     rows_here: Vec<Row>,
-    /// When the first of them came.
-    since: Instant,
+    /// Samples that ended while the writer had no room, not told to it yet.
+    lost_here: u64,
+    /// When something was last handed over.
+    handed_over: Instant,
+}
+
+/// Counted here, and shown to the writer's thread with the rows.
+#[derive(Default)]
+struct Counts {
+    /// Tokens of the prompts that were issued.
+    input_tokens: u64,
+    /// Tokens that came, of whole answers or not.
+    output_tokens: u64,
+    /// Samples that ended.
+    ended: u64,
 }
 
 /// Rows are handed over so many at a time: each by itself would wake the writer's thread.
@@ -32,12 +49,9 @@ const WAIT: Duration = Duration::from_millis(100);
 
 /// What the writer's thread must know of the rows.
 #[derive(Default)]
-struct Start {
-    /// When LoadGen issued its first sample: the start of the test, as far as it can be seen from here.
-    at: OnceLock<Instant>,
-    /// Tokens of the prompts that were issued.
+struct Shared {
+    start: OnceLock<Instant>,
     input_tokens: AtomicU64,
-    /// Tokens that came, of whole answers or not.
     output_tokens: AtomicU64,
     /// Samples whose rows were handed over.
     ended: AtomicU64,
@@ -46,12 +60,8 @@ struct Start {
 /// A sample that has been answered, for its row.
 pub(crate) struct Ended {
     pub(crate) id: RequestId,
-    /// Row of the data set.
-    pub(crate) sample: u64,
-    pub(crate) issued: Instant,
+    pub(crate) asked: Asked,
     pub(crate) first_token: Option<Instant>,
-    /// When its whole answer was there; `None` where it never was.
-    pub(crate) completed: Option<Instant>,
     pub(crate) tokens: usize,
     pub(crate) end: End,
     pub(crate) engine: u16,
@@ -70,35 +80,38 @@ pub(crate) fn begin(
         limits,
         ..Settings::default()
     };
-    let start: Arc<Start> = Arc::default();
+    let shared: Arc<Shared> = Arc::default();
     let (progress, generator) = (Arc::clone(progress), Arc::clone(generator));
-    let since = Arc::clone(&start);
-    let counters = move || counters(&since, &progress, &*generator, power.as_ref());
-    let (rows, writer) = ossmark_record::begin(output, settings, counters);
+    let ours = Arc::clone(&shared);
+    let counters = move || counters(&ours, &progress, &*generator, power.as_ref());
+    let (recorder, writer) = ossmark_record::begin(output, settings, counters);
     let recording = Recording {
-        rows,
+        recorder,
         prompt_tokens,
-        start,
+        start: None,
+        counts: Counts::default(),
+        shared,
         rows_here: Vec::new(),
-        since: Instant::now(),
+        lost_here: 0,
+        handed_over: Instant::now(),
     };
     (recording, writer)
 }
 
 fn counters(
-    start: &Start,
+    shared: &Shared,
     progress: &Progress,
     generator: &dyn Generator,
     power: Option<&Watch>,
 ) -> Option<Counters> {
     // The rows of these samples have been handed over before: what a line counts has its row.
-    let ended = start.ended.load(Acquire);
+    let ended = shared.ended.load(Acquire);
     let mut counters = Counters {
-        t: start.at.get()?.elapsed(),
+        t: shared.start.get()?.elapsed(),
         issued: progress.issued.load(Relaxed),
         completed: ended,
-        input_tokens: Some(start.input_tokens.load(Relaxed)),
-        output_tokens: Some(start.output_tokens.load(Relaxed)),
+        input_tokens: Some(shared.input_tokens.load(Relaxed)),
+        output_tokens: Some(shared.output_tokens.load(Relaxed)),
         ..Counters::default()
     };
     let engines = generator.load();
@@ -139,11 +152,14 @@ impl Recording {
     /// The longest time between two looks.
     pub(super) const OFTEN: Duration = WAIT;
 
-    /// LoadGen has issued samples, by their rows of the data set.
-    pub(super) fn issued(&self, at: Instant, samples: impl Iterator<Item = u64>) {
-        self.start.at.get_or_init(|| at);
-        let tokens: u64 = samples.map(|row| u64::from(self.prompt(row))).sum();
-        self.start.input_tokens.fetch_add(tokens, Relaxed);
+    /// LoadGen has issued samples.
+    pub(super) fn issued(&mut self, samples: &[Arrived]) {
+        if let (None, Some(first)) = (self.start, samples.first()) {
+            self.start = Some(first.scheduled);
+            let _ = self.shared.start.set(first.scheduled);
+        }
+        let tokens = samples.iter().map(|s| u64::from(self.prompt(s.row)));
+        self.counts.input_tokens += tokens.sum::<u64>();
     }
 
     fn prompt(&self, row: u64) -> u32 {
@@ -153,31 +169,38 @@ impl Recording {
     }
 
     /// Tokens have come.
-    pub(super) fn generated(&self, tokens: usize) {
-        self.start.output_tokens.fetch_add(tokens as u64, Relaxed);
+    pub(super) fn generated(&mut self, tokens: usize) {
+        self.counts.output_tokens += tokens as u64;
     }
 
-    /// A sample has been answered.
-    pub(super) fn ended(&mut self, sample: &Ended) {
+    /// A sample has been answered, or given up; `completed` is when LoadGen was told of its whole answer, if there was one.
+    pub(super) fn ended(&mut self, sample: &Ended, completed: Option<Instant>) {
+        self.counts.ended += 1;
         if self.rows_here.is_empty() {
+            // What would only be lost is not made.
+            if !self.recorder.has_room(TOGETHER as u64) {
+                self.lost_here += 1;
+                if self.lost_here >= TOGETHER as u64 {
+                    self.hand_over();
+                }
+                return;
+            }
             self.rows_here.reserve_exact(TOGETHER);
-            self.since = Instant::now();
         }
-        let start = *self.start.at.get_or_init(|| sample.issued);
+        let start = self.start.unwrap_or(sample.asked.scheduled);
         let ns = |at: Instant| {
             let after = at.saturating_duration_since(start);
             i64::try_from(after.as_nanos()).unwrap_or(i64::MAX)
         };
         self.rows_here.push(Row {
             request: sample.id.0,
-            sample_index: u32::try_from(sample.sample).unwrap_or(u32::MAX),
-            prompt_tokens: self.prompt(sample.sample),
+            sample_index: u32::try_from(sample.asked.sample).unwrap_or(u32::MAX),
+            prompt_tokens: self.prompt(sample.asked.sample),
             output_tokens: u32::try_from(sample.tokens).unwrap_or(u32::MAX),
-            // LoadGen hands samples over when its schedule wants them, and does not say when that was.
-            scheduled_ns: None,
-            issued_ns: Some(ns(sample.issued)),
+            scheduled_ns: Some(ns(sample.asked.scheduled)),
+            issued_ns: Some(ns(sample.asked.issued)),
             first_token_ns: sample.first_token.map(ns),
-            completed_ns: sample.completed.map(ns),
+            completed_ns: completed.map(ns),
             end: sample.end,
             engine: sample.engine,
         });
@@ -188,18 +211,26 @@ impl Recording {
 
     /// Hands over what has waited long enough; to be called [often](Recording::OFTEN).
     pub(super) fn look(&mut self, now: Instant) {
-        if !self.rows_here.is_empty() && now.saturating_duration_since(self.since) >= WAIT {
+        if now.saturating_duration_since(self.handed_over) >= WAIT {
+            self.handed_over = now;
             self.hand_over();
         }
     }
 
     /// Hands over what is still here.
     pub(super) fn hand_over(&mut self) {
-        let rows = std::mem::take(&mut self.rows_here);
-        let count = rows.len() as u64;
-        if count > 0 {
-            self.rows.rows(rows);
-            self.start.ended.fetch_add(count, Release);
+        if !self.rows_here.is_empty() {
+            self.recorder.rows(std::mem::take(&mut self.rows_here));
         }
+        self.recorder.lose(std::mem::take(&mut self.lost_here));
+        let Counts {
+            input_tokens,
+            output_tokens,
+            ended,
+        } = self.counts;
+        self.shared.input_tokens.store(input_tokens, Relaxed);
+        self.shared.output_tokens.store(output_tokens, Relaxed);
+        // After the rows of these samples.
+        self.shared.ended.store(ended, Release);
     }
 }

@@ -8,12 +8,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use ossmark_loadgen::{Issued, ResponseBuffer, Ticket};
+use ossmark_loadgen::ResponseBuffer;
 use ossmark_protocol::{End, Event, RequestId, StepOutputs, TokenId};
 
 use super::faults::{FaultKind, Faults};
 use super::hopeless::Hopeless;
-use super::ledger::{Ledger, Open, State};
+use super::ledger::{Arrived, Asked, Ledger, Open, State};
 use super::metrics::{Latencies, Progress};
 use super::recording::{self, Recording};
 use super::trace::Trace;
@@ -24,7 +24,7 @@ pub(crate) enum Message {
     Issued {
         first: RequestId,
         at: Instant,
-        samples: Vec<(u64, Ticket<Issued>)>,
+        samples: Vec<Arrived>,
     },
     /// From the engine.
     Event(Event),
@@ -113,7 +113,7 @@ struct Responder {
 }
 
 impl Responder {
-    fn issued(&mut self, first: RequestId, at: Instant, samples: Vec<(u64, Ticket<Issued>)>) {
+    fn issued(&mut self, first: RequestId, at: Instant, samples: Vec<Arrived>) {
         self.setup
             .progress
             .issued
@@ -121,20 +121,23 @@ impl Responder {
         if self.ledger.len() == 0 {
             self.moved = Instant::now();
         }
-        if let Some(record) = &self.setup.record {
-            record.issued(at, samples.iter().map(|(sample, _)| *sample));
+        if let Some(record) = &mut self.setup.record {
+            record.issued(&samples);
         }
-        for (i, (sample, ticket)) in samples.into_iter().enumerate() {
+        for (id, arrived) in (first.0..).map(RequestId).zip(samples) {
             if let Some(trace) = &mut self.setup.trace {
-                trace.issued(at, RequestId(first.0 + i as u64), sample);
+                trace.issued(at, id, arrived.row);
             }
-            let state = State::Waiting(ticket);
+            let asked = Asked {
+                sample: arrived.row,
+                scheduled: arrived.scheduled,
+                issued: at,
+            };
             self.ledger.insert(
-                RequestId(first.0 + i as u64),
+                id,
                 Open {
-                    sample,
-                    issued: at,
-                    state,
+                    asked,
+                    state: State::Waiting(arrived.ticket),
                     tokens: Vec::new(),
                 },
             );
@@ -150,7 +153,7 @@ impl Responder {
     fn step(&mut self, step: &StepOutputs) {
         let now = Instant::now();
         self.moved = now;
-        if let Some(record) = &self.setup.record {
+        if let Some(record) = &mut self.setup.record {
             record.generated(step.tokens.len());
         }
         if let Some(trace) = &mut self.setup.trace {
@@ -177,7 +180,7 @@ impl Responder {
             if let Some(End::Failed(message)) = &out.end {
                 self.setup
                     .faults
-                    .record(FaultKind::RequestFailed, Some(open.sample), || {
+                    .record(FaultKind::RequestFailed, Some(open.asked.sample), || {
                         message.clone()
                     });
                 self.answer_as_is(out.id, open, ossmark_record::End::Failed, out.engine);
@@ -188,13 +191,14 @@ impl Responder {
             match open.state {
                 State::Waiting(ticket) if !new.is_empty() => {
                     if self.setup.streaming {
-                        self.latencies.first_token(now - open.issued);
+                        let after = now - open.asked.scheduled;
+                        self.latencies.first_token(after);
                         if let Some(hopeless) = &mut self.setup.hopeless {
-                            hopeless.first_token(now - open.issued);
+                            hopeless.first_token(after);
                         }
                     }
                     firsts.push(ticket, &new[..1]);
-                    fresh.push((out, open.sample, open.issued, new, end));
+                    fresh.push((out, open.asked, new, end));
                     continue;
                 }
                 state => open.state = state,
@@ -215,15 +219,14 @@ impl Responder {
         }
         // LoadGen reads its clock in the call.
         let told = Instant::now();
-        for ((out, sample, issued, new, end), ticket) in fresh.into_iter().zip(firsts.send()) {
+        for ((out, asked, new, end), ticket) in fresh.into_iter().zip(firsts.send()) {
             let (id, engine) = (out.id, out.engine);
             if let Some(trace) = &mut self.setup.trace {
                 trace.first_token(told, id);
             }
             let state = State::Streaming(ticket, told);
             let mut open = Open {
-                sample,
-                issued,
+                asked,
                 state,
                 tokens: Vec::new(),
             };
@@ -257,15 +260,10 @@ impl Responder {
     fn complete(&mut self, now: Instant, ended: Vec<Ended<'_>>, buffer: &mut ResponseBuffer) {
         let n_ended = ended.len() as u64;
         let mut n_tokens = 0;
-        let (mut answers, mut tickets) = (
+        let (mut answers, mut states) = (
             Vec::with_capacity(ended.len()),
             Vec::with_capacity(ended.len()),
         );
-        let mut rows = Vec::with_capacity(if self.setup.record.is_some() {
-            ended.len()
-        } else {
-            0
-        });
         for Ended {
             id,
             mut open,
@@ -283,29 +281,25 @@ impl Responder {
                 State::Streaming(_, at) => Some(at),
                 State::Waiting(_) => (tokens > 0).then_some(now),
             };
-            if self.setup.record.is_some() {
-                rows.push(recording::Ended {
-                    id,
-                    sample: open.sample,
-                    issued: open.issued,
-                    first_token,
-                    completed: Some(now),
-                    tokens,
-                    end,
-                    engine,
-                });
-            }
             if let Some(trace) = &mut self.setup.trace {
                 trace.ended(now, id, tokens, end);
             }
-            answers.push((open.tokens, new));
-            tickets.push((open.state, open.issued, open.sample));
+            let ended = recording::Ended {
+                id,
+                asked: open.asked,
+                first_token,
+                tokens,
+                end,
+                engine,
+            };
+            answers.push((open.tokens, new, ended));
+            states.push(open.state);
         }
         let mut batch = buffer.completions();
-        for ((own, new), (state, issued, sample)) in answers.iter().zip(tickets) {
+        for ((own, new, ended), state) in answers.iter().zip(states) {
             let tokens: &[TokenId] = if own.is_empty() { new } else { own };
             if tokens.len() < 2 {
-                self.setup.faults.record(FaultKind::ShortAnswer, Some(sample), || {
+                self.setup.faults.record(FaultKind::ShortAnswer, Some(ended.asked.sample), || {
                     format!(
                         "the answer has {} token(s); LoadGen needs at least 2 to compute the time per output token",
                         tokens.len()
@@ -317,7 +311,7 @@ impl Responder {
                 State::Waiting(ticket) => (ticket.first_token(tokens), now),
             };
             self.latencies
-                .complete(now - issued, now - first_at, tokens.len());
+                .complete(now - ended.asked.scheduled, now - first_at, tokens.len());
             if let Some(hopeless) = &mut self.setup.hopeless {
                 hopeless.completed(now - first_at, tokens.len());
             }
@@ -329,9 +323,8 @@ impl Responder {
         batch.send();
         // After LoadGen has its answers.
         if let Some(record) = &mut self.setup.record {
-            for mut row in rows {
-                row.completed = Some(completed);
-                record.ended(&row);
+            for (_, _, ended) in &answers {
+                record.ended(ended, Some(completed));
             }
         }
         self.count_completed(n_ended, n_tokens);
@@ -371,7 +364,7 @@ impl Responder {
         for (id, open) in drained {
             self.setup
                 .faults
-                .record(FaultKind::NotServed, Some(open.sample), || {
+                .record(FaultKind::NotServed, Some(open.asked.sample), || {
                     format!("not served: {cause}")
                 });
             self.answer_as_is(id, open, ossmark_record::End::Cancelled, 0);
@@ -383,19 +376,18 @@ impl Responder {
     /// Answers a sample with the tokens that it has, however few: LoadGen counts an error, the run can end.
     fn answer_as_is(&mut self, id: RequestId, open: Open, end: ossmark_record::End, engine: u16) {
         if let Some(record) = &mut self.setup.record {
-            record.ended(&recording::Ended {
+            let ended = recording::Ended {
                 id,
-                sample: open.sample,
-                issued: open.issued,
+                asked: open.asked,
                 first_token: match open.state {
                     State::Streaming(_, at) => Some(at),
                     State::Waiting(_) => None,
                 },
-                completed: None,
                 tokens: open.tokens.len(),
                 end,
                 engine,
-            });
+            };
+            record.ended(&ended, None);
         }
         if let Some(trace) = &mut self.setup.trace {
             trace.ended(Instant::now(), id, open.tokens.len(), end);

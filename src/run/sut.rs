@@ -10,6 +10,7 @@ use ossmark_loadgen::{Sample, SampleLibrary, Samples, SystemUnderTest};
 use ossmark_protocol::{Request, RequestId, Sampling, StopTokens, TokenId, request_seed};
 
 use super::faults::FaultKind;
+use super::ledger::Arrived;
 use super::responder::Message;
 use ossmark_protocol::Generator;
 
@@ -55,7 +56,11 @@ impl Sut {
                 stop_tokens: StopTokens::default(),
                 ignore_eos: false,
             });
-            tickets.push((sample.index as u64, sample.ticket));
+            tickets.push(Arrived {
+                row: sample.index as u64,
+                scheduled: at.checked_sub(sample.late).unwrap_or(at),
+                ticket: sample.ticket,
+            });
         }
         // Tickets first: an answer must never overtake its ticket. If the responder is gone, the tickets come back in the
         // error and answer for themselves when they are dropped.

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use ossmark_dataset::{Cell, Table};
+use ossmark_dataset::{Cell, Dataset, Table};
+use ossmark_record::{Record, Row};
 
 use crate::common::{binary, finish, read_json, repository};
-use crate::remote::{Kind, Server};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-fn infer(dir: &Path, args: &[&str]) -> Command {
+pub(crate) fn infer(dir: &Path, args: &[&str]) -> Command {
     let demo = repository().join("demo");
     let mut command = Command::new(binary());
     command
@@ -26,7 +26,7 @@ fn infer(dir: &Path, args: &[&str]) -> Command {
     command
 }
 
-const ROWS: usize = 512;
+pub(crate) const ROWS: usize = 512;
 
 /// What the echo engine answers: see generator::echo.
 fn echoed(row: usize, tokens: usize) -> Vec<u32> {
@@ -58,6 +58,35 @@ fn check_output(dir: &Path, passes: usize, tokens: usize) {
     assert!(!dir.join("out.parquet.journal").exists());
 }
 
+/// The record beside the output, whole: a row of every answer with its times.
+#[track_caller]
+fn record(dir: &Path, passes: usize) -> Vec<Row> {
+    let record = Record::open(&dir.join("out.parquet.record")).unwrap();
+    assert!(record.is_complete(), "{record:?}");
+    let rows = record.rows.clone();
+    assert!(
+        rows.iter()
+            .map(|row| row.request)
+            .eq(0..(ROWS * passes) as u64)
+    );
+    for row in &rows {
+        let times = [row.issued_ns, row.first_token_ns, row.completed_ns].map(Option::unwrap);
+        assert!(times[0] >= 0 && times.is_sorted(), "{row:?}");
+        assert_eq!(row.scheduled_ns, None);
+        assert_eq!(row.sample_index as usize, row.request as usize / passes);
+    }
+    let mut timeline = record.timeline().unwrap().unwrap();
+    let mut last = None;
+    while let Some(second) = timeline.next_second().unwrap() {
+        last = Some(second);
+    }
+    let tokens = rows.iter().map(|row| u64::from(row.output_tokens)).sum();
+    let last = last.unwrap();
+    assert_eq!(last.completed, Some(rows.len() as u64));
+    assert_eq!(last.output_tokens, Some(tokens));
+    rows
+}
+
 #[test]
 fn every_row_and_pass_is_answered() {
     let tmp = tempfile::tempdir().unwrap();
@@ -77,6 +106,38 @@ fn every_row_and_pass_is_answered() {
         (&report["answered"], &report["failed"]),
         (&1536.into(), &0.into())
     );
+    let rows = record(tmp.path(), 3);
+    let table = Table::open(&tmp.path().join("out.parquet")).unwrap();
+    let source = Dataset::open(&repository().join("demo/perf.parquet")).unwrap();
+    for pass in 0..3 {
+        let times = table.cells(&format!("infer_time_{pass}")).unwrap();
+        for (row, took) in times.iter().enumerate() {
+            let recorded = &rows[3 * row + pass];
+            let seconds = recorded.latency_ns().unwrap() as f64 / 1e9;
+            assert!(matches!(took, Cell::Float(s) if (s - seconds).abs() < 1e-9));
+            assert_eq!(recorded.output_tokens, 32);
+            assert_eq!(recorded.prompt_tokens as usize, source.prompts[row].len());
+        }
+    }
+    assert_eq!(
+        report["record"],
+        serde_json::json!({ "dir": "out.parquet.record", "rows": 1536 })
+    );
+    let look = |args: &[&str]| {
+        let mut command = Command::new(binary());
+        command.current_dir(tmp.path()).args(args);
+        let done = finish(command, LIMIT);
+        assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+        done.stdout
+    };
+    let shown = look(&["report", "out.parquet.record", "--output", "page.html"]);
+    assert!(shown.contains("Answers of ossmark infer"), "{shown}");
+    let listed = look(&["runs"]);
+    assert!(
+        listed.contains("infer") && listed.contains("echo"),
+        "{listed}"
+    );
+    assert!(look(&["watch", "out.parquet.record", "--once"]).contains("1,536"));
     // A finished output is not begun again.
     std::fs::remove_file(tmp.path().join("done.json")).unwrap();
     finish(infer(tmp.path(), &args), LIMIT).refused(&["out.parquet", "already exists"]);
@@ -149,6 +210,8 @@ fn killed_again_and_again_it_loses_and_repeats_nothing() {
     let done = finish(infer(tmp.path(), &args), LIMIT);
     assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
     check_output(tmp.path(), 3, 32);
+    // Whichever process asked, on one time line.
+    record(tmp.path(), 3);
     // Some kill came in the middle, and the last call had less to do than all.
     assert!(sizes.len() > 1, "{sizes:?}");
     let report = read_json(&tmp.path().join("done.json"));
@@ -200,115 +263,19 @@ fn a_journal_of_other_settings_is_refused() {
     assert_eq!(finish(infer(tmp.path(), &quick), LIMIT).code(), Some(0));
     assert!(tmp.path().join("out.parquet.journal.old.1").exists());
     // Neither is an output that is there.
+    let old = tmp.path().join("out.parquet.record.old.1");
+    assert!(!old.exists());
     assert_eq!(finish(infer(tmp.path(), &quick), LIMIT).code(), Some(0));
-    assert!(tmp.path().join("out.parquet.old.1").exists());
-}
-
-#[test]
-fn failed_requests_are_reported_and_tried_again() {
-    let tmp = tempfile::tempdir().unwrap();
-    let server = Server::start(Kind::FailsFirst(100));
-    let args = [
-        "--engine",
-        "http",
-        "--endpoint",
-        &server.url,
-        "--max-concurrency",
-        "16",
-        "--max-new-tokens",
-        "8",
-    ];
-    let done = finish(infer(tmp.path(), &args), LIMIT);
-    assert_eq!(done.code(), Some(1), "{}{}", done.stdout, done.stderr);
-    assert!(
-        done.stderr.contains("100 failed") && done.stderr.contains("HTTP 500"),
-        "{}",
-        done.stderr
-    );
-    assert!(!tmp.path().join("out.parquet").exists());
-    let report = read_json(&tmp.path().join("done.json"));
-    assert_eq!(
-        (&report["answered"], &report["failed"]),
-        (&412.into(), &100.into())
-    );
-
+    assert!(tmp.path().join("out.parquet.old.1").exists() && old.exists());
+    // A record is no output of a command that leaves none.
+    std::fs::remove_file(tmp.path().join("out.parquet")).unwrap();
     std::fs::remove_file(tmp.path().join("done.json")).unwrap();
-    let done = finish(infer(tmp.path(), &args), LIMIT);
-    assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let args = ["--engine", "echo"];
+    finish(infer(tmp.path(), &args), LIMIT).refused(&["out.parquet.record", "--force"]);
+    let args = ["--engine", "echo", "--no-record"];
+    assert_eq!(finish(infer(tmp.path(), &args), LIMIT).code(), Some(0));
     let report = read_json(&tmp.path().join("done.json"));
-    assert_eq!(
-        report["answered_now"], 100,
-        "only the failed ones are asked again"
-    );
-    let table = Table::open(&tmp.path().join("out.parquet")).unwrap();
-    assert_eq!(table.tokens("tok_model_output_0").unwrap().len(), ROWS);
-    // As the scorer takes it: a column of text, one of lengths, the questions' kinds and truths.
-    for column in [
-        "model_output_0",
-        "tok_model_output_len_0",
-        "dataset",
-        "ground_truth",
-    ] {
-        assert!(table.has(column));
-    }
-}
-
-/// A server that is killed with requests under way and comes back at its address: everything is answered, nothing burnt.
-#[test]
-fn a_server_that_is_killed_and_restarted_costs_nothing() {
-    let echo = |port: &str| {
-        crate::serve::Server::start(&[
-            "--port",
-            port,
-            "--engine",
-            "echo",
-            "--echo-tokens",
-            "8",
-            "--echo-ttft-ms",
-            "20",
-        ])
-    };
-    let tmp = tempfile::tempdir().unwrap();
-    let first = echo("0");
-    let url = first.url();
-    let port = url.rsplit(':').next().unwrap().to_owned();
-    let args = [
-        "--engine",
-        "http",
-        "--endpoint",
-        &url,
-        "--max-concurrency",
-        "8",
-        "--max-new-tokens",
-        "32",
-        "--hold",
-        "60",
-    ];
-    let mut going = infer(tmp.path(), &args)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let journal = tmp.path().join("out.parquet.journal");
-    let began = Instant::now();
-    while std::fs::metadata(&journal).map_or(0, |m| m.len()) < 4000 {
-        assert!(began.elapsed() < LIMIT && going.try_wait().unwrap().is_none());
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    // Its end kills it.
-    drop(first);
-    std::thread::sleep(Duration::from_millis(500));
-    assert!(
-        going.try_wait().unwrap().is_none(),
-        "it ended with the server"
-    );
-    let _second = echo(&port);
-    assert!(going.wait().unwrap().success());
-    let report = read_json(&tmp.path().join("done.json"));
-    assert_eq!(
-        (&report["answered"], &report["failed"]),
-        (&ROWS.into(), &0.into())
-    );
-    assert!(report["remote"]["held"].as_u64() > Some(0), "{report}");
+    assert_eq!(report["record"], serde_json::Value::Null);
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod generate;
 mod hopeless;
 mod hostile_runs;
 mod infer;
+mod infer_servers;
 mod inputs;
 mod kills;
 mod outputs;

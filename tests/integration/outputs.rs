@@ -349,8 +349,8 @@ fn outputs_that_are_standard_output_or_pipes() {
     let check = ["submission", "check", "--input", "tree", "--force"];
     let words = |words: &[&str]| words.iter().map(|w| w.to_string()).collect::<Vec<_>>();
     let cases = [
-        (words(&check), "--csv", Some(1)),
-        (words(&check), "--json", Some(1)),
+        (words(&check), "--csv", Some(0)),
+        (words(&check), "--json", Some(0)),
         (words(&pack), "--output", Some(0)),
         (
             [&score[..], &words(&["--force"])].concat(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ossmark_telemetry::Power;
 use serde_json::Value;
 
-use crate::common::{ANY_SPEED, Bench, Done, finish, repository};
+use crate::common::{ANY_SPEED, Bench, Done, binary, finish, read_json, repository, words};
 
 const LIMIT: Duration = Duration::from_secs(300);
 /// A password that nothing may repeat.
@@ -91,6 +91,29 @@ fn a_commands_watts_become_energy_over_loadgens_window() {
     // The seconds have it too.
     let timeline = fs::read_to_string(bench.out().join("timeline.jsonl")).unwrap();
     assert!(timeline.contains("\"power_w\":250.0"), "{timeline}");
+    // And the page: the energy, tokens per joule, watts by the second, who measured.
+    let mut report = Command::new(binary());
+    report
+        .current_dir(bench.dir.path())
+        .args(words("report out --output page.html --json page.json"));
+    let shown = finish(report, LIMIT);
+    assert_eq!(shown.code(), Some(0), "{}{}", shown.stdout, shown.stderr);
+    let page = fs::read_to_string(bench.dir.path().join("page.html")).unwrap();
+    let figure = |name: &str| {
+        let begin = format!("data-name=\"A.{name}\" value=\"");
+        let (_, rest) = page
+            .split_once(&begin)
+            .unwrap_or_else(|| panic!("no {begin}"));
+        rest.split('"').next().unwrap().parse::<f64>().unwrap()
+    };
+    assert_eq!(Some(figure("energy_j")), power.energy_j);
+    let per_joule = power.tokens_per_joule.unwrap();
+    assert!((figure("tokens_per_j") / per_joule - 1.0).abs() < 1e-9);
+    for part in ["Watts", "used is --power-command sh", "Tokens per joule"] {
+        assert!(page.contains(part), "{part}");
+    }
+    let figures = read_json(&bench.dir.path().join("page.json"));
+    assert_eq!(figures["runs"][0]["energy_j"].as_f64(), power.energy_j);
     let command = bench.plan()["command"].to_string();
     assert!(command.contains("--power-command sh"), "{command}");
     assert_eq!(meters(&word), 0, "the meter is left");

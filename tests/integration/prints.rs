@@ -61,7 +61,8 @@ fn findings_of_a_submission() {
         .unwrap();
     for (name, code, options) in [
         ("submission-official", 0, &["--official-only"][..]),
-        ("submission-strict", 1, &[]),
+        ("submission-default", 0, &[]),
+        ("submission-strict", 1, &["--strict"]),
         ("submission-nobody", 1, &["--submitter", "Nobody"]),
     ] {
         let mut command = Command::new(binary());

@@ -44,6 +44,14 @@ fn a_short_rehearsal_lacks_duration_and_carries_the_stamp() {
                 && deviations[1].contains("scripted"),
             "{deviations:?}"
         );
+        // A record lies beside the logs, and is none of the tree's.
+        for mode in ["performance", "accuracy"] {
+            let record = ossmark_record::Record::open(&run(mode)).unwrap();
+            assert!(record.is_complete() && !record.rows.is_empty());
+            assert!(
+                read_json(&run(mode).join("verdict.json"))["files"]["samples.parquet"].is_string()
+            );
+        }
         let score = std::fs::read_to_string(run("accuracy").join("accuracy.txt")).unwrap();
         assert!(score.contains("'exact_match': 83."), "{score}");
     }

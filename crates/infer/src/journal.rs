@@ -1,9 +1,10 @@
 //! The journal: answers as they come, one record each, so that a process that is killed goes on where it was.
 //!
 //! A record is its payload's length (u32), the payload's CRC-32 (u32) and the payload, all little-endian. The first payload
-//! is JSON that names the data set and the settings; the others are [`Outcome`]s. A record that the end of the file cuts
-//! off, or that is the last and does not match its sum, was being written when its writer was killed, and is cut off; so
-//! are zeros, which some file systems leave after a power cut. Anything else that does not match is an error.
+//! is JSON that names the data set and the settings; the second says when that was, and the others are [`Outcome`]s. A
+//! record that the end of the file cuts off, or that is the last and does not match its sum, was being written when its
+//! writer was killed, and is cut off; so are zeros, which some file systems leave after a power cut. Anything else that does
+//! not match is an error.
 //!
 //! What [`Journal::record`] has returned from survives the end of the process. It survives a power cut once it is synced,
 //! which happens when the last sync is a second old.
@@ -17,8 +18,12 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 
-use crate::{Answer, Error, Outcome, Result};
-use record::{HEAD, RecordRead, decode, encode, head_of, next_record, record_of};
+use crate::clock::{Clock, now_unix};
+use crate::{Answer, Ended, Error, Outcome, Result};
+use record::{
+    BEGUN_BYTES, ENDED_BYTES, HEAD, Payload, RecordRead, begun, decode, encode, ended, head_of,
+    next_record, record_of,
+};
 
 mod record;
 
@@ -43,6 +48,7 @@ pub struct Journal {
     /// By row, then pass.
     states: Vec<RequestState>,
     answered: u64,
+    clock: Clock,
     synced: Instant,
     dirty: bool,
     /// Records on their way to the file.
@@ -52,12 +58,15 @@ pub struct Journal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RequestState {
     Open,
-    Failed,
-    /// Where the payload lies.
-    Answered {
-        at: u64,
-        bytes: u32,
-    },
+    Failed(Place),
+    Answered(Place),
+}
+
+/// Where an outcome's payload lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    at: u64,
+    bytes: u32,
 }
 
 const MAGIC: &str = "ossmark infer: answers so far";
@@ -102,6 +111,7 @@ impl Journal {
             passes,
             states,
             answered: 0,
+            clock: Clock::new(),
             synced: Instant::now(),
             dirty: false,
             buffer: Vec::new(),
@@ -110,6 +120,14 @@ impl Journal {
         let resumed = this.read(&header)?;
         if this.length == 0 {
             this.buffer = record_of(header.to_string().as_bytes());
+        }
+        if !this.clock.is_begun {
+            // Of a journal of ossmark 0.1 only what comes from now on has times.
+            let now = now_unix().as_nanos();
+            this.buffer
+                .extend(begun(u64::try_from(now).unwrap_or(u64::MAX)));
+            this.clock = Clock::new();
+            this.clock.is_begun = true;
             this.write()?;
             this.sync()?;
         }
@@ -122,10 +140,7 @@ impl Journal {
         for outcome in outcomes {
             let at = self.length + self.buffer.len() as u64 + HEAD as u64;
             let bytes = self.push(|payload| encode(outcome, payload));
-            let state = match &outcome.result {
-                Ok(_) => RequestState::Answered { at, bytes },
-                Err(_) => RequestState::Failed,
-            };
+            let state = state(outcome.result.is_ok(), at, bytes);
             placed.push((outcome.row, outcome.pass, state));
         }
         self.write()?;
@@ -133,7 +148,7 @@ impl Journal {
             let Some(index) = self.index(row, pass) else {
                 continue;
             };
-            self.answered += u64::from(matches!(state, RequestState::Answered { .. }));
+            self.answered += u64::from(matches!(state, RequestState::Answered(_)));
             self.states[index] = state;
         }
         self.sync_if_due()
@@ -161,7 +176,7 @@ impl Journal {
         self.states
             .iter()
             .enumerate()
-            .filter(|(_, state)| !matches!(state, RequestState::Answered { .. }))
+            .filter(|(_, state)| !matches!(state, RequestState::Answered(_)))
             .map(move |(i, _)| ((i / passes) as u32, (i % passes) as u32))
     }
 
@@ -180,22 +195,54 @@ impl Journal {
         let failed = self
             .states
             .iter()
-            .filter(|state| **state == RequestState::Failed);
+            .filter(|state| matches!(state, RequestState::Failed(_)));
         failed.count() as u64
     }
 
     /// Reads an answer back; `None` where there is none.
     pub fn answer(&self, row: u32, pass: u32) -> Result<Option<Answer>> {
         let state = self.index(row, pass).map(|index| self.states[index]);
-        let Some(RequestState::Answered { at, bytes }) = state else {
+        let Some(RequestState::Answered(place)) = state else {
             return Ok(None);
         };
-        let mut payload = vec![0; bytes as usize];
+        let payload = self.payload(place, place.bytes as usize)?;
+        match decode(&payload).map_err(|what| self.bad_record(place.at - HEAD as u64, what))? {
+            Payload::Outcome(outcome) => Ok(outcome.result.ok()),
+            Payload::Begun { .. } => Ok(None),
+        }
+    }
+
+    /// Every request that was answered or, last time, failed, without its tokens: all passes of a row, then the next row.
+    ///
+    /// # Errors
+    /// Reading the journal fails.
+    pub fn ended(&self) -> impl Iterator<Item = Result<Ended>> + '_ {
+        self.states.iter().filter_map(|state| {
+            let (RequestState::Answered(place) | RequestState::Failed(place)) = *state else {
+                return None;
+            };
+            Some(self.ended_at(place))
+        })
+    }
+
+    fn ended_at(&self, place: Place) -> Result<Ended> {
+        let bytes = place.bytes as usize;
+        let payload = self.payload(place, bytes.min(ENDED_BYTES))?;
+        ended(&payload, bytes).map_err(|what| self.bad_record(place.at - HEAD as u64, what))
+    }
+
+    /// The beginning of a payload.
+    fn payload(&self, place: Place, bytes: usize) -> Result<Vec<u8>> {
+        let mut payload = vec![0; bytes];
         self.file
-            .read_exact_at(&mut payload, at)
+            .read_exact_at(&mut payload, place.at)
             .map_err(|e| self.io(e))?;
-        let outcome = decode(&payload).map_err(|what| self.bad_record(at - HEAD as u64, what))?;
-        Ok(outcome.result.ok())
+        Ok(payload)
+    }
+
+    /// What the times of outcomes are read from.
+    pub fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Where it is.
@@ -247,6 +294,7 @@ impl Journal {
         reader.seek(SeekFrom::Start(0)).map_err(|e| self.io(e))?;
         let mut payload = Vec::new();
         let (mut at, mut found) = (0, Vec::new());
+        let (mut begun_at, mut last_ns) = (None, 0);
         while at < size {
             match next_record(&mut reader, size - at, &mut payload).map_err(|e| self.io(e))? {
                 RecordRead::Record => {}
@@ -272,7 +320,9 @@ impl Journal {
             if at == 0 {
                 match self.check_header(&payload, header) {
                     // Nothing was recorded under other settings: nothing is lost by beginning anew.
-                    Err(Error::OtherSettings { .. }) if size == (HEAD + payload.len()) as u64 => {
+                    Err(Error::OtherSettings { .. })
+                        if size <= (HEAD + payload.len() + BEGUN_BYTES) as u64 =>
+                    {
                         drop(reader);
                         self.file.set_len(0).map_err(|e| self.io(e))?;
                         return Ok(resumed);
@@ -280,26 +330,26 @@ impl Journal {
                     checked => checked?,
                 }
             } else {
-                let outcome = decode(&payload).map_err(|what| self.bad_record(at, what))?;
-                let Some(index) = self.index(outcome.row, outcome.pass) else {
-                    let what = format!("names row {}, pass {}", outcome.row, outcome.pass);
-                    return Err(self.bad_record(at, what));
-                };
-                let state = match outcome.result {
-                    Ok(_) => RequestState::Answered {
-                        at: at + HEAD as u64,
-                        bytes: payload.len() as u32,
-                    },
-                    Err(_) => RequestState::Failed,
-                };
-                found.push((at, index, state));
+                match decode(&payload).map_err(|what| self.bad_record(at, what))? {
+                    Payload::Begun { unix_ns } => begun_at = begun_at.or(Some(unix_ns)),
+                    Payload::Outcome(outcome) => {
+                        let Some(index) = self.index(outcome.row, outcome.pass) else {
+                            let what = format!("names row {}, pass {}", outcome.row, outcome.pass);
+                            return Err(self.bad_record(at, what));
+                        };
+                        let place = at + HEAD as u64;
+                        let state = state(outcome.result.is_ok(), place, payload.len() as u32);
+                        last_ns = last_ns.max(outcome.times.map_or(0, |times| times.ended_ns));
+                        found.push((at, index, state));
+                    }
+                }
             }
             at += (HEAD + payload.len()) as u64;
         }
         drop(reader);
         for (at, index, state) in found {
             match self.states[index] {
-                RequestState::Answered { .. } => {
+                RequestState::Answered(_) => {
                     return Err(self.bad_record(at, "answers a request that is answered".into()));
                 }
                 _ => self.states[index] = state,
@@ -307,11 +357,14 @@ impl Journal {
         }
         resumed.torn_bytes = size - at;
         resumed.failed = self.failed();
-        let answered = |state: &&RequestState| matches!(state, RequestState::Answered { .. });
+        let answered = |state: &&RequestState| matches!(state, RequestState::Answered(_));
         self.answered = self.states.iter().filter(answered).count() as u64;
         resumed.answered = self.answered;
         if at < size {
             self.file.set_len(at).map_err(|e| self.io(e))?;
+        }
+        if let Some(unix_ns) = begun_at {
+            self.clock = Clock::begun_at(Duration::from_nanos(unix_ns), last_ns);
         }
         self.length = at;
         Ok(resumed)
@@ -381,6 +434,14 @@ impl Journal {
             at,
             what,
         }
+    }
+}
+
+fn state(is_answered: bool, at: u64, bytes: u32) -> RequestState {
+    let place = Place { at, bytes };
+    match is_answered {
+        true => RequestState::Answered(place),
+        false => RequestState::Failed(place),
     }
 }
 

@@ -7,14 +7,16 @@
     allow(clippy::disallowed_methods, reason = "tests open what they made")
 )]
 
+mod clock;
 mod error;
 mod journal;
 mod outcome;
 mod output;
 
+pub use clock::Clock;
 pub use error::Error;
 pub use journal::{Journal, Resumed};
-pub use outcome::{Answer, Outcome};
+pub use outcome::{Answer, End, Ended, Failure, Outcome, Times};
 pub use output::write_output;
 
 /// Shorthand for results of this package.

@@ -101,12 +101,14 @@ mod bridge {
         output_dir: Vec<u8>,
         log_prefix: String,
         copy_summary_to_stdout: bool,
+        enable_trace: bool,
         audit_config: Vec<u8>,
     }
 
     extern "Rust" {
         type Callbacks<'a>;
-        fn issue(self: &Callbacks, samples: &[QuerySample]);
+        /// `now_ns` is LoadGen's clock.
+        fn issue(self: &Callbacks, samples: &[QuerySample], now_ns: i64);
         fn flush(self: &Callbacks);
         fn load(self: &Callbacks, samples: &[usize]);
         fn unload(self: &Callbacks, samples: &[usize]);
@@ -145,6 +147,12 @@ mod bridge {
         /// Every id was issued by LoadGen and not completed, its first token (if LoadGen was told one) was reported by
         /// this same OS thread; every `data` is readable for `size`.
         unsafe fn samples_complete(responses: &mut [QuerySampleResponse]);
+
+        /// When LoadGen's schedule wanted the sample issued, on LoadGen's clock.
+        ///
+        /// # Safety
+        /// The id was issued by LoadGen and has not been completed.
+        unsafe fn scheduled_ns(id: usize) -> i64;
 
         fn arrivals_within(qps: f64, seed: u64, duration_ms: u64) -> u64;
         fn min_passing(over: i64, percentile: f64) -> i64;

@@ -100,6 +100,7 @@ pub fn run(
         output_dir: settings.output_dir.as_os_str().as_bytes().to_vec(),
         log_prefix: settings.log_prefix.clone(),
         copy_summary_to_stdout: settings.copy_summary_to_stdout,
+        enable_trace: settings.enable_trace,
         audit_config: audit_config.as_os_str().as_bytes().to_vec(),
     };
 
@@ -135,9 +136,9 @@ pub(crate) struct Callbacks<'a> {
 
 impl Callbacks<'_> {
     #[allow(unsafe_code, reason = "calls into LoadGen, each with its reason")]
-    pub(crate) fn issue(&self, samples: &[QuerySample]) {
+    pub(crate) fn issue(&self, samples: &[QuerySample], now_ns: i64) {
         // SAFETY: called by the shim's IssueQuery only, with the query that LoadGen has just issued.
-        let samples = unsafe { Samples::new(samples) };
+        let samples = unsafe { Samples::new(samples, now_ns) };
         guard("issue", || self.sut.issue(samples));
     }
 

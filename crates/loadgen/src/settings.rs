@@ -138,6 +138,9 @@ pub struct Settings {
     pub log_prefix: String,
     /// Also prints the summary on stdout.
     pub copy_summary_to_stdout: bool,
+    /// Writes `mlperf_log_trace.json`, LoadGen's own trace, which LoadGen does by default: hundreds of megabytes for a long
+    /// Server run.
+    pub enable_trace: bool,
     /// Values that win over user.conf.
     pub overrides: Overrides,
 }
@@ -159,6 +162,7 @@ impl Settings {
             output_dir: output_dir.into(),
             log_prefix: "mlperf_log_".into(),
             copy_summary_to_stdout: false,
+            enable_trace: false,
             overrides: Overrides::default(),
         }
     }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "early_stopping.h"
+#include "issue_query_controller.h"
 #include "ossmark-loadgen/src/ffi.rs.h"
 #include "query_sample_library.h"
 #include "system_under_test.h"
@@ -34,6 +35,12 @@ std::string bytes(const rust::Vec<uint8_t>& vec) {
   return std::string(reinterpret_cast<const char*>(vec.data()), vec.size());
 }
 
+int64_t ns(mlperf::PerfClock::time_point at) {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(at.time_since_epoch()).count();
+}
+
+int64_t now_ns() { return ns(mlperf::PerfClock::now()); }
+
 class Sut : public mlperf::SystemUnderTest {
  public:
   Sut(const Callbacks& callbacks, std::string name) : callbacks_(callbacks), name_(std::move(name)) {}
@@ -42,7 +49,7 @@ class Sut : public mlperf::SystemUnderTest {
 
   void IssueQuery(const std::vector<mlperf::QuerySample>& samples) override {
     issued_ = true;
-    callbacks_.issue(rust::Slice<const mlperf::QuerySample>(samples.data(), samples.size()));
+    callbacks_.issue(rust::Slice<const mlperf::QuerySample>(samples.data(), samples.size()), now_ns());
   }
 
   void FlushQueries() override { callbacks_.flush(); }
@@ -152,8 +159,7 @@ void start_test(const Callbacks& callbacks, const mlperf::TestSettings& settings
   log.log_output.outdir = bytes(outputs.output_dir);
   log.log_output.prefix = std::string(outputs.log_prefix);
   log.log_output.copy_summary_to_stdout = outputs.copy_summary_to_stdout;
-  // On by default, and hundreds of megabytes for a long Server run.
-  log.enable_trace = false;
+  log.enable_trace = outputs.enable_trace;
   try {
     mlperf::StartTest(&sut, &qsl, settings, log, bytes(outputs.audit_config));
   } catch (const std::exception& error) {
@@ -171,6 +177,11 @@ void first_token_complete(rust::Slice<mlperf::QuerySampleResponse> responses) {
 
 void samples_complete(rust::Slice<mlperf::QuerySampleResponse> responses) {
   mlperf::QuerySamplesComplete(responses.data(), responses.size());
+}
+
+// What LoadGen counts every latency of the sample from. An id is the address of LoadGen's account of it.
+int64_t scheduled_ns(size_t id) {
+  return ns(reinterpret_cast<const mlperf::loadgen::SampleMetadata*>(id)->query_metadata->scheduled_time);
 }
 
 // Server's queries up to the first that is not before the end: exponential gaps by the standard library that LoadGen is

@@ -29,6 +29,7 @@ void set_numbers(mlperf::TestSettings& settings, const Numbers& numbers);
 void start_test(const Callbacks& callbacks, const mlperf::TestSettings& settings, const Outputs& outputs);
 void first_token_complete(rust::Slice<mlperf::QuerySampleResponse> responses);
 void samples_complete(rust::Slice<mlperf::QuerySampleResponse> responses);
+int64_t scheduled_ns(size_t id);
 uint64_t arrivals_within(double qps, uint64_t seed, uint64_t duration_ms);
 int64_t min_passing(int64_t over, double percentile);
 void exit_now(int32_t code);

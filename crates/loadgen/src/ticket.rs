@@ -5,6 +5,7 @@
 use std::marker::PhantomData;
 use std::mem;
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use crate::faults;
 use crate::ffi::{self, QuerySample, QuerySampleResponse};
@@ -129,6 +130,9 @@ pub(crate) fn response(id: usize, tokens: &[u32]) -> QuerySampleResponse {
 pub struct Sample {
     /// Index in the [`crate::SampleLibrary`]; it is among those loaded.
     pub index: usize,
+    /// How long before LoadGen handed the query over its schedule wanted the sample issued, on LoadGen's own clock. LoadGen
+    /// counts every latency from then.
+    pub late: Duration,
     /// The right to answer it.
     pub ticket: Ticket<Issued>,
 }
@@ -137,14 +141,17 @@ pub struct Sample {
 #[derive(Debug)]
 pub struct Samples<'q> {
     rest: std::slice::Iter<'q, QuerySample>,
+    /// LoadGen's clock when it handed them over.
+    now_ns: i64,
 }
 
 impl<'q> Samples<'q> {
     /// # Safety
     /// `samples` is a query that LoadGen has just issued, and no other `Samples` is made of it.
-    pub(crate) unsafe fn new(samples: &'q [QuerySample]) -> Samples<'q> {
+    pub(crate) unsafe fn new(samples: &'q [QuerySample], now_ns: i64) -> Samples<'q> {
         Samples {
             rest: samples.iter(),
+            now_ns,
         }
     }
 }
@@ -154,10 +161,15 @@ impl Iterator for Samples<'_> {
 
     fn next(&mut self) -> Option<Sample> {
         let sample = self.rest.next()?;
+        // SAFETY: LoadGen issued this id, and nobody has had its ticket yet.
+        let scheduled_ns = unsafe { ffi::scheduled_ns(sample.id) };
         // SAFETY: LoadGen issued this id, and the iterator passes each of them only once.
         let ticket = unsafe { Ticket::from_raw((sample.id, sample.index)) };
+        let late_ns = self.now_ns.saturating_sub(scheduled_ns);
         Some(Sample {
             index: sample.index,
+            // A clock that was set back in between would make it negative.
+            late: Duration::from_nanos(u64::try_from(late_ns).unwrap_or(0)),
             ticket,
         })
     }

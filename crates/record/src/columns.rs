@@ -28,18 +28,19 @@ const GROUP: usize = 1 << 17;
 
 type Group<'a> = SerializedRowGroupWriter<'a, BufWriter<File>>;
 
-/// Writes rows, which are in order of issue, to a file that is not there; it appears whole or not at all.
+/// Writes rows, which are in order of issue, to a file that appears whole or not at all.
 ///
 /// # Errors
 ///
-/// There is a file of this name; writing fails.
+/// There is a file of this name, which is to be refused; writing fails.
 pub(crate) fn write(
     path: &Path,
+    if_exists: IfExists,
     rows: &[Row],
     lost: u64,
     reason: Option<&str>,
 ) -> Result<(), Error> {
-    let mut claim = Claim::new(path, IfExists::Refuse).map_err(Error::io(path))?;
+    let mut claim = Claim::new(path, if_exists).map_err(Error::io(path))?;
     let failed = |error: ParquetError| Error::Write {
         path: path.to_owned(),
         what: error.to_string(),

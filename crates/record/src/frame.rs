@@ -91,21 +91,22 @@ pub(crate) fn push(row: &Row, to: &mut Vec<u8>) {
         row.first_token_ns,
         row.completed_ns,
     ];
-    to.extend(row.request.to_le_bytes());
-    to.extend(row.sample_index.to_le_bytes());
-    to.extend(row.prompt_tokens.to_le_bytes());
-    to.extend(row.output_tokens.to_le_bytes());
-    to.extend(row.engine.to_le_bytes());
-    to.push(row.end as u8);
-    to.push(
-        times
-            .iter()
-            .rev()
-            .fold(0, |bits, time| bits << 1 | u8::from(time.is_some())),
-    );
-    for time in times {
-        to.extend(time.unwrap_or_default().to_le_bytes());
+    let present = times
+        .iter()
+        .rev()
+        .fold(0, |bits, time| bits << 1 | u8::from(time.is_some()));
+    // In one piece: a writer that has to follow hundreds of thousands a second feels each part.
+    let mut bytes = [0; ROW];
+    bytes[..8].copy_from_slice(&row.request.to_le_bytes());
+    bytes[8..12].copy_from_slice(&row.sample_index.to_le_bytes());
+    bytes[12..16].copy_from_slice(&row.prompt_tokens.to_le_bytes());
+    bytes[16..20].copy_from_slice(&row.output_tokens.to_le_bytes());
+    bytes[20..22].copy_from_slice(&row.engine.to_le_bytes());
+    bytes[22..24].copy_from_slice(&[row.end as u8, present]);
+    for (place, time) in bytes[24..].chunks_exact_mut(8).zip(times) {
+        place.copy_from_slice(&time.unwrap_or_default().to_le_bytes());
     }
+    to.extend_from_slice(&bytes);
 }
 
 /// What a payload says, or what is wrong with it.

@@ -46,6 +46,7 @@ mod shared;
 mod state;
 mod table;
 mod timeline;
+mod whole;
 mod worker;
 mod writer;
 
@@ -62,6 +63,7 @@ pub use second::{Second, Server};
 pub use shared::Outcome;
 pub use state::{Damage, State};
 pub use timeline::Timeline;
+pub use whole::write;
 pub use writer::{Recorder, Settings, Writer, begin};
 
 /// The version of the format that is written and read.

@@ -46,6 +46,10 @@ impl Shared {
         room
     }
 
+    pub(crate) fn has_room(&self, rows: u64, capacity: u64) -> bool {
+        self.under_way.load(Relaxed).saturating_add(rows) <= capacity
+    }
+
     pub(crate) fn leave(&self, rows: u64) {
         self.under_way.fetch_sub(rows, Relaxed);
     }

@@ -1,5 +1,6 @@
 //! What only the package itself can make: journals in pieces, files of other versions.
 
+use ossmark_files::IfExists;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -85,7 +86,8 @@ proptest! {
         prop_assert_eq!(record.state, if end { State::Ended } else { State::Cut });
 
         // In any order: readers sort.
-        columns::write(&tmp.path().join(SAMPLES), &all, 3, Some("the disk\nwas full")).unwrap();
+        let samples = tmp.path().join(SAMPLES);
+        columns::write(&samples, IfExists::Refuse, &all, 3, Some("the disk\nwas full")).unwrap();
         prop_assert_eq!(&table::read(&tmp.path().join(SAMPLES)).unwrap().rows, &all);
         let record = Record::open(tmp.path()).unwrap();
         prop_assert_eq!(&record.rows, &sorted(all));
@@ -251,7 +253,7 @@ fn a_later_version_is_refused_by_its_name() {
 
     // The key's value is the only "1" that stands behind its name.
     let samples = tmp.path().join(SAMPLES);
-    columns::write(&samples, &[row(0)], 0, None).unwrap();
+    columns::write(&samples, IfExists::Refuse, &[row(0)], 0, None).unwrap();
     let bytes = std::fs::read(&samples).unwrap();
     let key = columns::VERSION_KEY.as_bytes();
     let at = bytes.windows(key.len()).position(|w| w == key).unwrap() + key.len();

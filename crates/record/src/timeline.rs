@@ -11,7 +11,7 @@ use crate::state::Damage;
 /// The longest line. A thousand servers take 70 KiB.
 const MAX_LINE: usize = 256 << 10;
 /// Twelve days.
-const MAX_LINES: u64 = 1 << 20;
+pub(crate) const MAX_LINES: u64 = 1 << 20;
 
 /// The seconds of a timeline, in the order in which they were written. Memory: one line.
 #[derive(Debug)]

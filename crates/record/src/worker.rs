@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use ossmark_files::IfExists;
 
 use crate::counters::{Counters, Limits, SoFar};
 use crate::journal::Journal;
@@ -216,7 +217,9 @@ impl Worker {
             return Err(format!("{JOURNAL}: has {found} rows, {rows} were written"));
         }
         in_order(&mut found);
-        columns::write(&self.dir.join(SAMPLES), &found, self.shared.lost(), reason)
+        let samples = self.dir.join(SAMPLES);
+        let lost = self.shared.lost();
+        columns::write(&samples, IfExists::Refuse, &found, lost, reason)
             .map_err(|e| e.to_string())?;
         std::fs::remove_file(&path).map_err(|e| said(JOURNAL, &e))
     }

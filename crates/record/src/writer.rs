@@ -48,6 +48,16 @@ impl Recorder {
         self.rows(vec![row]);
     }
 
+    /// Whether so many rows would be taken now; rows that are not are lost, and need not be made to be counted.
+    pub fn has_room(&self, rows: u64) -> bool {
+        self.shared.has_room(rows, self.capacity)
+    }
+
+    /// Counts rows as lost that were not made.
+    pub fn lose(&self, rows: u64) {
+        self.shared.lose(rows);
+    }
+
     /// Hands rows over, which many at a time makes cheaper. Never blocks: when the writer has not kept up, or has ended, the
     /// rows are counted as lost.
     pub fn rows(&self, rows: Vec<Row>) {

@@ -2,7 +2,7 @@
 """samples.parquet and pyarrow, both ways. By hand: needs pyarrow.
 
     tests/by_pyarrow.py make           writes the files that tests/it/golden.rs reads
-    tests/by_pyarrow.py check RUN      reads what `cargo run --release -p ossmark-record --example throughput -- RUN` left
+    tests/by_pyarrow.py check RUN      reads what `cargo run --release -p ossmark-record --example record_cost -- RUN` left
 """
 import json
 import sys

@@ -214,6 +214,10 @@ mod tests {
         let [low, high] =
             middle(&mut means(&[9.0, 10.0, 11.0], 1, &mut dice).unwrap(), 0.95).unwrap();
         assert!((3.0..9.0).contains(&(high - low)), "{low} {high}");
+        // Resamples of five alone would give 0.479 instead of the 0.536 of their means' variance.
+        let few = [1.0, 2.0, 3.0, 4.0, 5.0];
+        let [low, high] = middle(&mut means(&few, 1, &mut dice).unwrap(), 0.5).unwrap();
+        assert!(((high - low) / 2.0 - 0.536).abs() < 0.025, "{low} {high}");
         // Values in runs of ten say a tenth as much.
         let runs: Vec<f64> = values.iter().flat_map(|value| [*value; 10]).collect();
         let [low, high] = middle(&mut means(&runs, 100, &mut dice).unwrap(), 0.95).unwrap();

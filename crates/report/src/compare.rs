@@ -22,6 +22,8 @@ const SEED: u64 = 20_261_129;
 pub struct Comparison {
     /// The runs' directories.
     pub runs: Vec<String>,
+    /// What of each run is missing, or could not be read.
+    pub missing: Vec<Vec<String>>,
     /// How many of them are side A.
     pub a: usize,
     /// What the intervals come from.
@@ -117,6 +119,7 @@ pub fn compare(a: &[Run], b: &[Run], floor: f64) -> Comparison {
             .iter()
             .map(|run| run.dir.display().to_string())
             .collect(),
+        missing: all.iter().map(|run| run.missing()).collect(),
         a: a.len(),
         units,
         floor,

@@ -189,6 +189,9 @@ fn sentence(run: &Run, summary: &Summary) -> String {
             };
             format!("Invalid {what}run, {settings}: {why}{more}.")
         }
+        _ if run.mode().as_deref() == Some("infer") => {
+            "Answers of ossmark infer: no test of LoadGen, and no verdict; ossmark score judges them.".into()
+        }
         _ => {
             let loadgen = match &summary.loadgen_result {
                 Some(result) => format!("LoadGen says {result}, which alone is no verdict"),
@@ -210,20 +213,11 @@ fn notices(run: &Run, summary: &Summary) -> Vec<String> {
             Err(why) => format!("{}, which verdict.json has a hash of: {why}", file.name),
         });
     }
-    notices.extend(run.problems.iter().cloned());
-    match &run.record {
-        Completeness::Absent => notices.push(
+    notices.extend(run.missing());
+    if run.record == Completeness::Absent {
+        notices.push(
             "there is no record of this run (samples.parquet): what needs one is left out of this page".into(),
-        ),
-        Completeness::Incomplete(missing) => {
-            notices.extend(missing.iter().map(|what| format!("the record is not complete: {what}")));
-        }
-        Completeness::Complete => {}
-    }
-    if let Some(log) = &run.log
-        && !log.complete
-    {
-        notices.push("LoadGen's detail log ends before the test does: the run was cut".into());
+        );
     }
     if let (Some(why), false) = (&summary.no_steady, run.rows.is_empty()) {
         notices.push(format!("no steady part: {why}"));

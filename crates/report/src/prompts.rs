@@ -104,6 +104,13 @@ mod tests {
         );
         assert_eq!((prompts.most_tokens, prompts.most_ms), (149, 96.0));
         assert_eq!(Prompts::of(&[]), None);
+        // The longest and the slowest are in the last cells, not behind them.
+        let (last, _) = prompts.cells.last_key_value().unwrap();
+        assert_eq!(last.0, CELLS.0 - 1);
+        assert_eq!(
+            prompts.cells.keys().map(|(_, ms)| *ms).max(),
+            Some(CELLS.1 - 1)
+        );
         // No prompt, and a first token before the sample began.
         let odd = Row {
             prompt_tokens: 0,

@@ -22,14 +22,14 @@ const MAX_LOG: u64 = 16 << 20;
 /// More files than a run has.
 const MAX_FILES: usize = 64;
 /// What is hashed of them together. The longest accuracy logs have half a gigabyte.
-const MAX_HASHED: u64 = 8 << 30;
+const MAX_HASHED: u64 = 2 << 30;
 
 /// How much is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// All.
     Page,
-    /// Without the seconds and without hashing files: for lists.
+    /// Without the seconds and without hashing files: for lists and comparisons.
     Line,
     /// The plan and the verdict only.
     Stated,

@@ -128,6 +128,19 @@ impl Run {
         self.scenario().as_deref() == Some("offline")
     }
 
+    /// What of it is not there, or could not be read, a sentence each. Its files are not compared with their hashes here.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let mut missing = self.problems.clone();
+        if let Completeness::Incomplete(parts) = &self.record {
+            let of = |part: &String| format!("the record is not complete: {part}");
+            missing.extend(parts.iter().map(of));
+        }
+        if self.log.as_ref().is_some_and(|log| !log.complete) {
+            missing.push("LoadGen's detail log ends before the test does: the run was cut".into());
+        }
+        missing
+    }
+
     /// A number among LoadGen's results, by one of its keys without `result_`.
     pub fn result(&self, keys: &[&str]) -> Option<f64> {
         let results = &self.log.as_ref()?.results;

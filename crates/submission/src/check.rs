@@ -68,6 +68,20 @@ pub struct Report {
 }
 
 impl Report {
+    /// What a finding weighs here: by the official rules alone, others are notes.
+    pub fn weight(&self, finding: &Finding) -> Severity {
+        match self.official_only && !finding.official {
+            true => Severity::Note,
+            false => finding.severity,
+        }
+    }
+
+    /// How many findings weigh so much; of those that were kept.
+    pub fn count(&self, severity: Severity) -> usize {
+        let found = self.findings.iter();
+        found.filter(|f| self.weight(f) == severity).count()
+    }
+
     /// The results in the official checker's CSV format; invalid ones are left out, as there.
     pub fn csv(&self) -> String {
         csv::render(

@@ -6,15 +6,17 @@ use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// How bad a finding is; each rule of the catalogue says why it is that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The submission may not be handed in like this.
+    /// MLCommons' checker objects, or the tree contradicts itself so that its result cannot be believed.
     #[default]
     Error,
-    /// A reviewer will ask.
-    Warning,
+    /// What an auditor would ask, and a submitter can answer or hand in.
+    Question,
+    /// Worth knowing.
+    Note,
 }
 
 /// One rule of the catalogue.
@@ -30,6 +32,9 @@ pub struct Rule {
     /// Errors decide the verdict.
     #[serde(default)]
     pub severity: Severity,
+    /// Why it is that; of official rules, that they are official.
+    #[serde(default)]
+    pub why: String,
     /// Where the rule is written.
     pub source: String,
     /// How to fix it.
@@ -197,8 +202,13 @@ mod tests {
                 "{name}: a crash is the official checker's"
             );
             assert!(
-                !(rule.official && rule.severity == Severity::Warning),
+                !rule.official || rule.severity == Severity::Error,
                 "{name}: its objections are errors"
+            );
+            assert_eq!(
+                rule.why.is_empty(),
+                rule.official,
+                "{name}: why it has its severity"
             );
         }
     }

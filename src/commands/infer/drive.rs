@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use ossmark_infer::{Answer, Journal, Outcome};
+use ossmark_infer::{Answer, Clock, Failure, Journal, Outcome, Times};
 use ossmark_protocol::{
     End, Event, Request, RequestId, Sampling, StepOutputs, StopTokens, TokenId, request_seed,
 };
@@ -65,6 +65,7 @@ pub(crate) fn drive(
     let remaining: Vec<(u32, u32)> = journal.open_requests().collect();
     let mut this = InferLoop {
         passes: journal.passes(),
+        clock: journal.clock(),
         open: HashMap::new(),
         done: InferStats::default(),
         timeout,
@@ -122,6 +123,7 @@ pub(crate) fn drive(
 
 struct InferLoop {
     passes: u32,
+    clock: Clock,
     open: HashMap<RequestId, Open>,
     done: InferStats,
     timeout: Duration,
@@ -135,6 +137,7 @@ struct InferLoop {
 
 struct Open {
     began: Instant,
+    first_token: Option<Instant>,
     tokens: Vec<TokenId>,
 }
 
@@ -142,6 +145,7 @@ impl InferLoop {
     fn begin(&mut self, id: RequestId) {
         let open = Open {
             began: Instant::now(),
+            first_token: None,
             tokens: Vec::new(),
         };
         self.open.insert(id, open);
@@ -158,34 +162,51 @@ impl InferLoop {
     }
 
     fn step(&mut self, step: StepOutputs, outcomes: &mut Vec<Outcome>) {
-        let mut at = 0;
+        let (mut at, now) = (0, Instant::now());
         for out in step.outputs {
             let range = at..(at + out.n_tokens as usize).min(step.tokens.len());
             at = range.end;
             let Some(open) = self.open.get_mut(&out.id) else {
                 continue;
             };
+            if open.first_token.is_none() && !range.is_empty() {
+                open.first_token = Some(now);
+            }
             open.tokens.extend_from_slice(&step.tokens[range]);
             let Some(end) = out.end else { continue };
             let Some(open) = self.open.remove(&out.id) else {
                 continue;
             };
-            outcomes.push(self.outcome(out.id, open, end));
+            let times = Times {
+                issued_ns: self.clock.ns(open.began),
+                first_token_ns: open.first_token.map(|at| self.clock.ns(at)),
+                ended_ns: self.clock.ns(now),
+                engine: out.engine,
+            };
+            let took = now - open.began;
+            outcomes.push(self.outcome(out.id, open.tokens, end, took, times));
         }
     }
 
-    fn outcome(&mut self, id: RequestId, open: Open, end: End) -> Outcome {
-        let took = open.began.elapsed();
+    fn outcome(
+        &mut self,
+        id: RequestId,
+        tokens: Vec<TokenId>,
+        end: End,
+        took: Duration,
+        times: Times,
+    ) -> Outcome {
+        let failed = |message: String, given_up| Err(Failure { message, given_up });
         let result = match end {
-            End::Failed(message) => Err(message),
-            End::Cancelled => Err(format!(
-                "no complete answer within {} s",
-                self.timeout.as_secs_f64()
-            )),
-            _ if open.tokens.is_empty() => Err("the engine answered with no tokens".to_owned()),
+            End::Failed(message) => failed(message, false),
+            End::Cancelled => {
+                let limit = self.timeout.as_secs_f64();
+                failed(format!("no complete answer within {limit} s"), true)
+            }
+            _ if tokens.is_empty() => failed("the engine answered with no tokens".into(), false),
             end => Ok(Answer {
                 cut: end == End::Length,
-                tokens: open.tokens,
+                tokens,
                 took,
             }),
         };
@@ -194,11 +215,12 @@ impl InferLoop {
                 self.done.answered += 1;
                 self.done.tokens += answer.tokens.len() as u64;
             }
-            Err(message) => self.done.failures.add(message),
+            Err(failure) => self.done.failures.add(&failure.message),
         }
         Outcome {
             row: (id.0 / u64::from(self.passes)) as u32,
             pass: (id.0 % u64::from(self.passes)) as u32,
+            times: Some(times),
             result,
         }
     }

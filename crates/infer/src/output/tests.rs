@@ -36,7 +36,13 @@ fn answered(tmp: &TempDir, rows: u32, passes: u32) -> Journal {
                 cut: false,
                 took: Duration::from_millis(1500),
             });
-            journal.record(&[Outcome { row, pass, result }]).unwrap();
+            let outcome = Outcome {
+                row,
+                pass,
+                times: None,
+                result,
+            };
+            journal.record(&[outcome]).unwrap();
         }
     }
     journal

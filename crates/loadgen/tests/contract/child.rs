@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ossmark_loadgen::{
     Error, Faults, Issued, Mode, Model, Overrides, ResponseBuffer, Sample, SampleLibrary, Samples,
@@ -78,6 +78,8 @@ pub(crate) struct Report {
     pub(crate) error: Option<String>,
     pub(crate) second_error: Option<String>,
     pub(crate) events: Vec<Event>,
+    /// Of samples that were answered inline: from when the schedule wanted them until just before LoadGen was told.
+    pub(crate) latencies_ns: Vec<i64>,
     pub(crate) requested: Value,
     pub(crate) faults: Value,
 }
@@ -96,6 +98,7 @@ struct Null {
     performance: usize,
     answer: Answer,
     events: Mutex<Vec<Event>>,
+    latencies_ns: Mutex<Vec<i64>>,
     to_responder: Mutex<Option<std::sync::mpsc::Sender<Vec<Sample>>>>,
 }
 
@@ -124,7 +127,7 @@ impl SystemUnderTest for Null {
     }
 
     fn issue(&self, mut samples: Samples<'_>) {
-        let expected = samples.len();
+        let (expected, at) = (samples.len(), Instant::now());
         match self.answer {
             Answer::Batches | Answer::DropBatches => {
                 let samples: Vec<Sample> = samples.collect();
@@ -159,6 +162,8 @@ impl SystemUnderTest for Null {
                     if let Answer::Slowly(ms) = self.answer {
                         std::thread::sleep(Duration::from_millis(ms));
                     }
+                    let latency = (at.elapsed() + sample.late).as_nanos() as i64;
+                    self.latencies_ns.lock().unwrap().push(latency);
                     self.answer_one(sample);
                 }
                 self.log(Event::Issue(indices));
@@ -245,6 +250,7 @@ pub(crate) fn main(spec: &str) {
         performance: spec.performance,
         answer: spec.answer,
         events: Mutex::default(),
+        latencies_ns: Mutex::default(),
         to_responder: Mutex::new(Some(to_responder)),
     };
     let settings = spec.settings();
@@ -268,6 +274,7 @@ pub(crate) fn main(spec: &str) {
         error,
         second_error,
         events: null.events.into_inner().unwrap(),
+        latencies_ns: null.latencies_ns.into_inner().unwrap(),
         requested,
         faults,
     };

@@ -95,6 +95,41 @@ fn server_issues_one_sample_a_query() {
     }
 }
 
+/// 4 ms a sample on one thread, and 2,000 a second wanted: nearly all of a latency is before LoadGen hands the sample over.
+#[test]
+fn what_a_sample_is_late_is_in_loadgens_latencies() {
+    for coalesce in [0, 1] {
+        let mut case = Case::new(Scenario::Server, Mode::Performance);
+        case.spec.answer = Answer::Slowly(4);
+        case.user_conf(&format!(
+            "*.*.performance_sample_count_override = 12\n*.Server.target_qps = 2000\n*.Server.min_duration = 0\n\
+             *.Server.min_query_count = 120\n*.Server.coalesce_queries = {coalesce}\n"
+        ));
+        let done = case.test();
+        done.assert_clean();
+        let queries = done.events().iter();
+        let largest = queries.filter_map(|event| match event {
+            Event::Issue(samples) => Some(samples.len()),
+            _ => None,
+        });
+        assert_eq!(largest.max().unwrap() > 1, coalesce == 1);
+        let mut ours = done.report().latencies_ns.clone();
+        assert_eq!(ours.len(), 120);
+        ours.sort_unstable();
+        for (percentile, ours) in [(50, ours[60]), (90, ours[108])] {
+            let key = format!("result_{percentile}.00_percentile_latency_ns");
+            let theirs = done.detail().u64(&key).unwrap() as i64;
+            // Ours are read before. That in between something else runs is in half of the samples not to be expected.
+            let slack = theirs / 20;
+            assert!(
+                (theirs - slack..=theirs).contains(&ours),
+                "{percentile}: {ours}, LoadGen's {theirs}"
+            );
+            assert!(ours > 50_000_000, "{ours}: the schedule was kept");
+        }
+    }
+}
+
 #[test]
 fn requested_settings_are_those_that_loadgen_logs() {
     let mut case = Case::new(Scenario::Server, Mode::Performance);

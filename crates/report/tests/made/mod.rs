@@ -101,7 +101,7 @@ pub(crate) fn busy(seed: u64, samples: u64, slower: f64) -> Run {
 /// An Offline run: all samples at once, so many answered at a time.
 pub(crate) fn offline(seed: u64, samples: u64, slower: f64) -> Run {
     let mut dice = Dice::new(seed);
-    let mut free = vec![0.0f64; 32];
+    let mut free = vec![0.0f64; 64];
     let rows = (0..samples).map(|request| {
         let slot = (0..free.len())
             .min_by(|a, b| free[*a].total_cmp(&free[*b]))

@@ -1,7 +1,7 @@
 //! A root directory that holds the interpreter, its libraries and nothing else of the host. Runs in the confined process.
 //!
 //! What is written to is not made here: each candidate gets a file system of its own on [`WRITABLE`] (worker/layers.py), with
-//! what of the interpreter lies below it bound into it again, as [`Fresh`] says.
+//! what of the interpreter lies below it bound into it again, as [`CandidateRoot`] says.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,7 +39,7 @@ const NONE: Option<&str> = None;
 
 /// How each candidate's file system is made.
 #[derive(Debug, Serialize)]
-pub(super) struct Fresh {
+pub(super) struct CandidateRoot {
     stage: &'static str,
     place: &'static str,
     /// A candidate's working directory, below `place` and empty, whatever of the interpreter lies beside it.
@@ -52,7 +52,7 @@ pub(super) struct Fresh {
 
 /// What of the host is seen inside, and where.
 #[derive(Debug, Default, PartialEq)]
-struct View {
+struct HostPaths {
     /// Place inside to the host's real path; no place is inside another.
     binds: BTreeMap<PathBuf, PathBuf>,
     /// The symbolic links by which the interpreter gets there.
@@ -61,7 +61,7 @@ struct View {
 
 /// Makes the new root in `directory` and enters it. On failure the process is in its old root, with the rest of the host, and
 /// `directory` is as it was.
-pub(super) fn enter(paths: &[PathBuf], directory: &Path) -> io::Result<Fresh> {
+pub(super) fn enter(paths: &[PathBuf], directory: &Path) -> io::Result<CandidateRoot> {
     // As the table of mounts names it.
     let directory = &step(directory.display(), || fs::canonicalize(directory))?;
     step("making mounts private", || {
@@ -77,13 +77,13 @@ pub(super) fn enter(paths: &[PathBuf], directory: &Path) -> io::Result<Fresh> {
     })
 }
 
-fn build(paths: &[PathBuf], directory: &Path) -> io::Result<Fresh> {
-    let view = resolve(paths)?;
+fn build(paths: &[PathBuf], directory: &Path) -> io::Result<CandidateRoot> {
+    let host = resolve(paths)?;
     let inside = |path: &Path| directory.join(path.strip_prefix("/").unwrap_or(path));
-    for (place, source) in &view.binds {
+    for (place, source) in &host.binds {
         bind(source, &inside(place))?;
     }
-    for (link, target) in &view.links {
+    for (link, target) in &host.links {
         let link = inside(link);
         if let Some(parent) = link.parent() {
             make_directories(parent)?;
@@ -91,7 +91,7 @@ fn build(paths: &[PathBuf], directory: &Path) -> io::Result<Fresh> {
         step(link.display(), || symlink(target, &link))?;
     }
     let extra = EXTRA.iter().map(Path::new).filter(|p| p.exists());
-    for path in extra.filter(|p| !view.binds.keys().any(|bound| p.starts_with(bound))) {
+    for path in extra.filter(|p| !host.binds.keys().any(|bound| p.starts_with(bound))) {
         bind(path, &inside(path))?;
     }
     for path in DEVICES.iter().map(Path::new) {
@@ -113,20 +113,20 @@ fn build(paths: &[PathBuf], directory: &Path) -> io::Result<Fresh> {
         std::env::set_current_dir("/")
     })?;
     let below = |path: &PathBuf| path.starts_with(WRITABLE);
-    Ok(Fresh {
+    Ok(CandidateRoot {
         stage: STAGE,
         place: WRITABLE,
-        directory: free_name(&view),
+        directory: free_name(&host),
         options: format!("size={DISK_BYTES},nr_inodes=4096,mode=700"),
-        binds: view.binds.into_keys().filter(below).collect(),
-        links: view.links.into_iter().filter(|(l, _)| below(l)).collect(),
+        binds: host.binds.into_keys().filter(below).collect(),
+        links: host.links.into_iter().filter(|(l, _)| below(l)).collect(),
     })
 }
 
 /// A name below [`WRITABLE`] that nothing of the interpreter has.
-fn free_name(view: &View) -> PathBuf {
+fn free_name(host: &HostPaths) -> PathBuf {
     let is_taken = |name: &Path| {
-        let mut places = view.binds.keys().chain(view.links.keys());
+        let mut places = host.binds.keys().chain(host.links.keys());
         places.any(|place| place.starts_with(name))
     };
     let mut name = Path::new(WRITABLE).join("candidate");
@@ -219,8 +219,8 @@ fn mount_points(table: &[u8]) -> Vec<PathBuf> {
 }
 
 /// What has to be seen inside so that `paths` lead where they lead here.
-fn resolve(paths: &[PathBuf]) -> io::Result<View> {
-    let mut view = View::default();
+fn resolve(paths: &[PathBuf]) -> io::Result<HostPaths> {
+    let mut host = HostPaths::default();
     for path in paths {
         let mut here = PathBuf::from("/");
         // Where `here` is seen inside: elsewhere only below WRITABLE, which cannot be a link there.
@@ -236,7 +236,7 @@ fn resolve(paths: &[PathBuf]) -> io::Result<View> {
                 continue;
             }
             if place != Path::new(WRITABLE) {
-                view.links.insert(place, here.clone());
+                host.links.insert(place, here.clone());
                 place = here.clone();
             }
         }
@@ -247,13 +247,13 @@ fn resolve(paths: &[PathBuf]) -> io::Result<View> {
                 path.display()
             )));
         }
-        view.binds.insert(place, here);
+        host.binds.insert(place, here);
     }
-    let places: BTreeSet<_> = view.binds.keys().cloned().collect();
+    let places: BTreeSet<_> = host.binds.keys().cloned().collect();
     let covered = |path: &Path| path.ancestors().skip(1).any(|a| places.contains(a));
-    view.binds.retain(|place, _| !covered(place));
-    view.links.retain(|link, _| !covered(link));
-    Ok(view)
+    host.binds.retain(|place, _| !covered(place));
+    host.links.retain(|link, _| !covered(link));
+    Ok(host)
 }
 
 #[cfg(test)]
@@ -267,22 +267,22 @@ mod tests {
         fs::create_dir_all(base.join("usr/lib/deep")).unwrap();
         symlink("usr/lib", base.join("lib")).unwrap();
         let paths = ["lib/deep", "usr/lib", "lib"].map(|p| base.join(p));
-        let view = resolve(&paths).unwrap();
+        let host = resolve(&paths).unwrap();
         let lib = base.join("usr/lib");
-        assert_eq!(view.binds, [(lib.clone(), lib.clone())].into());
-        assert_eq!(view.links, [(base.join("lib"), lib)].into());
+        assert_eq!(host.binds, [(lib.clone(), lib.clone())].into());
+        assert_eq!(host.links, [(base.join("lib"), lib)].into());
         assert!(resolve(&[base.join("absent")]).is_err());
     }
 
     #[test]
     fn a_candidates_directory_is_no_part_of_the_interpreter() {
-        let mut view = View::default();
-        assert_eq!(free_name(&view), Path::new("/tmp/candidate"));
-        view.binds
+        let mut host = HostPaths::default();
+        assert_eq!(free_name(&host), Path::new("/tmp/candidate"));
+        host.binds
             .insert("/tmp/candidate/lib".into(), "/tmp/candidate/lib".into());
-        view.links
+        host.links
             .insert("/tmp/candidate_".into(), "/opt/python".into());
-        assert_eq!(free_name(&view), Path::new("/tmp/candidate__"));
+        assert_eq!(free_name(&host), Path::new("/tmp/candidate__"));
     }
 
     #[test]

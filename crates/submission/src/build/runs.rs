@@ -102,6 +102,23 @@ impl RunDir<'_> {
                 Err(error) => refuse(error.to_string()),
             }
         }
+        // The record and power.json stay behind, and may be gone; what lies there is the run's.
+        for (name, recorded) in others(&verdict, logs) {
+            let file = self.dir.join(name);
+            if std::fs::symlink_metadata(&file).is_err() {
+                continue;
+            }
+            match sha256_of(&file) {
+                Ok(found) if Some(found.as_str()) == recorded.as_str() => {}
+                Ok(found) => refuse(format!(
+                    "{}: found SHA-256 {found}, expected {}, which the run left ({name} in verdict.json); put back what the run wrote, \
+                     or remove the file",
+                    file.display(),
+                    python::shown(recorded)
+                )),
+                Err(error) => refuse(error.to_string()),
+            }
+        }
         Ok(UsableRun { plan, problems })
     }
 
@@ -116,6 +133,19 @@ impl RunDir<'_> {
             why: format!("{e}; expected what `ossmark run` wrote"),
         })
     }
+}
+
+/// Files in the run's directory that the verdict has a hash of, besides its logs and its plan.
+fn others<'a>(
+    verdict: &'a Value,
+    logs: &'a [(&str, PathBuf)],
+) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    let files = verdict["files"].as_object().into_iter().flatten();
+    files.filter_map(|(name, recorded)| {
+        let known = name == "run_plan.json" || logs.iter().any(|(log, _)| log == name);
+        let inside = Path::new(name).file_name() == Some(name.as_ref());
+        (!known && inside).then_some((name.as_str(), recorded))
+    })
 }
 
 /// What of a run no model and no data set had a part in.

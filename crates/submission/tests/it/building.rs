@@ -23,7 +23,7 @@ const LOGS: [&str; 3] = [
 ];
 
 /// Run directories, the ledgers of their tests and a description; `edit` changes the plan and the verdict of one run.
-fn runs(root: &Path, settings: &str, edit: impl Fn(&str, &mut Value, &mut Value)) {
+pub(crate) fn runs(root: &Path, settings: &str, edit: impl Fn(&str, &mut Value, &mut Value)) {
     let tree = Tree::base();
     let mut description = fs::read_to_string(
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../submission/example.toml"),
@@ -96,12 +96,12 @@ fn runs(root: &Path, settings: &str, edit: impl Fn(&str, &mut Value, &mut Value)
     fs::write(root.join("description.toml"), description).unwrap();
 }
 
-fn sha256(file: &Path) -> String {
+pub(crate) fn sha256(file: &Path) -> String {
     let digest = Sha256::digest(fs::read(file).unwrap());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn build_at(root: &Path, rehearsal: bool) -> Result<Vec<String>, String> {
+pub(crate) fn build_at(root: &Path, rehearsal: bool) -> Result<Vec<String>, String> {
     let options = Options {
         description: &root.join("description.toml"),
         output: &root.join("tree"),
@@ -112,7 +112,7 @@ fn build_at(root: &Path, rehearsal: bool) -> Result<Vec<String>, String> {
 
 /// Everything is refused at once and nothing is written.
 #[track_caller]
-fn refused(root: &Path, rehearsal: bool, parts: &[&str]) {
+pub(crate) fn refused(root: &Path, rehearsal: bool, parts: &[&str]) {
     let refused = build_at(root, rehearsal).unwrap_err();
     for part in parts {
         assert!(refused.contains(part), "{part} in {refused}");

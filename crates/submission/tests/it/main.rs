@@ -14,6 +14,8 @@ mod figures;
 mod holes;
 mod official;
 mod packing;
+mod records;
 mod robust;
 mod speculation;
 mod truncation;
+mod weighed;

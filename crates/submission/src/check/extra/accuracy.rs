@@ -45,7 +45,7 @@ pub(super) fn check(run: &Run<'_>, seen: &mut SeenRuns, findings: &mut Findings)
     hash(
         run,
         "accuracy",
-        "accuracy.hash",
+        ["accuracy.hash", "accuracy.hash-truncated"],
         run.score_text.as_deref(),
         seen,
         findings,
@@ -127,7 +127,7 @@ pub(super) fn check(run: &Run<'_>, seen: &mut SeenRuns, findings: &mut Findings)
 pub(super) fn hash(
     run: &Run<'_>,
     directory: &str,
-    rule: &'static str,
+    [rule, truncated]: [&'static str; 2],
     text: Option<&str>,
     seen: &mut SeenRuns,
     findings: &mut Findings,
@@ -172,7 +172,7 @@ pub(super) fn hash(
     if is_truncated && digest == hash {
         run.report(
             findings,
-            rule,
+            truncated,
             &file,
             "found the hash of the truncated log, expected that of the whole one",
         );

@@ -151,7 +151,7 @@ fn loadgen(run: &Run<'_>, file: &str, log: &DetailLog, findings: &mut Findings) 
     }
     if log
         .str("loadgen_git_status_message")
-        .is_some_and(|status| !status.trim().is_empty())
+        .is_some_and(|status| !["", "NA"].contains(&status.trim()))
     {
         run.report(
             findings,

@@ -1,6 +1,6 @@
 //! What a record costs: the sender's time for a row, rows a second that the writer takes, the end, the files, the readers.
 //!
-//! `cargo run --release -p ossmark-record --example throughput -- DIR [ROWS] [ROWS A SECOND, 0 for as fast as possible]`
+//! `cargo run --release -p ossmark-record --example record_cost -- DIR [ROWS] [ROWS A SECOND, 0 for as fast as possible]`
 //! leaves the record in DIR, for tests/by_pyarrow.py.
 #![allow(
     clippy::print_stdout,
