@@ -84,16 +84,29 @@ fn is_child() -> bool {
     std::env::var_os("OSSMARK_ON_EMULATOR").is_some()
 }
 
+// The emulator computes one launch at a time, whatever asks for it: several processes use several processors.
+
 #[test]
-fn all_tests_on_the_emulator() {
+fn kernels_on_the_emulator() {
+    on_the_emulator("cuda::");
+}
+
+#[test]
+fn plain_kernels_on_the_emulator() {
+    on_the_emulator("cuda_reference::");
+}
+
+#[test]
+fn models_on_the_emulator() {
+    on_the_emulator("model::");
+}
+
+fn on_the_emulator(tests: &str) {
     if is_child() {
         return;
     }
     let seed = crate::bench::seed().to_string();
-    let output = child(
-        &["cuda::", "cuda_reference::", "model::", "--nocapture"],
-        &[("OSSMARK_TEST_SEED", &seed)],
-    );
+    let output = child(&[tests, "--nocapture"], &[("OSSMARK_TEST_SEED", &seed)]);
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{text}");
     assert!(
