@@ -22,7 +22,7 @@ pub(crate) enum BenchCommand {
     /// memory and arithmetic allow. With a draft head: decode without and with it.
     ///
     /// Example: ossmark bench engine --synthetic gpt-oss-120b --kv-dtype bf16,fp8 --without graphs,overlap --json engine.json
-    Engine(BenchEngineArgs),
+    Engine(Box<BenchEngineArgs>),
 }
 
 #[derive(Args, Debug)]
