@@ -181,7 +181,7 @@ fn print(report: &Report) {
     };
     let official = report.findings.iter().filter(|f| f.official).count();
     say!(
-        "{valid} of {} results valid; {} errors ({official} official), {} questions, {} notes; round {}: submission {verdict}{basis}",
+        "{valid} of {} results valid; errors: {} (official: {official}), questions: {}, notes: {}; round {}: submission {verdict}{basis}",
         report.results.len(),
         report.count(Severity::Error),
         report.count(Severity::Question),

@@ -1,5 +1,7 @@
 //! The queries of a performance run: which samples, in which order, due when.
 
+use std::num::NonZeroU32;
+
 use crate::random::Mt19937;
 
 /// LoadGen's three seeds.
@@ -22,8 +24,8 @@ pub struct Plan {
     pub min_duration_ms: u64,
     /// `min_query_count`.
     pub min_query_count: u64,
-    /// Samples that are loaded and issued: `performance_sample_count`, no more than the library has. At least one.
-    pub loaded_samples: u32,
+    /// Samples that are loaded and issued: `performance_sample_count`, no more than the library has.
+    pub loaded_samples: NonZeroU32,
     /// `sample_concatenate_permutation`: every sample as often as every other (equal issue).
     pub equal_issue: bool,
     /// `performance_issue_unique`: every sample once (the compliance tests).
@@ -44,14 +46,14 @@ pub struct Query {
 /// More queries than any run has: a load or a duration that is not meant ends there, not in all of memory.
 const MAX_QUERIES: usize = 100_000_000;
 
-/// LoadGen takes a gap that is longer than its clock can count for one of its longest.
+/// Cut off, as `std::chrono::duration_cast` does.
 fn nanoseconds(seconds: f64) -> u64 {
     (seconds * 1e9) as u64
 }
 
 /// The loaded set, in the order in which it is loaded.
 fn loaded(plan: &Plan) -> Vec<u32> {
-    let mut samples: Vec<u32> = (0..plan.loaded_samples).collect();
+    let mut samples: Vec<u32> = (0..plan.loaded_samples.get()).collect();
     Mt19937::new(plan.seeds.qsl).shuffle(&mut samples);
     samples
 }
@@ -150,7 +152,7 @@ mod tests {
             target_qps: counts.0,
             min_duration_ms: counts.1,
             min_query_count: counts.2,
-            loaded_samples: counts.3,
+            loaded_samples: NonZeroU32::new(counts.3).unwrap(),
             equal_issue: equal,
             issue_unique: unique,
             seeds: Seeds {
@@ -165,13 +167,13 @@ mod tests {
         #[test]
         fn what_is_issued_is_what_was_asked_for(plan in plans()) {
             let queries = server(&plan);
-            let n = plan.loaded_samples as usize;
+            let n = plan.loaded_samples.get() as usize;
             prop_assert!(queries.is_sorted_by_key(|q| q.due_ns));
-            prop_assert!(queries.iter().all(|q| q.sample < plan.loaded_samples));
+            prop_assert!(queries.iter().all(|q| q.sample < plan.loaded_samples.get()));
             if plan.issue_unique {
                 let mut seen: Vec<u32> = queries.iter().map(|q| q.sample).collect();
                 seen.sort_unstable();
-                prop_assert_eq!(seen, (0..plan.loaded_samples).collect::<Vec<_>>());
+                prop_assert_eq!(seen, (0..plan.loaded_samples.get()).collect::<Vec<_>>());
             } else {
                 prop_assert!(queries.len() as u64 >= plan.min_query_count);
                 let last = queries.last().map_or(0, |q| q.due_ns);
@@ -189,10 +191,10 @@ mod tests {
         fn equal_issue_is_equal(plan in plans()) {
             let plan = Plan { equal_issue: true, issue_unique: false, ..plan };
             for all in [server(&plan).iter().map(|q| q.sample).collect(), offline(&plan)] {
-                for permutation in all.chunks(plan.loaded_samples as usize) {
+                for permutation in all.chunks(plan.loaded_samples.get() as usize) {
                     let mut seen = permutation.to_vec();
                     seen.sort_unstable();
-                    prop_assert_eq!(seen, (0..plan.loaded_samples).collect::<Vec<_>>());
+                    prop_assert_eq!(seen, (0..plan.loaded_samples.get()).collect::<Vec<_>>());
                 }
             }
         }

@@ -8,6 +8,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::process::Command;
 use std::sync::Mutex;
 
@@ -31,7 +32,7 @@ fn case(n: u64) -> (loadgen::Scenario, Plan) {
         target_qps: 1000.0 + below(9_000_000) as f64 / 1000.0,
         min_duration_ms: below(100),
         min_query_count: 1 + below(400),
-        loaded_samples: 1 + below(150) as u32,
+        loaded_samples: NonZeroU32::MIN.saturating_add(below(150) as u32),
         equal_issue: true,
         issue_unique: false,
         seeds,
@@ -129,7 +130,12 @@ fn run(n: u64) {
         )
     };
     let sut = Null::default();
-    loadgen::run(&settings, &sut, &Library(plan.loaded_samples as usize)).unwrap();
+    loadgen::run(
+        &settings,
+        &sut,
+        &Library(plan.loaded_samples.get() as usize),
+    )
+    .unwrap();
     let issued = sut.issued.into_inner().unwrap();
     if scenario == loadgen::Scenario::Offline {
         assert_eq!(issued, offline(&plan), "case {n}: {plan:?}");
