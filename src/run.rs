@@ -10,6 +10,7 @@ mod hopeless;
 mod ledger;
 pub(crate) mod logs;
 pub(crate) mod metrics;
+mod moment;
 mod plan;
 mod plan_json;
 mod power;

@@ -2,17 +2,18 @@
 //! completed, and an answer for an entry that is not there is a fault. Lives on the responder thread.
 
 use std::collections::VecDeque;
-use std::time::Instant;
 
 use ossmark_loadgen::{Issued, Streaming, Ticket};
 use ossmark_protocol::{RequestId, TokenId};
+
+use super::moment::Moment;
 
 /// A sample that LoadGen has issued.
 pub(crate) struct Arrived {
     /// Row of the data set.
     pub(crate) row: u64,
     /// When LoadGen's schedule wanted it issued, which LoadGen counts its latencies from.
-    pub(crate) scheduled: Instant,
+    pub(crate) scheduled: Moment,
     pub(crate) ticket: Ticket<Issued>,
 }
 
@@ -22,8 +23,8 @@ pub(crate) struct Asked {
     /// Row of the data set.
     pub(crate) sample: u64,
     /// When LoadGen's schedule wanted it issued. Latencies count from here, as LoadGen's do.
-    pub(crate) scheduled: Instant,
-    pub(crate) issued: Instant,
+    pub(crate) scheduled: Moment,
+    pub(crate) issued: Moment,
 }
 
 /// A sample that LoadGen waits for.
@@ -37,7 +38,7 @@ pub(crate) struct Open {
 /// Whether LoadGen has been told of the first token.
 pub(crate) enum State {
     Waiting(Ticket<Issued>),
-    Streaming(Ticket<Streaming>, Instant),
+    Streaming(Ticket<Streaming>, Moment),
 }
 
 /// Open samples by request id. Ids are dense and grow, so a sliding array serves.

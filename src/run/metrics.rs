@@ -2,7 +2,6 @@
 //! these, decide the verdict.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
@@ -57,16 +56,16 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    pub(crate) fn first_token(&mut self, after: Duration) {
-        self.ttft_ns.saturating_record(after.as_nanos() as u64);
+    pub(crate) fn first_token(&mut self, after_ns: u64) {
+        self.ttft_ns.saturating_record(after_ns);
     }
 
-    /// `decode` is the time from the first token to the last of `n_tokens`.
-    pub(crate) fn complete(&mut self, total: Duration, decode: Duration, n_tokens: usize) {
-        self.e2e_ns.saturating_record(total.as_nanos() as u64);
+    /// `decode_ns` is the time from the first token to the last of `n_tokens`.
+    pub(crate) fn complete(&mut self, total_ns: u64, decode_ns: u64, n_tokens: usize) {
+        self.e2e_ns.saturating_record(total_ns);
         if n_tokens > 1 {
             self.tpot_ns
-                .saturating_record(decode.as_nanos() as u64 / (n_tokens as u64 - 1));
+                .saturating_record(decode_ns / (n_tokens as u64 - 1));
         }
     }
 
@@ -111,12 +110,8 @@ mod tests {
     fn percentiles_are_those_of_the_recorded_latencies() {
         let mut latencies = Latencies::default();
         for ms in 1..=100 {
-            latencies.first_token(Duration::from_millis(ms));
-            latencies.complete(
-                Duration::from_millis(10 * ms),
-                Duration::from_millis(9 * ms),
-                10,
-            );
+            latencies.first_token(ms * 1_000_000);
+            latencies.complete(ms * 10_000_000, ms * 9_000_000, 10);
         }
         let close = |found: u64, ms: f64| (found as f64 / 1e6 / ms - 1.0).abs() < 0.01;
         let (ttft, tpot, e2e) = (

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ossmark_protocol::{Generator, Load, RemoteStats, RequestId};
 use ossmark_record::{Counters, End, Limits, Recorder, Row, Server, Settings, Writer};
@@ -13,6 +13,7 @@ use ossmark_telemetry::Watch;
 
 use super::ledger::{Arrived, Asked};
 use super::metrics::Progress;
+use super::moment::Moment;
 
 /// Rows for the record, from the thread that answers LoadGen.
 pub(crate) struct Recording {
@@ -20,7 +21,7 @@ pub(crate) struct Recording {
     /// Of each row of the data set.
     prompt_tokens: Arc<[u32]>,
     /// When LoadGen's schedule wanted the first sample, once one was issued: the start of the test.
-    start: Option<Instant>,
+    start: Option<Moment>,
     counts: Counts,
     shared: Arc<Shared>,
     /// Not handed over yet.
@@ -28,7 +29,7 @@ pub(crate) struct Recording {
     /// Samples that ended while the writer had no room, not told to it yet.
     lost_here: u64,
     /// When something was last handed over.
-    handed_over: Instant,
+    handed_over: Moment,
 }
 
 /// Counted here, and shown to the writer's thread with the rows.
@@ -50,7 +51,7 @@ const WAIT: Duration = Duration::from_millis(100);
 /// What the writer's thread must know of the rows.
 #[derive(Default)]
 struct Shared {
-    start: OnceLock<Instant>,
+    start: OnceLock<Moment>,
     input_tokens: AtomicU64,
     output_tokens: AtomicU64,
     /// Samples whose rows were handed over.
@@ -61,7 +62,7 @@ struct Shared {
 pub(crate) struct Ended {
     pub(crate) id: RequestId,
     pub(crate) asked: Asked,
-    pub(crate) first_token: Option<Instant>,
+    pub(crate) first_token: Option<Moment>,
     pub(crate) tokens: usize,
     pub(crate) end: End,
     pub(crate) engine: u16,
@@ -93,7 +94,7 @@ pub(crate) fn begin(
         shared,
         rows_here: Vec::new(),
         lost_here: 0,
-        handed_over: Instant::now(),
+        handed_over: Moment::now(),
     };
     (recording, writer)
 }
@@ -107,7 +108,7 @@ fn counters(
     // The rows of these samples have been handed over before: what a line counts has its row.
     let ended = shared.ended.load(Acquire);
     let mut counters = Counters {
-        t: shared.start.get()?.elapsed(),
+        t: Moment::now().since(*shared.start.get()?),
         issued: progress.issued.load(Relaxed),
         completed: ended,
         input_tokens: Some(shared.input_tokens.load(Relaxed)),
@@ -174,7 +175,7 @@ impl Recording {
     }
 
     /// A sample has been answered, or given up; `completed` is when LoadGen was told of its whole answer, if there was one.
-    pub(super) fn ended(&mut self, sample: &Ended, completed: Option<Instant>) {
+    pub(super) fn ended(&mut self, sample: &Ended, completed: Option<Moment>) {
         self.counts.ended += 1;
         if self.rows_here.is_empty() {
             // What would only be lost is not made.
@@ -188,10 +189,7 @@ impl Recording {
             self.rows_here.reserve_exact(TOGETHER);
         }
         let start = self.start.unwrap_or(sample.asked.scheduled);
-        let ns = |at: Instant| {
-            let after = at.saturating_duration_since(start);
-            i64::try_from(after.as_nanos()).unwrap_or(i64::MAX)
-        };
+        let ns = |at: Moment| at.ns_since(start).cast_signed();
         self.rows_here.push(Row {
             request: sample.id.0,
             sample_index: u32::try_from(sample.asked.sample).unwrap_or(u32::MAX),
@@ -210,8 +208,8 @@ impl Recording {
     }
 
     /// Hands over what has waited long enough; to be called [often](Recording::OFTEN).
-    pub(super) fn look(&mut self, now: Instant) {
-        if now.saturating_duration_since(self.handed_over) >= WAIT {
+    pub(super) fn look(&mut self, now: Moment) {
+        if now.since(self.handed_over) >= WAIT {
             self.handed_over = now;
             self.hand_over();
         }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use ossmark_loadgen::ResponseBuffer;
@@ -15,6 +15,7 @@ use super::faults::{FaultKind, Faults};
 use super::hopeless::Hopeless;
 use super::ledger::{Arrived, Asked, Ledger, Open, State};
 use super::metrics::{Latencies, Progress};
+use super::moment::Moment;
 use super::recording::{self, Recording};
 use super::trace::Trace;
 
@@ -23,7 +24,7 @@ pub(crate) enum Message {
     /// LoadGen issued samples; the first has this id, the others follow.
     Issued {
         first: RequestId,
-        at: Instant,
+        at: Moment,
         samples: Vec<Arrived>,
     },
     /// From the engine.
@@ -66,8 +67,8 @@ pub(crate) fn respond(inbox: &Receiver<Message>, setup: Setup) -> Latencies {
         failed: None,
         engine_gone: false,
         buffer: ResponseBuffer::new(),
-        moved: Instant::now(),
-        published: Instant::now(),
+        moved: Moment::now(),
+        published: Moment::now(),
     };
     // Short enough to notice a stall in time, long enough to cost nothing.
     let often = match &responder.setup.record {
@@ -108,18 +109,18 @@ struct Responder {
     /// Memory of the batches that go to LoadGen.
     buffer: ResponseBuffer,
     /// When a sample last got a token, or when the first of the open ones came.
-    moved: Instant,
-    published: Instant,
+    moved: Moment,
+    published: Moment,
 }
 
 impl Responder {
-    fn issued(&mut self, first: RequestId, at: Instant, samples: Vec<Arrived>) {
+    fn issued(&mut self, first: RequestId, at: Moment, samples: Vec<Arrived>) {
         self.setup
             .progress
             .issued
             .fetch_add(samples.len() as u64, Relaxed);
         if self.ledger.len() == 0 {
-            self.moved = Instant::now();
+            self.moved = Moment::now();
         }
         if let Some(record) = &mut self.setup.record {
             record.issued(&samples);
@@ -151,7 +152,7 @@ impl Responder {
 
     /// Resolves one engine step: first tokens to LoadGen in one call, completions in another.
     fn step(&mut self, step: &StepOutputs) {
-        let now = Instant::now();
+        let now = Moment::now();
         self.moved = now;
         if let Some(record) = &mut self.setup.record {
             record.generated(step.tokens.len());
@@ -191,10 +192,10 @@ impl Responder {
             match open.state {
                 State::Waiting(ticket) if !new.is_empty() => {
                     if self.setup.streaming {
-                        let after = now - open.asked.scheduled;
-                        self.latencies.first_token(after);
+                        let after_ns = now.ns_since(open.asked.scheduled);
+                        self.latencies.first_token(after_ns);
                         if let Some(hopeless) = &mut self.setup.hopeless {
-                            hopeless.first_token(after);
+                            hopeless.first_token(Duration::from_nanos(after_ns));
                         }
                     }
                     firsts.push(ticket, &new[..1]);
@@ -218,7 +219,7 @@ impl Responder {
             }
         }
         // LoadGen reads its clock in the call.
-        let told = Instant::now();
+        let told = Moment::now();
         for ((out, asked, new, end), ticket) in fresh.into_iter().zip(firsts.send()) {
             let (id, engine) = (out.id, out.engine);
             if let Some(trace) = &mut self.setup.trace {
@@ -257,7 +258,7 @@ impl Responder {
         }
     }
 
-    fn complete(&mut self, now: Instant, ended: Vec<Ended<'_>>, buffer: &mut ResponseBuffer) {
+    fn complete(&mut self, now: Moment, ended: Vec<Ended<'_>>, buffer: &mut ResponseBuffer) {
         let n_ended = ended.len() as u64;
         let mut n_tokens = 0;
         let (mut answers, mut states) = (
@@ -310,16 +311,17 @@ impl Responder {
                 State::Streaming(ticket, at) => (ticket, at),
                 State::Waiting(ticket) => (ticket.first_token(tokens), now),
             };
-            self.latencies
-                .complete(now - ended.asked.scheduled, now - first_at, tokens.len());
+            let decode_ns = now.ns_since(first_at);
+            let total_ns = now.ns_since(ended.asked.scheduled);
+            self.latencies.complete(total_ns, decode_ns, tokens.len());
             if let Some(hopeless) = &mut self.setup.hopeless {
-                hopeless.completed(now - first_at, tokens.len());
+                hopeless.completed(Duration::from_nanos(decode_ns), tokens.len());
             }
             n_tokens += tokens.len() as u64;
             batch.push(ticket, tokens);
         }
         // As with the first tokens.
-        let completed = Instant::now();
+        let completed = Moment::now();
         batch.send();
         // After LoadGen has its answers.
         if let Some(record) = &mut self.setup.record {
@@ -390,7 +392,7 @@ impl Responder {
             record.ended(&ended, None);
         }
         if let Some(trace) = &mut self.setup.trace {
-            trace.ended(Instant::now(), id, open.tokens.len(), end);
+            trace.ended(Moment::now(), id, open.tokens.len(), end);
         }
         let ticket = match open.state {
             State::Waiting(ticket) => ticket.first_token(&[]),
@@ -400,15 +402,15 @@ impl Responder {
     }
 
     fn watch(&mut self) {
-        let now = Instant::now();
-        if now - self.published > PUBLISH {
+        let now = Moment::now();
+        if now.since(self.published) > PUBLISH {
             self.published = now;
             self.latencies.publish(&self.setup.progress);
         }
         if let Some(record) = &mut self.setup.record {
             record.look(now);
         }
-        if self.ledger.len() > 0 && now - self.moved > self.setup.watchdog {
+        if self.ledger.len() > 0 && now.since(self.moved) > self.setup.watchdog {
             let message = format!(
                 "nothing moved for {:.1} s while {} sample(s) were open (their rows are listed under not_served)",
                 self.setup.watchdog.as_secs_f64(),

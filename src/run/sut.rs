@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::time::Instant;
 
 use crossbeam_channel::Sender;
 use ossmark_loadgen::{Sample, SampleLibrary, Samples, SystemUnderTest};
@@ -11,6 +10,7 @@ use ossmark_protocol::{Request, RequestId, Sampling, StopTokens, TokenId, reques
 
 use super::faults::FaultKind;
 use super::ledger::Arrived;
+use super::moment::Moment;
 use super::responder::Message;
 use ossmark_protocol::Generator;
 
@@ -40,7 +40,7 @@ pub(crate) struct Sut {
 const CHUNK: usize = 1024;
 
 impl Sut {
-    fn issue_chunk(&self, at: Instant, samples: impl ExactSizeIterator<Item = Sample>) {
+    fn issue_chunk(&self, at: Moment, samples: impl ExactSizeIterator<Item = Sample>) {
         let n = samples.len();
         let first = self.next.fetch_add(n as u64, Relaxed);
         let mut tickets = Vec::with_capacity(n);
@@ -58,7 +58,7 @@ impl Sut {
             });
             tickets.push(Arrived {
                 row: sample.index as u64,
-                scheduled: at.checked_sub(sample.late).unwrap_or(at),
+                scheduled: at.before(sample.late_ns),
                 ticket: sample.ticket,
             });
         }
@@ -87,7 +87,7 @@ impl SystemUnderTest for Sut {
     }
 
     fn issue(&self, mut samples: Samples<'_>) {
-        let at = Instant::now();
+        let at = Moment::now();
         while samples.len() > 0 {
             self.issue_chunk(at, samples.by_ref().take(CHUNK));
         }

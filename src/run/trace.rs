@@ -4,12 +4,13 @@
 
 use std::fmt::Write as _;
 use std::io::{BufWriter, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ossmark_protocol::{RequestId, StepOutputs};
 
+use super::moment::Moment;
 use crate::output::Output;
 use crate::terminal::note;
 
@@ -46,14 +47,14 @@ enum Event {
 /// Events for the trace, from the thread that answers LoadGen.
 pub(crate) struct Trace {
     to: Sender<Message>,
-    here: Vec<(Instant, Event)>,
+    here: Vec<(Moment, Event)>,
     /// Events that may still be taken.
     room: u64,
     left_out: u64,
 }
 
 enum Message {
-    Events(Vec<(Instant, Event)>),
+    Events(Vec<(Moment, Event)>),
     End { left_out: u64 },
 }
 
@@ -70,7 +71,7 @@ pub(crate) struct TraceWriter {
 pub(super) fn begin(mut output: Output) -> std::io::Result<(Trace, TraceWriter)> {
     let (to, events) = bounded(UNDER_WAY);
     let (say, done) = bounded(1);
-    let begun = Instant::now();
+    let begun = Moment::now();
     std::thread::Builder::new()
         .name("trace".into())
         .spawn(move || {
@@ -97,17 +98,17 @@ pub(super) fn begin(mut output: Output) -> std::io::Result<(Trace, TraceWriter)>
 }
 
 impl Trace {
-    pub(super) fn issued(&mut self, at: Instant, id: RequestId, sample: u64) {
+    pub(super) fn issued(&mut self, at: Moment, id: RequestId, sample: u64) {
         self.add(at, Event::Issued { id: id.0, sample });
     }
 
-    pub(super) fn first_token(&mut self, at: Instant, id: RequestId) {
+    pub(super) fn first_token(&mut self, at: Moment, id: RequestId) {
         self.add(at, Event::FirstToken { id: id.0 });
     }
 
     pub(super) fn ended(
         &mut self,
-        at: Instant,
+        at: Moment,
         id: RequestId,
         tokens: usize,
         end: ossmark_record::End,
@@ -124,7 +125,7 @@ impl Trace {
     }
 
     /// A step that ended at `at`; what has no steps of its own is not shown as one.
-    pub(super) fn step(&mut self, at: Instant, step: &StepOutputs) {
+    pub(super) fn step(&mut self, at: Moment, step: &StepOutputs) {
         if step.took > Duration::ZERO {
             let (engine, took, rows) = (step.engine, step.took, step.rows);
             let outputs = step.outputs.len() as u64;
@@ -140,7 +141,7 @@ impl Trace {
         }
     }
 
-    fn add(&mut self, at: Instant, event: Event) {
+    fn add(&mut self, at: Moment, event: Event) {
         if self.room == 0 {
             self.left_out += 1;
             return;
@@ -184,11 +185,7 @@ impl TraceWriter {
 }
 
 /// Writes what comes until the end, or until nobody is left to say so; returns how many events were left out.
-fn write(
-    file: &mut impl Write,
-    begun: Instant,
-    events: &Receiver<Message>,
-) -> std::io::Result<u64> {
+fn write(file: &mut impl Write, begun: Moment, events: &Receiver<Message>) -> std::io::Result<u64> {
     file.write_all(
         b"[\n{\"ph\":\"M\",\"pid\":1,\"name\":\"process_name\",\"args\":{\"name\":\"ossmark run\"}}",
     )?;
@@ -199,7 +196,7 @@ fn write(
             Message::Events(events) => {
                 for (at, event) in events {
                     line.clear();
-                    event.put(at.saturating_duration_since(begun), &mut line);
+                    event.put(at.since(begun), &mut line);
                     file.write_all(line.as_bytes())?;
                 }
             }
@@ -280,11 +277,11 @@ mod tests {
     #[test]
     fn a_trace_is_json_of_chromes_kinds() {
         // After its begin.
-        let at = Instant::now() + Duration::from_secs(1);
+        let at = Moment::now().after(Duration::from_secs(1));
         let (events, left_out) = traced(|trace| {
             trace.issued(at, RequestId(7), 3);
             trace.step(
-                at + Duration::from_millis(2),
+                at.after(Duration::from_millis(2)),
                 &StepOutputs {
                     took: Duration::from_micros(1500),
                     rows: 12,
@@ -293,9 +290,9 @@ mod tests {
                 },
             );
             trace.step(at, &StepOutputs::default());
-            trace.first_token(at + Duration::from_millis(2), RequestId(7));
+            trace.first_token(at.after(Duration::from_millis(2)), RequestId(7));
             trace.ended(
-                at + Duration::from_millis(5),
+                at.after(Duration::from_millis(5)),
                 RequestId(7),
                 9,
                 ossmark_record::End::Stop,
@@ -318,7 +315,7 @@ mod tests {
     fn what_is_too_much_is_counted() {
         let (events, left_out) = traced(|trace| {
             trace.room = 10;
-            (0..25).for_each(|id| trace.first_token(Instant::now(), RequestId(id)));
+            (0..25).for_each(|id| trace.first_token(Moment::now(), RequestId(id)));
         });
         assert_eq!((events.len(), left_out), (12, 15));
         assert!(

@@ -137,7 +137,11 @@ fn every_row_and_pass_is_answered() {
         listed.contains("infer") && listed.contains("echo"),
         "{listed}"
     );
-    assert!(look(&["watch", "out.parquet.record", "--once"]).contains("1,536"));
+    let watched = look(&["watch", "out.parquet.record", "--once"]);
+    assert!(
+        watched.contains("1,536 completed") && !watched.contains("verdict"),
+        "{watched}"
+    );
     // A finished output is not begun again.
     std::fs::remove_file(tmp.path().join("done.json")).unwrap();
     finish(infer(tmp.path(), &args), LIMIT).refused(&["out.parquet", "already exists"]);

@@ -5,7 +5,6 @@
 use std::marker::PhantomData;
 use std::mem;
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use crate::faults;
 use crate::ffi::{self, QuerySample, QuerySampleResponse};
@@ -130,9 +129,9 @@ pub(crate) fn response(id: usize, tokens: &[u32]) -> QuerySampleResponse {
 pub struct Sample {
     /// Index in the [`crate::SampleLibrary`]; it is among those loaded.
     pub index: usize,
-    /// How long before LoadGen handed the query over its schedule wanted the sample issued, on LoadGen's own clock. LoadGen
-    /// counts every latency from then.
-    pub late: Duration,
+    /// How many nanoseconds before LoadGen handed the query over its schedule wanted the sample issued, on LoadGen's own
+    /// clock. LoadGen counts every latency from then.
+    pub late_ns: u64,
     /// The right to answer it.
     pub ticket: Ticket<Issued>,
 }
@@ -169,7 +168,7 @@ impl Iterator for Samples<'_> {
         Some(Sample {
             index: sample.index,
             // A clock that was set back in between would make it negative.
-            late: Duration::from_nanos(u64::try_from(late_ns).unwrap_or(0)),
+            late_ns: u64::try_from(late_ns).unwrap_or(0),
             ticket,
         })
     }

@@ -91,20 +91,26 @@ pub(crate) fn push(row: &Row, to: &mut Vec<u8>) {
         row.first_token_ns,
         row.completed_ns,
     ];
-    let present = times
-        .iter()
-        .rev()
-        .fold(0, |bits, time| bits << 1 | u8::from(time.is_some()));
+    let present = |at: usize| u64::from(times[at].is_some()) << (56 + at);
+    let words = [
+        row.request,
+        u64::from(row.sample_index) | u64::from(row.prompt_tokens) << 32,
+        u64::from(row.output_tokens)
+            | u64::from(row.engine) << 32
+            | u64::from(row.end as u8) << 48
+            | present(0)
+            | present(1)
+            | present(2)
+            | present(3),
+        times[0].unwrap_or_default().cast_unsigned(),
+        times[1].unwrap_or_default().cast_unsigned(),
+        times[2].unwrap_or_default().cast_unsigned(),
+        times[3].unwrap_or_default().cast_unsigned(),
+    ];
     // In one piece: a writer that has to follow hundreds of thousands a second feels each part.
     let mut bytes = [0; ROW];
-    bytes[..8].copy_from_slice(&row.request.to_le_bytes());
-    bytes[8..12].copy_from_slice(&row.sample_index.to_le_bytes());
-    bytes[12..16].copy_from_slice(&row.prompt_tokens.to_le_bytes());
-    bytes[16..20].copy_from_slice(&row.output_tokens.to_le_bytes());
-    bytes[20..22].copy_from_slice(&row.engine.to_le_bytes());
-    bytes[22..24].copy_from_slice(&[row.end as u8, present]);
-    for (place, time) in bytes[24..].chunks_exact_mut(8).zip(times) {
-        place.copy_from_slice(&time.unwrap_or_default().to_le_bytes());
+    for (place, word) in bytes.as_chunks_mut().0.iter_mut().zip(words) {
+        *place = word.to_le_bytes();
     }
     to.extend_from_slice(&bytes);
 }

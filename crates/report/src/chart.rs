@@ -84,8 +84,10 @@ impl Chart {
         let mut chart = ChartBuilder::on(&area)
             .margin(6)
             .margin_right(18)
+            // On a phone letters are larger (page.css): the topmost figure must not be cut, nor lie on the axis' name.
+            .margin_top(14)
             .x_label_area_size(54)
-            .y_label_area_size(62)
+            .y_label_area_size(if self.y.name.is_empty() { 62 } else { 86 })
             .build_cartesian_2d(0.0..x_to, 0.0..y_to)?;
         let at = |(x, y): (f64, f64)| (x.clamp(0.0, x_to), y.clamp(0.0, y_to));
         let bar = |from, to, color: RGBAColor| Rectangle::new([at(from), at(to)], color.filled());

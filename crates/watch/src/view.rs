@@ -135,6 +135,10 @@ fn state(watched: &Watched, quiet: Option<Duration>) -> Line {
                 "was cut{since}: its record was not closed, and up to a second of it is missing"
             ),
         ),
+        // Its answers are scored, not judged.
+        Some(State::Ended) if watched.plan.get("mode").and_then(Value::as_str) == Some("infer") => {
+            line(Tone::Plain, format!("ended{since}"))
+        }
         Some(State::Ended) => line(
             Tone::Plain,
             format!("ended{since}; there is no verdict yet"),

@@ -162,7 +162,7 @@ impl SystemUnderTest for Null {
                     if let Answer::Slowly(ms) = self.answer {
                         std::thread::sleep(Duration::from_millis(ms));
                     }
-                    let latency = (at.elapsed() + sample.late).as_nanos() as i64;
+                    let latency = at.elapsed().as_nanos() as i64 + sample.late_ns as i64;
                     self.latencies_ns.lock().unwrap().push(latency);
                     self.answer_one(sample);
                 }

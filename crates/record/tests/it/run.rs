@@ -123,12 +123,19 @@ fn a_writer_that_stands_still_loses_rows_and_never_keeps_anybody_waiting() {
         .expect("the writer asks for counters");
     let (sent, all_sent) = mpsc::channel();
     std::thread::spawn(move || {
-        (0..CAPACITY as u64 + 1000).for_each(|request| recorder.row(row(request)));
-        let _ = sent.send(());
+        let had_room =
+            recorder.has_room(CAPACITY as u64) && !recorder.has_room(CAPACITY as u64 + 1);
+        (0..CAPACITY as u64 + 993).for_each(|request| recorder.row(row(request)));
+        // Rows that there is no room for need not be made to be counted.
+        let has_room = recorder.has_room(1);
+        recorder.lose(7);
+        let _ = sent.send((had_room, has_room));
     });
-    all_sent
-        .recv_timeout(LIMIT)
-        .expect("sending does not wait for the writer");
+    let room = all_sent.recv_timeout(LIMIT);
+    assert_eq!(
+        room.expect("sending does not wait for the writer"),
+        (true, false)
+    );
     assert_eq!(writer.lost(), 1000);
     drop(open);
     // Readers are told while the run goes on.

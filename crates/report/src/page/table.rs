@@ -24,6 +24,8 @@ pub(super) struct Cell {
 
 /// The longest text that is shown whole; a page is no place for megabytes.
 const LONGEST: usize = 2000;
+/// The longest word that makes its column as wide as it is: a date. Longer ones, hashes and attacks, are broken anywhere.
+const LONG_WORD: usize = 24;
 
 impl Cell {
     /// A text from outside or from here.
@@ -52,6 +54,12 @@ impl Cell {
             text: count(value),
             figure: Some((name, value.to_string())),
         }
+    }
+
+    /// Whether a browser must break words of it.
+    pub(super) fn has_long_words(&self) -> bool {
+        let mut words = self.text.split_whitespace();
+        words.any(|word| word.chars().count() > LONG_WORD)
     }
 
     pub(super) fn maybe_count(name: String, value: Option<u64>) -> Self {

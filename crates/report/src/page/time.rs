@@ -1,5 +1,7 @@
 //! What happened over time: throughput, latency, open samples, the engine, power.
 
+use std::collections::BTreeMap;
+
 use ossmark_record::Second;
 
 use super::panel::{Panel, Plot, Section};
@@ -261,21 +263,13 @@ fn seconds(
     let last = lines.iter().flatten().map(|(t, _)| *t).fold(to_s, f64::max);
     let keys: Vec<&str> = keys.into_iter().filter(|key| !key.is_empty()).collect();
     let lines = Vec::from(lines);
-    let mut table = Table {
+    let mut head = vec!["s".to_owned()];
+    head.extend(keys.iter().map(|key| (*key).to_owned()));
+    let table = Table {
         caption: title.into(),
-        head: vec!["s".into(), "line".into(), "value".into()],
-        lines: Vec::new(),
+        head,
+        lines: by_time(&lines[..keys.len()]),
     };
-    for (line, key) in lines.iter().zip(&keys) {
-        let cells = |(t, value): &(f64, f64)| {
-            vec![
-                Cell::text(format!("{t:.1}")),
-                Cell::text(key),
-                Cell::text(crate::number::shown(*value)),
-            ]
-        };
-        table.lines.extend(line.iter().map(cells));
-    }
     let chart = Chart {
         x: Axis {
             name: "seconds from the start of the test".into(),
@@ -289,4 +283,53 @@ fn seconds(
         ..Chart::default()
     };
     panel.plots.push(Plot::new(title, &keys, &chart, table));
+}
+
+/// A line of cells for each time that any of the lines has a value at; the last, where it has several.
+fn by_time(lines: &[Vec<(f64, f64)>]) -> Vec<Vec<Cell>> {
+    let mut by_time: BTreeMap<u64, Vec<Option<f64>>> = BTreeMap::new();
+    for (i, (t, value)) in lines
+        .iter()
+        .enumerate()
+        .flat_map(|(i, line)| line.iter().map(move |point| (i, *point)))
+    {
+        // From 0 on their bits are in their order; -0 would be last.
+        let values = by_time.entry((t + 0.0).to_bits());
+        values.or_insert_with(|| vec![None; lines.len()])[i] = Some(value);
+    }
+    let cells = |(t, values): (u64, Vec<Option<f64>>)| {
+        let mut line = vec![Cell::text(format!("{:.1}", f64::from_bits(t)))];
+        line.extend(
+            values
+                .into_iter()
+                .map(|value| Cell::text(value.map_or("–".into(), crate::number::shown))),
+        );
+        line
+    };
+    by_time.into_iter().map(cells).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_table_has_the_values_of_its_time() {
+        let lines = [
+            vec![(2.0, 20.0), (1.0, 10.0), (1.0, 11.0)],
+            vec![(-0.0, 0.5), (2.0, 0.25)],
+        ];
+        let found: Vec<Vec<String>> = by_time(&lines)
+            .into_iter()
+            .map(|line| line.into_iter().map(|cell| cell.text).collect())
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ["0.0", "–", "0.5000"],
+                ["1.0", "11", "–"],
+                ["2.0", "20", "0.2500"]
+            ]
+        );
+    }
 }

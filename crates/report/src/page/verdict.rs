@@ -112,7 +112,11 @@ pub(super) fn overview(shown: &[Shown<'_>]) -> Table {
     let text = |value: &Option<String>| Cell::text(value.as_deref().unwrap_or("–"));
     let mut lines = vec![
         line("Run", &|one| Cell::text(&one.figures.summary.dir)),
-        line("Began (UTC)", &|one| text(&one.figures.summary.date)),
+        line("Began (UTC)", &|one| {
+            // As people write it, which also may be broken in the middle.
+            let date = one.figures.summary.date.as_ref();
+            text(&date.map(|date| date.replace('T', " ").replace('Z', "")))
+        }),
         line("Scenario", &|one| text(&one.figures.summary.scenario)),
         line("Mode", &|one| text(&one.figures.summary.mode)),
         line("Answered by", &|one| text(&one.figures.summary.engine)),
