@@ -1,4 +1,4 @@
-//! The thread that writes a point's log: it makes text of tokens and JSON of text, which the thread that issues has no time for.
+//! The thread that writes a point's log: text of tokens and JSON of text, for which the thread that issues has no time.
 
 use std::io;
 use std::sync::Arc;
