@@ -29,7 +29,10 @@ pub(crate) use bench::{
     BenchLoadgenArgs, WithoutArg,
 };
 pub(crate) use dataset::{DatasetCommand, DatasetInspectArgs, DatasetPrepareArgs};
-pub(crate) use endpoints::{EndpointsCheckArgs, EndpointsCommand, EndpointsPlanArgs};
+pub(crate) use endpoints::{
+    EndpointsBuildArgs, EndpointsCheckArgs, EndpointsCommand, EndpointsPlanArgs,
+    EndpointsReportArgs, EndpointsRunArgs,
+};
 pub(crate) use engine::{
     CpuRepackArg, CudaArgs, DtypeArg, EchoArgs, EngineArg, EngineArgs, KvDtypeArg,
 };

@@ -5,6 +5,7 @@ pub(crate) mod compare;
 pub(crate) mod confine;
 pub(crate) mod dataset;
 pub(crate) mod demo;
+mod display;
 pub(crate) mod doctor;
 pub(crate) mod endpoints;
 pub(crate) mod generate;

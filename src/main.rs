@@ -88,6 +88,15 @@ fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
         Command::Endpoints {
             command: EndpointsCommand::Plan(args),
         } => commands::endpoints::plan(&args),
+        Command::Endpoints {
+            command: EndpointsCommand::Build(args),
+        } => commands::endpoints::build::build(&args),
+        Command::Endpoints {
+            command: EndpointsCommand::Report(args),
+        } => commands::endpoints::report(&args),
+        Command::Endpoints {
+            command: EndpointsCommand::Run(args),
+        } => commands::endpoints::run::run(&args),
         Command::Serve(args) => commands::serve::serve(&args),
         Command::Doctor(args) => commands::doctor::doctor(&args),
         Command::BenchLoadgenChild(args) => bench::child::run(&args),

@@ -52,6 +52,10 @@ pub(crate) struct ServeArgs {
     /// Streams of /generate carry only the new token ids in each event, not all so far (as SGLang's option).
     #[arg(long)]
     pub(crate) incremental_streaming_output: bool,
+    /// Streams of /generate say "finish_reason": {} until the end, as MLCommons' Endpoints client wants it, and not null, as
+    /// SGLang says and --engine http --api sglang reads.
+    #[arg(long)]
+    pub(crate) finish_reason_object: bool,
     /// Seed of requests that bring none: each gets its own, from this and the order of arrival.
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = super::sampling::seed_range())]
     pub(crate) seed: u64,

@@ -1,12 +1,20 @@
 //! `ossmark endpoints`: submissions of MLPerf Endpoints. `crates/endpoints` does the work; this prints it and writes files.
 
+pub(crate) mod build;
+pub(crate) mod run;
+
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use ossmark_endpoints::Severity;
 use ossmark_endpoints::check::{self, Options, Report, Verdict};
+use ossmark_endpoints::client::CountTokens;
 use ossmark_endpoints::plan::{self, Plan};
+use ossmark_harmony::Tokenizer;
+use ossmark_report::curve_page;
 
 use crate::children;
-use crate::cli::{EndpointsCheckArgs, EndpointsPlanArgs};
+use crate::cli::{EndpointsCheckArgs, EndpointsPlanArgs, EndpointsReportArgs};
 use crate::exit::Outcome;
 use crate::output;
 use crate::terminal::say;
@@ -14,8 +22,12 @@ use crate::terminal::say;
 pub(crate) fn check(args: &EndpointsCheckArgs) -> Result<Outcome> {
     children::end_at_signal()?;
     let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
+    let tokenizer = Counting::load(args.tokenizer.as_deref())?;
     let report = check::check(Options {
         tree: &args.tree,
+        tokens: tokenizer
+            .as_ref()
+            .map(|tokenizer| tokenizer as &dyn CountTokens),
         official_only: args.official_only,
         strict: args.strict,
     })?;
@@ -27,6 +39,23 @@ pub(crate) fn check(args: &EndpointsCheckArgs) -> Result<Outcome> {
         Verdict::Valid => Outcome::Good,
         Verdict::Invalid => Outcome::NotGood,
     })
+}
+
+/// A tokenizer as the client uses one.
+struct Counting(Tokenizer);
+
+impl Counting {
+    fn load(path: Option<&Path>) -> Result<Option<Self>> {
+        let tokenizer = path.map(Tokenizer::load).transpose()?;
+        Ok(tokenizer.map(Self))
+    }
+}
+
+impl CountTokens for Counting {
+    fn count(&self, text: &str) -> Result<usize, String> {
+        let ids = self.0.encode_with_control_tokens(text);
+        ids.map(|ids| ids.len()).map_err(|error| error.to_string())
+    }
 }
 
 pub(crate) fn plan(args: &EndpointsPlanArgs) -> Result<Outcome> {
@@ -49,6 +78,23 @@ pub(crate) fn plan(args: &EndpointsPlanArgs) -> Result<Outcome> {
     } else {
         Outcome::NotGood
     })
+}
+
+pub(crate) fn report(args: &EndpointsReportArgs) -> Result<Outcome> {
+    children::end_at_signal()?;
+    let mut page = output::claim_file(&args.output, args.force)?;
+    let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
+    let curve = ossmark_endpoints::curve(&args.dir)?;
+    page.write(curve_page(&curve).as_bytes())?;
+    if let Some(file) = &mut json_file {
+        file.write_json(&curve)?;
+    }
+    say!("{} points", curve.points.len());
+    for notice in &curve.notices {
+        say!("{notice}");
+    }
+    say!("written: {}", args.output.display());
+    Ok(Outcome::Good)
 }
 
 fn print_plan(plan: &Plan) {
@@ -117,6 +163,14 @@ fn print(report: &Report) {
     } else {
         ""
     };
+    for run in &report.client_runs {
+        say!(
+            "{}: {} requests under way at most, {:.2} on average; events read",
+            run.path.display(),
+            run.most_under_way,
+            run.mean_under_way
+        );
+    }
     let verdict = match report.verdict {
         Verdict::Valid => "VALID",
         Verdict::Invalid => "INVALID",

@@ -1,6 +1,5 @@
 //! `ossmark infer`: from the options to an output file or a journal that the next call goes on with.
 
-mod display;
 mod drive;
 mod failures;
 mod record;

@@ -170,6 +170,7 @@ fn settings(args: &ServeArgs, files: u64) -> Result<Settings> {
         drain_timeout: seconds("drain-timeout", args.drain_timeout)?,
         stream_interval: positive("stream-interval", args.stream_interval)?,
         incremental_output: args.incremental_streaming_output,
+        finish_reason_object: args.finish_reason_object,
         seed: args.seed,
         chat_date: args.chat_date.clone(),
         draft_head: None,

@@ -111,6 +111,7 @@ fn folder(name: &str, to: &Path) {
         ),
         "@TREE" => unpack_tree(to),
         "@RUN" => fs::write(to.join("run_plan.json"), "{}").unwrap(),
+        "@CURVE" => fs::create_dir(to.join("r4")).unwrap(),
         "@BACKUP" => fs::write(to.join("manifest.json"), "{}").unwrap(),
         other => panic!("no folder {other}"),
     }

@@ -12,6 +12,7 @@ mod bench_cpu;
 mod common;
 mod dataset;
 mod end_to_end;
+mod endpoints;
 mod faults;
 mod generate;
 mod hopeless;

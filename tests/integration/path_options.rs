@@ -26,7 +26,7 @@ pub(crate) enum Kind {
 }
 
 /// Folders that are good but for one file, and which files these are.
-pub(crate) const FOLDERS: [(&str, &[&str]); 9] = [
+pub(crate) const FOLDERS: [(&str, &[&str]); 10] = [
     (
         "@MODEL",
         &["config.json", "generation_config.json", "model.safetensors"],
@@ -46,6 +46,8 @@ pub(crate) const FOLDERS: [(&str, &[&str]); 9] = [
     ("@TREE", &[]),
     // What cannot be read in a run is said in its page and in its line.
     ("@RUN", &[]),
+    // What cannot be read of a point is said in the page.
+    ("@CURVE", &[]),
     ("@BACKUP", &["manifest.json"]),
 ];
 

@@ -12,6 +12,7 @@ fn main() {
     for line in std::io::stdin().lines() {
         let line = line.expect("a path a line");
         let options = Options {
+            tokens: None,
             tree: Path::new(&line),
             official_only: true,
             strict: false,

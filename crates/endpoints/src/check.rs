@@ -27,14 +27,20 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::client::{self, Audited, CountTokens};
 use crate::error::Error;
 use crate::finding::{Finding, Findings, Severity};
 
+pub(crate) use extra::held;
+pub(crate) use power::provisioned_kw;
+
 /// What to check, and how.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Options<'a> {
-    /// The organisation's directory, or the submission's below it.
+    /// The organisation's directory, the submission's below it, or what a client left of one run (with its events).
     pub tree: &'a Path,
+    /// Counts tokens of prompts and answers in events; without it figures of tokens are not recomputed.
+    pub tokens: Option<&'a dyn CountTokens>,
     /// Only what MLCommons' own checker says: its rules, severities and exit code.
     pub official_only: bool,
     /// Warnings count too.
@@ -64,6 +70,8 @@ pub struct Report {
     pub official_crash: bool,
     /// Whether only the official checker's rules were applied.
     pub official_only: bool,
+    /// Runs whose events are there, with the figures that follow from them.
+    pub client_runs: Vec<Audited>,
 }
 
 impl Report {
@@ -93,8 +101,24 @@ pub fn check(options: Options<'_>) -> Result<Report, Error> {
         });
     }
     let mut findings = Findings::new(options.tree);
-    layout::check(options.tree, &mut findings);
-    Ok(report(options, findings))
+    let client_runs = if options.official_only {
+        layout::check(options.tree, &mut findings);
+        Vec::new()
+    } else if options.tree.join(client::EVENTS).exists() {
+        let run = client::audit(options.tree, options.tokens, true, &mut findings);
+        run.into_iter().collect()
+    } else {
+        layout::check(options.tree, &mut findings);
+        let runs = tree::with_events(options.tree, &mut findings);
+        let audited = runs
+            .iter()
+            .map(|dir| client::audit(dir, options.tokens, false, &mut findings));
+        audited.flatten().collect()
+    };
+    Ok(Report {
+        client_runs,
+        ..report(options, findings)
+    })
 }
 
 /// A crash of the official checker is its only answer, and its exit code is that of an error.
@@ -130,6 +154,7 @@ fn report(options: Options<'_>, findings: Findings) -> Report {
         findings_left_out: left_out,
         official_crash: has_crash,
         official_only: options.official_only,
+        client_runs: Vec::new(),
     }
 }
 

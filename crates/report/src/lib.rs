@@ -12,6 +12,7 @@
 mod bootstrap;
 mod chart;
 mod compare;
+mod curve;
 pub mod early_stopping;
 mod figures;
 mod lengths;
@@ -29,11 +30,12 @@ mod summary;
 mod windows;
 
 pub use compare::{Compared, Comparison, FLOOR, Setting, Units, compare};
+pub use curve::{Curve, CurvePoint, Spread};
 pub use figures::{Distribution, Figures, Slow};
 pub use lengths::Lengths;
 pub use limit::{Kind, Limit};
 pub use list::runs;
-pub use page::page;
+pub use page::{curve_page, page};
 pub use prompts::Prompts;
 pub use read::{Depth, NoRun, is_run, read};
 pub use run::{Completeness, Hashed, Log, Run};

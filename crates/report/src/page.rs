@@ -3,6 +3,7 @@
 //! What is shown is decided here and in `page/`, how it looks in `templates/`. The style sheet is named by its hash in the
 //! page's Content-Security-Policy, so that a browser would take nothing else even if something had slipped in.
 
+mod curve;
 mod panel;
 mod power;
 mod speculation;
@@ -17,6 +18,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use crate::curve::Curve;
 use crate::figures::Figures;
 use crate::run::Run;
 use panel::{Panel, Section};
@@ -49,6 +51,28 @@ struct Page<'a> {
     overview: Table,
     sections: Vec<Section>,
     version: &'static str,
+    footer: &'static str,
+}
+
+impl Page<'_> {
+    fn new(title: String, sections: Vec<Section>) -> Self {
+        Self {
+            title,
+            style: STYLE,
+            style_hash: STANDARD.encode(Sha256::digest(STYLE)),
+            cards: Vec::new(),
+            overview: Table::default(),
+            sections,
+            version: env!("CARGO_PKG_VERSION"),
+            footer: "",
+        }
+    }
+
+    fn text(&self) -> String {
+        // Into memory, of texts: nothing of it can fail.
+        self.render()
+            .expect("the template's only errors are those of its writer, a string")
+    }
 }
 
 /// The page of these runs, with the figures that belong to each.
@@ -67,17 +91,23 @@ pub fn page(runs: &[(Run, Figures)]) -> String {
     sections.extend(stated::sections(&shown));
     sections.retain(|section| section.panels.iter().any(|panel| !panel.is_empty()));
     let page = Page {
-        title: title(&shown),
-        style: STYLE,
-        style_hash: STANDARD.encode(Sha256::digest(STYLE)),
         cards: shown.iter().map(verdict::card).collect(),
         overview: verdict::overview(&shown),
-        sections,
-        version: env!("CARGO_PKG_VERSION"),
+        footer: "LoadGen's own VALID is not the verdict.",
+        ..Page::new(title(&shown), sections)
     };
-    // Into memory, of texts: nothing of it can fail.
-    page.render()
-        .expect("the template's only errors are those of its writer, a string")
+    page.text()
+}
+
+/// The page of a curve of MLPerf Endpoints.
+pub fn curve_page(curve: &Curve) -> String {
+    let page = Page {
+        cards: vec![curve::card(curve)],
+        overview: curve::overview(curve),
+        footer: "A submitted curve is measured with MLCommons' own client.",
+        ..Page::new(plain(&curve.title), curve::sections(curve))
+    };
+    page.text()
 }
 
 fn title(shown: &[Shown<'_>]) -> String {

@@ -90,6 +90,7 @@ pub(crate) async fn generate(
             prompt_tokens,
             index: batch.then_some(index),
             trim_stop: options.trim_stop,
+            finish_object: state.settings.finish_reason_object,
             decoder: state.tokenizer.decoder(&options),
             ..OutputStream::default()
         };

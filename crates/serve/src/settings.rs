@@ -34,6 +34,9 @@ pub struct Settings {
     pub stream_interval: usize,
     /// Streams of `/generate` carry only new token ids in each event instead of all so far.
     pub incremental_output: bool,
+    /// `/generate` says `"finish_reason": {}` until the end instead of null: MLCommons' Endpoints client wants an object there
+    /// from the start and drops what else an event holds.
+    pub finish_reason_object: bool,
     /// Mixed with a request's number into the seed of requests that bring none.
     pub seed: u64,
     /// The day that chat prompts name, as YYYY-MM-DD; `None`: today, in UTC.
@@ -67,6 +70,7 @@ impl Default for Settings {
             drain_timeout: Duration::from_secs(30),
             stream_interval: 1,
             incremental_output: false,
+            finish_reason_object: false,
             seed: 0,
             chat_date: None,
             draft_head: None,

@@ -12,8 +12,8 @@ use ossmark_protocol::{
     End, Event, Request, RequestId, Sampling, StepOutputs, StopTokens, TokenId, request_seed,
 };
 
-use super::display::Display;
 use super::failures::Failures;
+use crate::commands::display::Display;
 use crate::terminal::note;
 use ossmark_protocol::Generator;
 
@@ -75,7 +75,7 @@ pub(crate) fn drive(
         holding: false,
     };
     let mut remaining = remaining.into_iter();
-    let mut display = Display::new(journal.requests(), journal.answered());
+    let mut display = Display::new("infer", journal.requests(), journal.answered());
     loop {
         let room = concurrency - this.open.len();
         let mut batch = Vec::new();

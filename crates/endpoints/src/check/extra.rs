@@ -135,27 +135,34 @@ fn summary_of(loaded: &Loaded, summary: &Summary, findings: &mut Findings) {
     concurrency(loaded, summary, file, findings);
 }
 
-/// All requests' time over the duration is how many were under way: a mean that is far from the concurrency was never held.
 fn concurrency(loaded: &Loaded, summary: &Summary, file: &Path, findings: &mut Findings) {
-    const LEAST_SHARE: f64 = 0.5;
-    // A tick of the client's clock, and percentiles that were rounded.
-    const MOST_SHARE: f64 = 1.01;
     if loaded.point.is_dedicated() || summary.latency.total <= 0.0 || summary.duration_ns <= 0.0 {
         return;
     }
-    let expected = loaded.point.concurrency as f64;
-    let found = summary.latency.total / summary.duration_ns;
-    if found < LEAST_SHARE * expected {
+    let mean = summary.latency.total / summary.duration_ns;
+    held(Some(loaded.point.concurrency), mean, file, findings);
+}
+
+/// All requests' time over the duration is how many were under way: a mean that is far from the concurrency was never held.
+pub(crate) fn held(concurrency: Option<i128>, mean: f64, file: &Path, findings: &mut Findings) {
+    const LEAST_SHARE: f64 = 0.5;
+    // A tick of the client's clock, and percentiles that were rounded.
+    const MOST_SHARE: f64 = 1.01;
+    let Some(concurrency) = concurrency else {
+        return;
+    };
+    let expected = concurrency as f64;
+    if mean < LEAST_SHARE * expected {
         findings.error(
             "point-concurrency-not-held",
             file,
-            format!("found {found:.2} requests under way on average, expected nearly {expected}"),
+            format!("found {mean:.2} requests under way on average, expected nearly {expected}"),
         );
-    } else if found > MOST_SHARE * expected {
+    } else if mean > MOST_SHARE * expected {
         findings.error(
             "point-concurrency-not-held",
             file,
-            format!("found {found:.2} requests under way on average, expected at most {expected}"),
+            format!("found {mean:.2} requests under way on average, expected at most {expected}"),
         );
     }
 }

@@ -1,13 +1,16 @@
 //! Provisioned power: Appendix E's arithmetic and what is wrong with a descriptor. Facts: §5, "system_power.json".
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
-use super::defaults;
+use super::{defaults, system};
+use crate::finding::Findings;
 use crate::model::power::{
     COMPONENT_SUM, COMPUTED, Components, NodeSet, PUBLISHED_SYSTEM, Power, ScaleUp, Sourced,
 };
 use crate::python::round_2;
 use crate::rules::rules;
+use crate::value::Value;
 
 const W_PER_KW: f64 = 1000.0;
 
@@ -71,6 +74,25 @@ impl Tally {
                 None
             }
         }
+    }
+}
+
+/// What a descriptor comes to beside a system's description, in kW.
+pub(crate) fn provisioned_kw(power: &Value, description: &Value) -> Result<f64, Vec<String>> {
+    let power = Power::read(power).map_err(|problems| {
+        let shown = problems
+            .into_iter()
+            .map(|p| format!("{}: {}", p.field, p.message));
+        shown.collect::<Vec<_>>()
+    })?;
+    let mut findings = Findings::new(Path::new(""));
+    let facts = description
+        .map()
+        .map(|map| system::of(map, Path::new(""), &mut findings));
+    let computed = Computation::of(&power, &facts.unwrap_or_default().cores);
+    match computed.kw {
+        Some(kw) if computed.problems.is_empty() => Ok(kw),
+        _ => Err(computed.problems),
     }
 }
 

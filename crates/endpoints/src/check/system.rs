@@ -48,7 +48,7 @@ fn int(value: &Value) -> Option<i128> {
     }
 }
 
-fn of(map: &Map, file: &Path, findings: &mut Findings) -> Facts {
+pub(super) fn of(map: &Map, file: &Path, findings: &mut Findings) -> Facts {
     let mut facts = Facts::default();
     let mut cooling: Vec<&str> = map
         .get("cooling")

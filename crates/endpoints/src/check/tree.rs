@@ -209,6 +209,18 @@ impl Tree {
     }
 }
 
+/// Folders of a tree that hold the events of a run.
+pub(super) fn with_events(given: &Path, findings: &mut Findings) -> Vec<PathBuf> {
+    let found = Tree::new().named(given, &[crate::client::EVENTS], findings);
+    let mut folders: Vec<PathBuf> = found
+        .iter()
+        .filter_map(|file| file.parent())
+        .map(Path::to_owned)
+        .collect();
+    folders.sort();
+    folders
+}
+
 /// `r8` is 8; `None` where it is no point's name.
 pub(super) fn concurrency_of(folder: &Path) -> Option<i128> {
     let digits = folder.file_name()?.to_str()?.strip_prefix('r')?;

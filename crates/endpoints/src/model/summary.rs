@@ -66,6 +66,10 @@ impl Statistics {
         }
     }
 
+    pub(crate) fn percentiles(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.percentiles.iter().copied()
+    }
+
     pub(crate) fn percentile(&self, key: f64) -> Option<f64> {
         let found = self.percentiles.iter().find(|(known, _)| *known == key);
         found.map(|(_, value)| *value)

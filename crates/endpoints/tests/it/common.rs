@@ -50,6 +50,7 @@ impl Tree {
     pub(crate) fn check_at(tree: &Path, official_only: bool) -> Report {
         check(Options {
             tree,
+            tokens: None,
             official_only,
             strict: false,
         })
@@ -158,7 +159,7 @@ fn change(document: &mut Value, pointer: &str, value: Option<&Value>) {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     if !from.is_dir() {
         fs::copy(from, to).unwrap();
         return;

@@ -7,9 +7,12 @@
     reason = "what a test says"
 )]
 
+mod build;
+mod client;
 mod common;
 mod holes;
 mod official;
 mod order;
 mod plan;
 mod robust;
+mod steady_state;

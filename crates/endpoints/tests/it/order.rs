@@ -1,6 +1,6 @@
 //! Sample order and regions, as the oracle has them.
 
-use ossmark_endpoints::{Regions, SampleOrder};
+use ossmark_endpoints::{Draws, Regions, SampleOrder};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -21,7 +21,11 @@ fn samples_come_in_the_clients_order_pass_by_pass() {
     );
     for case in cases {
         let rows = case["n"].as_u64().unwrap() as u32;
-        let mut order = SampleOrder::new(case["seed"].as_u64().unwrap(), rows);
+        let seed = case["seed"].as_u64().unwrap();
+        let drawn = case["with_replacement_first"].as_array().unwrap();
+        let expected: Vec<u32> = Draws::new(seed, rows).take(drawn.len()).collect();
+        assert_eq!(*drawn, expected, "{seed} of {rows}");
+        let mut order = SampleOrder::new(seed, rows);
         for pass in case["passes"].as_array().unwrap() {
             let lines: String = order
                 .next_pass()

@@ -1,10 +1,11 @@
 //! Damaged trees: whatever a tree holds, a check ends with findings.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ossmark_endpoints::check::{Report, Verdict};
 
+use crate::client::{Demo, audited, runs};
 use crate::common::Tree;
 
 /// The same numbers everywhere.
@@ -20,8 +21,8 @@ impl Numbers {
     }
 }
 
-fn files(tree: &Tree) -> Vec<PathBuf> {
-    let mut open = vec![tree.dir.path().to_owned()];
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut open = vec![dir.to_owned()];
     let mut files = Vec::new();
     while let Some(dir) = open.pop() {
         for entry in fs::read_dir(dir).unwrap() {
@@ -60,8 +61,8 @@ const PIECES: [&str; 20] = [
     "-",
 ];
 
-fn damage(tree: &Tree, numbers: &mut Numbers) {
-    let files = files(tree);
+fn damage(dir: &Path, numbers: &mut Numbers) {
+    let files = files(dir);
     let file = &files[numbers.below(files.len())];
     let mut bytes = fs::read(file).unwrap();
     let at = numbers.below(bytes.len().max(1));
@@ -103,20 +104,43 @@ fn damage(tree: &Tree, numbers: &mut Numbers) {
     fs::write(file, bytes).unwrap();
 }
 
+/// Few in CI; all of them by `OSSMARK_DAMAGED_TREES=2000 cargo test --release -p ossmark-endpoints robust`.
+fn count() -> usize {
+    let count = std::env::var("OSSMARK_DAMAGED_TREES");
+    count.map_or(60, |count| count.parse().unwrap())
+}
+
 #[test]
 fn damaged_trees_are_judged_and_nothing_panics_or_hangs() {
-    let count = std::env::var("OSSMARK_DAMAGED_TREES");
-    let count = count.map_or(60, |count| count.parse().unwrap());
     let mut numbers = Numbers(20);
-    for _ in 0..count {
+    for _ in 0..count() {
         let tree = Tree::base();
         for _ in 0..=numbers.below(4) {
-            damage(&tree, &mut numbers);
+            damage(tree.dir.path(), &mut numbers);
         }
         for official_only in [true, false] {
             let report = tree.check(official_only);
             assert!(report.findings.len() <= 5000);
         }
+    }
+}
+
+/// What a client left of a run may be damaged too.
+#[test]
+fn damaged_runs_are_judged_and_nothing_panics_or_hangs() {
+    let (mut numbers, tokens) = (Numbers(21), Demo::load());
+    let whole = runs();
+    for i in 0..count() / 2 {
+        let dir = tempfile::tempdir().unwrap();
+        let name = ["clean", "faults"][i % 2];
+        crate::common::copy(&whole.path().join(name), &dir.path().join("run"));
+        let run = dir.path().join("run");
+        for _ in 0..=numbers.below(4) {
+            damage(&run, &mut numbers);
+        }
+        // Without its events it is no run.
+        let report = audited(&run, Some(&tokens));
+        assert!(report.client_runs.len() <= 1 && report.findings.len() <= 5000);
     }
 }
 
@@ -133,7 +157,7 @@ fn within_a_minute(tree: &Tree) -> Report {
 #[test]
 fn pipes_and_folders_in_the_place_of_files_are_findings() {
     let tree = Tree::base();
-    for file in files(&tree) {
+    for file in files(tree.dir.path()) {
         let kept = fs::read(&file).unwrap();
         fs::remove_file(&file).unwrap();
         let made = std::process::Command::new("mkfifo").arg(&file).status();

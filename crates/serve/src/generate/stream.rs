@@ -15,6 +15,8 @@ pub(super) struct OutputStream {
     /// Set in batches.
     pub(super) index: Option<usize>,
     pub(super) trim_stop: bool,
+    /// What stands for a reason until there is one: an object instead of null.
+    pub(super) finish_object: bool,
     pub(super) decoder: IncrementalDetokenizer,
     /// The text so far, escaped, without its quotes.
     pub(super) text: Vec<u8>,
@@ -25,13 +27,23 @@ pub(super) struct OutputStream {
 #[derive(Serialize)]
 struct MetaInfo<'a> {
     id: &'a str,
-    finish_reason: Option<MetaFinishReason<'a>>,
+    finish_reason: End<'a>,
     prompt_tokens: usize,
     weight_version: &'static str,
     total_retractions: u32,
     completion_tokens: usize,
     cached_tokens: u32,
     e2e_latency: f64,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum End<'a> {
+    Reason(MetaFinishReason<'a>),
+    /// Not yet: null, as SGLang has it.
+    Null,
+    /// Not yet: an object, which MLCommons' Endpoints client wants.
+    Object {},
 }
 
 #[derive(Serialize)]
@@ -61,16 +73,17 @@ impl OutputStream {
         MetaInfo {
             id: &self.id,
             finish_reason: match &delta.finish_reason {
-                Some(FinishReason::Stop(token)) => Some(MetaFinishReason::Stop {
+                Some(FinishReason::Stop(token)) => End::Reason(MetaFinishReason::Stop {
                     matched: Matched::Token(*token),
                 }),
-                Some(FinishReason::StopText(text)) => Some(MetaFinishReason::Stop {
+                Some(FinishReason::StopText(text)) => End::Reason(MetaFinishReason::Stop {
                     matched: Matched::Text(text),
                 }),
-                Some(FinishReason::Length) => Some(MetaFinishReason::Length {
+                Some(FinishReason::Length) => End::Reason(MetaFinishReason::Length {
                     length: delta.total,
                 }),
-                Some(FinishReason::Failed(_)) | None => None,
+                Some(FinishReason::Failed(_)) | None if self.finish_object => End::Object {},
+                Some(FinishReason::Failed(_)) | None => End::Null,
             },
             prompt_tokens: self.prompt_tokens,
             weight_version: "default",

@@ -174,6 +174,47 @@ fn streams_are_cumulative_and_the_reference_reads_all_tokens() {
     }
 }
 
+/// MLCommons' Endpoints client decodes an event with these fields of these types, or drops it with the rest of its batch.
+#[test]
+fn with_its_switch_every_event_is_one_that_the_endpoints_client_decodes() {
+    for is_object in [true, false] {
+        let served = Wanted {
+            settings: Settings {
+                finish_reason_object: is_object,
+                incremental_output: true,
+                ..Settings::default()
+            },
+            step_time: Duration::from_micros(500),
+            ..Wanted::default()
+        }
+        .start();
+        let mut body = greedy(json!([9, 8]), 20);
+        body["stream"] = json!(true);
+        let events = streamed(
+            || served.post("/generate", &body),
+            |events| events.len() > 2,
+        );
+        let (last, before) = events.split_last().unwrap();
+        for event in before {
+            let meta = &event["meta_info"];
+            assert_eq!(meta["finish_reason"].is_object(), is_object, "{event}");
+            assert!(event["text"].is_string() && event["output_ids"].is_array());
+            for name in [
+                "prompt_tokens",
+                "total_retractions",
+                "completion_tokens",
+                "cached_tokens",
+            ] {
+                assert!(meta[name].is_u64(), "{name}: {event}");
+            }
+            assert!(meta["id"].is_string() && meta["weight_version"].is_string());
+            assert!(meta["e2e_latency"].is_f64());
+        }
+        assert_eq!(last["meta_info"]["finish_reason"]["type"], "length");
+        served.at_rest(0);
+    }
+}
+
 #[test]
 fn text_prompts_are_tokenised() {
     let served = start();

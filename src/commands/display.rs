@@ -1,4 +1,5 @@
-//! Progress of `infer` on stderr: a bar on a terminal, a line now and then otherwise. The estimate is of this process's pace.
+//! Progress of a command that has many prompts answered, on stderr: a bar on a terminal, a line now and then otherwise. The
+//! estimate is of this process's pace.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,8 @@ use crate::terminal::{Bar, note};
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
-pub(super) struct Display {
+pub(crate) struct Display {
+    name: String,
     bar: Option<Bar>,
     began: Instant,
     said: Instant,
@@ -17,10 +19,15 @@ pub(super) struct Display {
 }
 
 impl Display {
-    pub(super) fn new(total: u64, earlier: u64) -> Self {
-        let bar = Bar::on_terminal(total, "infer {wide_bar} {pos}/{len} {msg}");
+    /// `name` stands before each line; it has no braces.
+    pub(crate) fn new(name: &str, total: u64, earlier: u64) -> Self {
+        let bar = Bar::on_terminal(
+            total,
+            &format!("{name} {{wide_bar}} {{pos}}/{{len}} {{msg}}"),
+        );
         let now = Instant::now();
         Self {
+            name: name.to_owned(),
             bar,
             began: now,
             said: now,
@@ -29,7 +36,7 @@ impl Display {
         }
     }
 
-    pub(super) fn show(&mut self, answered: u64, tokens: u64, failed: u64) {
+    pub(crate) fn show(&mut self, answered: u64, tokens: u64, failed: u64) {
         let elapsed = self.began.elapsed().as_secs_f64().max(1e-3);
         let here = answered - self.earlier;
         let rate = tokens as f64 / elapsed;
@@ -50,7 +57,8 @@ impl Display {
             None if self.said.elapsed() >= LINE_EVERY => {
                 self.said = Instant::now();
                 note!(
-                    "infer: {answered} of {} answered, {} of them earlier, {text}",
+                    "{}: {answered} of {} answered, {} of them earlier, {text}",
+                    self.name,
                     self.total,
                     self.earlier
                 );
