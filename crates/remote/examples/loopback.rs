@@ -1,8 +1,11 @@
-//! The least that streams over loopback can cost: a server that writes messages and a client that counts them, without HTTP, JSON
-//! or a harness. What `benchmarks/streams.py` measures ossmark against.
+//! The least that streams over loopback can cost: a server that writes messages and a client that counts them, without HTTP,
+//! JSON or a harness. What `benchmarks/streams.py` measures ossmark against.
 //!
-//! `loopback hold MESSAGES STREAMS TTFT_MS TPOT_MS SECONDS`: streams begin at random, `STREAMS` of them are open on average; prints
-//! how late first messages were, and how many came. `loopback saturate MESSAGES STREAMS SECONDS`: as many messages as go.
+//! `loopback hold MESSAGES STREAMS TTFT_MS TPOT_MS SECONDS`: streams begin at random, `STREAMS` of them are open on average;
+//! prints how late first messages were, and how many came.
+//!
+//! `loopback saturate MESSAGES STREAMS SECONDS`: as many messages as go.
+//!
 //! MESSAGES is a file with the events of one stream, each ended by an empty line; every one is a write of its own.
 #![expect(
     clippy::print_stdout,
