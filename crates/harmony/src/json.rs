@@ -3,7 +3,6 @@
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Number;
 
 /// Any value.
@@ -53,27 +52,27 @@ impl Json {
     }
 }
 
-/// Without spaces.
+/// Without spaces, numbers as serde_json has long written them (1e20, where it is 1e+20 today).
 impl fmt::Display for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
-    }
-}
-
-impl Serialize for Json {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let text = |text: &str| serde_json::to_string(text).map_err(|_| fmt::Error);
         match self {
-            Self::Null => to.serialize_unit(),
-            Self::Bool(value) => to.serialize_bool(*value),
-            Self::Number(value) => value.serialize(to),
-            Self::Text(value) => to.serialize_str(value),
-            Self::List(items) => items.serialize(to),
-            Self::Object(fields) => {
-                let mut map = to.serialize_map(Some(fields.len()))?;
-                for (name, value) in fields {
-                    map.serialize_entry(name, value)?;
+            Self::Null => f.write_str("null"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Number(value) => f.write_str(&value.to_string().replace("e+", "e")),
+            Self::Text(value) => f.write_str(&text(value)?),
+            Self::List(items) => {
+                for (n, item) in items.iter().enumerate() {
+                    write!(f, "{}{item}", if n == 0 { "[" } else { "," })?;
                 }
-                map.end()
+                f.write_str(if items.is_empty() { "[]" } else { "]" })
+            }
+            Self::Object(fields) => {
+                for (n, (name, value)) in fields.iter().enumerate() {
+                    let begin = if n == 0 { "{" } else { "," };
+                    write!(f, "{begin}{}:{value}", text(name)?)?;
+                }
+                f.write_str(if fields.is_empty() { "{}" } else { "}" })
             }
         }
     }
