@@ -11,8 +11,8 @@ use crate::{Error, Settings};
 
 /// Open files that a process has besides connections: logs, libraries, the model.
 const OTHERS: u64 = 256;
-/// What a streamed request takes here and in the system's socket, its prompt and answer not counted: 23 KiB were measured with
-/// 20,000 of them (docs/remote.md). A margin for what a slow reader lets the system buffer.
+/// What a streamed request is taken to need here and in the system's socket, its prompt and answer not counted: an assumption
+/// (hyper's buffers, the task, a socket that is read as it fills) that `benchmarks/streams.py many` puts a figure beside.
 const PER_REQUEST: u64 = 48 << 10;
 
 /// Raises the soft limit of open files where it is too low; how, for people.

@@ -85,8 +85,8 @@ impl Settings {
     /// Enough for a kept connection that the server closed and for one more accident.
     pub const RETRIES: u32 = 2;
 
-    /// Requests under way that one thread is enough for. A piece of a stream costs some 5 us (`ossmark bench loadgen`), so that
-    /// 2,048 streams with a token every 20 ms take half of a core.
+    /// Requests under way that one thread is taken to be enough for: with a token every 50 ms each they are 41,000 pieces a
+    /// second, for which a thread may take 24 us each. What one takes here: `ossmark bench loadgen`.
     pub const PER_THREAD: usize = 2048;
 
     /// How many threads read answers: one for every 2,048 requests under way, and no more than half of the cores, since whoever
