@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """ossmark with the programs that its users have: servers behind `--engine http`, clients before `ossmark serve`.
 
-    python3 benchmarks/real_peers.py --ossmark target/release/ossmark [--work DIR] [--keep] [PEER ...]
+    python3 benchmarks/real_peers.py --ossmark target/release/ossmark [--work DIR] [--keep] [--record DIR] [PEER ...]
 
 Each peer gets a virtual environment with pinned packages from PyPI, is started on 127.0.0.1, used, stopped by its process id,
 and gives lines of a table. The environments are removed afterwards (--keep leaves them). No GPU is needed. Not in .ci/run: some
@@ -19,8 +19,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-import venv
 from pathlib import Path
+
+import real_peers_vllm
+from recorder import Recorder
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = REPOSITORY / "demo"
@@ -33,6 +35,7 @@ class Bench:
         self.ossmark = Path(arguments.ossmark).resolve()
         self.work = Path(arguments.work).resolve()
         self.keep = arguments.keep
+        self.record = arguments.record and Path(arguments.record).resolve()
         self.rows = []
 
     def row(self, peer, what, result, good):
@@ -40,12 +43,12 @@ class Bench:
         print(f"{'ok  ' if good else 'BAD '} {peer}: {what}: {result}", flush=True)
 
     @contextlib.contextmanager
-    def environment(self, name, *packages, without_dependencies=()):
+    def environment(self, name, *packages, without_dependencies=(), interpreter=sys.executable):
         """A virtual environment; its python."""
         directory = self.work / name
         python = directory / "bin" / "python"
         if not python.exists():
-            venv.create(directory, with_pip=True)
+            subprocess.run([interpreter, "-m", "venv", directory], check=True)
             pip = [python, "-m", "pip", "install", "--quiet"]
             if without_dependencies:
                 subprocess.run([*pip, "--no-deps", *without_dependencies], check=True)
@@ -74,28 +77,42 @@ class Bench:
                 child.kill()
 
     @contextlib.contextmanager
-    def serve(self, *options):
-        """`ossmark serve` on the demo checkpoint, or as told; its URL."""
+    def serve(self, client, *options):
+        """`ossmark serve` on the demo checkpoint, or as told; its URL. What comes is kept as the client's, with --record."""
         port = free_port()
         options = options or ("--engine", "cpu", "--model", DEMO)
         with self.process([self.ossmark, "serve", "--port", port, *options], "serve.log"):
             url = f"http://127.0.0.1:{port}"
             wait_for(url + "/health")
-            yield url
+            if not self.record:
+                yield url
+                return
+            recorder = Recorder(port)
+            yield recorder.url
+            self.record.mkdir(parents=True, exist_ok=True)
+            recorder.write(self.record / f"{client}.jsonl")
 
     def infer(self, url, *options, new_tokens=16):
         """Every prompt of the demo through a server; what infer reports."""
+        ended = subprocess.run(self.infer_command(url, options, new_tokens), capture_output=True, text=True)
+        done = self.work / "infer" / "done.json"
+        report = json.loads(done.read_text()) if done.exists() else {}
+        return ended, report
+
+    def start_infer(self, url, *options, new_tokens=16):
+        """The same, in the background."""
+        log = open(self.work / "infer.log", "w")
+        return subprocess.Popen(self.infer_command(url, options, new_tokens), stdout=log, stderr=log)
+
+    def infer_command(self, url, options, new_tokens):
         directory = self.work / "infer"
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
-        done = directory / "done.json"
         command = [
             self.ossmark, "infer", "--engine", "http", "--endpoint", url, "--dataset", DEMO / "perf.parquet", "--tokenizer", DEMO,
-            "--output", directory / "out.parquet", "--json", done, "--max-new-tokens", str(new_tokens), *options,
+            "--output", directory / "out.parquet", "--json", directory / "done.json", "--max-new-tokens", str(new_tokens), *options,
         ]
-        ended = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-        report = json.loads(done.read_text()) if done.exists() else {}
-        return ended, report
+        return [str(part) for part in command]
 
 
 def free_port():
@@ -178,7 +195,7 @@ def dynamo(bench):
 def smg(bench):
     """SMG before ossmark serve: its own probing, then prompts through it."""
     version = "1.13.0"
-    with bench.environment("smg", f"smg=={version}") as python, bench.serve() as worker:
+    with bench.environment("smg", f"smg=={version}") as python, bench.serve(f"smg-{version}") as worker:
         port = free_port()
         gateway = [python.parent / "smg", "launch", "--host", "127.0.0.1", "--port", port, "--worker-urls", worker]
         with bench.process(gateway, "smg.log"):
@@ -195,7 +212,7 @@ def smg(bench):
 def openai(bench):
     """OpenAI's client: models, completions, chat, streamed and whole, stops."""
     version = "3.57.0"
-    with bench.environment("openai", f"openai=={version}") as python, bench.serve() as url:
+    with bench.environment("openai", f"openai=={version}") as python, bench.serve(f"openai-{version}") as url:
         ended = run([python, REPOSITORY / "benchmarks" / "real_peers_openai.py", url + "/v1"])
         for line in ended.stdout.splitlines():
             what, result = line.split("\t")
@@ -206,7 +223,7 @@ def openai(bench):
 def aiperf(bench):
     """NVIDIA's AIPerf: streamed completions and chat; its count of tokens is the server's."""
     version = "0.13.0"
-    with bench.environment("aiperf", f"aiperf=={version}") as python, bench.serve() as url:
+    with bench.environment("aiperf", f"aiperf=={version}") as python, bench.serve(f"aiperf-{version}") as url:
         for kind in ["completions", "chat"]:
             before = metric(url, "ossmark_generated_tokens_total")
             directory = bench.work / "aiperf-out"
@@ -232,7 +249,7 @@ def aiperf(bench):
 def guidellm(bench):
     """GuideLLM: chat at four at a time, which it wants to run to their full length (ignore_eos)."""
     version = "0.8.1"
-    with bench.environment("guidellm", f"guidellm=={version}") as python, bench.serve() as url:
+    with bench.environment("guidellm", f"guidellm=={version}") as python, bench.serve(f"guidellm-{version}") as url:
         output = bench.work / "guidellm.json"
         output.unlink(missing_ok=True)
         ended = run([
@@ -267,7 +284,7 @@ doc_to_target: "{target}"
 def lm_eval(bench):
     """EleutherAI's lm-eval: a task of log-likelihoods (echo, logprobs) and one of generation (stop), on a few questions."""
     version = "0.4.13"
-    with bench.environment("lm-eval", f"lm-eval[api]=={version}", "transformers") as python, bench.serve() as url:
+    with bench.environment("lm-eval", f"lm-eval[api]=={version}", "transformers") as python, bench.serve(f"lm-eval-{version}") as url:
         tasks = bench.work / "lm-eval-tasks"
         shutil.rmtree(tasks, ignore_errors=True)
         tasks.mkdir()
@@ -290,7 +307,64 @@ def lm_eval(bench):
             bench.row(f"lm-eval {version}", kind, result, ended.returncode == 0)
 
 
-PEERS = {"dynamo": dynamo, "smg": smg, "openai": openai, "aiperf": aiperf, "guidellm": guidellm, "lm-eval": lm_eval}
+ENDPOINTS = """
+name: demo
+version: '1.0'
+type: online
+model_params: {{name: demo, temperature: 1.0, top_k: -1, top_p: 1.0, max_new_tokens: 16, streaming: '{stream}', tokenizer_name: {demo}}}
+datasets:
+- {{name: perf, type: performance, path: {data}, parser: {{input_tokens: tok_input}}}}
+settings:
+  runtime: {{min_duration_ms: 0, n_samples_to_issue: 128}}
+  load_pattern: {{type: concurrency, target_concurrency: 16}}
+  client: {{num_workers: 1}}
+endpoint_config: {{endpoints: ['{url}'], api_type: sglang}}
+report_dir: {report}
+enable_cpu_affinity: false
+"""
+
+
+def endpoints(bench):
+    """MLCommons' Endpoints client, which is not on PyPI: from a checkout that ENDPOINTS_SRC names, with Python 3.12."""
+    source = os.environ.get("ENDPOINTS_SRC")
+    if not source:
+        bench.row("Endpoints client", "not tried", "ENDPOINTS_SRC names no checkout of mlcommons/endpoints", False)
+        return
+    version = run(["git", "-C", source, "rev-parse", "--short=8", "HEAD"]).stdout.strip()
+    peer = f"Endpoints client {version}"
+    interpreter = os.environ.get("ENDPOINTS_PYTHON", "python3.12")
+    with bench.environment("endpoints", source, interpreter=interpreter) as python, bench.serve(f"endpoints-{version}") as url:
+        for stream in ["off", "on"]:
+            report = bench.work / "endpoints-out"
+            shutil.rmtree(report, ignore_errors=True)
+            before = metric(url, "ossmark_generated_tokens_total")
+            config = bench.work / "endpoints.yaml"
+            config.write_text(ENDPOINTS.format(stream=stream, demo=DEMO, data=DEMO / "perf.parquet", url=url, report=report))
+            ended = run([python.parent / "inference-endpoint", "benchmark", "from-config", "-c", config])
+            made = metric(url, "ossmark_generated_tokens_total") - before
+            found = list(report.rglob("result_summary.json"))
+            if ended.returncode or not found:
+                bench.row(peer, f"stream {stream}", (ended.stdout + ended.stderr).strip()[-300:], False)
+                continue
+            summary = json.loads(found[0].read_text())
+            completed, failed = summary["n_samples_completed"], summary["n_samples_failed"]
+            # It counts tokens by tokenising texts again, which is another number.
+            text = f"{completed} of 128, {failed} failed, {made:.0f} tokens made"
+            bench.row(peer, f"stream {stream}", text, completed == 128 and failed == 0 and made == 128 * 16)
+
+
+def vllm(bench):
+    real_peers_vllm.server(bench, DEMO, free_port, wait_for, get)
+
+
+def vllm_bench(bench):
+    real_peers_vllm.client(bench, DEMO, metric)
+
+
+PEERS = {
+    "dynamo": dynamo, "smg": smg, "vllm": vllm, "openai": openai, "aiperf": aiperf, "guidellm": guidellm, "lm-eval": lm_eval,
+    "vllm-bench": vllm_bench, "endpoints": endpoints,
+}
 
 
 def main():
@@ -298,6 +372,7 @@ def main():
     parser.add_argument("--ossmark", default=REPOSITORY / "target" / "release" / "ossmark")
     parser.add_argument("--work", default="/tmp/ossmark-real-peers")
     parser.add_argument("--keep", action="store_true", help="leave the environments for the next call")
+    parser.add_argument("--record", metavar="DIR", help="keep one request of each kind that a client sent")
     parser.add_argument("peer", nargs="*", help=f"of {', '.join(PEERS)}; all by default")
     arguments = parser.parse_args()
     unknown = [peer for peer in arguments.peer if peer not in PEERS]

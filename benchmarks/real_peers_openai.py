@@ -44,6 +44,20 @@ content = told.choices[0].logprobs.content
 greedy = all(token.logprob >= max(other.logprob for other in token.top_logprobs) - 1e-6 for token in content)
 check("chat, logprobs", len(content) == told.usage.completion_tokens and greedy)
 
+# The demo calls nobody; what matters here is that the client's own forms are taken, streamed and whole.
+weather = {"type": "function", "function": {"name": "get_weather", "description": "Of a place.", "parameters": {
+    "type": "object", "properties": {"place": {"type": "string"}}, "required": ["place"]}}}
+ask = {"model": model, "messages": [{"role": "user", "content": "Warm in Bern?"}], "max_completion_tokens": 30, "temperature": 0}
+call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"place": "Bern"}'}}
+talk = [*ask["messages"], {"role": "assistant", "tool_calls": [call]}, {"role": "tool", "tool_call_id": "call_1", "content": "20 C"}]
+plain = client.chat.completions.create(**ask)
+offered = client.chat.completions.create(**ask, tools=[weather], tool_choice="auto")
+answered = client.chat.completions.create(**{**ask, "messages": talk}, tools=[weather])
+check("chat, tools are shown to the model", plain.usage.prompt_tokens < offered.usage.prompt_tokens < answered.usage.prompt_tokens)
+pieces = list(client.chat.completions.create(**ask, tools=[weather], stream=True))
+content = "".join(c.delta.content or "" for p in pieces for c in p.choices)
+check("chat, tools, streamed as whole", content == (offered.choices[0].message.content or ""))
+
 ask = {"model": model, "input": "What is 2 + 3?", "max_output_tokens": 60, "temperature": 0}
 whole = client.responses.create(**ask)
 events = list(client.responses.create(**ask, stream=True))

@@ -11,11 +11,13 @@ use ossmark_loadgen::{self as loadgen, Model, ResponseBuffer, Samples, Settings,
 use ossmark_protocol::{Sampling, TokenId};
 use ossmark_remote::Settings as RemoteSettings;
 use ossmark_rules::Scenario;
+use serde::{Deserialize, Serialize};
 
 use crate::cli::BenchChildArgs;
 use crate::exit::Outcome;
 use crate::generator::null::Null;
 use crate::generator::remote::Http;
+use crate::output;
 use crate::run::faults::Faults;
 use crate::run::metrics::Progress;
 use crate::run::recording;
@@ -27,6 +29,8 @@ use ossmark_protocol::Generator;
 const BACKLOG: usize = 64;
 /// Enough to keep both sides busy; each more costs memory and cache.
 const CONNECTIONS: usize = 128;
+/// More than are ever open in the test of paced streams.
+const STREAMS: usize = 2048;
 /// For millions of rows.
 const RECORD_LIMIT: Duration = Duration::from_secs(60);
 /// Samples in the library, as in the Python counterpart.
@@ -82,16 +86,22 @@ fn adapter(args: &BenchChildArgs, settings: &Settings, library: &Library) -> Res
         }
         events.send(Message::Event(event)).is_ok()
     };
+    let mut http = None;
     let (generator, prompt): (Arc<dyn Generator>, Arc<[TokenId]>) = match &args.endpoint {
         None => (Arc::new(Null::new(args.tokens, Box::new(sink))), [0].into()),
         Some(url) => {
             let settings = RemoteSettings {
-                max_concurrency: CONNECTIONS,
-                stream: false,
+                max_concurrency: match args.stream && !offline {
+                    true => STREAMS,
+                    false => CONNECTIONS,
+                },
+                stream: args.stream,
                 ..RemoteSettings::new(vec![url.parse()?])
             };
             let prompt = (0..args.tokens).collect();
-            (Arc::new(Http::start(&settings, Box::new(sink))?), prompt)
+            let servers = Arc::new(Http::start(&settings, Box::new(sink))?);
+            http = Some(Arc::clone(&servers));
+            (servers, prompt)
         }
     };
     let progress = Arc::new(Progress::default());
@@ -136,7 +146,24 @@ fn adapter(args: &BenchChildArgs, settings: &Settings, library: &Library) -> Res
     if let Some(writer) = writer {
         writer.finish(RECORD_LIMIT);
     }
+    if let Some(http) = http {
+        let spent = HttpCost {
+            pieces: http.stats().map_or(0, |stats| stats.pieces),
+            processor_s: http.processor().as_secs_f64(),
+        };
+        output::write_whole(&args.output.join(HTTP_COST), &serde_json::to_vec(&spent)?)?;
+    }
     Ok(responded && test.faults.is_clean() && faults.snapshot().is_empty())
+}
+
+/// A file beside LoadGen's logs: what the client's threads did and took.
+pub(super) const HTTP_COST: &str = "http.json";
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct HttpCost {
+    /// Events of streams.
+    pub(super) pieces: u64,
+    pub(super) processor_s: f64,
 }
 
 /// The least that can answer LoadGen.

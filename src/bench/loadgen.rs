@@ -13,8 +13,9 @@ use serde_json::Value;
 
 use self::figures::{
     HttpFigures, HttpLatency, LatencyFigure, OfflineFigure, PythonFigures, RecordFigures, Report,
-    Rows, ServerFigure, WithoutAndWith, print,
+    Rows, ServerFigure, StreamFigures, WithoutAndWith, print,
 };
+use super::child::{HTTP_COST, HttpCost};
 use super::server::EchoServer;
 use crate::children;
 use crate::cli::BenchLoadgenArgs;
@@ -40,6 +41,13 @@ const HTTP_OFFLINE_QPS: f64 = 10_000.0;
 const HTTP_LATENCY_QPS: f64 = 1_000.0;
 /// Of prompts and answers over HTTP.
 const HTTP_TOKENS: u32 = 32;
+/// Streamed answers: their tokens, the time between two of them, and the queries a second by which 1,000 are open.
+const STREAM_TOKENS: u32 = 128;
+const STREAM_TPOT_MS: f64 = 20.0;
+const STREAM_QPS: f64 = 1_000.0 / (STREAM_TOKENS as f64 * STREAM_TPOT_MS / 1e3);
+/// No time at all would make one piece of all tokens.
+const SATURATING_TPOT_MS: f64 = 0.001;
+const STREAM_OFFLINE_QPS: f64 = 1_000.0;
 
 #[derive(Clone, Copy, PartialEq)]
 enum SutKind {
@@ -49,6 +57,13 @@ enum SutKind {
     PythonWorker,
     PythonInline,
     Http,
+    HttpStream,
+}
+
+impl SutKind {
+    fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::HttpStream)
+    }
 }
 
 struct Bench<'a> {
@@ -65,6 +80,7 @@ struct Test {
     rate: f64,
     mean_latency_us: f64,
     rows: Rows,
+    http: HttpCost,
 }
 
 pub(crate) fn run(args: &BenchLoadgenArgs) -> Result<Outcome> {
@@ -186,7 +202,7 @@ impl Bench<'_> {
 
     /// The same tests with a server in between, in a process of its own.
     fn http(&mut self) -> Result<HttpFigures> {
-        let server = EchoServer::start()?;
+        let server = EchoServer::start(&[])?;
         self.endpoint = Some(server.url.clone());
         let offline = self.rate("http-offline", SutKind::Http, false, HTTP_OFFLINE_QPS)?;
         let (mut http, mut adapter) = (Vec::new(), Vec::new());
@@ -201,12 +217,36 @@ impl Bench<'_> {
                     .mean_latency_us,
             );
         }
+        drop(server);
         Ok(HttpFigures {
+            streams: self.streams()?,
             offline_requests_per_s: offline,
             latency_1k_us: HttpLatency {
                 http: least(&http),
                 adapter: least(&adapter),
             },
+        })
+    }
+
+    /// Answers that come token by token: at a pace, and as fast as they can.
+    fn streams(&mut self) -> Result<StreamFigures> {
+        let mut test = |name, tpot: f64, server, qps| -> Result<Test> {
+            let (tokens, tpot) = (STREAM_TOKENS.to_string(), tpot.to_string());
+            let running = EchoServer::start(&["--echo-tokens", &tokens, "--echo-tpot-ms", &tpot])?;
+            self.endpoint = Some(running.url.clone());
+            self.test(name, SutKind::HttpStream, server, qps)
+        };
+        let paced = test("http-streams", STREAM_TPOT_MS, true, STREAM_QPS)?;
+        let saturated = test(
+            "http-streams-saturated",
+            SATURATING_TPOT_MS,
+            false,
+            STREAM_OFFLINE_QPS,
+        )?;
+        Ok(StreamFigures {
+            pieces: paced.http.pieces,
+            piece_us: paced.http.processor_s * 1e6 / paced.http.pieces as f64,
+            saturated_tokens_per_s: saturated.rate * f64::from(STREAM_TOKENS),
         })
     }
 
@@ -256,14 +296,18 @@ impl Bench<'_> {
         ]);
         let tokens = match who {
             SutKind::Http => HTTP_TOKENS,
+            SutKind::HttpStream => STREAM_TOKENS,
             _ => self.args.tokens,
         };
         command
             .args(["--tokens", &tokens.to_string()])
             .arg("--output")
             .arg(&dir);
-        if let (SutKind::Http, Some(url)) = (who, &self.endpoint) {
+        if let (true, Some(url)) = (who.is_http(), &self.endpoint) {
             command.args(["--endpoint", url]);
+        }
+        if who == SutKind::HttpStream {
+            command.arg("--stream");
         }
         if matches!(who, SutKind::Inline | SutKind::PythonInline) {
             command.arg("--inline");
@@ -293,6 +337,11 @@ impl Bench<'_> {
                 written: record.rows.len() as u64,
                 lost: record.lost,
             };
+        }
+        if who.is_http() {
+            let cost =
+                ossmark_files::read(&dir.join(HTTP_COST)).with_context(|| name.to_owned())?;
+            test.http = serde_json::from_slice(&cost).with_context(|| name.to_owned())?;
         }
         Ok(test)
     }
@@ -324,6 +373,7 @@ impl Bench<'_> {
             })?,
             mean_latency_us: number("result_mean_latency_ns")? / 1e3,
             rows: Rows::default(),
+            http: HttpCost::default(),
         })
     }
 }

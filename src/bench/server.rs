@@ -1,4 +1,4 @@
-//! `ossmark serve` with the echo engine, for as long as a benchmark needs it.
+//! `ossmark serve` with the echo engine, as options say, for as long as a benchmark needs it.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
@@ -12,10 +12,11 @@ pub(super) struct EchoServer {
 }
 
 impl EchoServer {
-    pub(super) fn start() -> Result<Self> {
+    pub(super) fn start(options: &[&str]) -> Result<Self> {
         let this = std::env::current_exe().context("cannot find this program's own file")?;
         let mut child = Command::new(this)
             .args(["serve", "--engine", "echo", "--port", "0"])
+            .args(options)
             .env_remove("OSSMARK_API_KEY")
             // Ctrl-C is for the bench, which ends it.
             .process_group(0)

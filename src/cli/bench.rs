@@ -225,4 +225,7 @@ pub(crate) struct BenchChildArgs {
     /// Answers from this server over HTTP.
     #[arg(long)]
     pub(crate) endpoint: Option<String>,
+    /// Token by token.
+    #[arg(long, requires = "endpoint")]
+    pub(crate) stream: bool,
 }

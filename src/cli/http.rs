@@ -1,5 +1,6 @@
 //! The options of `--engine http`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -54,6 +55,15 @@ pub(crate) struct HttpArgs {
     /// Tokens as they come, or answers whole, which is cheaper [default: auto].
     #[arg(long, value_enum)]
     pub(crate) http_stream: Option<StreamArg>,
+    /// Tokens in each piece of a stream after the first, of servers that can be asked for it [default: 1].
+    #[arg(long, value_name = "N")]
+    pub(crate) stream_interval: Option<u32>,
+    /// Threads that read answers [default: one for every 2,048 of --max-concurrency, at most half of the cores].
+    #[arg(long, value_name = "N")]
+    pub(crate) http_threads: Option<usize>,
+    /// An address of this machine to connect from; give it again for more, each has ports of its own [default: any].
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) source_address: Vec<IpAddr>,
     /// The model's name for OpenAI's API [default: the one that the server has].
     #[arg(long, value_name = "NAME")]
     pub(crate) served_model: Option<String>,

@@ -54,6 +54,9 @@ pub(crate) fn settings(args: &HttpArgs) -> Result<Settings> {
         timeout,
         retries: args.http_retries.unwrap_or(defaults.retries),
         stream: args.http_stream != Some(StreamArg::Off),
+        stream_interval: args.stream_interval.unwrap_or(defaults.stream_interval),
+        threads: args.http_threads,
+        source_addresses: args.source_address.clone(),
         served_model: args.served_model.clone(),
         api_key: key(args.api_key_file.as_deref())?,
         ca_file: args.ca_file.clone(),
@@ -85,10 +88,25 @@ impl Http {
         for server in remote.servers() {
             note!("{}: {}", server.endpoint, server.dialect);
         }
+        if let Some(raised) = remote.raised_limit() {
+            note!("ossmark: {raised}");
+        }
+        let asked = settings.stream && settings.stream_interval > 1;
+        for server in remote.servers().iter().filter(|s| asked && !s.gathers) {
+            note!(
+                "ossmark: warning: {} takes no stream_interval from requests: set it where the server is started",
+                server.endpoint
+            );
+        }
         for difference in remote.differences() {
             note!("ossmark: warning: {difference}");
         }
         Ok(Self { remote, settings })
+    }
+
+    /// What its threads used of the processor, once they have ended.
+    pub(crate) fn processor(&self) -> Duration {
+        self.remote.stats().processor
     }
 }
 
@@ -149,6 +167,8 @@ impl Generator for Http {
             timeout_s: settings.timeout.as_secs_f64(),
             retries: settings.retries,
             stream: settings.stream,
+            stream_interval: settings.stream_interval,
+            threads: settings.threads(),
             with_key: settings.api_key.is_some(),
             differences: self.remote.differences().to_vec(),
             not_seen_from_here: not_seen_from_here(self.remote.servers()),
@@ -172,6 +192,7 @@ impl Generator for Http {
             retries: stats.retries,
             held: stats.held,
             connections: stats.connections,
+            pieces: stats.pieces,
             by_endpoint: by_endpoint.collect(),
         })
     }

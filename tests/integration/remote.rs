@@ -294,3 +294,69 @@ fn servers_that_differ_are_refused_or_make_a_test_run() {
     both.args(["--endpoint", &other.url]);
     finish(both, LIMIT).refused(&["serves demo", "serves gpt-oss-20b", "one model"]);
 }
+
+/// The command with no more than so many open files, until it raises that itself.
+fn with_open_files(command: &std::process::Command, soft: u32) -> std::process::Command {
+    let mut limited = std::process::Command::new("bash");
+    let script = format!("ulimit -Sn {soft} && exec \"$0\" \"$@\"");
+    limited.arg("-c").arg(script).arg(command.get_program());
+    limited.args(command.get_args());
+    limited.current_dir(command.get_current_dir().unwrap());
+    limited
+}
+
+#[test]
+fn room_for_connections_is_made_or_missed_before_the_start() {
+    let server = Server::start(Kind::Good);
+    let bench = Bench::with_conf(&(SHORT_CONF.to_owned() + ANY_SPEED));
+    let mut command = run(&bench, &server.url, "offline", "performance");
+    command.args(words("--max-concurrency 100"));
+    let done = finish(with_open_files(&command, 300), LIMIT);
+    assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let told = "the limit of open files was 300 and is 356 now, for 100 connections";
+    assert!(done.stderr.contains(told), "{}", done.stderr);
+    // More than any machine that runs this has, of one or the other.
+    let bench = Bench::new();
+    let mut command = run(&bench, &server.url, "offline", "performance");
+    command.args(words("--max-concurrency 1048576"));
+    finish(command, LIMIT).refused(&["lower --max-concurrency"]);
+    assert!(!bench.out().join("run_plan.json").exists());
+    for (wrong, expected) in [
+        ("--http-threads 0", "--http-threads 0: expected 1 to 256"),
+        (
+            "--stream-interval 0",
+            "--stream-interval 0: expected 1 to 4096 tokens",
+        ),
+        (
+            "--source-address 192.0.2.7",
+            "cannot connect from 192.0.2.7",
+        ),
+    ] {
+        let mut command = run(&bench, &server.url, "offline", "performance");
+        command.args(words(wrong));
+        finish(command, LIMIT).refused(&[expected]);
+    }
+}
+
+#[test]
+fn threads_and_gathered_tokens_change_no_answer_and_stand_in_the_plan() {
+    let server = Server::start(Kind::Good);
+    let bench = Bench::with_conf(&(SHORT_CONF.to_owned() + ANY_SPEED));
+    let mut command = run(&bench, &server.url, "server", "performance");
+    command.args(words("--http-threads 3 --stream-interval 4 --source-address 127.0.0.2 --source-address 127.0.0.3"));
+    let done = finish(command, LIMIT);
+    assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let (verdict, plan) = (bench.verdict(), bench.plan());
+    assert_eq!(verdict["faults"], json!([]));
+    let remote = &verdict["metrics"]["remote"];
+    assert_eq!(
+        (&remote["failed"], &remote["retries"]),
+        (&json!(0), &json!(0))
+    );
+    assert!(remote["pieces"].as_u64() > remote["requests"].as_u64());
+    let asked = &plan["remote"];
+    assert_eq!(
+        (&asked["threads"], &asked["stream_interval"]),
+        (&json!(3), &json!(4))
+    );
+}

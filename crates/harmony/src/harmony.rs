@@ -69,14 +69,10 @@ impl Harmony {
 
     /// The prompt for these turns has at least so many tokens; told without encoding, 0 where nothing is known.
     pub fn least_tokens(&self, turns: &[Turn]) -> usize {
-        let texts = turns.iter().map(|turn| match turn {
-            Turn::Developer(text) | Turn::User(text) | Turn::Assistant(text) => {
-                self.tokenizer.least_tokens(text)
-            }
-            Turn::System(_) => 0,
-        });
+        let texts = turns.iter().flat_map(Turn::texts);
+        let least = texts.map(|text| self.tokenizer.least_tokens(&text));
         // Each turn begins with a control token.
-        texts.sum::<usize>() + turns.len()
+        least.sum::<usize>() + turns.len()
     }
 
     /// A parser for what the model generates after [`Harmony::prompt`].

@@ -14,8 +14,10 @@
 mod bounds;
 mod control;
 mod error;
+mod functions;
 #[cfg(feature = "encode")]
 mod harmony;
+mod json;
 mod parse;
 mod render;
 mod stream;
@@ -27,10 +29,12 @@ mod vocabulary;
 pub use bounds::Bounds;
 pub use control::{Control, Controls};
 pub use error::Error;
+pub use functions::{Function, Namespace};
 #[cfg(feature = "encode")]
 pub use harmony::Harmony;
+pub use json::Json;
 pub use parse::{Channel, Delta, Header, Message, Parser, parse};
-pub use render::{Effort, Piece, System, Turn, conversation};
+pub use render::{Developer, Effort, Piece, System, Turn, conversation};
 pub use stream::{TextStream, Utf8Stream};
 #[cfg(feature = "encode")]
 pub use tokenizer::Tokenizer;

@@ -1,13 +1,13 @@
 //! Conversations as Harmony writes them: control tokens and texts in turn. Pure; knows no vocabulary.
 //!
 //! The wording and the order of sections are those of OpenAI's `openai-harmony` (checked token by token against it:
-//! tests/it/golden.rs). Tools are not rendered: the benchmark has none.
+//! tests/it/golden.rs).
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Control;
+use crate::{Control, Namespace};
 
 /// How long the model is asked to think.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -78,8 +78,8 @@ impl System {
         }
     }
 
-    /// The message's text.
-    pub fn text(&self) -> String {
+    /// The message's text, with a line about functions where the conversation has any.
+    fn text(&self, functions: bool) -> String {
         let labelled = |label: &str, value: &Option<String>| {
             value.as_ref().map(|value| format!("{label}: {value}"))
         };
@@ -95,10 +95,43 @@ impl System {
             (!top.is_empty()).then(|| top.join("\n")),
             self.effort.map(|effort| format!("Reasoning: {effort}")),
             self.channels.then(|| {
-                "# Valid channels: analysis, commentary, final. Channel must be included for every message.".into()
+                let calls = match functions {
+                    true => "\nCalls to these tools must go to the commentary channel: 'functions'.",
+                    false => "",
+                };
+                format!("# Valid channels: analysis, commentary, final. Channel must be included for every message.{calls}")
             }),
         ];
         let sections: Vec<String> = sections.into_iter().flatten().collect();
+        sections.join("\n\n")
+    }
+}
+
+/// What the developer message says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Developer {
+    /// What other formats call the system prompt.
+    pub instructions: Option<String>,
+    /// The functions that may be called.
+    pub functions: Option<Namespace>,
+}
+
+impl From<String> for Developer {
+    fn from(instructions: String) -> Self {
+        Self {
+            instructions: Some(instructions),
+            functions: None,
+        }
+    }
+}
+
+impl Developer {
+    fn text(&self) -> String {
+        let instructions = self.instructions.as_ref();
+        let instructions = instructions.map(|text| format!("# Instructions\n\n{text}"));
+        let functions = self.functions.as_ref();
+        let functions = functions.map(|text| format!("# Tools\n\n## functions\n\n{}", text.text()));
+        let sections: Vec<String> = instructions.into_iter().chain(functions).collect();
         sections.join("\n\n")
     }
 }
@@ -108,12 +141,59 @@ impl System {
 pub enum Turn {
     /// Date, effort and channels.
     System(System),
-    /// Instructions; what other formats call the system prompt.
-    Developer(String),
+    /// Instructions and functions.
+    Developer(Developer),
     /// A question.
     User(String),
-    /// An earlier answer. Only what stood on the final channel: earlier thoughts are not shown to the model again.
+    /// An earlier answer: what stood on the final channel. The thoughts before it are not shown to the model again.
     Assistant(String),
+    /// Thoughts that led to a call: while calls go on, the model sees them again.
+    Thoughts(String),
+    /// What was said to the reader before a call, on the commentary channel.
+    Preamble(String),
+    /// A call of a function.
+    Call {
+        /// The function, without its namespace.
+        name: String,
+        /// In JSON, as the model wrote them.
+        arguments: String,
+    },
+    /// What a function answered.
+    Answer {
+        /// The function, without its namespace.
+        name: String,
+        /// Its answer.
+        text: String,
+    },
+}
+
+impl Turn {
+    /// The text after its header. `functions`: the conversation has some.
+    fn content(&self, functions: bool) -> Cow<'_, str> {
+        match self {
+            Self::System(system) => system.text(functions).into(),
+            Self::Developer(developer) => developer.text().into(),
+            Self::User(text)
+            | Self::Assistant(text)
+            | Self::Thoughts(text)
+            | Self::Preamble(text)
+            | Self::Call {
+                arguments: text, ..
+            }
+            | Self::Answer { text, .. } => text.into(),
+        }
+    }
+
+    /// The texts in it that somebody else wrote.
+    pub fn texts(&self) -> Vec<Cow<'_, str>> {
+        match self {
+            Self::System(_) => Vec::new(),
+            Self::Call { name, .. } | Self::Answer { name, .. } => {
+                vec![name.into(), self.content(false)]
+            }
+            _ => vec![self.content(false)],
+        }
+    }
 }
 
 /// A stretch of a prompt.
@@ -128,37 +208,49 @@ pub enum Piece<'a> {
 /// The pieces of `turns`, up to and with the beginning of the answer.
 pub fn conversation(turns: &[Turn]) -> Vec<Piece<'_>> {
     let mut pieces = Vec::with_capacity(turns.len() * 5 + 2);
-    let text = |text: &'static str| Piece::Text(text.into());
+    let functions = turns.iter().any(|turn| match turn {
+        Turn::Developer(developer) => developer.functions.is_some(),
+        _ => false,
+    });
     for turn in turns {
         pieces.push(Piece::Control(Control::Start));
-        let content: Cow<'_, str> = match turn {
-            Turn::System(system) => {
-                pieces.push(text("system"));
-                system.text().into()
-            }
-            Turn::Developer(instructions) => {
-                pieces.push(text("developer"));
-                format!("# Instructions\n\n{instructions}").into()
-            }
-            Turn::User(question) => {
-                pieces.push(text("user"));
-                question.into()
-            }
-            Turn::Assistant(answer) => {
-                pieces.extend([
-                    text("assistant"),
-                    Piece::Control(Control::Channel),
-                    text("final"),
-                ]);
-                answer.into()
-            }
-        };
+        let end = header(turn, &mut pieces);
         pieces.extend([
             Piece::Control(Control::Message),
-            Piece::Text(content),
-            Piece::Control(Control::End),
+            Piece::Text(turn.content(functions)),
+            Piece::Control(end),
         ]);
     }
     pieces.extend([Piece::Control(Control::Start), text("assistant")]);
     pieces
+}
+
+/// What stands before a turn's text, and the control token after it.
+fn header<'a>(turn: &'a Turn, pieces: &mut Vec<Piece<'a>>) -> Control {
+    let mut channel = |role: Piece<'a>, name: &'static str| {
+        pieces.extend([role, Piece::Control(Control::Channel), text(name)]);
+    };
+    match turn {
+        Turn::System(_) => pieces.push(text("system")),
+        Turn::Developer(_) => pieces.push(text("developer")),
+        Turn::User(_) => pieces.push(text("user")),
+        Turn::Assistant(_) => channel(text("assistant"), "final"),
+        Turn::Thoughts(_) => channel(text("assistant"), "analysis"),
+        Turn::Preamble(_) => channel(text("assistant"), "commentary"),
+        Turn::Call { name, .. } => {
+            let to = format!("assistant to=functions.{name}");
+            channel(Piece::Text(to.into()), "commentary ");
+            pieces.extend([Piece::Control(Control::Constrain), text("json")]);
+            return Control::Call;
+        }
+        Turn::Answer { name, .. } => {
+            let from = format!("functions.{name} to=assistant");
+            channel(Piece::Text(from.into()), "commentary");
+        }
+    }
+    Control::End
+}
+
+fn text(text: &'static str) -> Piece<'static> {
+    Piece::Text(text.into())
 }

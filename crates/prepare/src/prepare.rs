@@ -191,7 +191,8 @@ fn prompt(
 ) -> ossmark_harmony::Result<Prompt> {
     let user = template.fill(&question.parts);
     let mut turns = vec![Turn::System(system)];
-    turns.extend(template.developer.clone().map(Turn::Developer));
+    let developer = template.developer.clone();
+    turns.extend(developer.map(|text| Turn::Developer(text.into())));
     turns.push(Turn::User(user.clone()));
     let tokens = harmony.prompt(&turns)?;
     Ok(Prompt {

@@ -50,6 +50,10 @@ pub struct Description {
     pub retries: u32,
     /// Whether tokens are asked for as they come.
     pub stream: bool,
+    /// Tokens that servers are asked to gather in each piece after the first; 1 asks nobody.
+    pub stream_interval: u32,
+    /// Threads that read answers.
+    pub threads: usize,
     /// Whether a key is sent; never which.
     pub with_key: bool,
     /// How the servers differ from each other, a sentence each: deviations of a run.
@@ -92,6 +96,8 @@ pub struct RemoteStats {
     pub held: u64,
     /// Connections opened.
     pub connections: u64,
+    /// Events of streams that were read.
+    pub pieces: u64,
     /// A retry that went elsewhere counts there.
     pub by_endpoint: Vec<RequestsTo>,
 }

@@ -5,16 +5,22 @@
 //! always the count so far, tells which. Versions that drop pieces under load exist (the reference SUT fills such gaps
 //! with made-up ids): there the counts disagree, and the answer fails.
 
+use std::fmt;
 use std::ops::Range;
 
 use ossmark_protocol::{End, TokenId};
+use serde::de::{Deserialize, Deserializer, Visitor};
+use smallvec::SmallVec;
 
 use crate::quote::quote;
+
+/// Ids of a piece: a stream's usual ones take no allocation.
+pub(crate) type Ids = SmallVec<[TokenId; 16]>;
 
 /// What one chunk of a stream, or a whole response, holds.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct ResponseChunk {
-    pub(crate) ids: Vec<TokenId>,
+    pub(crate) ids: Ids,
     /// Tokens of the answer so far, where the server counts.
     pub(crate) total: Option<u64>,
     /// Tokens of the prompt as the server saw it.
@@ -29,6 +35,27 @@ pub(crate) enum Finish {
     Length,
     /// Whatever else: the request failed.
     Other(String),
+}
+
+impl<'de> Deserialize<'de> for Finish {
+    /// OpenAI's form: a word.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Word;
+
+        impl Visitor<'_> for Word {
+            type Value = Finish;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a word")
+            }
+
+            fn visit_str<E>(self, word: &str) -> Result<Finish, E> {
+                Ok(Finish::named(word))
+            }
+        }
+
+        from.deserialize_str(Word)
+    }
 }
 
 impl Finish {
@@ -231,7 +258,7 @@ mod tests {
 
     fn chunk(ids: &[TokenId], total: u64) -> ResponseChunk {
         ResponseChunk {
-            ids: ids.to_vec(),
+            ids: ids.into(),
             total: Some(total),
             prompt: Some(3),
             finish: None,

@@ -1,6 +1,7 @@
-//! Which server a request goes to: the least loaded first, unhealthy servers last. On the HTTP thread only.
+//! Which server a request goes to: the least loaded first, unhealthy servers last.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::lane::Lane;
 use crate::stats::{Counters, count};
@@ -14,6 +15,10 @@ pub(crate) struct Balancer {
 impl Balancer {
     pub(crate) fn new(lanes: Vec<Lane>, counters: Arc<Counters>) -> Self {
         Self { lanes, counters }
+    }
+
+    pub(crate) fn lanes(&self) -> usize {
+        self.lanes.len()
     }
 
     pub(crate) fn lane(&self, lane: usize) -> &Lane {
@@ -38,15 +43,13 @@ impl Balancer {
 
     /// A request is no longer under way on `lane`.
     pub(crate) fn leave(&self, lane: usize) {
-        let open = &self.lanes[lane].open;
-        open.set(open.get().saturating_sub(1));
+        self.lanes[lane].open.fetch_sub(1, Relaxed);
         count(&self.counters.by_endpoint[lane].left);
     }
 
     fn add(&self, lane: usize) {
         count(&self.counters.by_endpoint[lane].requests);
-        let open = &self.lanes[lane].open;
-        open.set(open.get() + 1);
+        self.lanes[lane].open.fetch_add(1, Relaxed);
     }
 
     fn least_loaded(&self, other_than: Option<usize>) -> usize {
@@ -57,7 +60,7 @@ impl Balancer {
                 (
                     Some(*i) == other_than,
                     self.lanes.len() > 1 && lane.is_unhealthy(),
-                    lane.open.get(),
+                    lane.open.load(Relaxed),
                 )
             })
             .map_or(0, |(i, _)| i)

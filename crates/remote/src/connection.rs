@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -14,9 +14,11 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -41,8 +43,9 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) async fn open(target: &Target) -> Result<Self, String> {
-        match tokio::time::timeout(CONNECT, Self::open_unhurried(target)).await {
+    /// From one of this machine's addresses, where several are given.
+    pub(crate) async fn open(target: &Target, source: Option<IpAddr>) -> Result<Self, String> {
+        match tokio::time::timeout(CONNECT, Self::open_unhurried(target, source)).await {
             Ok(opened) => opened,
             Err(_) => Err(format!(
                 "cannot connect: no answer within {} s",
@@ -51,10 +54,19 @@ impl Connection {
         }
     }
 
-    async fn open_unhurried(target: &Target) -> Result<Self, String> {
-        let tcp = TcpStream::connect(&target.addresses[..])
-            .await
-            .map_err(|e| format!("cannot connect: {e}"))?;
+    async fn open_unhurried(target: &Target, source: Option<IpAddr>) -> Result<Self, String> {
+        let connected = match source {
+            None => TcpStream::connect(&target.addresses[..]).await,
+            Some(source) => connect_from(source, &target.addresses).await,
+        };
+        let tcp = connected.map_err(|error| match (error.kind(), source) {
+            (io::ErrorKind::AddrNotAvailable, None) => format!(
+                "cannot connect: {error}: no local port is free; widen net.ipv4.ip_local_port_range, or give several addresses \
+                 of this machine with --source-address"
+            ),
+            (_, None) => format!("cannot connect: {error}"),
+            (_, Some(source)) => format!("cannot connect from {source}: {error}"),
+        })?;
         // A request is one write; waiting to fill a packet only delays it.
         let _ = tcp.set_nodelay(true);
         let stream = match &target.tls {
@@ -100,6 +112,26 @@ impl Connection {
     pub(crate) fn bytes_read(&self) -> u64 {
         self.read.get()
     }
+}
+
+/// To the first of `addresses` that answers and that `source` can reach.
+async fn connect_from(source: IpAddr, addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut last = None;
+    let same_kind = |to: &&SocketAddr| to.is_ipv4() == source.is_ipv4();
+    for to in addresses.iter().filter(same_kind) {
+        let socket = match source {
+            IpAddr::V4(_) => TcpSocket::new_v4(),
+            IpAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        // A port is chosen when it connects: it must be free for this server alone, not for all of them.
+        setsockopt(&socket, IpBindAddressNoPort, &true)?;
+        socket.bind(SocketAddr::new(source, 0))?;
+        match socket.connect(*to).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::Error::other("the server has no address of that kind")))
 }
 
 impl Drop for Connection {

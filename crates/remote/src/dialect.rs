@@ -20,13 +20,17 @@ use crate::answer::{Answer, ResponseChunk};
 use crate::settings::Api;
 
 /// One way to ask for token ids and to get them. Pure: bytes in, bytes out.
-pub(crate) trait Dialect: Debug {
+pub(crate) trait Dialect: Debug + Send + Sync {
     /// The API, for people and for the record of a run.
     fn name(&self) -> &'static str;
     /// Where prompts go.
     fn path(&self) -> &'static str;
     /// What it calls the sampling fields.
     fn names(&self) -> SamplingNames;
+    /// Whether it asks for several tokens in each piece of a stream.
+    fn gathers(&self) -> bool {
+        false
+    }
     /// The body of a request, in JSON.
     ///
     /// # Errors
@@ -76,20 +80,23 @@ pub(crate) fn take_event(
 }
 
 /// What may work for an API that was asked for, in the order in which it is tried. `None`: nothing was asked for, and
-/// `sglang` says whether the server calls itself that. `model` is `None` where nobody knows it.
+/// `sglang` says whether the server calls itself that. `model` is `None` where nobody knows it. `interval` is how many tokens a
+/// piece should have; versions that do not know it are asked without.
 pub(crate) fn candidates(
     api: Option<Api>,
     sglang: bool,
     model: Option<&str>,
+    interval: Option<u32>,
 ) -> Vec<Box<dyn Dialect>> {
-    let generate = || -> [Box<dyn Dialect>; 2] {
-        // Older versions of SGLang refuse the field sampling_seed.
-        [true, false].map(|seed| Box::new(sglang::Generate { seed }) as _)
-    };
+    let intervals = || interval.map(Some).into_iter().chain([None]);
     let mut list: Vec<Box<dyn Dialect>> = Vec::new();
     let group = api.unwrap_or(if sglang { Api::Sglang } else { Api::OpenAi });
     if group == Api::Sglang {
-        list.extend(generate());
+        // Older versions refuse the field sampling_seed.
+        for seed in [true, false] {
+            let forms = intervals().map(|interval| sglang::Generate { seed, interval });
+            list.extend(forms.map(|form| Box::new(form) as _));
+        }
     }
     if let Some(model) = model {
         let model = || model.to_owned();
@@ -111,7 +118,8 @@ pub(crate) fn candidates(
         }
     }
     if matches!(group, Api::OpenAi | Api::VllmGenerate) {
-        list.push(Box::new(vllm_generate::Generate));
+        let forms = intervals().map(|interval| vllm_generate::Generate { interval });
+        list.extend(forms.map(|form| Box::new(form) as _));
     }
     list
 }

@@ -1,112 +1,142 @@
-//! Which request is sent when: a limit over all endpoints, and a task for each request under way.
+//! Which request is sent when, and by which thread: a limit over all endpoints and threads, and a queue before it. Its methods
+//! are called on any thread.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::rc::Rc;
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ossmark_protocol::{End, Request, RequestId};
-use tokio::sync::Notify;
+use ossmark_protocol::{Closed, Request, RequestId};
+use tokio::sync::mpsc::UnboundedSender;
 
-use crate::exchange::{Client, exchange};
-use crate::outbox::OpenRequest;
-use crate::stats::count;
+use crate::balancer::Balancer;
+use crate::stats::{Counters, count};
 
-/// The requests that wait, and those under way.
+/// What a thread is told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Send this request to this lane; it counts as under way already.
+    Start(usize, Request),
+    /// Those of them that are under way here end early.
+    Cancel(Arc<HashSet<RequestId>>),
+    /// These were cancelled before they were sent.
+    EndUnsent(Vec<RequestId>),
+    Stop,
+}
+
+/// The requests that wait, and how many are under way.
 pub(crate) struct Dispatch {
-    pub(crate) client: Client,
-    waiting: RefCell<VecDeque<Request>>,
-    open: Cell<usize>,
-    /// Requests under way, and how to tell each that it is cancelled.
-    cancels: RefCell<HashMap<RequestId, Rc<Notify>>>,
+    pub(crate) balancer: Balancer,
+    threads: Vec<UnboundedSender<Command>>,
+    most: usize,
+    counters: Arc<Counters>,
+    queue: Mutex<Queue>,
+}
+
+struct Queue {
+    waiting: VecDeque<Request>,
+    /// Under way, by thread.
+    open: Vec<usize>,
+    stopped: bool,
+}
+
+impl fmt::Debug for Dispatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dispatch").finish_non_exhaustive()
+    }
 }
 
 impl Dispatch {
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(
+        balancer: Balancer,
+        threads: Vec<UnboundedSender<Command>>,
+        most: usize,
+        counters: Arc<Counters>,
+    ) -> Self {
+        let queue = Queue {
+            waiting: VecDeque::new(),
+            open: vec![0; threads.len()],
+            stopped: false,
+        };
         Self {
-            client,
-            waiting: RefCell::default(),
-            open: Cell::new(0),
-            cancels: RefCell::default(),
+            balancer,
+            threads,
+            most,
+            counters,
+            queue: Mutex::new(queue),
         }
-    }
-
-    /// Ends requests early, those that wait and those under way.
-    pub(crate) fn cancel(&self, ids: &[RequestId]) {
-        let cancels = self.cancels.borrow();
-        let (open, others): (Vec<_>, Vec<_>) =
-            ids.iter().copied().partition(|id| cancels.contains_key(id));
-        for id in open {
-            cancels[&id].notify_one();
-        }
-        let others: HashSet<RequestId> = others.into_iter().collect();
-        if others.is_empty() {
-            return;
-        }
-        self.waiting.borrow_mut().retain(|request| {
-            let stays = !others.contains(&request.id);
-            if !stays {
-                OpenRequest::new(request.id, &self.client.outbox).end(0, &[], End::Cancelled);
-            }
-            stays
-        });
     }
 
     /// Takes requests; starts as many as may be under way.
-    pub(crate) fn submit(self: &Rc<Self>, requests: Vec<Request>) {
-        self.waiting.borrow_mut().extend(requests);
-        while let Some((lane, request)) = self.next() {
-            tokio::task::spawn_local(work(Rc::clone(self), lane, request));
+    ///
+    /// # Errors
+    /// When a thread has ended.
+    pub(crate) fn submit(&self, requests: Vec<Request>) -> Result<(), Closed> {
+        let mut queue = self.queue();
+        if queue.stopped {
+            return Err(Closed);
+        }
+        queue.waiting.extend(requests);
+        self.fill(&mut queue);
+        Ok(())
+    }
+
+    /// Ends requests early, those that wait and those under way. Under the lock, so that none is between the two.
+    pub(crate) fn cancel(&self, ids: Vec<RequestId>) {
+        let ids: Arc<HashSet<RequestId>> = Arc::new(ids.into_iter().collect());
+        let mut queue = self.queue();
+        let mut unsent = Vec::new();
+        queue.waiting.retain(|request| {
+            let stays = !ids.contains(&request.id);
+            if !stays {
+                unsent.push(request.id);
+            }
+            stays
+        });
+        // Threads that are gone have nothing open.
+        if !unsent.is_empty() {
+            let _ = self.threads[0].send(Command::EndUnsent(unsent));
+        }
+        for thread in &self.threads {
+            let _ = thread.send(Command::Cancel(Arc::clone(&ids)));
         }
     }
 
-    /// The next request and its lane, if one waits and may be sent.
-    fn next(&self) -> Option<(usize, Request)> {
-        if self.open.get() >= self.client.settings.max_concurrency {
-            return None;
-        }
-        let request = self.waiting.borrow_mut().pop_front()?;
-        count(&self.client.outbox.counters.requests);
-        self.open.set(self.open.get() + 1);
-        Some((self.client.balancer.enter(), request))
+    /// A request is no longer under way on `thread` and `lane`; the next takes its place.
+    pub(crate) fn left(&self, thread: usize, lane: usize) {
+        self.balancer.leave(lane);
+        let mut queue = self.queue();
+        queue.open[thread] -= 1;
+        self.fill(&mut queue);
     }
-}
 
-/// Sends one request after the other, for as long as any wait.
-async fn work(dispatch: Rc<Dispatch>, mut lane: usize, mut request: Request) {
-    loop {
-        let cancel = Rc::new(Notify::new());
-        let permit = LanePermit {
-            dispatch: &dispatch,
-            lane: Cell::new(lane),
-            id: request.id,
-        };
-        dispatch
-            .cancels
-            .borrow_mut()
-            .insert(request.id, Rc::clone(&cancel));
-        permit
-            .lane
-            .set(exchange(&dispatch.client, lane, request, &cancel).await);
-        drop(permit);
-        match dispatch.next() {
-            Some(next) => (lane, request) = next,
-            None => return,
+    /// Nothing more is taken, and every thread ends.
+    pub(crate) fn stop(&self) {
+        self.queue().stopped = true;
+        for thread in &self.threads {
+            // One that is gone needs no telling.
+            let _ = thread.send(Command::Stop);
         }
     }
-}
 
-/// A request's permit to be under way on a lane, given back also by a task that panics.
-struct LanePermit<'a> {
-    dispatch: &'a Dispatch,
-    lane: Cell<usize>,
-    id: RequestId,
-}
+    fn fill(&self, queue: &mut Queue) {
+        while queue.open.iter().sum::<usize>() < self.most && !queue.stopped {
+            let Some(request) = queue.waiting.pop_front() else {
+                return;
+            };
+            let threads = queue.open.iter_mut().zip(&self.threads);
+            // There is at least one.
+            let Some((open, thread)) = threads.min_by_key(|(open, _)| **open) else {
+                return;
+            };
+            *open += 1;
+            count(&self.counters.requests);
+            // What a thread that is gone was given is abandoned with it.
+            let _ = thread.send(Command::Start(self.balancer.enter(), request));
+        }
+    }
 
-impl Drop for LanePermit<'_> {
-    fn drop(&mut self) {
-        self.dispatch.cancels.borrow_mut().remove(&self.id);
-        self.dispatch.client.balancer.leave(self.lane.get());
-        let open = &self.dispatch.open;
-        open.set(open.get().saturating_sub(1));
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        // Nothing in here panics halfway.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -101,6 +101,32 @@ pub enum Error {
         /// The hard limit.
         allowed: u64,
     },
+    /// The system has fewer local ports than connections are wanted.
+    #[error(
+        "{wanted} connections at once need as many local ports; there are {ports} (net.ipv4.ip_local_port_range) for each \
+         server and local address, {allowed} in all: lower --max-concurrency, widen the range, or name more addresses of this \
+         machine with --source-address"
+    )]
+    Ports {
+        /// Connections.
+        wanted: u64,
+        /// For one pair of addresses.
+        ports: u64,
+        /// For all of them.
+        allowed: u64,
+    },
+    /// The system has less memory than the requests under way take.
+    #[error(
+        "{requests} requests at once take some {wanted_mib} MiB, {free_mib} MiB are free: lower --max-concurrency"
+    )]
+    Memory {
+        /// How many.
+        requests: usize,
+        /// What they take.
+        wanted_mib: u64,
+        /// What there is.
+        free_mib: u64,
+    },
     /// A key or certificate file.
     #[error("{}: {what}", path.display())]
     File {

@@ -1,5 +1,6 @@
 //! One request from being sent to its last token: attempts, time limit, and the reading of the response.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -8,16 +9,17 @@ use tokio::sync::Notify;
 
 use crate::Settings;
 use crate::answer::Answer;
-use crate::balancer::Balancer;
 use crate::connection::Connection;
 use crate::dialect::{take_event, take_response};
+use crate::dispatch::Dispatch;
 use crate::hold::{Losses, Outage, Verdict};
 use crate::http::{cause, post};
-use crate::lane::Lane;
+use crate::lane::{Idle, Lane};
 use crate::outbox::{OpenRequest, Outbox};
 use crate::quote::quote_bytes;
+use crate::sources::Sources;
 use crate::sse::Decoder;
-use crate::stats::count;
+use crate::stats::{add, count};
 
 /// A cumulative event of 32,768 ids is 260 KB, its text, mostly ASCII, about as long.
 const EVENT_BYTES: usize = 16 << 20;
@@ -56,13 +58,15 @@ impl AttemptError {
     }
 }
 
-/// What every exchange needs.
+/// What every exchange of a thread needs.
 pub(crate) struct Client {
-    pub(crate) settings: Settings,
-    pub(crate) balancer: Balancer,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) dispatch: Arc<Dispatch>,
+    pub(crate) idle: Idle,
+    pub(crate) sources: Sources,
     pub(crate) outbox: Outbox,
     /// With a time for servers to come back.
-    pub(crate) outage: Option<Outage>,
+    pub(crate) outage: Option<Arc<Outage>>,
 }
 
 /// Sends a request to `lane`, or where retries lead it, and ends it. Returns the lane that it ended on.
@@ -81,7 +85,7 @@ pub(crate) async fn exchange(
         () = cancel.notified() => None,
     };
     let rest = &progress.answer.tokens()[progress.reported..];
-    let url = &client.balancer.lane(lane).endpoint;
+    let url = &client.dispatch.balancer.lane(lane).endpoint;
     match outcome {
         None => open.end(lane, rest, End::Cancelled),
         Some(Ok(end)) => open.end(lane, rest, end),
@@ -129,7 +133,7 @@ async fn answered(
                 count(&client.outbox.counters.held);
                 *progress = Progress::new(request);
                 tokio::time::sleep(pause).await;
-                *lane = client.balancer.move_on(*lane);
+                *lane = client.dispatch.balancer.move_on(*lane);
             }
             Verdict::GiveUp => return Err(error.what),
             // Everything ends now; this request has not failed by itself.
@@ -164,10 +168,10 @@ async fn attempts(
     let stream = client.settings.stream;
     let mut tried = 0;
     loop {
-        let here = client.balancer.lane(*lane);
+        let here = client.dispatch.balancer.lane(*lane);
         let body = here.dialect.body(request, stream);
         let body = body.map_err(AttemptError::late)?.into();
-        let error = match attempt(client, here, body, tried > 0, open, progress).await {
+        let error = match attempt(client, *lane, body, tried > 0, open, progress).await {
             Ok(end) => return Ok(end),
             Err(error) => error,
         };
@@ -188,24 +192,28 @@ async fn attempts(
         }
         tried += 1;
         count(&client.outbox.counters.retries);
-        *lane = client.balancer.move_on(*lane);
+        *lane = client.dispatch.balancer.move_on(*lane);
     }
 }
 
 async fn attempt(
     client: &Client,
-    lane: &Lane,
+    index: usize,
     body: Bytes,
     fresh: bool,
     open: &OpenRequest<'_>,
     progress: &mut Progress,
 ) -> Result<End, AttemptError> {
-    let idle = if fresh { None } else { lane.take_idle().await };
+    let lane = client.dispatch.balancer.lane(index);
+    let idle = match fresh {
+        true => None,
+        false => client.idle.take(index).await,
+    };
     let mut connection = match idle {
         Some(connection) => connection,
         None => {
             count(&client.outbox.counters.connections);
-            Connection::open(&lane.target)
+            Connection::open(&lane.target, client.sources.next())
                 .await
                 .map_err(|what| AttemptError {
                     retryable: true,
@@ -245,7 +253,7 @@ async fn attempt(
         };
         take_response(&*lane.dialect, &body, &mut progress.answer).map_err(AttemptError::late)?;
         let end = progress.answer.finish().map_err(AttemptError::late)?;
-        lane.put_idle(connection);
+        client.idle.put(index, connection);
         return Ok(end);
     }
     if !body.is_event_stream() {
@@ -261,7 +269,9 @@ async fn attempt(
                 progress.answer.tokens().len()
             )));
         };
-        if take(lane, &mut decoder, &bytes, &mut progress.answer).map_err(AttemptError::late)? {
+        let (taken, events) = take(lane, &mut decoder, &bytes, &mut progress.answer);
+        add(&client.outbox.counters.pieces, events);
+        if taken.map_err(AttemptError::late)? {
             break;
         }
         if client.outage.is_some() {
@@ -275,20 +285,21 @@ async fn attempt(
     // The end of the body follows at once, from a server that means to keep the connection.
     let rest = tokio::time::timeout(AFTER_DONE, body.next_chunk()).await;
     if matches!(rest, Ok(Ok(None))) {
-        lane.put_idle(connection);
+        client.idle.put(index, connection);
     }
     Ok(end)
 }
 
-/// Takes what the socket brought; whether the stream is done.
+/// Takes what the socket brought; whether the stream is done, and how many events there were.
 fn take(
     lane: &Lane,
     decoder: &mut Decoder,
     bytes: &[u8],
     answer: &mut Answer,
-) -> Result<bool, String> {
-    let mut taken = Ok(false);
+) -> (Result<bool, String>, u64) {
+    let (mut taken, mut events) = (Ok(false), 0);
     let fed = decoder.feed(bytes, |event| {
+        events += 1;
         // What follows the end or an error is not looked at.
         if taken == Ok(false) {
             taken = match event.kind {
@@ -301,8 +312,9 @@ fn take(
             };
         }
     });
-    match taken {
+    let taken = match taken {
         Ok(false) => fed.map(|()| false).map_err(|e| e.to_string()),
         taken => taken,
-    }
+    };
+    (taken, events)
 }

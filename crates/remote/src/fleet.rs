@@ -74,6 +74,7 @@ mod tests {
         let mut info = ServerInfo {
             endpoint: "http://a:1".parse().unwrap(),
             dialect: "x",
+            gathers: false,
             unsaid: Vec::new(),
             model_info: Value::Null,
             model: model.map(str::to_owned),

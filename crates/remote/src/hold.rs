@@ -5,7 +5,7 @@
 //!
 //! [`Settings::hold`]: crate::Settings::hold
 
-use std::cell::{Cell, RefCell};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -16,12 +16,19 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// A server that is loading or broken refuses sooner than this.
 const CONTACT: Duration = Duration::from_secs(30);
 
-/// The time that servers have been gone, and the end of waiting for them.
+/// The time that servers have been gone, and the end of waiting for them; one for all threads.
 pub(crate) struct Outage {
     limit: Duration,
-    since: Cell<Option<Instant>>,
-    over: RefCell<Option<String>>,
+    contact: Mutex<Contact>,
     given_up: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Contact {
+    /// Since when nobody has been answered.
+    lost: Option<Instant>,
+    /// The last complaint, once it was too long.
+    over: Option<String>,
 }
 
 /// What to do with a request whose attempt was lost.
@@ -47,15 +54,19 @@ impl Outage {
     pub(crate) fn new(limit: Duration) -> Self {
         Self {
             limit,
-            since: Cell::new(None),
-            over: RefCell::default(),
+            contact: Mutex::default(),
             given_up: Notify::new(),
         }
     }
 
     /// Somebody was answered.
     pub(crate) fn answered(&self) {
-        self.since.set(None);
+        self.contact().lost = None;
+    }
+
+    fn contact(&self) -> MutexGuard<'_, Contact> {
+        // Nothing in here panics halfway.
+        self.contact.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An attempt that `began` then was lost `now`; `retries` is how often one request may be under way for long in vain.
@@ -66,20 +77,20 @@ impl Outage {
         retries: u32,
         what: &str,
     ) -> Verdict {
+        let mut contact = self.contact();
         if now - began >= CONTACT {
             losses.long += 1;
             losses.quick = 0;
-            self.since.set(None);
+            contact.lost = None;
             if losses.long > retries {
                 return Verdict::GiveUp;
             }
         }
         let pause = SHORTEST * 2u32.saturating_pow(losses.quick.min(10));
         losses.quick += 1;
-        let since = self.since.get().unwrap_or(now);
-        self.since.set(Some(since));
-        if now - since >= self.limit {
-            *self.over.borrow_mut() = Some(what.to_owned());
+        let since = *contact.lost.get_or_insert(now);
+        if now.saturating_duration_since(since) >= self.limit {
+            contact.over = Some(what.to_owned());
             self.given_up.notify_one();
             return Verdict::Over;
         }
@@ -94,7 +105,7 @@ impl Outage {
     pub(crate) async fn over(&self) -> String {
         loop {
             self.given_up.notified().await;
-            if let Some(what) = self.over.borrow_mut().take() {
+            if let Some(what) = self.contact().over.take() {
                 return what;
             }
         }

@@ -1,11 +1,12 @@
-//! One endpoint, the way to it, and how it is doing. On the HTTP thread only.
+//! One endpoint, the way to it, and how it is doing; shared by all threads. Connections belong to one of them.
 
-use std::cell::{Cell, RefCell};
-use std::time::Duration;
+use std::cell::RefCell;
+use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::time::{Duration, Instant};
 
 use hyper::Uri;
 use hyper::header::HeaderMap;
-use tokio::time::Instant;
 
 use crate::Endpoint;
 use crate::connection::{Connection, Target};
@@ -22,9 +23,8 @@ pub(crate) struct Lane {
     pub(crate) headers: HeaderMap,
     pub(crate) uri: Uri,
     pub(crate) dialect: Box<dyn Dialect>,
-    idle: RefCell<Vec<Connection>>,
-    pub(crate) open: Cell<usize>,
-    unhealthy_until: Cell<Option<Instant>>,
+    pub(crate) open: AtomicUsize,
+    unhealthy_until: Mutex<Option<Instant>>,
 }
 
 impl Lane {
@@ -41,39 +41,42 @@ impl Lane {
             headers,
             uri,
             dialect,
-            idle: RefCell::default(),
-            open: Cell::new(0),
-            unhealthy_until: Cell::new(None),
+            open: AtomicUsize::new(0),
+            unhealthy_until: Mutex::default(),
         }
     }
 
+    pub(crate) fn mark_unhealthy(&self) {
+        if let Ok(mut until) = self.unhealthy_until.lock() {
+            *until = Some(Instant::now() + UNHEALTHY_FOR);
+        }
+    }
+
+    pub(crate) fn is_unhealthy(&self) -> bool {
+        let until = self.unhealthy_until.lock();
+        until.is_ok_and(|until| until.is_some_and(|until| until > Instant::now()))
+    }
+}
+
+/// One thread's connections to each lane that carry no request.
+pub(crate) struct Idle(Vec<RefCell<Vec<Connection>>>);
+
+impl Idle {
+    pub(crate) fn new(lanes: usize) -> Self {
+        Self((0..lanes).map(|_| RefCell::default()).collect())
+    }
+
     /// The connection that was used last, if the server has not closed it since.
-    pub(crate) async fn take_idle(&self) -> Option<Connection> {
+    pub(crate) async fn take(&self, lane: usize) -> Option<Connection> {
         loop {
-            let mut connection = self.idle.borrow_mut().pop()?;
+            let mut connection = self.0[lane].borrow_mut().pop()?;
             if connection.is_usable().await {
                 return Some(connection);
             }
         }
     }
 
-    pub(crate) fn put_idle(&self, connection: Connection) {
-        self.idle.borrow_mut().push(connection);
-    }
-
-    pub(crate) fn mark_unhealthy(&self) {
-        self.unhealthy_until
-            .set(Some(Instant::now() + UNHEALTHY_FOR));
-    }
-
-    pub(crate) fn is_unhealthy(&self) -> bool {
-        match self.unhealthy_until.get() {
-            Some(until) if until > Instant::now() => true,
-            Some(_) => {
-                self.unhealthy_until.set(None);
-                false
-            }
-            None => false,
-        }
+    pub(crate) fn put(&self, lane: usize, connection: Connection) {
+        self.0[lane].borrow_mut().push(connection);
     }
 }

@@ -1,7 +1,7 @@
 //! Answers on their way to the sink: everything that moved since the last wake-up goes out as one message.
 
 use std::cell::{Cell, RefCell};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ossmark_protocol::{End, Event, RequestId, SeqOutput, Sink, StepOutputs, TokenId};
 use tokio::sync::Notify;
@@ -9,12 +9,24 @@ use tokio::sync::Notify;
 use crate::quote::message;
 use crate::stats::{Counters, count};
 
-/// The sink, which the thread's last words need as well when the runtime has panicked.
-pub(crate) type SharedSink = Arc<Mutex<Sink>>;
+/// The sink of all threads; gone once it wants no more or everything is over.
+pub(crate) struct SharedSink(Mutex<Option<Sink>>);
 
-pub(crate) fn send(sink: &SharedSink, event: Event) -> bool {
-    // A sink that panicked takes no more.
-    sink.lock().is_ok_and(|mut sink| sink(event))
+impl SharedSink {
+    pub(crate) fn new(sink: Sink) -> Self {
+        Self(Mutex::new(Some(sink)))
+    }
+
+    /// Whether more is wanted. Nothing comes after [`Event::Fatal`].
+    pub(crate) fn send(&self, event: Event) -> bool {
+        // Taken out: one that panics is not put back.
+        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = matches!(event, Event::Fatal(_));
+        *place = place
+            .take()
+            .and_then(|mut sink| (sink(event) && !last).then_some(sink));
+        place.is_some()
+    }
 }
 
 pub(crate) struct Outbox {
@@ -71,10 +83,9 @@ impl Outbox {
     pub(crate) async fn deliver(&self, sink: &SharedSink) {
         loop {
             self.moved.notified().await;
-            let steps = self.steps.take();
             self.round.set(self.round.get() + 1);
-            for step in steps {
-                if !send(sink, Event::Step(step)) {
+            for step in self.steps.borrow_mut().drain(..) {
+                if !sink.send(Event::Step(step)) {
                     return;
                 }
             }

@@ -3,6 +3,8 @@
 mod questions;
 mod warm_up;
 
+use std::net::IpAddr;
+
 use hyper::Uri;
 use hyper::header::HeaderMap;
 use serde_json::{Map, Value};
@@ -23,6 +25,8 @@ pub struct ServerInfo {
     pub endpoint: Endpoint,
     /// What it speaks, for people.
     pub dialect: &'static str,
+    /// Whether it was asked to gather tokens ([`Settings::stream_interval`]).
+    pub gathers: bool,
     /// Sampling fields that its API cannot be told.
     pub unsaid: Vec<&'static str>,
     /// Its answer to /get_model_info or /model_info (SGLang), else to /v1/models, if it gave one.
@@ -61,6 +65,7 @@ pub(crate) async fn open_lane(
     let info = ServerInfo {
         endpoint: endpoint.clone(),
         dialect: dialect.name(),
+        gathers: dialect.gathers(),
         unsaid: dialect.names().unsaid(),
         model_info: found.model_info,
         model: found.model,
@@ -120,6 +125,10 @@ impl Server<'_> {
         }
     }
 
+    fn source(&self) -> Option<IpAddr> {
+        self.settings.source_addresses.first().copied()
+    }
+
     fn uri(&self, path: &str) -> Result<Uri, Error> {
         let path = self.endpoint.path_of(path);
         path.parse().map_err(|_| Error::Endpoint {
@@ -136,7 +145,8 @@ impl Server<'_> {
             .as_deref()
             .or(found.model.as_deref());
         let mut tried: Vec<(&'static str, String)> = Vec::new();
-        for dialect in candidates(self.settings.api, found.sglang, model) {
+        let interval = self.settings.interval();
+        for dialect in candidates(self.settings.api, found.sglang, model, interval) {
             let what = match self.warm_up(&*dialect).await {
                 Ok(Ok(())) => return Ok(dialect),
                 Ok(Err(what)) => what,

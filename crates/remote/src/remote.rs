@@ -1,14 +1,11 @@
-//! The handle and its thread: one runtime, one task per request under way.
+//! The handle: it starts the threads, and is how everybody else speaks to them.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
-use std::sync::{Arc, Mutex, mpsc as std_mpsc};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use ossmark_protocol::{Closed, Event, Request, RequestId, Sink};
+use ossmark_protocol::{Closed, Request, RequestId, Sink};
 use tokio::runtime::Builder;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio::task::LocalSet;
 
 use crate::balancer::Balancer;
@@ -16,95 +13,92 @@ use crate::dispatch::Dispatch;
 use crate::exchange::Client;
 use crate::fleet::differences;
 use crate::hold::Outage;
-use crate::outbox::{Outbox, SharedSink, send};
+use crate::lane::{Idle, Lane};
+use crate::outbox::{Outbox, SharedSink};
 use crate::probe::{ServerInfo, open_lane};
-use crate::quote::message;
+use crate::sources::Sources;
 use crate::stats::Counters;
-use crate::{Error, Settings, Stats, open_files, tls};
+use crate::worker::{self, Worker};
+use crate::{Error, Settings, Stats, room, tls};
 
 /// A generator whose answers come from servers. Dropping it is [`Remote::shutdown`].
 #[derive(Debug)]
 pub struct Remote {
-    commands: UnboundedSender<Command>,
+    dispatch: Arc<Dispatch>,
     counters: Arc<Counters>,
     servers: Vec<ServerInfo>,
     differences: Vec<String>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Debug)]
-enum Command {
-    Submit(Vec<Request>),
-    Cancel(Vec<RequestId>),
-    Stop,
+    raised: Option<String>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Remote {
-    /// Finds out what each endpoint is and has it answer one request. `sink` is called on the HTTP thread: whenever
-    /// anything has moved, with all that did, and with [`Event::Fatal`] at most once, as the last event.
+    /// Looks for room on this machine, finds out what each endpoint is and has it answer one request. `sink` is called on the
+    /// HTTP threads, by one at a time: whenever anything has moved, with all that did on that thread, and with
+    /// [`Event::Fatal`] at most once, as the last event.
     ///
     /// # Errors
-    /// Settings out of range; an endpoint that cannot be reached, speaks no API that is known, or returns no token ids;
-    /// endpoints of different models.
+    /// Settings out of range; too few open files, ports or too little memory; an endpoint that cannot be reached, speaks no API
+    /// that is known, or returns no token ids; endpoints of different models.
+    ///
+    /// [`Event::Fatal`]: ossmark_protocol::Event::Fatal
     pub fn start(settings: Settings, sink: Sink) -> Result<Self, Error> {
         settings.check()?;
-        open_files::raise_limit(settings.max_concurrency)?;
-        let connector = tls::connector(&settings.endpoints, settings.ca_file.as_deref())?;
-        let counters = Arc::new(Counters::new(settings.endpoints.len()));
-        let (commands, received) = unbounded_channel();
-        let (started, starting) = std_mpsc::channel();
-        let for_thread = Arc::clone(&counters);
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let thread = std::thread::Builder::new()
-            .name("http".into())
-            .spawn(move || {
-                let sink: SharedSink = Arc::new(Mutex::new(sink));
-                let main = async {
-                    let mut lanes = Vec::new();
-                    let mut servers = Vec::new();
-                    for endpoint in &settings.endpoints {
-                        match open_lane(&settings, endpoint, connector.as_ref()).await {
-                            Ok((lane, info)) => {
-                                lanes.push(lane);
-                                servers.push(info);
-                            }
-                            Err(error) => {
-                                let _ = started.send(Err(error));
-                                return;
-                            }
-                        }
-                    }
-                    let _ = started.send(Ok(servers));
-                    let client = Client {
-                        outage: settings.hold.map(Outage::new),
-                        settings,
-                        balancer: Balancer::new(lanes, Arc::clone(&for_thread)),
-                        outbox: Outbox::new(for_thread),
-                    };
-                    let dispatch = Rc::new(Dispatch::new(client));
-                    tokio::select! {
-                        () = take_commands(received, &dispatch) => {}
-                        () = dispatch.client.outbox.deliver(&sink) => {}
-                        what = over(&dispatch) => drop(send(&sink, Event::Fatal(what))),
-                    }
-                };
-                let local = LocalSet::new();
-                let run = AssertUnwindSafe(|| local.block_on(&runtime, main));
-                if let Err(panic) = catch_unwind(run) {
-                    let message = format!("the HTTP thread panicked: {}", panic_message(&*panic));
-                    send(&sink, Event::Fatal(message));
-                }
-            })?;
-        let servers = starting.recv().map_err(|_| Error::Panicked)??;
-        // When it fails the thread ends with its channel of commands.
+        room::memory(&settings)?;
+        let raised = room::open_files(settings.max_concurrency)?;
+        let (lanes, servers) = probe(&settings)?;
+        let addresses = lanes.iter().flat_map(|lane| lane.target.addresses.first());
+        room::ports(&settings, &addresses.copied().collect::<Vec<_>>())?;
         let differences = differences(&servers)?;
-        Ok(Self {
+
+        let counters = Arc::new(Counters::new(settings.endpoints.len()));
+        let (commands, received): (Vec<_>, Vec<_>) =
+            (0..settings.threads()).map(|_| unbounded_channel()).unzip();
+        let dispatch = Arc::new(Dispatch::new(
+            Balancer::new(lanes, Arc::clone(&counters)),
             commands,
-            counters,
+            settings.max_concurrency,
+            Arc::clone(&counters),
+        ));
+        // From here on dropping it ends the threads that were started.
+        let mut remote = Self {
+            dispatch: Arc::clone(&dispatch),
+            counters: Arc::clone(&counters),
             servers,
             differences,
-            thread: Mutex::new(Some(thread)),
-        })
+            raised,
+            threads: Mutex::default(),
+        };
+        let outage = settings.hold.map(Outage::new).map(Arc::new);
+        let settings = Arc::new(settings);
+        let sink = Arc::new(SharedSink::new(sink));
+        for (index, commands) in received.into_iter().enumerate() {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let (dispatch, sink) = (Arc::clone(&dispatch), Arc::clone(&sink));
+            let (settings, counters) = (Arc::clone(&settings), Arc::clone(&counters));
+            let outage = outage.clone();
+            let make = {
+                let dispatch = Arc::clone(&dispatch);
+                move || {
+                    let client = Client {
+                        idle: Idle::new(dispatch.balancer.lanes()),
+                        sources: Sources::new(&settings.source_addresses),
+                        outbox: Outbox::new(counters),
+                        settings,
+                        outage,
+                        dispatch: Arc::clone(&dispatch),
+                    };
+                    Worker::new(index, client)
+                }
+            };
+            let thread = std::thread::Builder::new()
+                .name("http".into())
+                .spawn(move || worker::run(make, &runtime, commands, &dispatch, &sink))?;
+            if let Ok(threads) = remote.threads.get_mut() {
+                threads.push(thread);
+            }
+        }
+        Ok(remote)
     }
 
     /// Hands requests over; never blocks. Each ends in one output with `end`.
@@ -112,16 +106,13 @@ impl Remote {
     /// # Errors
     /// After a shutdown, or once nobody listens to the sink.
     pub fn submit(&self, requests: Vec<Request>) -> Result<(), Closed> {
-        self.commands
-            .send(Command::Submit(requests))
-            .map_err(|_| Closed)
+        self.dispatch.submit(requests)
     }
 
     /// Ends requests early: each that is still open gets `End::Cancelled` as its one end, and its connection is closed, which
     /// tells the server. Others are ignored.
     pub fn cancel(&self, ids: Vec<RequestId>) {
-        // A thread that is gone has nothing open.
-        let _ = self.commands.send(Command::Cancel(ids));
+        self.dispatch.cancel(ids);
     }
 
     /// What the endpoints are, in the order of the settings.
@@ -134,18 +125,27 @@ impl Remote {
         &self.differences
     }
 
+    /// What limit of this process was raised, for people.
+    pub fn raised_limit(&self) -> Option<&str> {
+        self.raised.as_deref()
+    }
+
     /// How it goes.
     pub fn stats(&self) -> Stats {
         self.counters.snapshot()
     }
 
-    /// Closes all connections, which abandons what is open without an answer, and waits for the thread.
+    /// Closes all connections, which abandons what is open without an answer, and waits for the threads.
     pub fn shutdown(&self) {
-        // A thread that is gone needs no telling.
-        let _ = self.commands.send(Command::Stop);
-        let thread = self.thread.lock().ok().and_then(|mut thread| thread.take());
-        // Its panics were caught and became events.
-        let _ = thread.map(JoinHandle::join);
+        self.dispatch.stop();
+        let threads = self
+            .threads
+            .lock()
+            .map(|mut threads| std::mem::take(&mut *threads));
+        for thread in threads.unwrap_or_default() {
+            // Its panics were caught and became events.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -155,36 +155,22 @@ impl Drop for Remote {
     }
 }
 
-/// Ends when servers that were held for did not come back in time.
-async fn over(dispatch: &Dispatch) -> String {
-    match &dispatch.client.outage {
-        Some(outage) => {
-            let what = outage.over().await;
-            let held = dispatch.client.settings.hold.unwrap_or_default();
-            format!(
-                "no server answered for {} s (--hold): {}",
-                held.as_secs_f64(),
-                message(&what)
-            )
+/// Asks every endpoint, on a thread of its own: the caller's may belong to another runtime.
+fn probe(settings: &Settings) -> Result<(Vec<Lane>, Vec<ServerInfo>), Error> {
+    let connector = tls::connector(&settings.endpoints, settings.ca_file.as_deref())?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let connector = connector.as_ref();
+    let ask = || async {
+        let (mut lanes, mut servers) = (Vec::new(), Vec::new());
+        for endpoint in &settings.endpoints {
+            let (lane, info) = open_lane(settings, endpoint, connector).await?;
+            lanes.push(lane);
+            servers.push(info);
         }
-        None => std::future::pending().await,
-    }
-}
-
-async fn take_commands(mut received: UnboundedReceiver<Command>, dispatch: &Rc<Dispatch>) {
-    loop {
-        match received.recv().await {
-            Some(Command::Submit(requests)) => dispatch.submit(requests),
-            Some(Command::Cancel(ids)) => dispatch.cancel(&ids),
-            Some(Command::Stop) | None => return,
-        }
-    }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<String>()
-        .map(String::as_str)
-        .or_else(|| panic.downcast_ref::<&str>().copied())
-        .unwrap_or("without a message")
+        Ok((lanes, servers))
+    };
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| LocalSet::new().block_on(&runtime, ask()));
+        asked.join().map_err(|_| Error::Panicked)?
+    })
 }

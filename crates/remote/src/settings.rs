@@ -1,5 +1,7 @@
 //! What a remote generator is told.
 
+use std::net::IpAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +44,12 @@ pub struct Settings {
     pub hold: Option<Duration>,
     /// Tokens as they come (SSE). Without it an answer arrives whole, which is cheaper for both sides.
     pub stream: bool,
+    /// Tokens that a server is asked to gather in each piece of a stream after the first, where it can be asked; 1 asks nobody.
+    pub stream_interval: u32,
+    /// Threads that read answers; `None`: as many as [`Settings::threads`] says.
+    pub threads: Option<usize>,
+    /// Addresses of this machine that connections are made from, in turn; none: the system chooses one.
+    pub source_addresses: Vec<IpAddr>,
     /// `model` of OpenAI's API; `None`: the one that the server has.
     pub served_model: Option<String>,
     /// Sent as `Authorization: Bearer`.
@@ -61,6 +69,9 @@ impl Settings {
             retries: Self::RETRIES,
             hold: None,
             stream: true,
+            stream_interval: 1,
+            threads: None,
+            source_addresses: Vec::new(),
             served_model: None,
             api_key: None,
             ca_file: None,
@@ -73,6 +84,23 @@ impl Settings {
     pub const TIMEOUT: Duration = Duration::from_secs(2400);
     /// Enough for a kept connection that the server closed and for one more accident.
     pub const RETRIES: u32 = 2;
+
+    /// Requests under way that one thread is taken to be enough for: with a token every 50 ms each they are 41,000 pieces a
+    /// second, for which a thread may take 24 us each. What one takes here: `ossmark bench loadgen`.
+    pub const PER_THREAD: usize = 2048;
+
+    /// How many threads read answers: one for every 2,048 requests under way, and no more than half of the cores, since whoever
+    /// asks needs the others.
+    pub fn threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let wanted = self.max_concurrency.div_ceil(Self::PER_THREAD);
+        self.threads.unwrap_or(wanted.min(cores / 2).max(1))
+    }
+
+    /// The tokens of a piece, where a server is asked to gather any.
+    pub(crate) fn interval(&self) -> Option<u32> {
+        Some(self.stream_interval).filter(|n| self.stream && *n > 1)
+    }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
         let bad = |name, found: String, expected| {
@@ -88,6 +116,14 @@ impl Settings {
         if !(1..=1 << 20).contains(&self.max_concurrency) {
             let found = self.max_concurrency.to_string();
             return bad("--max-concurrency", found, "1 to 1048576");
+        }
+        if self.threads.is_some_and(|n| !(1..=256).contains(&n)) {
+            let found = self.threads.unwrap_or_default().to_string();
+            return bad("--http-threads", found, "1 to 256");
+        }
+        if !(1..=4096).contains(&self.stream_interval) {
+            let found = self.stream_interval.to_string();
+            return bad("--stream-interval", found, "1 to 4096 tokens");
         }
         if self.timeout.is_zero() {
             return bad("--http-timeout", "0".into(), "more than 0 seconds");

@@ -1,6 +1,7 @@
-//! What happened between here and the servers; counted by the HTTP thread, read by any.
+//! What happened between here and the servers; counted by the HTTP threads, read by any.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// Counts since the start. The request made to see that a server works is not among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +18,10 @@ pub struct Stats {
     pub held: u64,
     /// Connections opened.
     pub connections: u64,
+    /// Events of streams that were read.
+    pub pieces: u64,
+    /// What the threads used of the processor, of those that have ended.
+    pub processor: Duration,
     /// Each endpoint, in the order of the settings.
     pub by_endpoint: Vec<EndpointStats>,
 }
@@ -42,6 +47,8 @@ pub(crate) struct Counters {
     pub(crate) retries: AtomicU64,
     pub(crate) held: AtomicU64,
     pub(crate) connections: AtomicU64,
+    pub(crate) pieces: AtomicU64,
+    pub(crate) processor_ns: AtomicU64,
     pub(crate) by_endpoint: Vec<EndpointCounters>,
 }
 
@@ -69,7 +76,11 @@ impl EndpointCounters {
 }
 
 pub(crate) fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Relaxed);
+    add(counter, 1);
+}
+
+pub(crate) fn add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, Relaxed);
 }
 
 impl Counters {
@@ -81,6 +92,8 @@ impl Counters {
             retries: AtomicU64::new(0),
             held: AtomicU64::new(0),
             connections: AtomicU64::new(0),
+            pieces: AtomicU64::new(0),
+            processor_ns: AtomicU64::new(0),
             by_endpoint: (0..endpoints)
                 .map(|_| EndpointCounters::default())
                 .collect(),
@@ -95,6 +108,8 @@ impl Counters {
             retries: self.retries.load(Relaxed),
             held: self.held.load(Relaxed),
             connections: self.connections.load(Relaxed),
+            pieces: self.pieces.load(Relaxed),
+            processor: Duration::from_nanos(self.processor_ns.load(Relaxed)),
             by_endpoint: self
                 .by_endpoint
                 .iter()

@@ -27,7 +27,12 @@ where
 {
     /// Hands it to the engine, and writes what comes back.
     pub(crate) async fn answer(self, state: &AppState) -> Result<Response, ApiError> {
-        let interval = self.stream.then_some(state.settings.stream_interval);
+        let wanted = self
+            .requests
+            .first()
+            .and_then(|first| first.stream_interval);
+        let interval = wanted.unwrap_or(state.settings.stream_interval);
+        let interval = self.stream.then_some(interval);
         let open_requests =
             OpenRequest::submit(&state.registry, self.admission, self.requests, interval)?;
         let mut format = (self.format)(state, open_requests[0].id);

@@ -90,11 +90,8 @@ impl AsyncTokenizer {
     pub(crate) async fn conversation(&self, turns: Vec<Turn>) -> Result<Vec<TokenId>, ApiError> {
         let tokenizer = self.tokenizer(NO_CHAT)?;
         self.refuse_too_long(tokenizer.harmony()?.least_tokens(&turns))?;
-        let lens = turns.iter().map(|turn| match turn {
-            Turn::Developer(text) | Turn::User(text) | Turn::Assistant(text) => text.len(),
-            Turn::System(_) => 0,
-        });
-        let bytes = lens.sum();
+        let texts = turns.iter().flat_map(Turn::texts);
+        let bytes = texts.map(|text| text.len()).sum();
         let harmony =
             move |tokenizer: &ModelTokenizer, bounds: &Bounds<'_>| match tokenizer.harmony() {
                 Ok(harmony) => harmony.prompt_within(&turns, bounds),

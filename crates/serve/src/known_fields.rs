@@ -56,7 +56,6 @@ pub(crate) const SAMPLING: &[Field] = &[
     ("custom_logit_processor", Off, "SGLang"),
     // Byte-level tokens are joined without spaces either way.
     ("spaces_between_special_tokens", Any, "vLLM, SGLang"),
-    ("stream_interval", Any, "SGLang"),
 ];
 
 /// Of SGLang's `/generate`, beside its sampling parameters.
@@ -124,7 +123,6 @@ pub(crate) const COMPLETIONS: &[Field] = &[
 
 /// Of `/v1/chat/completions` alone.
 pub(crate) const CHAT: &[Field] = &[
-    ("tools", Off, "OpenAI"),
     ("functions", Off, "OpenAI's older clients"),
     ("function_call", Null, "OpenAI's older clients"),
     ("parallel_tool_calls", Any, "OpenAI"),

@@ -20,6 +20,8 @@ pub(crate) struct NewRequest {
     pub(crate) logprobs: Option<Box<Collector>>,
     /// Whether the model's own stop tokens are tokens like others.
     pub(crate) ignore_eos: bool,
+    /// New tokens in an event of its stream; `None`: as the server is set.
+    pub(crate) stream_interval: Option<usize>,
 }
 
 impl NewRequest {
@@ -34,6 +36,7 @@ impl NewRequest {
             stop_text: None,
             logprobs: None,
             ignore_eos: false,
+            stream_interval: None,
         }
     }
 

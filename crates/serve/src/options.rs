@@ -40,6 +40,8 @@ pub(crate) struct Options {
     seed: Option<Number>,
     /// SGLang's name.
     sampling_seed: Option<Number>,
+    /// SGLang's, and of vLLM's sampling parameters.
+    stream_interval: Option<u32>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,6 +62,8 @@ pub(crate) struct ValidatedOptions {
     pub(crate) ignore_eos: bool,
     pub(crate) seed: Option<u64>,
     pub(crate) skip_special: bool,
+    /// Nothing, as 0 is, where the server's own is meant.
+    stream_interval: Option<usize>,
 }
 
 impl Options {
@@ -122,6 +126,7 @@ impl Options {
                 .map(|seed| seed_bits(&seed))
                 .transpose()?,
             skip_special: self.skip_special_tokens.unwrap_or(true),
+            stream_interval: self.stream_interval.filter(|n| *n > 0).map(|n| n as usize),
         })
     }
 
@@ -163,6 +168,7 @@ impl ValidatedOptions {
             stop_text: None,
             logprobs: None,
             ignore_eos: self.ignore_eos,
+            stream_interval: self.stream_interval,
         }
     }
 }

@@ -51,7 +51,7 @@ impl StopDetector {
     }
 }
 
-/// Whether what stands there is for the reader: a preamble is commentary, a tool call is for a tool that nobody offered.
+/// Whether what stands there is for the reader: a preamble is commentary, a tool call is not.
 pub(crate) fn is_content(parser: &Parser, channel: Channel) -> bool {
     match channel {
         Channel::Final => true,

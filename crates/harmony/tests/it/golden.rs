@@ -1,8 +1,11 @@
 //! Every conversation and answer of fixtures/harmony.json, which openai-harmony wrote (fixtures/make_harmony.py).
 
-use ossmark_harmony::{Channel, Effort, Harmony, Piece, System, Turn, conversation, parse};
+use ossmark_harmony::{
+    Channel, Developer, Effort, Harmony, Piece, System, Turn, conversation, parse,
+};
 use serde::Deserialize;
 
+use crate::functions::{Offered, namespace};
 use crate::{demo, vocabulary::o200k};
 
 #[derive(Deserialize)]
@@ -30,12 +33,28 @@ enum Written {
         channels: bool,
     },
     Developer {
-        text: String,
+        text: Option<String>,
+        #[serde(default)]
+        functions: Vec<Offered>,
     },
     User {
         text: String,
     },
     Assistant {
+        text: String,
+    },
+    Thoughts {
+        text: String,
+    },
+    Preamble {
+        text: String,
+    },
+    Call {
+        name: String,
+        text: String,
+    },
+    Answer {
+        name: String,
         text: String,
     },
 }
@@ -79,9 +98,22 @@ fn turn(written: &Written) -> Turn {
             effort: *effort,
             channels: *channels,
         }),
-        Written::Developer { text } => Turn::Developer(text.clone()),
+        Written::Developer { text, functions } => Turn::Developer(Developer {
+            instructions: text.clone(),
+            functions: namespace(functions).unwrap(),
+        }),
         Written::User { text } => Turn::User(text.clone()),
         Written::Assistant { text } => Turn::Assistant(text.clone()),
+        Written::Thoughts { text } => Turn::Thoughts(text.clone()),
+        Written::Preamble { text } => Turn::Preamble(text.clone()),
+        Written::Call { name, text } => Turn::Call {
+            name: name.clone(),
+            arguments: text.clone(),
+        },
+        Written::Answer { name, text } => Turn::Answer {
+            name: name.clone(),
+            text: text.clone(),
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests open what they made")]
 
 mod answers;
+mod functions;
 mod golden;
 mod text_is_text;
 mod vocabulary;

@@ -34,7 +34,7 @@ fn check(harmony: &Harmony, text: &str) {
     let turns = |text: &str| {
         [
             Turn::System(System::gpt_oss("2025-09-30", Effort::High)),
-            Turn::Developer(text.into()),
+            Turn::Developer(text.to_owned().into()),
             Turn::User(text.into()),
         ]
     };

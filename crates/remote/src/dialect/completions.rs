@@ -2,16 +2,16 @@
 //! `entrypoints/openai/completion/protocol.py`, TensorRT-LLM's `serve/openai_protocol.py`, Dynamo's
 //! `protocols/openai/{common_ext,nvext}.rs` and SGLang's `entrypoints/openai/protocol.py`.
 
-use std::borrow::Cow;
 use std::io::Write;
 
 use ossmark_protocol::{Request, TokenId};
 use serde::Deserialize;
 use serde_json::Value;
+use smallvec::SmallVec;
 
 use super::SamplingNames;
 use crate::answer::{Finish, ResponseChunk};
-use crate::json::{bad_json, error_text, push_ids};
+use crate::json::{Few, bad_json, error_text, push_ids};
 
 /// A request; `extra` is the field that asks for ids, as JSON without a comma.
 pub(super) fn body(
@@ -37,10 +37,11 @@ pub(super) fn body(
     Ok(body)
 }
 
+/// Read for every piece of a stream: what a usual one holds takes no allocation, and its text is passed over.
 #[derive(Deserialize)]
-struct Reply<'a> {
-    #[serde(default, borrow)]
-    choices: Vec<Choice<'a>>,
+struct Reply {
+    #[serde(default)]
+    choices: Few<Choice, 1>,
     usage: Option<Usage>,
     error: Option<Value>,
     nvext: Option<Nvext>,
@@ -49,18 +50,15 @@ struct Reply<'a> {
 /// Dynamo's place for what OpenAI's API has no field for.
 #[derive(Deserialize)]
 struct Nvext {
-    completion_token_ids: Option<Vec<TokenId>>,
+    completion_token_ids: Option<Few<TokenId, 16>>,
     prompt_token_ids: Option<Vec<TokenId>>,
 }
 
 #[derive(Deserialize)]
-struct Choice<'a> {
-    token_ids: Option<Vec<TokenId>>,
+struct Choice {
+    token_ids: Option<Few<TokenId, 16>>,
     prompt_token_ids: Option<Vec<TokenId>>,
-    #[serde(borrow)]
-    text: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    finish_reason: Option<Cow<'a, str>>,
+    finish_reason: Option<Finish>,
 }
 
 #[derive(Deserialize)]
@@ -72,22 +70,22 @@ struct Usage {
 /// A whole response.
 pub(super) fn read(body: &[u8]) -> Result<ResponseChunk, String> {
     let reply = parse(body)?;
-    if reply.choices.is_empty() {
+    if reply.choices.0.is_empty() {
         return Err("the response has no choices".into());
     }
-    chunk(reply)
+    chunk(reply, body)
 }
 
 /// One piece of a stream. The last may hold no choice, only the usage.
 pub(super) fn read_chunk(body: &[u8]) -> Result<ResponseChunk, String> {
     let reply = parse(body)?;
-    if reply.choices.is_empty() && reply.usage.is_none() {
+    if reply.choices.0.is_empty() && reply.usage.is_none() {
         return Err("a piece of the stream has neither choices nor usage".into());
     }
-    chunk(reply)
+    chunk(reply, body)
 }
 
-fn parse(body: &[u8]) -> Result<Reply<'_>, String> {
+fn parse(body: &[u8]) -> Result<Reply, String> {
     let reply: Reply = serde_json::from_slice(body).map_err(|e| bad_json(&e, body))?;
     match reply.error {
         Some(error) => Err(error_text(&error)),
@@ -95,14 +93,14 @@ fn parse(body: &[u8]) -> Result<Reply<'_>, String> {
     }
 }
 
-fn chunk(reply: Reply<'_>) -> Result<ResponseChunk, String> {
+fn chunk(reply: Reply, body: &[u8]) -> Result<ResponseChunk, String> {
     let mut chunk = ResponseChunk::default();
     if let Some(usage) = reply.usage {
         chunk.total = usage.completion_tokens;
         chunk.prompt = usage.prompt_tokens;
     }
     let mut beside = reply.nvext;
-    let mut choices = reply.choices.into_iter();
+    let mut choices = reply.choices.0.into_iter();
     if let Some(choice) = choices.next() {
         let ids = choice.token_ids;
         let ids = ids.or_else(|| {
@@ -111,11 +109,9 @@ fn chunk(reply: Reply<'_>) -> Result<ResponseChunk, String> {
                 .and_then(|nvext| nvext.completion_token_ids.take())
         });
         chunk.ids = match ids {
-            Some(ids) => ids,
+            Some(ids) => ids.0,
             // The end of a stream alone; the count of tokens tells whether any went missing.
-            None if choice.finish_reason.is_some() && choice.text.as_deref() == Some("") => {
-                Vec::new()
-            }
+            None if choice.finish_reason.is_some() && has_no_text(body) => SmallVec::new(),
             None => {
                 return Err(
                     "the response has no token_ids; this server does not return token ids, and text is not tokenised again: \
@@ -128,12 +124,18 @@ fn chunk(reply: Reply<'_>) -> Result<ResponseChunk, String> {
         if let Some(prompt) = prompt.or_else(|| beside.and_then(|nvext| nvext.prompt_token_ids)) {
             chunk.prompt = Some(prompt.len() as u64);
         }
-        chunk.finish = choice.finish_reason.map(|reason| Finish::named(&reason));
+        chunk.finish = choice.finish_reason;
     }
     match choices.next() {
         Some(_) => Err("the response has several choices, one was asked for".into()),
         None => Ok(chunk),
     }
+}
+
+/// Whether the text of the first choice is there and empty.
+fn has_no_text(body: &[u8]) -> bool {
+    let reply: Value = serde_json::from_slice(body).unwrap_or_default();
+    reply["choices"][0]["text"] == ""
 }
 
 #[cfg(test)]
@@ -151,7 +153,7 @@ mod tests {
         assert_eq!(
             chunk,
             ResponseChunk {
-                ids: vec![5, 6],
+                ids: [5, 6][..].into(),
                 total: Some(2),
                 prompt: Some(3),
                 finish: Some(Finish::Length)

@@ -10,13 +10,15 @@ use serde_json::Value;
 
 use super::{Dialect, SamplingNames};
 use crate::answer::{Answer, Finish, ResponseChunk};
-use crate::json::{bad_json, error_text, push_ids};
+use crate::json::{Few, bad_json, error_text, push_ids};
 use crate::quote::quote;
 
-/// With or without a seed, whose name older versions do not know.
+/// With or without fields that older versions do not know.
 #[derive(Debug)]
 pub(super) struct Generate {
     pub(super) seed: bool,
+    /// Tokens in each piece of a stream but the first, which always comes at once.
+    pub(super) interval: Option<u32>,
 }
 
 impl Dialect for Generate {
@@ -39,12 +41,19 @@ impl Dialect for Generate {
         }
     }
 
+    fn gathers(&self) -> bool {
+        self.interval.is_some()
+    }
+
     fn body(&self, request: &Request, stream: bool) -> Result<Vec<u8>, String> {
         let mut body = Vec::with_capacity(request.prompt.len() * 7 + 400);
         body.extend_from_slice(b"{\"input_ids\":");
         push_ids(&mut body, &request.prompt);
         body.extend_from_slice(b",\"sampling_params\":{");
         self.names().push(&mut body, request)?;
+        if let Some(interval) = self.interval.filter(|_| stream) {
+            let _ = write!(body, ",\"stream_interval\":{interval}");
+        }
         let _ = write!(body, "}},\"stream\":{stream}}}");
         Ok(body)
     }
@@ -65,7 +74,7 @@ impl Dialect for Generate {
 
 #[derive(Deserialize)]
 struct Reply<'a> {
-    output_ids: Option<Vec<TokenId>>,
+    output_ids: Option<Few<TokenId, 16>>,
     #[serde(borrow)]
     meta_info: Option<Meta<'a>>,
     error: Option<Value>,
@@ -102,7 +111,7 @@ fn read(body: &[u8]) -> Result<ResponseChunk, String> {
     });
     // An aborted request may come without ids; its message is what matters then.
     let ids = match (reply.output_ids, &finish) {
-        (Some(ids), _) => ids,
+        (Some(ids), _) => ids.0,
         (None, Some(Finish::Other(why))) => {
             return Err(format!("the server ended the request: {why}"));
         }
@@ -136,7 +145,7 @@ mod tests {
         assert_eq!(
             chunk,
             ResponseChunk {
-                ids: vec![5, 6],
+                ids: [5, 6][..].into(),
                 total: Some(2),
                 prompt: Some(2),
                 finish: Some(Finish::Stop)

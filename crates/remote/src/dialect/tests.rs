@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::allocations::allocations;
 use crate::fuzz::drive;
+use crate::sse::Decoder;
 
 fn request() -> Request {
     Request {
@@ -29,14 +31,17 @@ fn request() -> Request {
 fn all() -> Vec<Box<dyn Dialect>> {
     let model = "a\"b".to_owned();
     vec![
-        Box::new(sglang::Generate { seed: true }),
+        Box::new(sglang::Generate {
+            seed: true,
+            interval: Some(8),
+        }),
         Box::new(sglang_completions::Completions {
             model: model.clone(),
         }),
         Box::new(vllm::Completions {
             model: model.clone(),
         }),
-        Box::new(vllm_generate::Generate),
+        Box::new(vllm_generate::Generate { interval: Some(8) }),
         Box::new(dynamo::Completions {
             model: model.clone(),
             min_p: true,
@@ -103,9 +108,15 @@ fn every_sampling_field_is_on_the_wire_in_every_dialect() {
         );
         assert_eq!(body.get("stream_options").is_some(), !sglang, "{name}");
         assert!(five.get("stream_options").is_none(), "{name}");
+        let gathered = params.get("stream_interval").and_then(Value::as_u64);
+        assert_eq!(gathered, dialect.gathers().then_some(8), "{name}");
+        assert!(!five.to_string().contains("stream_interval"), "{name}");
     }
     // Only what an older version does not know is left out, and that is told.
-    let older = sglang::Generate { seed: false };
+    let older = sglang::Generate {
+        seed: false,
+        interval: None,
+    };
     assert_eq!(older.names().unsaid(), ["seed"]);
     assert!(
         said(&older, &request(), false)["sampling_params"]
@@ -169,15 +180,15 @@ fn stream(name: &str, pieces: &[Vec<u32>], total: u64) -> Vec<Piece> {
                 } else {
                     Value::Null
                 };
-                json!({"text": "x", "output_ids": ids, "meta_info": {"prompt_tokens": 2, "completion_tokens": count,
+                json!({"text": "x\n", "output_ids": ids, "meta_info": {"prompt_tokens": 2, "completion_tokens": count,
                     "finish_reason": finish}})
             }
             "Dynamo /v1/completions" => {
-                json!({"choices": [{"text": "x", "index": 0, "finish_reason": finish}], "usage": null,
+                json!({"choices": [{"text": "x\n", "index": 0, "finish_reason": finish}], "usage": null,
                     "nvext": {"completion_token_ids": ids}})
             }
             _ => {
-                json!({"choices": [{"index": 0, "text": "x", "token_ids": ids, "finish_reason": finish}], "usage": null})
+                json!({"choices": [{"index": 0, "text": "x\n", "token_ids": ids, "finish_reason": finish}], "usage": null})
             }
         };
         events.push((ids.clone(), data.to_string()));
@@ -200,6 +211,31 @@ fn believe(dialect: &dyn Dialect, events: &[Piece]) -> Result<Vec<u32>, String> 
         }
     }
     Err("no [DONE]".into())
+}
+
+#[test]
+fn a_token_of_a_stream_takes_no_allocation() {
+    let pieces: Vec<Vec<u32>> = (0..512).map(|id| vec![id]).collect();
+    for dialect in all() {
+        let events = stream(dialect.name(), &pieces, 512);
+        let bytes: Vec<String> = events
+            .iter()
+            .map(|(_, data)| format!("data: {data}\n\n"))
+            .collect();
+        let mut answer = Answer::new(2, 512);
+        let mut decoder = Decoder::new(1 << 20);
+        let before = allocations();
+        for bytes in &bytes {
+            let fed = decoder.feed(bytes.as_bytes(), |event| {
+                assert!(take_event(&*dialect, event.data, &mut answer).is_ok());
+            });
+            assert!(fed.is_ok());
+        }
+        // The answer grows by doubling, and the decoder's buffers once.
+        let made = allocations() - before;
+        assert!(made < 32, "{}: {made} allocations", dialect.name());
+        assert_eq!(answer.tokens().len(), 512, "{}", dialect.name());
+    }
 }
 
 #[derive(Clone, Debug)]

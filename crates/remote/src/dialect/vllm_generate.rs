@@ -11,7 +11,10 @@ use crate::json::push_ids;
 
 /// A server has one model there.
 #[derive(Debug)]
-pub(super) struct Generate;
+pub(super) struct Generate {
+    /// Tokens in each piece of a stream but the first; older versions do not know it.
+    pub(super) interval: Option<u32>,
+}
 
 impl Dialect for Generate {
     fn name(&self) -> &'static str {
@@ -26,12 +29,19 @@ impl Dialect for Generate {
         SamplingNames::VLLM
     }
 
+    fn gathers(&self) -> bool {
+        self.interval.is_some()
+    }
+
     fn body(&self, request: &Request, stream: bool) -> Result<Vec<u8>, String> {
         let mut body = Vec::with_capacity(request.prompt.len() * 7 + 400);
         body.extend_from_slice(b"{\"token_ids\":");
         push_ids(&mut body, &request.prompt);
         body.extend_from_slice(b",\"sampling_params\":{");
         self.names().push(&mut body, request)?;
+        if let Some(interval) = self.interval.filter(|_| stream) {
+            let _ = write!(body, ",\"stream_interval\":{interval}");
+        }
         let _ = write!(body, "}},\"stream\":{stream}");
         if stream {
             body.extend_from_slice(b",\"stream_options\":{\"include_usage\":true}");

@@ -145,7 +145,7 @@ impl Server<'_> {
     async fn ask(&self, path: &str, limit: Duration) -> Result<Result<Value, String>, Error> {
         let uri = self.uri(path)?;
         let question = async {
-            let mut connection = Connection::open(&self.target).await?;
+            let mut connection = Connection::open(&self.target, self.source()).await?;
             let sent = connection.send(get(&uri, &self.headers)).await;
             let response = sent.map_err(|e| format!("GET {uri}: {}", cause(&e)))?;
             let mut body = match response.body().await {

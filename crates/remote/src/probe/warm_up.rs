@@ -77,7 +77,7 @@ impl Server<'_> {
 
     async fn post(&self, path: &str, body: Bytes) -> Result<Vec<u8>, String> {
         let uri = self.uri(path).map_err(|e| e.to_string())?;
-        let mut connection = Connection::open(&self.target).await?;
+        let mut connection = Connection::open(&self.target, self.source()).await?;
         let sent = connection.send(post(&uri, &self.headers, body)).await;
         let response = sent.map_err(|e| cause(&e))?;
         let mut body = response.body().await.map_err(|refused| refused.what)?;

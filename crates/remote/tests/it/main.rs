@@ -5,6 +5,7 @@ mod faults;
 mod good;
 mod hold;
 mod peers;
+mod scale;
 
 mod script;
 mod start;

@@ -1,8 +1,9 @@
 //! A server that sends scripted bytes: what it does with each request, in the order in which requests come.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ossmark_protocol::{End, Event, Request, RequestId, Sampling, StopTokens, TokenId};
@@ -32,6 +33,8 @@ pub(crate) type Reply = Vec<Do>;
 pub(crate) struct Scripted {
     pub(crate) url: String,
     pub(crate) requests: Arc<AtomicUsize>,
+    /// Who connected.
+    pub(crate) clients: Arc<Mutex<Vec<SocketAddr>>>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -124,8 +127,11 @@ pub(crate) fn serve_raw(api: Api, script: Vec<Reply>) -> Scripted {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let served = Arc::clone(&requests);
     let script = Arc::new(script);
+    let clients = Arc::new(Mutex::new(Vec::new()));
+    let known = Arc::clone(&clients);
     runtime.spawn(async move {
-        while let Ok((socket, _)) = listener.accept().await {
+        while let Ok((socket, client)) = listener.accept().await {
+            known.lock().unwrap().push(client);
             let (served, script) = (Arc::clone(&served), Arc::clone(&script));
             tokio::spawn(async move {
                 let _ = connection(socket, api, &served, &script).await;
@@ -135,6 +141,7 @@ pub(crate) fn serve_raw(api: Api, script: Vec<Reply>) -> Scripted {
     Scripted {
         url,
         requests,
+        clients,
         _runtime: runtime,
     }
 }
@@ -239,6 +246,8 @@ pub(crate) fn settings(urls: &[&str], stream: bool) -> Settings {
     Settings {
         stream,
         timeout: Duration::from_secs(10),
+        // More than one, so that what holds for one holds for all.
+        threads: Some(2),
         ..Settings::new(endpoints)
     }
 }

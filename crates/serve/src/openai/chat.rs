@@ -3,7 +3,9 @@
 //! refuses answers that have both), final as `content`. Texts of a conversation never become control tokens.
 
 mod messages;
+mod parts;
 mod stream;
+mod tools;
 
 use std::sync::Arc;
 
@@ -28,8 +30,9 @@ use crate::state::AppState;
 use crate::stop_text::StopFinder;
 use crate::text_tokens::StopDetector;
 pub(super) use messages::{Message, turns};
+pub(super) use parts::{ChoiceStream, Kind};
 use stream::ChatStream;
-pub(super) use stream::{ChoiceStream, split_by_channel};
+use tools::{Tool, functions};
 
 #[derive(Deserialize)]
 struct Body {
@@ -44,6 +47,7 @@ struct Body {
     stream_options: Option<StreamOptions>,
     return_token_ids: Option<bool>,
     response_format: Option<ResponseFormat>,
+    tools: Option<Vec<Tool>>,
     tool_choice: Option<Value>,
     logprobs: Option<bool>,
     top_logprobs: Option<u32>,
@@ -76,14 +80,16 @@ pub(crate) async fn chat(
     let options = body.options.check(&state.limits)?;
     let n = choices(body.n)?;
     admission.permits.raise_to(n as usize)?;
-    refuse_formats_and_tools(body.response_format, body.tool_choice)?;
+    refuse_formats(body.response_format)?;
+    let functions = functions(body.tools.unwrap_or_default(), body.tool_choice)?;
+    let offered = functions.is_some();
     let in_template = body
         .chat_template_kwargs
         .and_then(|options| options.reasoning_effort);
     let effort = effort(body.reasoning_effort.or(in_template))?;
     let date = state.settings.chat_date.clone();
     let date = date.unwrap_or_else(|| clock::day(clock::now()));
-    let turns = turns(&date, effort, body.messages)?;
+    let turns = turns(&date, effort, functions, body.messages)?;
     let prompt: Arc<[TokenId]> = state.tokenizer.conversation(turns).await?.into();
     let max_new_tokens = match body.max_completion_tokens.or(body.max_tokens) {
         Some(n) => n,
@@ -92,7 +98,6 @@ pub(crate) async fn chat(
             .max_new_tokens(&prompt, state.limits.max_context)?,
     };
     let parser = state.tokenizer.parser()?;
-    let role_sent = false;
     let finder = StopFinder::new(options.stop_texts.clone());
     let top = top_logprobs(body.top_logprobs.unwrap_or(0), "top_logprobs")?;
     let wanted = body
@@ -138,14 +143,8 @@ pub(crate) async fn chat(
                 prompt: return_token_ids.then_some(prompt),
                 ..ResponseEnvelope::new(state, state.answer_id("chatcmpl-", first), object)
             },
-            choices: vec![
-                ChoiceStream {
-                    parser,
-                    role_sent,
-                    finder
-                };
-                n as usize
-            ],
+            choices: vec![ChoiceStream::new(parser, finder, offered); n as usize],
+            call_id: state.answer_id("call_", first),
             return_token_ids,
             logprobs: wanted
                 .is_some()
@@ -155,22 +154,13 @@ pub(crate) async fn chat(
     prepared.answer(&state).await
 }
 
-fn refuse_formats_and_tools(
-    format: Option<ResponseFormat>,
-    tools: Option<Value>,
-) -> Result<(), ApiError> {
+fn refuse_formats(format: Option<ResponseFormat>) -> Result<(), ApiError> {
     if let Some(format) = format.filter(|format| format.r#type != "text") {
         let message = format!(
             "response_format {} is not supported; text is",
             format.r#type
         );
         return Err(ApiError::bad_param("response_format", message));
-    }
-    if let Some(choice) = tools.filter(|choice| !matches!(choice.as_str(), Some("none" | "auto"))) {
-        return Err(ApiError::bad_param(
-            "tool_choice",
-            format!("tool_choice {choice}: tools are not supported"),
-        ));
     }
     Ok(())
 }

@@ -65,7 +65,7 @@ pub(super) struct Choice<'a, T> {
     #[serde(flatten)]
     content: T,
     pub(super) logprobs: Option<Value>,
-    finish_reason: Option<&'static str>,
+    pub(super) finish_reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     token_ids: Option<&'a [TokenId]>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -82,7 +82,12 @@ pub(crate) async fn responses(
     let effort = effort(body.reasoning.and_then(|reasoning| reasoning.effort))?;
     let date = state.settings.chat_date.clone();
     let date = date.unwrap_or_else(|| clock::day(clock::now()));
-    let turns = turns(&date, effort, messages(body.instructions, body.input)?)?;
+    let turns = turns(
+        &date,
+        effort,
+        None,
+        messages(body.instructions, body.input)?,
+    )?;
     let prompt: Arc<[TokenId]> = state.tokenizer.conversation(turns).await?.into();
     let max_new_tokens = match body.max_output_tokens {
         Some(n) => n,
@@ -90,11 +95,7 @@ pub(crate) async fn responses(
             .registry
             .max_new_tokens(&prompt, state.limits.max_context)?,
     };
-    let answer = ChoiceStream {
-        parser: state.tokenizer.parser()?,
-        role_sent: false,
-        finder: StopFinder::default(),
-    };
+    let answer = ChoiceStream::new(state.tokenizer.parser()?, StopFinder::default(), false);
     let request = options.request(Arc::clone(&prompt), max_new_tokens, 0);
     let prepared = Prepared {
         admission,

@@ -133,6 +133,7 @@ fn the_prompt_is_harmony_with_effort_and_instructions() {
 #[test]
 fn preambles_are_for_the_reader_and_tool_calls_are_not() {
     let text = "<|channel|>commentary<|message|>Wait.<|end|><|start|>assistant<|channel|>commentary to=functions.x<|message|>{}<|call|>";
+    // Nobody offered a function.
     let answer = chat(&saying(text), json!({})).json();
     let message = &answer["choices"][0]["message"];
     assert_eq!(
@@ -148,20 +149,14 @@ fn what_cannot_be_honoured_is_refused() {
         (json!({ "messages": [] }), "no messages"),
         (json!({ "messages": "hi" }), "invalid type"),
         (
-            json!({ "messages": [{ "role": "tool", "content": "x" }] }),
-            "by tool",
+            json!({ "messages": [{ "role": "robot", "content": "x" }] }),
+            "by robot",
         ),
         (json!({ "messages": [{ "role": "user" }] }), "no content"),
         (
             json!({ "messages": [{ "role": "user", "content": [{ "type": "image_url", "image_url": {} }] }] }),
             "image_url",
         ),
-        (
-            json!({ "messages": [{ "role": "assistant", "content": "x", "tool_calls": [{}] }] }),
-            "calls tools",
-        ),
-        (json!({ "tools": [{ "type": "function" }] }), "tools"),
-        (json!({ "tool_choice": "required" }), "tool_choice"),
         (json!({ "reasoning_effort": "extreme" }), "expected \"low\""),
         (
             json!({ "response_format": { "type": "json_object" } }),

@@ -64,6 +64,7 @@ impl Generator for Fake {
 struct Script {
     sink: Mutex<Sink>,
     answer: Vec<TokenId>,
+    max_context: u32,
 }
 
 impl Generator for Script {
@@ -99,10 +100,10 @@ impl Generator for Script {
     fn check(&self, prompt: &[TokenId], max_new_tokens: u32) -> Result<(), RequestError> {
         match max_new_tokens {
             0 => Err(RequestError::NoNewTokens),
-            _ if prompt.len() >= CAPACITY.max_context as usize => {
+            _ if prompt.len() >= self.max_context as usize => {
                 Err(RequestError::PromptBeyondContext {
                     prompt: prompt.len(),
-                    max_context: CAPACITY.max_context,
+                    max_context: self.max_context,
                 })
             }
             _ => Ok(()),
@@ -167,6 +168,7 @@ impl Wanted {
             Some(text) => Arc::new(Script {
                 sink: Mutex::new(sink),
                 answer: tokenizer().encode_with_control_tokens(text).unwrap(),
+                max_context: self.max_context,
             }),
             None => Arc::new(self.fake(sink)),
         };

@@ -135,11 +135,20 @@ fn read_as_the_reference(events: &[Value]) -> Vec<u32> {
 #[test]
 fn streams_are_cumulative_and_the_reference_reads_all_tokens() {
     let tokens = expected(&[9, 8], 40);
-    for (incremental, interval) in [(false, 1), (true, 1), (false, 7), (true, 7)] {
+    // The last two are asked for by the request.
+    for (incremental, of_server, asked) in [
+        (false, 1, None),
+        (true, 1, None),
+        (false, 7, None),
+        (true, 7, None),
+        (true, 1, Some(7)),
+        (true, 40, Some(1)),
+    ] {
+        let interval = asked.unwrap_or(of_server);
         let served = Wanted {
             settings: Settings {
                 incremental_output: incremental,
-                stream_interval: interval,
+                stream_interval: of_server,
                 ..Settings::default()
             },
             step_time: Duration::from_micros(500),
@@ -148,6 +157,7 @@ fn streams_are_cumulative_and_the_reference_reads_all_tokens() {
         .start();
         let mut body = greedy(json!([9, 8]), 40);
         body["stream"] = json!(true);
+        body["sampling_params"]["stream_interval"] = json!(asked);
         let is_right =
             |events: &[Value]| events.len() > 2 && events[0]["meta_info"]["completion_tokens"] == 1;
         let events = streamed(|| served.post("/generate", &body), is_right);

@@ -8,6 +8,8 @@ mod hosts;
 mod lifecycle;
 mod misuse;
 mod openai;
+mod recorded;
 mod responses;
 mod texts;
+mod tools;
 mod vanish;

@@ -1,17 +1,23 @@
 //! A conversation as clients send it, and as Harmony has it.
 
-use ossmark_harmony::{Effort, System, Turn};
-use serde::Deserialize;
-use serde_json::Value;
+use std::collections::HashMap;
 
+use ossmark_harmony::{Developer, Effort, Namespace, System, Turn};
+use serde::Deserialize;
+
+use super::tools::check_name;
 use crate::error::ApiError;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 pub(in crate::openai) struct Message {
     role: String,
     content: Option<Content>,
-    tool_calls: Option<Vec<Value>>,
-    /// Earlier thoughts, as we and SGLang call them, and as vLLM does. They are not shown to the model again.
+    tool_calls: Option<Vec<ToolCall>>,
+    /// Which call a tool answers.
+    tool_call_id: Option<String>,
+    /// Which function it is, where a client says so.
+    name: Option<String>,
+    /// Earlier thoughts, as we and SGLang call them, and as vLLM does.
     reasoning_content: Option<String>,
     reasoning: Option<String>,
 }
@@ -22,9 +28,7 @@ impl Message {
         Self {
             role: role.to_owned(),
             content: Some(Content::Text(text)),
-            tool_calls: None,
-            reasoning_content: None,
-            reasoning: None,
+            ..Self::default()
         }
     }
 }
@@ -42,10 +46,23 @@ struct Part {
     text: Option<String>,
 }
 
+#[derive(Deserialize)]
+struct ToolCall {
+    id: Option<String>,
+    function: Option<Called>,
+}
+
+#[derive(Deserialize)]
+struct Called {
+    name: String,
+    arguments: String,
+}
+
 /// The conversation as Harmony has it, with its system message.
 pub(in crate::openai) fn turns(
     date: &str,
     effort: Effort,
+    functions: Option<Namespace>,
     messages: Vec<Message>,
 ) -> Result<Vec<Turn>, ApiError> {
     let bad = |message: String| ApiError::bad_param("messages", message);
@@ -53,43 +70,114 @@ pub(in crate::openai) fn turns(
         return Err(bad("no messages: give at least one".into()));
     }
     let mut turns = vec![Turn::System(System::gpt_oss(date, effort))];
+    let is_answer = |m: &Message| m.role == "assistant" && m.tool_calls().is_empty();
+    // Thoughts are shown again while the calls that they led to go on: as OpenAI's own template of gpt-oss, not once there
+    // has been an answer.
+    let last_answer = messages.iter().rposition(is_answer);
+    let mut calls = HashMap::new();
     for (n, message) in messages.into_iter().enumerate() {
-        if message.tool_calls.is_some_and(|calls| !calls.is_empty()) {
-            return Err(bad(format!(
-                "message {n} calls tools, which are not supported"
-            )));
+        let thoughts = last_answer.is_none_or(|answer| answer < n);
+        let added = message.turns(thoughts, &mut calls);
+        turns.extend(added.map_err(|what| bad(format!("message {n} {what}")))?);
+    }
+    match (functions, turns.get_mut(1)) {
+        (None, _) => {}
+        (functions, Some(Turn::Developer(developer))) => developer.functions = functions,
+        (functions, _) => {
+            let developer = Developer {
+                instructions: None,
+                functions,
+            };
+            turns.insert(1, Turn::Developer(developer));
         }
-        let mut text = String::new();
-        match message.content {
-            Some(Content::Text(content)) => text = content,
-            Some(Content::Parts(parts)) => {
-                for Part { r#type, text: part } in parts {
-                    let Some(part) = part.filter(|_| r#type == "text") else {
-                        return Err(bad(format!(
-                            "message {n} has a part of type {type}, expected text",
-                            r#type = r#type
-                        )));
-                    };
-                    text.push_str(&part);
-                }
-            }
-            // An answer that was cut off while it was thought about comes back as it left.
-            None if message.role == "assistant"
-                && (message.reasoning_content.is_some() || message.reasoning.is_some()) => {}
-            None => return Err(bad(format!("message {n} has no content"))),
-        }
-        turns.push(match message.role.as_str() {
-            // What gpt-oss calls the system message says what the model is; instructions are the developer's.
-            "system" | "developer" => Turn::Developer(text),
-            "user" => Turn::User(text),
-            "assistant" => Turn::Assistant(text),
-            role => {
-                let message = format!(
-                    "message {n} is by {role}, expected system, developer, user or assistant"
-                );
-                return Err(bad(message));
-            }
-        });
     }
     Ok(turns)
+}
+
+impl Message {
+    fn tool_calls(&self) -> &[ToolCall] {
+        self.tool_calls.as_deref().unwrap_or_default()
+    }
+
+    /// `calls` are those before it, by their ids. The error says what is wrong with the message.
+    fn turns(
+        mut self,
+        thoughts: bool,
+        calls: &mut HashMap<String, String>,
+    ) -> Result<Vec<Turn>, String> {
+        let called = self.tool_calls.take().unwrap_or_default();
+        if !called.is_empty() && self.role != "assistant" {
+            return Err(format!("is by {} and calls tools", self.role));
+        }
+        let reasoning = self.reasoning_content.or(self.reasoning);
+        let text = match self.content {
+            Some(content) => content.text()?,
+            // An answer that was cut off while it was thought about comes back as it left, and so does a call.
+            None if reasoning.is_some() || !called.is_empty() => String::new(),
+            None => return Err("has no content".into()),
+        };
+        Ok(match self.role.as_str() {
+            // What gpt-oss calls the system message says what the model is; instructions are the developer's.
+            "system" | "developer" => vec![Turn::Developer(text.into())],
+            "user" => vec![Turn::User(text)],
+            "assistant" if called.is_empty() => vec![Turn::Assistant(text)],
+            "assistant" => {
+                let reasoning = reasoning.filter(|text| thoughts && !text.is_empty());
+                let preamble = Some(text).filter(|text| !text.is_empty());
+                let mut turns: Vec<Turn> = reasoning.map(Turn::Thoughts).into_iter().collect();
+                turns.extend(preamble.map(Turn::Preamble));
+                for call in called {
+                    turns.push(call.turn(calls)?);
+                }
+                turns
+            }
+            "tool" => {
+                let id = self.tool_call_id.unwrap_or_default();
+                let name = calls.get(&id).cloned().or(self.name);
+                let name =
+                    name.ok_or("answers a call that no message before it makes (tool_call_id)")?;
+                check_name(&name)?;
+                vec![Turn::Answer { name, text }]
+            }
+            role => {
+                return Err(format!(
+                    "is by {role}, expected system, developer, user, assistant or tool"
+                ));
+            }
+        })
+    }
+}
+
+impl Content {
+    fn text(self) -> Result<String, String> {
+        let parts = match self {
+            Self::Text(text) => return Ok(text),
+            Self::Parts(parts) => parts,
+        };
+        let mut text = String::new();
+        for Part {
+            r#type: kind,
+            text: part,
+        } in parts
+        {
+            let Some(part) = part.filter(|_| kind == "text") else {
+                return Err(format!("has a part of type {kind}, expected text"));
+            };
+            text.push_str(&part);
+        }
+        Ok(text)
+    }
+}
+
+impl ToolCall {
+    fn turn(self, calls: &mut HashMap<String, String>) -> Result<Turn, String> {
+        let Some(Called { name, arguments }) = self.function else {
+            return Err("calls a tool that is no function".into());
+        };
+        check_name(&name)?;
+        if let Some(id) = self.id {
+            calls.insert(id, name.clone());
+        }
+        Ok(Turn::Call { name, arguments })
+    }
 }

@@ -1,15 +1,12 @@
 //! How answers to conversations are written: whole, and as the chunks of a stream.
 
-use ossmark_harmony::{Channel, Parser};
-use ossmark_protocol::TokenId;
 use serde::Serialize;
 
-use crate::answer_delta::AnswerDelta;
+use super::parts::{ChoiceStream, Kind};
+use crate::answer_delta::{AnswerDelta, FinishReason};
 use crate::answer_format::AnswerFormat;
 use crate::openai::common::{Choice, ResponseEnvelope};
 use crate::openai::logprobs::{self, TokenTexts};
-use crate::stop_text::StopFinder;
-use crate::text_tokens::is_content;
 
 /// Writes the choices of one request.
 pub(super) struct ChatStream {
@@ -18,52 +15,8 @@ pub(super) struct ChatStream {
     pub(super) return_token_ids: bool,
     /// Where log-probabilities were asked for.
     pub(super) logprobs: Option<TokenTexts>,
-}
-
-/// One choice.
-#[derive(Clone)]
-pub(in crate::openai) struct ChoiceStream {
-    pub(in crate::openai) parser: Parser,
-    /// In a stream: its role was sent.
-    pub(in crate::openai) role_sent: bool,
-    /// Ends the content.
-    pub(in crate::openai) finder: StopFinder,
-}
-
-/// Texts in their order, each with whether it is content; the others are reasoning.
-pub(in crate::openai) fn split_by_channel(
-    answer: &mut ChoiceStream,
-    tokens: &[TokenId],
-    ended: bool,
-) -> Vec<(bool, String)> {
-    let ChoiceStream { parser, finder, .. } = answer;
-    let mut parts: Vec<(bool, String)> = Vec::new();
-    let mut add = |is_content: bool, text: String| match parts.last_mut() {
-        _ if text.is_empty() => {}
-        Some((last, all)) if *last == is_content => all.push_str(&text),
-        _ => parts.push((is_content, text)),
-    };
-    let mut shown = |parser: &Parser, channel: Channel, text: String| {
-        let is_content = is_content(parser, channel);
-        match is_content {
-            true => (true, finder.push(text, false)),
-            false => (false, text),
-        }
-    };
-    for &token in tokens {
-        if let Some(delta) = parser.push(token) {
-            let (is_content, text) = shown(parser, delta.channel, delta.text);
-            add(is_content, text);
-        }
-    }
-    if ended {
-        if let Some(delta) = parser.finish() {
-            let (is_content, text) = shown(parser, delta.channel, delta.text);
-            add(is_content, text);
-        }
-        add(true, finder.push(String::new(), true));
-    }
-    parts
+    /// What the ids of calls begin with.
+    pub(super) call_id: String,
 }
 
 #[derive(Serialize)]
@@ -77,6 +30,8 @@ struct ChatMessage {
     content: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<ToolCall>,
 }
 
 #[derive(Serialize)]
@@ -92,20 +47,65 @@ struct ChatDelta {
     content: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_calls: Option<[ToolCall; 1]>,
 }
 
-impl ChatDelta {
-    fn new(is_content: bool, text: String) -> Self {
-        let (content, reasoning_content) = match is_content {
-            true => (Some(text), None),
-            false => (None, Some(text)),
-        };
+/// A call; in a stream its name comes first, then the arguments piece by piece.
+#[derive(Serialize)]
+struct ToolCall {
+    /// Which of the calls, in a stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    function: Called,
+}
+
+#[derive(Serialize)]
+struct Called {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    arguments: String,
+}
+
+impl ToolCall {
+    fn begin(id: String, name: String) -> Self {
         Self {
-            role: None,
-            content,
-            reasoning_content,
+            index: None,
+            id: Some(id),
+            r#type: Some("function"),
+            function: Called {
+                name: Some(name),
+                arguments: String::new(),
+            },
         }
     }
+
+    fn more(arguments: String) -> Self {
+        Self {
+            index: None,
+            id: None,
+            r#type: None,
+            function: Called {
+                name: None,
+                arguments,
+            },
+        }
+    }
+}
+
+/// The id of a choice's call: what clients send back with its answer.
+fn call_id(prefix: &str, index: usize, call: usize) -> String {
+    format!("{prefix}-{index}-{call}")
+}
+
+/// OpenAI's name for an answer that stopped at a call.
+fn reason_of_calls(answer: &ChoiceStream, reason: Option<&FinishReason>) -> Option<&'static str> {
+    let stopped = matches!(reason, Some(FinishReason::Stop(_)));
+    (stopped && answer.calls > 0).then_some("tool_calls")
 }
 
 impl AnswerFormat for ChatStream {
@@ -116,17 +116,35 @@ impl AnswerFormat for ChatStream {
         let logprobs = self.logprobs.as_ref().filter(|_| !delta.tokens.is_empty());
         let mut logprobs = logprobs.map(|texts| logprobs::of_chat(texts, &delta.logprobs));
         let answer = &mut self.choices[index];
-        let parts = split_by_channel(answer, &delta.tokens, finish_reason.is_some());
+        let mut call = answer.calls;
+        let parts = answer.split(&delta.tokens, finish_reason.is_some());
         if !std::mem::replace(&mut answer.role_sent, true) {
             let delta = ChatDelta {
                 role: Some("assistant"),
-                ..ChatDelta::new(true, String::new())
+                content: Some(String::new()),
+                ..ChatDelta::default()
             };
             let choice = Choice::new(index, DeltaChoice { delta }, None, None);
             self.envelope.write_event(choice, out);
         }
-        for (is_content, text) in parts {
-            let delta = ChatDelta::new(is_content, text);
+        for (kind, text) in parts {
+            let mut delta = ChatDelta::default();
+            let mut called = |part: ToolCall, call: usize| {
+                delta.tool_calls = Some([ToolCall {
+                    index: Some(call - 1),
+                    ..part
+                }]);
+            };
+            match kind {
+                Kind::Call => {
+                    let id = call_id(&self.call_id, index, call);
+                    call += 1;
+                    called(ToolCall::begin(id, text), call);
+                }
+                Kind::Arguments => called(ToolCall::more(text), call),
+                Kind::Content => delta.content = Some(text),
+                Kind::Thoughts => delta.reasoning_content = Some(text),
+            }
             let mut choice = Choice::new(index, DeltaChoice { delta }, None, ids.take());
             choice.logprobs = logprobs.take();
             self.envelope.write_event(choice, out);
@@ -135,6 +153,8 @@ impl AnswerFormat for ChatStream {
             let delta = ChatDelta::default();
             let mut last = Choice::new(index, DeltaChoice { delta }, finish_reason, ids);
             last.logprobs = logprobs;
+            let reason = reason_of_calls(&self.choices[index], finish_reason);
+            last.finish_reason = reason.or(last.finish_reason);
             self.envelope.write_event(last, out);
         }
     }
@@ -147,28 +167,40 @@ impl AnswerFormat for ChatStream {
         let mut choices = Vec::with_capacity(answers.len());
         for (index, answer) in answers.iter().enumerate() {
             self.envelope.count(answer);
-            let texts = split_by_channel(&mut self.choices[index], &answer.tokens, true);
-            let all = |wanted: bool| {
-                let texts = texts.iter().filter(|(is_content, _)| *is_content == wanted);
-                let text: String = texts.map(|(_, text)| text.as_str()).collect();
-                (!text.is_empty()).then_some(text)
-            };
-            let message = ChatMessage {
-                role: "assistant",
-                content: all(true),
-                reasoning_content: all(false),
-            };
+            let parts = self.choices[index].split(&answer.tokens, true);
+            let message = message(parts, |call| call_id(&self.call_id, index, call));
             let ids = self.return_token_ids.then_some(&answer.tokens[..]);
-            let mut choice = Choice::new(
-                index,
-                MessageChoice { message },
-                answer.finish_reason.as_ref(),
-                ids,
-            );
+            let reason = answer.finish_reason.as_ref();
+            let mut choice = Choice::new(index, MessageChoice { message }, reason, ids);
+            let of_calls = reason_of_calls(&self.choices[index], reason);
+            choice.finish_reason = of_calls.or(choice.finish_reason);
             let texts = self.logprobs.as_ref();
             choice.logprobs = texts.map(|texts| logprobs::of_chat(texts, &answer.logprobs));
             choices.push(choice);
         }
         self.envelope.write(&choices, true, out);
+    }
+}
+
+fn message(parts: Vec<(Kind, String)>, call_id: impl Fn(usize) -> String) -> ChatMessage {
+    let (mut content, mut reasoning) = (String::new(), String::new());
+    let mut tool_calls: Vec<ToolCall> = Vec::new();
+    for (kind, text) in parts {
+        match kind {
+            Kind::Content => content += &text,
+            Kind::Thoughts => reasoning += &text,
+            Kind::Call => tool_calls.push(ToolCall::begin(call_id(tool_calls.len()), text)),
+            Kind::Arguments => {
+                if let Some(call) = tool_calls.last_mut() {
+                    call.function.arguments += &text;
+                }
+            }
+        }
+    }
+    ChatMessage {
+        role: "assistant",
+        content: Some(content).filter(|text| !text.is_empty()),
+        reasoning_content: Some(reasoning).filter(|text| !text.is_empty()),
+        tool_calls,
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::answer_delta::{AnswerDelta, FinishReason};
 use crate::answer_format::AnswerFormat;
-use crate::openai::chat::{ChoiceStream, split_by_channel};
+use crate::openai::chat::{ChoiceStream, Kind};
 
 /// What a response says of its request.
 pub(super) struct Written {
@@ -85,7 +85,8 @@ impl ResponseStream {
         let mut new = Vec::new();
         // Token by token, to count those of each item.
         let mut take = |tokens: &[_], ended| {
-            for (is_content, text) in split_by_channel(&mut self.answer, tokens, ended) {
+            for (kind, text) in self.answer.split(tokens, ended) {
+                let is_content = kind == Kind::Content;
                 let known = self
                     .items
                     .last()
