@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use ossmark_protocol::{
-    Closed, Description, Generator, RemoteStats, Request, RequestError, RequestId, RequestsTo,
+    Closed, Description, EndpointStats, Generator, RemoteStats, Request, RequestError, RequestId,
     Server, Sink, TokenId,
 };
 use ossmark_remote::{Api, Endpoint, Remote, ServerInfo, Settings};
@@ -178,7 +178,7 @@ impl Generator for Http {
     fn stats(&self) -> Option<RemoteStats> {
         let stats = self.remote.stats();
         let by_endpoint = self.remote.servers().iter().zip(&stats.by_endpoint);
-        let by_endpoint = by_endpoint.map(|(server, stats)| RequestsTo {
+        let by_endpoint = by_endpoint.map(|(server, stats)| EndpointStats {
             endpoint: server.endpoint.to_string(),
             requests: stats.requests,
             open: stats.open,

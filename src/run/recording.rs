@@ -139,7 +139,7 @@ fn counters(
 }
 
 fn servers(stats: RemoteStats) -> Vec<Server> {
-    let server = |server: ossmark_protocol::RequestsTo| Server {
+    let server = |server: ossmark_protocol::EndpointStats| Server {
         // An address that holds a user name or a query is refused (crates/remote).
         server: server.endpoint,
         open: Some(server.open),

@@ -22,11 +22,11 @@ pub enum Error {
         /// What was found and expected.
         what: String,
     },
-    /// A vocabulary without one of Harmony's control tokens.
+    /// A vocabulary without one of Harmony's special tokens.
     #[error(
         "the tokenizer has no token {token}, which Harmony prompts are made of; give the tokenizer.json of gpt-oss"
     )]
-    NoControlToken {
+    NoSpecialToken {
         /// Its text.
         token: &'static str,
     },
@@ -47,9 +47,9 @@ pub enum Error {
     /// Nobody waits for the ids any more.
     #[error("tokenising was cancelled")]
     Stopped,
-    /// A vocabulary in which ordinary text reaches a control token.
+    /// A vocabulary in which ordinary text reaches a special token.
     #[error(
-        "the tokenizer makes control token {id} of ordinary text, so a data set could forge a conversation; give the \
+        "the tokenizer makes special token {id} of ordinary text, so a data set could forge a conversation; give the \
          tokenizer.json of gpt-oss"
     )]
     ControlInText {

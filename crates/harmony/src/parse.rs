@@ -2,14 +2,14 @@
 //!
 //! Owns: the state of one answer. Does not own: when generation stops. Models do not always keep to the format (about 4 % of
 //! headers are malformed at temperature 1.0, ggml-org/llama.cpp #27720), so nothing here fails: a missing `<|end|>`,
-//! `<|start|>` or `<|message|>` is repaired, a header that is none is text, control tokens in a text are dropped, and ids that
+//! `<|start|>` or `<|message|>` is repaired, a header that is none is text, special tokens in a text are dropped, and ids that
 //! no token has are passed over.
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Control, Controls, Detokenizer, Utf8Stream};
+use crate::{Detokenizer, SpecialToken, SpecialTokens, Utf8Stream};
 
 /// Where a message's text belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ const MAX_HEADER_BYTES: usize = 256;
 #[derive(Clone, Debug)]
 pub struct Parser {
     vocabulary: Arc<Detokenizer>,
-    controls: Controls,
+    special: SpecialTokens,
     /// Messages that were begun.
     begun: usize,
     header: Header,
@@ -88,10 +88,10 @@ struct PartialHeader {
 
 impl Parser {
     /// The state after a prompt that ends with `<|start|>assistant`.
-    pub fn new(vocabulary: Arc<Detokenizer>, controls: Controls) -> Self {
+    pub fn new(vocabulary: Arc<Detokenizer>, special: SpecialTokens) -> Self {
         Self {
             vocabulary,
-            controls,
+            special,
             begun: 0,
             header: Header {
                 channel: Channel::Final,
@@ -105,8 +105,8 @@ impl Parser {
     /// The text that this token completes, if any.
     pub fn push(&mut self, id: u32) -> Option<Delta> {
         let bytes_of = Arc::clone(&self.vocabulary);
-        match self.controls.of(id) {
-            Some(control) => self.control(control),
+        match self.special.of(id) {
+            Some(token) => self.token(token),
             None if bytes_of.is_added(id) => None,
             None => self.bytes(bytes_of.bytes(id)?),
         }
@@ -143,34 +143,34 @@ impl Parser {
         self.delta(text)
     }
 
-    fn control(&mut self, control: Control) -> Option<Delta> {
-        match (control, &mut self.state) {
-            (Control::Start, _) => self.end_message(PartialHeader {
+    fn token(&mut self, token: SpecialToken) -> Option<Delta> {
+        match (token, &mut self.state) {
+            (SpecialToken::Start, _) => self.end_message(PartialHeader {
                 wants_role: true,
                 ..PartialHeader::default()
             }),
-            (Control::End | Control::Return | Control::Call, _) => {
+            (SpecialToken::End | SpecialToken::Return | SpecialToken::Call, _) => {
                 self.end_message(PartialHeader::default())
             }
-            (Control::Channel, State::Header(partial)) => {
+            (SpecialToken::Channel, State::Header(partial)) => {
                 partial.channel = Some(Vec::new());
                 None
             }
             // The message's end is missing.
-            (Control::Channel, State::Body) => self.end_message(PartialHeader {
+            (SpecialToken::Channel, State::Body) => self.end_message(PartialHeader {
                 channel: Some(Vec::new()),
                 ..PartialHeader::default()
             }),
-            (Control::Message, State::Header(partial)) => {
+            (SpecialToken::Message, State::Header(partial)) => {
                 let header = partial.header();
                 self.begin(header);
                 None
             }
-            (Control::Constrain, State::Header(partial)) => {
+            (SpecialToken::Constrain, State::Header(partial)) => {
                 partial.extend(b" ");
                 None
             }
-            (Control::Message | Control::Constrain, State::Body) => None,
+            (SpecialToken::Message | SpecialToken::Constrain, State::Body) => None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Conversations as Harmony writes them: control tokens and texts in turn. Pure; knows no vocabulary.
+//! Conversations as Harmony writes them: special tokens and texts in turn. Pure; knows no vocabulary.
 //!
 //! The wording and the order of sections are those of OpenAI's `openai-harmony` (checked token by token against it:
 //! tests/it/golden.rs).
@@ -7,7 +7,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Control, Namespace};
+use crate::{Namespace, SpecialToken};
 
 /// How long the model is asked to think.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -138,7 +138,7 @@ impl Developer {
 
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum PromptMessage {
     /// Date, effort and channels.
     System(System),
     /// Instructions and functions.
@@ -167,7 +167,7 @@ pub enum Turn {
     },
 }
 
-impl Turn {
+impl PromptMessage {
     /// The text after its header. `functions`: the conversation has some.
     fn content(&self, functions: bool) -> Cow<'_, str> {
         match self {
@@ -198,59 +198,69 @@ impl Turn {
 
 /// A stretch of a prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece<'a> {
+pub enum PromptPart<'a> {
     /// One token.
-    Control(Control),
+    SpecialToken(SpecialToken),
     /// Ordinary text, encoded by itself.
     Text(Cow<'a, str>),
 }
 
-/// The pieces of `turns`, up to and with the beginning of the answer.
-pub fn conversation(turns: &[Turn]) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::with_capacity(turns.len() * 5 + 2);
-    let functions = turns.iter().any(|turn| match turn {
-        Turn::Developer(developer) => developer.functions.is_some(),
+/// The parts of `messages`, up to and with the beginning of the answer.
+pub fn conversation(messages: &[PromptMessage]) -> Vec<PromptPart<'_>> {
+    let mut parts = Vec::with_capacity(messages.len() * 5 + 2);
+    let functions = messages.iter().any(|message| match message {
+        PromptMessage::Developer(developer) => developer.functions.is_some(),
         _ => false,
     });
-    for turn in turns {
-        pieces.push(Piece::Control(Control::Start));
-        let end = header(turn, &mut pieces);
-        pieces.extend([
-            Piece::Control(Control::Message),
-            Piece::Text(turn.content(functions)),
-            Piece::Control(end),
+    for message in messages {
+        parts.push(PromptPart::SpecialToken(SpecialToken::Start));
+        let end = header(message, &mut parts);
+        parts.extend([
+            PromptPart::SpecialToken(SpecialToken::Message),
+            PromptPart::Text(message.content(functions)),
+            PromptPart::SpecialToken(end),
         ]);
     }
-    pieces.extend([Piece::Control(Control::Start), text("assistant")]);
-    pieces
+    parts.extend([
+        PromptPart::SpecialToken(SpecialToken::Start),
+        text("assistant"),
+    ]);
+    parts
 }
 
-/// What stands before a turn's text, and the control token after it.
-fn header<'a>(turn: &'a Turn, pieces: &mut Vec<Piece<'a>>) -> Control {
-    let mut channel = |role: Piece<'a>, name: &'static str| {
-        pieces.extend([role, Piece::Control(Control::Channel), text(name)]);
+/// What stands before a message's text, and the special token after it.
+fn header<'a>(message: &'a PromptMessage, parts: &mut Vec<PromptPart<'a>>) -> SpecialToken {
+    let mut channel = |role: PromptPart<'a>, name: &'static str| {
+        parts.extend([
+            role,
+            PromptPart::SpecialToken(SpecialToken::Channel),
+            text(name),
+        ]);
     };
-    match turn {
-        Turn::System(_) => pieces.push(text("system")),
-        Turn::Developer(_) => pieces.push(text("developer")),
-        Turn::User(_) => pieces.push(text("user")),
-        Turn::Assistant(_) => channel(text("assistant"), "final"),
-        Turn::Thoughts(_) => channel(text("assistant"), "analysis"),
-        Turn::Preamble(_) => channel(text("assistant"), "commentary"),
-        Turn::Call { name, .. } => {
+    match message {
+        PromptMessage::System(_) => parts.push(text("system")),
+        PromptMessage::Developer(_) => parts.push(text("developer")),
+        PromptMessage::User(_) => parts.push(text("user")),
+        PromptMessage::Assistant(_) => channel(text("assistant"), "final"),
+        PromptMessage::Thoughts(_) => channel(text("assistant"), "analysis"),
+        PromptMessage::Preamble(_) => channel(text("assistant"), "commentary"),
+        PromptMessage::Call { name, .. } => {
             let to = format!("assistant to=functions.{name}");
-            channel(Piece::Text(to.into()), "commentary ");
-            pieces.extend([Piece::Control(Control::Constrain), text("json")]);
-            return Control::Call;
+            channel(PromptPart::Text(to.into()), "commentary ");
+            parts.extend([
+                PromptPart::SpecialToken(SpecialToken::Constrain),
+                text("json"),
+            ]);
+            return SpecialToken::Call;
         }
-        Turn::Answer { name, .. } => {
+        PromptMessage::Answer { name, .. } => {
             let from = format!("functions.{name} to=assistant");
-            channel(Piece::Text(from.into()), "commentary");
+            channel(PromptPart::Text(from.into()), "commentary");
         }
     }
-    Control::End
+    SpecialToken::End
 }
 
-fn text(text: &'static str) -> Piece<'static> {
-    Piece::Text(text.into())
+fn text(text: &'static str) -> PromptPart<'static> {
+    PromptPart::Text(text.into())
 }

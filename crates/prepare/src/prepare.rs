@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use ossmark_dataset::{content_sha256, file_sha256};
-use ossmark_harmony::{Effort, Harmony, Turn};
+use ossmark_harmony::{Effort, Harmony, PromptMessage};
 use rayon::prelude::*;
 
 use crate::{
@@ -190,11 +190,11 @@ fn prompt(
     harmony: &Harmony,
 ) -> ossmark_harmony::Result<Prompt> {
     let user = template.fill(&question.parts);
-    let mut turns = vec![Turn::System(system)];
+    let mut messages = vec![PromptMessage::System(system)];
     let developer = template.developer.clone();
-    turns.extend(developer.map(|text| Turn::Developer(text.into())));
-    turns.push(Turn::User(user.clone()));
-    let tokens = harmony.prompt(&turns)?;
+    messages.extend(developer.map(|text| PromptMessage::Developer(text.into())));
+    messages.push(PromptMessage::User(user.clone()));
+    let tokens = harmony.prompt(&messages)?;
     Ok(Prompt {
         user,
         text: harmony.tokenizer().decode(&tokens),

@@ -99,12 +99,12 @@ pub struct RemoteStats {
     /// Events of streams that were read.
     pub pieces: u64,
     /// A retry that went elsewhere counts there.
-    pub by_endpoint: Vec<RequestsTo>,
+    pub by_endpoint: Vec<EndpointStats>,
 }
 
 /// What happened on the way to one server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RequestsTo {
+pub struct EndpointStats {
     /// Its address.
     pub endpoint: String,
     /// Requests that it got.

@@ -19,7 +19,7 @@ pub use closed::Closed;
 pub use device::DeviceFigures;
 pub use error::RequestError;
 pub use events::{End, Event, Round, SeqOutput, Sink, StepOutputs};
-pub use generator::{Description, Generator, RemoteStats, RequestsTo, Server};
+pub use generator::{Description, EndpointStats, Generator, RemoteStats, Server};
 pub use ids::{RequestId, TokenId};
 pub use request::{Request, StopTokens};
 pub use sampling::Sampling;

@@ -47,7 +47,9 @@ impl Remote {
         room::memory(&settings)?;
         let raised = room::open_files(settings.max_concurrency)?;
         let (lanes, servers) = probe(&settings)?;
-        let addresses = lanes.iter().flat_map(|lane| lane.target.addresses.first());
+        let addresses = lanes
+            .iter()
+            .filter_map(|lane| lane.target.addresses.first());
         room::ports(&settings, &addresses.copied().collect::<Vec<_>>())?;
         let differences = differences(&servers)?;
 

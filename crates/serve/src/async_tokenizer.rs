@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use ossmark_harmony::{Bounds, Error, Parser, Turn};
+use ossmark_harmony::{Bounds, Error, Parser, PromptMessage};
 use ossmark_protocol::TokenId;
 use tokio::sync::Semaphore;
 
@@ -87,14 +87,17 @@ impl AsyncTokenizer {
     }
 
     /// The prompt for the answer to a conversation.
-    pub(crate) async fn conversation(&self, turns: Vec<Turn>) -> Result<Vec<TokenId>, ApiError> {
+    pub(crate) async fn conversation(
+        &self,
+        messages: Vec<PromptMessage>,
+    ) -> Result<Vec<TokenId>, ApiError> {
         let tokenizer = self.tokenizer(NO_CHAT)?;
-        self.refuse_too_long(tokenizer.harmony()?.least_tokens(&turns))?;
-        let texts = turns.iter().flat_map(Turn::texts);
+        self.refuse_too_long(tokenizer.harmony()?.least_tokens(&messages))?;
+        let texts = messages.iter().flat_map(PromptMessage::texts);
         let bytes = texts.map(|text| text.len()).sum();
         let harmony =
             move |tokenizer: &ModelTokenizer, bounds: &Bounds<'_>| match tokenizer.harmony() {
-                Ok(harmony) => harmony.prompt_within(&turns, bounds),
+                Ok(harmony) => harmony.prompt_within(&messages, bounds),
                 // Asked above.
                 Err(_) => Ok(Vec::new()),
             };
@@ -221,8 +224,8 @@ mod tests {
         let prompt = text.encode(said, &bounds).unwrap();
         assert_eq!(text.decode(&prompt, true), "finalok");
         assert_eq!(text.decode(&prompt, false), said);
-        let turns = vec![Turn::User("<|return|>".into())];
-        let prompt = text.harmony().unwrap().prompt_within(&turns, &bounds);
+        let messages = vec![PromptMessage::User("<|return|>".into())];
+        let prompt = text.harmony().unwrap().prompt_within(&messages, &bounds);
         assert_eq!(
             text.decode(&prompt.unwrap(), true),
             "user<|return|>assistant"

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ossmark_harmony::{Bounds, Controls, Error, Harmony, Parser, TextStream, Tokenizer};
+use ossmark_harmony::{Bounds, Error, Harmony, Parser, SpecialTokens, TextStream, Tokenizer};
 use ossmark_protocol::TokenId;
 
 use crate::answer_delta::AnswerDelta;
@@ -26,7 +26,7 @@ impl ModelTokenizer {
     /// When it cannot be read, is none, or does not decode byte by byte as gpt-oss' does.
     pub fn load(path: &Path) -> Result<Self, ServeError> {
         let tokenizer = Tokenizer::load(path)?;
-        Ok(Self(match Controls::find(tokenizer.vocabulary()) {
+        Ok(Self(match SpecialTokens::find(tokenizer.vocabulary()) {
             Ok(_) => Inner::Harmony(Harmony::new(tokenizer)?),
             Err(_) => Inner::Plain(tokenizer),
         }))

@@ -87,12 +87,10 @@ fn machine() -> Map<String, Value> {
     let mounts = text("/proc/mounts");
     let root = mounts
         .lines()
-        .map(|line| line.split(' ').collect::<Vec<_>>());
-    if let Some(kind) = root
-        .filter(|words| words.get(1) == Some(&"/"))
-        .filter_map(|words| words.get(2).copied())
-        .last()
-    {
+        .rev()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .find(|words| words.get(1) == Some(&"/"));
+    if let Some(kind) = root.as_deref().and_then(|words| words.get(2).copied()) {
         found.insert("filesystem".into(), kind.into());
     }
     found

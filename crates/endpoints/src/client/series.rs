@@ -196,7 +196,7 @@ fn quotient(a: i128, n: u64) -> f64 {
     let shift = a.unsigned_abs().leading_zeros().min(127);
     let wide = a.unsigned_abs() << shift;
     // At least 63 bits; what is left over sets the last, which decides a tie.
-    let bits = wide / u128::from(n) | u128::from(!wide.is_multiple_of(u128::from(n)));
+    let bits = (wide / u128::from(n)) | u128::from(!wide.is_multiple_of(u128::from(n)));
     let size = bits as f64 * 2f64.powi(-(shift as i32));
     if a < 0 { -size } else { size }
 }

@@ -1,7 +1,7 @@
 //! Every conversation and answer of fixtures/harmony.json, which openai-harmony wrote (fixtures/make_harmony.py).
 
 use ossmark_harmony::{
-    Channel, Developer, Effort, Harmony, Piece, System, Turn, conversation, parse,
+    Channel, Developer, Effort, Harmony, PromptMessage, PromptPart, System, conversation, parse,
 };
 use serde::Deserialize;
 
@@ -17,7 +17,7 @@ struct Fixture {
 #[derive(Deserialize)]
 struct Case {
     turns: Vec<Written>,
-    pieces: Vec<WrittenPiece>,
+    pieces: Vec<WrittenPart>,
     o200k_harmony: Vec<u32>,
     demo: Vec<u32>,
 }
@@ -61,7 +61,7 @@ enum Written {
 
 #[derive(Deserialize, Debug, PartialEq)]
 #[serde(rename_all = "lowercase")]
-enum WrittenPiece {
+enum WrittenPart {
     Control(String),
     Text(String),
 }
@@ -83,7 +83,7 @@ fn fixture() -> Fixture {
     serde_json::from_str(include_str!("../fixtures/harmony.json")).unwrap()
 }
 
-fn turn(written: &Written) -> Turn {
+fn turn(written: &Written) -> PromptMessage {
     match written {
         Written::System {
             identity,
@@ -91,26 +91,26 @@ fn turn(written: &Written) -> Turn {
             date,
             effort,
             channels,
-        } => Turn::System(System {
+        } => PromptMessage::System(System {
             identity: identity.clone(),
             knowledge_cutoff: knowledge_cutoff.clone(),
             date: date.clone(),
             effort: *effort,
             channels: *channels,
         }),
-        Written::Developer { text, functions } => Turn::Developer(Developer {
+        Written::Developer { text, functions } => PromptMessage::Developer(Developer {
             instructions: text.clone(),
             functions: namespace(functions).unwrap(),
         }),
-        Written::User { text } => Turn::User(text.clone()),
-        Written::Assistant { text } => Turn::Assistant(text.clone()),
-        Written::Thoughts { text } => Turn::Thoughts(text.clone()),
-        Written::Preamble { text } => Turn::Preamble(text.clone()),
-        Written::Call { name, text } => Turn::Call {
+        Written::User { text } => PromptMessage::User(text.clone()),
+        Written::Assistant { text } => PromptMessage::Assistant(text.clone()),
+        Written::Thoughts { text } => PromptMessage::Thoughts(text.clone()),
+        Written::Preamble { text } => PromptMessage::Preamble(text.clone()),
+        Written::Call { name, text } => PromptMessage::Call {
             name: name.clone(),
             arguments: text.clone(),
         },
-        Written::Answer { name, text } => Turn::Answer {
+        Written::Answer { name, text } => PromptMessage::Answer {
             name: name.clone(),
             text: text.clone(),
         },
@@ -127,13 +127,13 @@ fn efforts(case: &Case) -> Option<Effort> {
 #[test]
 fn control_tokens_and_texts_are_those_of_openai_harmony() {
     for case in fixture().conversations {
-        let turns: Vec<Turn> = case.turns.iter().map(turn).collect();
-        let pieces: Vec<WrittenPiece> = conversation(&turns)
+        let turns: Vec<PromptMessage> = case.turns.iter().map(turn).collect();
+        let pieces: Vec<WrittenPart> = conversation(&turns)
             .into_iter()
-            .filter(|piece| *piece != Piece::Text("".into()))
+            .filter(|piece| *piece != PromptPart::Text("".into()))
             .map(|piece| match piece {
-                Piece::Control(control) => WrittenPiece::Control(control.text().into()),
-                Piece::Text(text) => WrittenPiece::Text(text.into_owned()),
+                PromptPart::SpecialToken(control) => WrittenPart::Control(control.text().into()),
+                PromptPart::Text(text) => WrittenPart::Text(text.into_owned()),
             })
             .collect();
         assert_eq!(pieces, case.pieces);
@@ -168,7 +168,7 @@ fn ids_are_those_of_openai_harmony_for_every_effort() {
 
 #[track_caller]
 fn ids(harmony: &Harmony, case: &Case, expected: &[u32]) {
-    let turns: Vec<Turn> = case.turns.iter().map(turn).collect();
+    let turns: Vec<PromptMessage> = case.turns.iter().map(turn).collect();
     assert_eq!(
         harmony.prompt(&turns).unwrap(),
         expected,
@@ -181,8 +181,8 @@ fn ids(harmony: &Harmony, case: &Case, expected: &[u32]) {
 fn the_system_message_of_the_model_is_openai_harmonys() {
     let with = |effort| {
         vec![
-            Turn::System(System::gpt_oss("2025-09-30", effort)),
-            Turn::User("What is 75+23?".into()),
+            PromptMessage::System(System::gpt_oss("2025-09-30", effort)),
+            PromptMessage::User("What is 75+23?".into()),
         ]
     };
     let fixture = fixture();

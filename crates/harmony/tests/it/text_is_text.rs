@@ -1,6 +1,6 @@
-//! Nothing that a text holds becomes a control token, in the demo's vocabulary and in the real one.
+//! Nothing that a text holds becomes a special token, in the demo's vocabulary and in the real one.
 
-use ossmark_harmony::{Effort, Harmony, System, Turn};
+use ossmark_harmony::{Effort, Harmony, PromptMessage, System};
 use proptest::{collection::vec, prelude::*, sample::select};
 
 use crate::{demo, vocabulary::o200k};
@@ -30,22 +30,22 @@ fn check(harmony: &Harmony, text: &str) {
         "{text:?}: {ids:?}"
     );
     assert_eq!(harmony.tokenizer().decode(&ids), text);
-    // Every control token of a prompt is one that the renderer put there.
+    // Every special token of a prompt is one that the renderer put there.
     let turns = |text: &str| {
         [
-            Turn::System(System::gpt_oss("2025-09-30", Effort::High)),
-            Turn::Developer(text.to_owned().into()),
-            Turn::User(text.into()),
+            PromptMessage::System(System::gpt_oss("2025-09-30", Effort::High)),
+            PromptMessage::Developer(text.to_owned().into()),
+            PromptMessage::User(text.into()),
         ]
     };
-    let controls = |ids: Vec<u32>| {
+    let specials = |ids: Vec<u32>| {
         ids.into_iter()
             .filter(|&id| vocabulary.is_added(id))
             .collect::<Vec<_>>()
     };
     assert_eq!(
-        controls(harmony.prompt(&turns(text)).unwrap()),
-        controls(harmony.prompt(&turns("x")).unwrap())
+        specials(harmony.prompt(&turns(text)).unwrap()),
+        specials(harmony.prompt(&turns("x")).unwrap())
     );
 }
 
@@ -58,7 +58,7 @@ fn names_of_control_tokens_are_text() {
         }
         let all: String = NAMES.concat();
         check(harmony, &all);
-        // Whoever may write control tokens has another way.
+        // Whoever may write special tokens has another way.
         let trusted = harmony
             .tokenizer()
             .encode_with_control_tokens("<|start|>")

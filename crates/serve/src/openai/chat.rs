@@ -1,6 +1,6 @@
 //! OpenAI's `POST /v1/chat/completions`: a conversation becomes a Harmony prompt, and the answer is told apart by channel:
 //! analysis as `reasoning_content` (the name of SGLang and DeepSeek; vLLM's is `reasoning`, and MLCommons' Endpoints client
-//! refuses answers that have both), final as `content`. Texts of a conversation never become control tokens.
+//! refuses answers that have both), final as `content`. Texts of a conversation never become special tokens.
 
 mod messages;
 mod parts;
@@ -29,7 +29,7 @@ use crate::options::Options;
 use crate::state::AppState;
 use crate::stop_text::StopFinder;
 use crate::text_tokens::StopDetector;
-pub(super) use messages::{Message, turns};
+pub(super) use messages::{Message, prompt_messages};
 pub(super) use parts::{ChoiceStream, Kind};
 use stream::ChatStream;
 use tools::{Tool, functions};
@@ -89,8 +89,8 @@ pub(crate) async fn chat(
     let effort = effort(body.reasoning_effort.or(in_template))?;
     let date = state.settings.chat_date.clone();
     let date = date.unwrap_or_else(|| clock::day(clock::now()));
-    let turns = turns(&date, effort, functions, body.messages)?;
-    let prompt: Arc<[TokenId]> = state.tokenizer.conversation(turns).await?.into();
+    let messages = prompt_messages(&date, effort, functions, body.messages)?;
+    let prompt: Arc<[TokenId]> = state.tokenizer.conversation(messages).await?.into();
     let max_new_tokens = match body.max_completion_tokens.or(body.max_tokens) {
         Some(n) => n,
         None => state

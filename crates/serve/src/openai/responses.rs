@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use self::input::{Input, messages};
 use self::output::{ResponseStream, Written};
-use super::chat::{ChoiceStream, effort, turns};
+use super::chat::{ChoiceStream, effort, prompt_messages};
 use crate::admission::Admission;
 use crate::answer::Prepared;
 use crate::body::parse;
@@ -82,13 +82,13 @@ pub(crate) async fn responses(
     let effort = effort(body.reasoning.and_then(|reasoning| reasoning.effort))?;
     let date = state.settings.chat_date.clone();
     let date = date.unwrap_or_else(|| clock::day(clock::now()));
-    let turns = turns(
+    let messages = prompt_messages(
         &date,
         effort,
         None,
         messages(body.instructions, body.input)?,
     )?;
-    let prompt: Arc<[TokenId]> = state.tokenizer.conversation(turns).await?.into();
+    let prompt: Arc<[TokenId]> = state.tokenizer.conversation(messages).await?.into();
     let max_new_tokens = match body.max_output_tokens {
         Some(n) => n,
         None => state

@@ -27,7 +27,7 @@ const CLIENTS: [&str; 7] = [
 ];
 
 fn recorded(file: &Path) -> Vec<Recorded> {
-    let text = std::fs::read_to_string(file).unwrap();
+    let text = ossmark_files::read_to_string(file).unwrap();
     let lines = text.lines().map(serde_json::from_str);
     lines.collect::<Result<_, _>>().unwrap()
 }

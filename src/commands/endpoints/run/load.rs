@@ -363,11 +363,8 @@ impl Phase<'_> {
             open.tokens.extend_from_slice(new);
             self.tokens += new.len() as u64;
             let visible = without_stop(new, out.end.as_ref(), &self.load.template.vocabulary);
-            let has_text = |stream: &mut TextStream| {
-                // All of them: the text of the rest begins after it.
-                let texts = visible.iter().map(|id| stream.push(*id));
-                texts.fold(false, |has, text| has || !text.is_empty())
-            };
+            let has_text =
+                |stream: &mut TextStream| visible.iter().any(|id| !stream.push(*id).is_empty());
             if open.stream.as_mut().is_some_and(has_text) {
                 open.stream = None;
                 open.first = open.tokens.len();

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ossmark_harmony::{Developer, Effort, Namespace, System, Turn};
+use ossmark_harmony::{Developer, Effort, Namespace, PromptMessage, System};
 use serde::Deserialize;
 
 use super::tools::check_name;
@@ -59,17 +59,17 @@ struct Called {
 }
 
 /// The conversation as Harmony has it, with its system message.
-pub(in crate::openai) fn turns(
+pub(in crate::openai) fn prompt_messages(
     date: &str,
     effort: Effort,
     functions: Option<Namespace>,
     messages: Vec<Message>,
-) -> Result<Vec<Turn>, ApiError> {
+) -> Result<Vec<PromptMessage>, ApiError> {
     let bad = |message: String| ApiError::bad_param("messages", message);
     if messages.is_empty() {
         return Err(bad("no messages: give at least one".into()));
     }
-    let mut turns = vec![Turn::System(System::gpt_oss(date, effort))];
+    let mut prompt = vec![PromptMessage::System(System::gpt_oss(date, effort))];
     let is_answer = |m: &Message| m.role == "assistant" && m.tool_calls().is_empty();
     // Thoughts are shown again while the calls that they led to go on: as OpenAI's own template of gpt-oss, not once there
     // has been an answer.
@@ -77,21 +77,21 @@ pub(in crate::openai) fn turns(
     let mut calls = HashMap::new();
     for (n, message) in messages.into_iter().enumerate() {
         let thoughts = last_answer.is_none_or(|answer| answer < n);
-        let added = message.turns(thoughts, &mut calls);
-        turns.extend(added.map_err(|what| bad(format!("message {n} {what}")))?);
+        let added = message.prompt_messages(thoughts, &mut calls);
+        prompt.extend(added.map_err(|what| bad(format!("message {n} {what}")))?);
     }
-    match (functions, turns.get_mut(1)) {
+    match (functions, prompt.get_mut(1)) {
         (None, _) => {}
-        (functions, Some(Turn::Developer(developer))) => developer.functions = functions,
+        (functions, Some(PromptMessage::Developer(developer))) => developer.functions = functions,
         (functions, _) => {
             let developer = Developer {
                 instructions: None,
                 functions,
             };
-            turns.insert(1, Turn::Developer(developer));
+            prompt.insert(1, PromptMessage::Developer(developer));
         }
     }
-    Ok(turns)
+    Ok(prompt)
 }
 
 impl Message {
@@ -100,11 +100,11 @@ impl Message {
     }
 
     /// `calls` are those before it, by their ids. The error says what is wrong with the message.
-    fn turns(
+    fn prompt_messages(
         mut self,
         thoughts: bool,
         calls: &mut HashMap<String, String>,
-    ) -> Result<Vec<Turn>, String> {
+    ) -> Result<Vec<PromptMessage>, String> {
         let called = self.tool_calls.take().unwrap_or_default();
         if !called.is_empty() && self.role != "assistant" {
             return Err(format!("is by {} and calls tools", self.role));
@@ -118,18 +118,19 @@ impl Message {
         };
         Ok(match self.role.as_str() {
             // What gpt-oss calls the system message says what the model is; instructions are the developer's.
-            "system" | "developer" => vec![Turn::Developer(text.into())],
-            "user" => vec![Turn::User(text)],
-            "assistant" if called.is_empty() => vec![Turn::Assistant(text)],
+            "system" | "developer" => vec![PromptMessage::Developer(text.into())],
+            "user" => vec![PromptMessage::User(text)],
+            "assistant" if called.is_empty() => vec![PromptMessage::Assistant(text)],
             "assistant" => {
                 let reasoning = reasoning.filter(|text| thoughts && !text.is_empty());
                 let preamble = Some(text).filter(|text| !text.is_empty());
-                let mut turns: Vec<Turn> = reasoning.map(Turn::Thoughts).into_iter().collect();
-                turns.extend(preamble.map(Turn::Preamble));
+                let mut prompt: Vec<PromptMessage> =
+                    reasoning.map(PromptMessage::Thoughts).into_iter().collect();
+                prompt.extend(preamble.map(PromptMessage::Preamble));
                 for call in called {
-                    turns.push(call.turn(calls)?);
+                    prompt.push(call.prompt_message(calls)?);
                 }
-                turns
+                prompt
             }
             "tool" => {
                 let id = self.tool_call_id.unwrap_or_default();
@@ -137,7 +138,7 @@ impl Message {
                 let name =
                     name.ok_or("answers a call that no message before it makes (tool_call_id)")?;
                 check_name(&name)?;
-                vec![Turn::Answer { name, text }]
+                vec![PromptMessage::Answer { name, text }]
             }
             role => {
                 return Err(format!(
@@ -170,7 +171,7 @@ impl Content {
 }
 
 impl ToolCall {
-    fn turn(self, calls: &mut HashMap<String, String>) -> Result<Turn, String> {
+    fn prompt_message(self, calls: &mut HashMap<String, String>) -> Result<PromptMessage, String> {
         let Some(Called { name, arguments }) = self.function else {
             return Err("calls a tool that is no function".into());
         };
@@ -178,6 +179,6 @@ impl ToolCall {
         if let Some(id) = self.id {
             calls.insert(id, name.clone());
         }
-        Ok(Turn::Call { name, arguments })
+        Ok(PromptMessage::Call { name, arguments })
     }
 }

@@ -1,10 +1,10 @@
-//! Harmony's control tokens and where a vocabulary has them.
+//! Harmony's special tokens and where a vocabulary has them.
 
 use crate::{Detokenizer, Error, Result};
 
 /// A token that separates, and never is, text. Source: OpenAI's cookbook, "OpenAI harmony response format", special tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Control {
+pub enum SpecialToken {
     /// Begins a message: the author's role follows.
     Start,
     /// Ends a message that others follow.
@@ -21,8 +21,8 @@ pub enum Control {
     Call,
 }
 
-impl Control {
-    /// All of them, in the order of [`Controls`].
+impl SpecialToken {
+    /// All of them, in the order of [`SpecialTokens`].
     pub const ALL: [Self; 7] = [
         Self::Start,
         Self::End,
@@ -47,34 +47,34 @@ impl Control {
     }
 }
 
-/// The ids of the control tokens in one vocabulary.
+/// The ids of the special tokens in one vocabulary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Controls([u32; Control::ALL.len()]);
+pub struct SpecialTokens([u32; SpecialToken::ALL.len()]);
 
-impl Controls {
-    /// Looks every control token up by its content.
+impl SpecialTokens {
+    /// Looks every special token up by its content.
     ///
     /// # Errors
-    /// [`Error::NoControlToken`] when one is missing.
+    /// [`Error::NoSpecialToken`] when one is missing.
     pub fn find(vocabulary: &Detokenizer) -> Result<Self> {
-        let mut ids = [0; Control::ALL.len()];
-        for (id, control) in ids.iter_mut().zip(Control::ALL) {
-            let token = control.text();
+        let mut ids = [0; SpecialToken::ALL.len()];
+        for (id, special) in ids.iter_mut().zip(SpecialToken::ALL) {
+            let token = special.text();
             *id = vocabulary
                 .added_id(token)
-                .ok_or(Error::NoControlToken { token })?;
+                .ok_or(Error::NoSpecialToken { token })?;
         }
         Ok(Self(ids))
     }
 
-    /// A control token's id.
-    pub fn id(&self, control: Control) -> u32 {
-        self.0[control as usize]
+    /// A special token's id.
+    pub fn id(&self, token: SpecialToken) -> u32 {
+        self.0[token as usize]
     }
 
-    /// Which control token an id is, if any.
-    pub fn of(&self, id: u32) -> Option<Control> {
+    /// Which special token an id is, if any.
+    pub fn of(&self, id: u32) -> Option<SpecialToken> {
         let place = self.0.iter().position(|&known| known == id)?;
-        Some(Control::ALL[place])
+        Some(SpecialToken::ALL[place])
     }
 }
