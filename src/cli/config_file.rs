@@ -2,12 +2,13 @@
 //! clap parses both, so that there is nothing to merge and an option cannot be forgotten. The command line wins.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::builder::ValueParser;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, value_parser};
 use toml::{Table, Value};
 
 use super::Cli;
@@ -184,6 +185,7 @@ fn assignment(arg: &Arg, long: &str, value: &Value, base: &Path) -> Result<OsStr
     let is_path = parser == ValueParser::path_buf().type_id();
     let is_text = is_path
         || parser == ValueParser::string().type_id()
+        || parser == value_parser!(IpAddr).type_id()
         || arg.get_value_parser().possible_values().is_some();
     let mut argument = OsString::from(format!("--{long}="));
     match value {

@@ -134,5 +134,5 @@ fn seeds_are_in_their_range() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 4, "run, generate, infer, serve");
+    assert_eq!(seen, 5, "run, generate, infer, serve, endpoints run");
 }

@@ -31,10 +31,11 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
         &["run", "generate", "infer", "serve"],
     ),
     ("crates/engine/", &["run", "generate", "infer", "serve"]),
+    ("crates/endpoints/src/client/audit.rs", &["endpoints check"]),
     ("crates/infer/", &["infer"]),
     ("crates/protocol/", &["run", "infer"]),
     // Only infer waits for servers that are gone.
-    ("crates/remote/src/remote.rs", &["infer"]),
+    ("crates/remote/src/worker.rs", &["infer"]),
     ("crates/remote/", &["run", "infer"]),
     ("crates/report/", &["report"]),
     ("crates/score/", &["score"]),
@@ -68,6 +69,8 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ("src/commands/runs.rs", &["runs"]),
     ("src/commands/score.rs", &["score"]),
     ("src/commands/serve.rs", &["serve"]),
+    ("src/commands/endpoints/build.rs", &["endpoints build"]),
+    ("src/commands/endpoints/run", &["endpoints run"]),
     ("src/commands/endpoints.rs", &["endpoints plan"]),
     ("src/commands/submission.rs", &["submission pack"]),
     ("src/commands/watch.rs", &["watch"]),
@@ -287,7 +290,7 @@ fn whoever_claims_a_file_has_force() {
         ("src/commands/doctor.rs", &["doctor"]),
         (
             "src/commands/endpoints.rs",
-            &["endpoints check", "endpoints plan"],
+            &["endpoints check", "endpoints plan", "endpoints report"],
         ),
         (
             "src/commands/submission.rs",
