@@ -254,7 +254,7 @@ fn good_folders_are_taken() {
             continue;
         };
         // These would serve, or need a device, or run for as long as the rules say.
-        if ["serve", "bench engine", "run", "infer"].contains(&option.command) {
+        if ["serve", "bench engine", "run", "infer", "endpoints run"].contains(&option.command) {
             continue;
         }
         let tmp = tempfile::tempdir().unwrap();
