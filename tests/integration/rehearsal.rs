@@ -12,7 +12,7 @@ use crate::common::{binary, finish, read_json, repository};
 #[path = "../../examples/rehearsal_data/data.rs"]
 pub(crate) mod data;
 
-/// Twelve runs at once and three scores: half a minute on two idle cores.
+/// Twelve runs at once and three scores: a minute on two idle cores.
 const LIMIT: Duration = Duration::from_secs(600);
 
 #[test]
