@@ -185,7 +185,7 @@ fn assignment(arg: &Arg, long: &str, value: &Value, base: &Path) -> Result<OsStr
     let is_path = parser == ValueParser::path_buf().type_id();
     let is_text = is_path
         || parser == ValueParser::string().type_id()
-        || parser == value_parser!(IpAddr).type_id()
+        || parser == ValueParser::from(value_parser!(IpAddr)).type_id()
         || arg.get_value_parser().possible_values().is_some();
     let mut argument = OsString::from(format!("--{long}="));
     match value {
