@@ -19,7 +19,7 @@ fn saying(text: &str) -> Served {
 
 fn weather() -> Value {
     json!({ "type": "function", "function": { "name": "get_weather", "description": "Of a place.", "strict": false, "parameters": {
-        "type": "object", "required": ["place"], "properties": { "place": { "type": "string" }, "at": { "type": "integer" } } } } })
+        "type": "object", "required": ["place"], "properties": { "at": { "type": "integer" }, "place": { "type": "string" } } } } })
 }
 
 fn ask(served: &Served, extra: Value) -> Answer {
@@ -109,7 +109,7 @@ fn functions_stand_in_the_developer_message() {
     let served = saying(CALLS);
     let text = prompt(&served, json!({}));
     let expected = "<|start|>developer<|message|># Tools\n\n## functions\n\nnamespace functions {\n\n// Of a place.\n\
-                    type get_weather = (_: {\nplace: string,\nat?: number,\n}) => any;\n\n} // namespace functions<|end|><|start|>user";
+                    type get_weather = (_: {\nat?: number,\nplace: string,\n}) => any;\n\n} // namespace functions<|end|><|start|>user";
     assert!(text.contains(expected), "{text}");
     assert!(
         text.contains("commentary channel: 'functions'.<|end|>"),
