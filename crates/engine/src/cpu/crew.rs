@@ -1,5 +1,5 @@
 //! The threads that compute a step with the one that runs it. Between two operations they stay awake for a moment: a thread
-//! that sleeps is woken late, on a virtual processor by a millisecond, where a whole operation may take less.
+//! that sleeps is woken too late to help, and two threads then compute little faster than one.
 
 use std::any::Any;
 use std::hint::spin_loop;
