@@ -1,10 +1,11 @@
 //! [`Ops`] on the CPU: the reference that every device is compared with, fast enough for small models.
 //!
 //! Activations are f32 in memory in both modes; bf16 mode rounds where [`Ops`] says. Weights stay in their memory maps
-//! as shipped and are decoded row by row. Runs inside the caller's rayon pool.
+//! as shipped and are decoded row by row.
 
 mod attention;
 mod bound;
+mod crew;
 mod draft;
 mod experts;
 mod lanes;
@@ -28,14 +29,16 @@ mod weights;
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 use self::attention::{Attention, KvPool};
 pub use self::bound::{CpuBound, StepWork};
+use self::crew::Crew;
 pub use self::experts::CpuRouting;
 use self::experts::swiglu;
 use self::lanes::{LANES, Lanes, Rounding, Vectors};
 use self::pointwise::Rotation;
-use self::product::{Rows, compute, run, split};
+use self::product::{Rows, compute, split};
 pub use self::repack::Repack;
 use self::simd::PANEL;
 pub use self::simd::Simd;
@@ -69,7 +72,7 @@ pub struct CpuOps {
     /// Whether experts are copied into another order as they are taken.
     repack: bool,
     vectors: Vectors,
-    threads: usize,
+    crew: Arc<Crew>,
     rounding: Rounding,
     config: ModelConfig,
     rope: Rope,
@@ -96,7 +99,7 @@ impl CpuOps {
         threads: usize,
     ) -> Result<Self, LoadError> {
         let rope = Rope::new(config.head_dim, config.rope_theta, config.yarn.as_ref());
-        Self::with_rope(config, rope, capacity, bf16, threads)
+        Self::with_rope(config, rope, capacity, bf16, &Arc::new(Crew::new(threads)?))
     }
 
     /// The same with another rotary embedding than the configuration's.
@@ -108,7 +111,7 @@ impl CpuOps {
         rope: Rope,
         capacity: &Capacity,
         bf16: bool,
-        threads: usize,
+        crew: &Arc<Crew>,
     ) -> Result<Self, LoadError> {
         let block_size = capacity.block_size as usize;
         let layers = config.group_layers();
@@ -117,7 +120,7 @@ impl CpuOps {
             simd,
             repack: false,
             vectors: Vectors::new(simd.is_plain()),
-            threads,
+            crew: Arc::clone(crew),
             rounding: Rounding { bf16 },
             rope,
             kv: KvPool::new(
@@ -160,12 +163,12 @@ impl CpuOps {
         self.simd
     }
 
-    /// Jobs to cut a product into: some more than threads, so that they end together.
-    fn parts(&self, matrices: usize) -> usize {
-        if self.threads == 1 {
-            1
-        } else {
-            (4 * self.threads).div_ceil(matrices.max(1))
+    /// Jobs to cut each of `matrices` products into: some more than threads, so that they end together; one where `work`, of
+    /// all of them, is not shared out.
+    fn parts(&self, matrices: usize, work: usize) -> usize {
+        match self.crew.threads(work) {
+            1 => 1,
+            threads => (4 * threads).div_ceil(matrices.max(1)),
         }
     }
 }
@@ -186,7 +189,7 @@ impl Ops for CpuOps {
     }
 
     fn expert_weights(&mut self, source: &ExpertSources) -> Result<CpuExperts, LoadError> {
-        CpuExperts::new(&self.config, source, self.repack)
+        CpuExperts::new(&self.config, source, self.repack.then_some(&*self.crew))
     }
 
     fn buf(&mut self, rows: usize, cols: usize) -> Result<Tiles, LoadError> {
@@ -271,7 +274,7 @@ impl Ops for CpuOps {
             .chunks_exact(cols)
             .zip(out.first_mut(rows).chunks_exact_mut(cols))
             .collect();
-        run(jobs, rows * cols, |(x, out)| {
+        self.crew.run(jobs, rows * cols, |(x, out)| {
             vectors.run(
                 #[inline(always)]
                 || pointwise::rmsnorm(x, weight, eps, rounding, out),
@@ -288,7 +291,7 @@ impl Ops for CpuOps {
             .chunks_exact_mut(cols)
             .zip(delta.first(rows).chunks_exact(cols))
             .collect();
-        run(jobs, rows * cols, |(x, delta)| {
+        self.crew.run(jobs, rows * cols, |(x, delta)| {
             vectors.run(
                 #[inline(always)]
                 || pointwise::add(x, delta, rounding),
@@ -303,7 +306,7 @@ impl Ops for CpuOps {
         split(
             &mut jobs,
             0,
-            (w.rows, 1, self.parts(1)),
+            (w.rows, 1, self.parts(1, rows * w.rows * w.cols)),
             Rows {
                 tiles: x.first(rows),
                 n: rows,
@@ -311,7 +314,7 @@ impl Ops for CpuOps {
             out.first_mut(rows),
         );
         compute(
-            (self.simd, self.vectors),
+            (&self.crew, self.simd, self.vectors),
             jobs,
             (w.cols, 1),
             |_, rows| w.panel(rows),
@@ -336,7 +339,7 @@ impl Ops for CpuOps {
             .chunks_exact_mut(cols)
             .zip(self.rotations.chunks_exact(half))
             .collect();
-        run(jobs, rows * cols, |(tile, rotations)| {
+        self.crew.run(jobs, rows * cols, |(tile, rotations)| {
             vectors.run(
                 #[inline(always)]
                 || pointwise::rope(&mut tile[..rotated], rotations, rounding),
@@ -373,7 +376,7 @@ impl Ops for CpuOps {
             .chunks_exact_mut(cols / kv_heads)
             .enumerate()
             .collect();
-        run(jobs, 2 * seen * cols, |(i, out)| {
+        self.crew.run(jobs, 2 * seen * cols, |(i, out)| {
             attention.head(vectors, i / kv_heads, i % kv_heads, out)
         });
         Ok(())
@@ -389,15 +392,16 @@ impl Ops for CpuOps {
     }
 
     fn moe_gate_up(&mut self, x: &Tiles, w: &CpuExperts, routing: &mut CpuRouting) -> OpResult {
-        routing.gather(x);
+        routing.gather(&self.crew, x);
         let (rounding, limit, rows) = (
             self.rounding,
             self.config.swiglu_limit,
             2 * self.config.intermediate,
         );
-        let jobs = routing.up_jobs(self.parts(routing.groups.len()));
+        let work = self.batch.rows() * self.config.top_k * rows * x.cols;
+        let jobs = routing.up_jobs(self.parts(routing.groups.len(), work));
         compute(
-            (self.simd, self.vectors),
+            (&self.crew, self.simd, self.vectors),
             jobs,
             (x.cols, 2),
             |e, range| w.up.panel(e, range),
@@ -418,9 +422,10 @@ impl Ops for CpuOps {
 
     fn moe_down(&mut self, routing: &mut CpuRouting, w: &CpuExperts, out: &mut Tiles) -> OpResult {
         let (rounding, vectors, rows) = (self.rounding, self.vectors, self.config.hidden);
-        let jobs = routing.down_jobs(self.parts(routing.groups.len()));
+        let work = self.batch.rows() * self.config.top_k * rows * self.config.intermediate;
+        let jobs = routing.down_jobs(self.parts(routing.groups.len(), work));
         compute(
-            (self.simd, vectors),
+            (&self.crew, self.simd, vectors),
             jobs,
             (self.config.intermediate, 1),
             |e, range| w.down.panel(e, range),
@@ -440,12 +445,13 @@ impl Ops for CpuOps {
             .enumerate()
             .collect();
         let routing = &*routing;
-        run(jobs, n * rows * routing.top_k, |(tile, out)| {
-            vectors.run(
-                #[inline(always)]
-                || routing.combine(tile, rounding, out),
-            )
-        });
+        self.crew
+            .run(jobs, n * rows * routing.top_k, |(tile, out)| {
+                vectors.run(
+                    #[inline(always)]
+                    || routing.combine(tile, rounding, out),
+                )
+            });
         Ok(())
     }
 
@@ -468,7 +474,7 @@ impl Ops for CpuOps {
         self.sampled.resize(first + wanted.len(), 0);
         let vectors = self.vectors;
         let jobs: Vec<_> = wanted.iter().zip(&mut self.sampled[first..]).collect();
-        run(
+        self.crew.run(
             jobs,
             wanted.len() * logits.cols * 16,
             |((row, (_, spec)), token)| {

@@ -1,7 +1,6 @@
 //! [`DraftOps`] on the CPU.
 
 use super::lanes::{Lanes, Rounding};
-use super::product::run;
 use super::tiles::Tiles;
 use super::weights::CpuLinear;
 use super::{CpuOps, sample};
@@ -24,7 +23,7 @@ impl CpuOps {
         rope: Rope,
         capacity: &Capacity,
     ) -> Result<Self, LoadError> {
-        let mut ops = Self::with_rope(config, rope, capacity, self.rounding.bf16, self.threads)?;
+        let mut ops = Self::with_rope(config, rope, capacity, self.rounding.bf16, &self.crew)?;
         ops.kv.fp8 = self.kv.fp8;
         ops.set_simd(self.simd);
         ops.tokens = self.tokens.clone();
@@ -88,7 +87,7 @@ impl DraftOps for CpuOps {
             .chunks_exact(2 * width)
             .zip(out.first_mut(rows).chunks_exact_mut(width))
             .collect();
-        run(jobs, rows * width * 16, |(gate_up, out)| {
+        self.crew.run(jobs, rows * width * 16, |(gate_up, out)| {
             vectors.run(
                 #[inline(always)]
                 || silu_mul(gate_up, rounding, out),
@@ -114,7 +113,7 @@ impl DraftOps for CpuOps {
             uniform: 0.0,
         };
         let jobs: Vec<_> = tokens.iter_mut().enumerate().collect();
-        run(jobs, rows * logits.cols * 2, |(row, token)| {
+        self.crew.run(jobs, rows * logits.cols * 2, |(row, token)| {
             let mut logits: Vec<f32> = logits.row(row).collect();
             *token = vectors.run(
                 #[inline(always)]

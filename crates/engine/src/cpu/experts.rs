@@ -1,5 +1,6 @@
 //! Mixture of experts: rows are grouped by expert, so that an expert's weights are decoded once for all its rows.
 
+use super::crew::Crew;
 use super::lanes::{LANES, Lanes, Rounding, exp};
 use super::product::{Job, Rows, split};
 use super::tiles::Tiles;
@@ -117,12 +118,11 @@ impl CpuRouting {
     }
 
     /// Copies each sorted row's row of `x`.
-    pub(super) fn gather(&mut self, x: &Tiles) {
-        for (sorted_rows, tile) in self
-            .row_at
-            .chunks_exact(LANES)
-            .zip(self.x.data.chunks_exact_mut(x.cols))
-        {
+    pub(super) fn gather(&mut self, crew: &Crew, x: &Tiles) {
+        let work = self.row_at.len() * x.cols;
+        let tiles = self.x.data.chunks_exact_mut(x.cols);
+        let jobs = self.row_at.chunks_exact(LANES).zip(tiles).collect();
+        crew.run(jobs, work, |(sorted_rows, tile)| {
             for (lane, row) in sorted_rows
                 .iter()
                 .enumerate()
@@ -132,7 +132,7 @@ impl CpuRouting {
                     to.0[lane] = from;
                 }
             }
-        }
+        });
     }
 
     /// Products of the gathered rows with the first matrices: two rows of weights make one of `h`.

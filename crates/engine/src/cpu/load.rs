@@ -6,7 +6,7 @@ use super::{CpuExperts, CpuOps, Repack, Simd, kv_block_bytes};
 use crate::config::{LayerKind, ModelConfig};
 use crate::dtype::{Dtype, KvDtype};
 use crate::eagle3::{Drafter, Head, LoadedHead, SpeculativeRunner, synthetic_head_bytes};
-use crate::executor::{Capacity, ExecError, Executor, StepHandle, StepPlan, StepTokens};
+use crate::executor::{Capacity, Executor};
 use crate::load::{LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, useful_blocks};
 use crate::load_error::LoadError;
 use crate::memory::check_rest;
@@ -126,11 +126,6 @@ fn load(
     let threads = settings.threads.unwrap_or_else(|| {
         std::thread::available_parallelism().map_or(1, usize::from) / settings.engines.max(1)
     });
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.max(1))
-        .thread_name(|i| format!("cpu-{i}"))
-        .build()
-        .map_err(|e| LoadError::Settings(format!("cannot start {threads} threads: {e}")))?;
     let bf16 = settings.dtype == Dtype::Bf16;
     let mut ops = CpuOps::new(config, &capacity, bf16, threads.max(1))?;
     ops.set_kv_dtype(settings.kv);
@@ -146,7 +141,7 @@ fn load(
     let mut copied = wants_copy(config, sources, settings, kv_bytes);
     let mut model = |copied| {
         ops.set_repack(copied);
-        let model = pool.install(|| Model::new(&mut ops, config, sources, rows, logit_rows))?;
+        let model = Model::new(&mut ops, config, sources, rows, logit_rows)?;
         check_rest()?;
         Ok(model)
     };
@@ -196,14 +191,13 @@ fn load(
         warnings: Vec::new(),
     };
     let executor: Box<dyn Executor> = match drafter.zip(head.as_ref()) {
-        Some((drafter, loaded)) => {
-            let runner = SpeculativeRunner::new((ops, model), drafter, loaded, capacity);
-            Box::new(PooledExecutor { pool, runner })
-        }
-        None => {
-            let runner = ModelRunner::new(ops, model, capacity);
-            Box::new(PooledExecutor { pool, runner })
-        }
+        Some((drafter, loaded)) => Box::new(SpeculativeRunner::new(
+            (ops, model),
+            drafter,
+            loaded,
+            capacity,
+        )),
+        None => Box::new(ModelRunner::new(ops, model, capacity)),
     };
     Ok(LoadedModel { executor, info })
 }
@@ -315,25 +309,4 @@ fn available_memory() -> u64 {
             line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
         });
     kib.map_or(4 << 30, |kib| kib * 1024)
-}
-
-/// Computes each step inside a pool of threads, so that the operations need not enter it one by one.
-struct PooledExecutor<E> {
-    pool: rayon::ThreadPool,
-    runner: E,
-}
-
-impl<E: Executor> Executor for PooledExecutor<E> {
-    fn capacity(&self) -> Capacity {
-        self.runner.capacity()
-    }
-
-    fn submit(&mut self, plan: StepPlan) -> Result<StepHandle, ExecError> {
-        let runner = &mut self.runner;
-        self.pool.install(|| runner.submit(plan))
-    }
-
-    fn wait(&mut self, step: StepHandle) -> Result<StepTokens, ExecError> {
-        self.runner.wait(step)
-    }
 }

@@ -5,14 +5,9 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use rayon::prelude::*;
-
+use super::crew::Crew;
 use super::lanes::{LANES, Lanes, Vectors};
 use super::simd::{PANEL, Panel, Simd};
-
-/// Multiply-adds (or as much other work) below which a second thread costs more than it saves: waking one takes some
-/// 10 us.
-const WORTH_SHARING: usize = 200_000;
 
 /// Columns that are decoded at a time: 24 KiB of a panel, so that they and their activations fit the first-level cache.
 const COLUMNS: usize = 192;
@@ -28,15 +23,6 @@ struct Scratch {
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
-}
-
-/// Runs all jobs, on several threads when the `work` is worth it.
-pub(super) fn run<J: Send>(jobs: Vec<J>, work: usize, f: impl Fn(J) + Sync + Send) {
-    if work < WORTH_SHARING || jobs.len() < 2 {
-        jobs.into_iter().for_each(f);
-    } else {
-        jobs.into_par_iter().with_max_len(1).for_each(f);
-    }
 }
 
 /// Rows of activations in whole tiles.
@@ -87,7 +73,7 @@ pub(super) fn split<'a>(
 /// first row, sums, outputs)` turns the sums of a panel's rows into `1 / shrink` as many outputs, and has to be
 /// `inline(always)`.
 pub(super) fn compute<'w, P, F>(
-    (simd, vectors): (Simd, Vectors),
+    (crew, simd, vectors): (&Crew, Simd, Vectors),
     jobs: Vec<Job<'_>>,
     (cols, shrink): (usize, usize),
     panel: P,
@@ -97,7 +83,7 @@ pub(super) fn compute<'w, P, F>(
     F: Fn(usize, usize, &[Lanes], &mut [Lanes]) + Sync,
 {
     let work = jobs.iter().map(|j| j.rows.len() * j.x.n * cols).sum();
-    run(jobs, work, |mut job| {
+    crew.run(jobs, work, |mut job| {
         SCRATCH.with_borrow_mut(|scratch| {
             let Scratch { x, weights, sums } = scratch;
             sums.resize(job.outs.len().max(sums.len()), [[0.0; PANEL]; LANES]);

@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use memmap2::MmapMut;
-use rayon::prelude::*;
 
+use super::crew::Crew;
 use super::simd::{Format, INTERLEAVED, PANEL, Panel};
 use crate::load_error::LoadError;
 use crate::weights::PackedTensor;
@@ -35,8 +35,12 @@ pub(super) struct ExpertMatrices {
 }
 
 impl ExpertMatrices {
-    /// Experts of `rows` rows, `source.rows() / rows` of them; `copied` runs on all threads of the pool it is called in.
-    pub(super) fn new(source: &PackedTensor, rows: usize, copied: bool) -> Result<Self, LoadError> {
+    /// Experts of `rows` rows, `source.rows() / rows` of them; copied by `copied_by`, if by anybody.
+    pub(super) fn new(
+        source: &PackedTensor,
+        rows: usize,
+        copied_by: Option<&Crew>,
+    ) -> Result<Self, LoadError> {
         if source.random.is_some() {
             return Err(LoadError::Settings(FOR_A_GPU.into()));
         }
@@ -45,8 +49,8 @@ impl ExpertMatrices {
             rows,
             copy: None,
         };
-        if copied {
-            matrices.copy = Some(matrices.interleaved()?);
+        if let Some(crew) = copied_by {
+            matrices.copy = Some(matrices.interleaved(crew)?);
         }
         Ok(matrices)
     }
@@ -57,7 +61,7 @@ impl ExpertMatrices {
         panels * source.cols() / 32 * INTERLEAVED
     }
 
-    fn interleaved(&self) -> Result<MmapMut, LoadError> {
+    fn interleaved(&self, crew: &Crew) -> Result<MmapMut, LoadError> {
         let bytes = Self::copy_bytes(&self.source, self.rows);
         let mut map = MmapMut::map_anon(bytes).map_err(|_| LoadError::NoMemory {
             what: "the copy of the experts (--cpu-repack off does without)",
@@ -66,20 +70,22 @@ impl ExpertMatrices {
         // Not in huge pages: where memory is in pieces they took seconds a GiB to get, and no step was faster for them.
         let blocks = self.source.cols() / 32;
         let panels = self.rows.div_ceil(PANEL);
-        map.par_chunks_exact_mut(blocks * INTERLEAVED)
+        let jobs = map
+            .chunks_exact_mut(blocks * INTERLEAVED)
             .enumerate()
-            .for_each(|(i, to)| {
-                let first = i % panels * PANEL;
-                let rows = first..self.rows.min(first + PANEL);
-                let start = i / panels * self.rows;
-                let (first, n) = (start + rows.start, rows.len());
-                interleave(
-                    &self.source.blocks()[first * blocks * 16..][..n * blocks * 16],
-                    &self.source.scales()[first * blocks..][..n * blocks],
-                    blocks,
-                    to,
-                );
-            });
+            .collect();
+        crew.run(jobs, bytes, |(i, to)| {
+            let first = i % panels * PANEL;
+            let rows = first..self.rows.min(first + PANEL);
+            let start = i / panels * self.rows;
+            let (first, n) = (start + rows.start, rows.len());
+            interleave(
+                &self.source.blocks()[first * blocks * 16..][..n * blocks * 16],
+                &self.source.scales()[first * blocks..][..n * blocks],
+                blocks,
+                to,
+            );
+        });
         Ok(map)
     }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::crew::Crew;
 use super::repack::{ExpertMatrices, FOR_A_GPU};
 use super::simd::{Format, PANEL, Panel};
 use crate::config::ModelConfig;
@@ -28,13 +29,13 @@ impl CpuExperts {
     pub(super) fn new(
         config: &ModelConfig,
         source: &ExpertSources,
-        copied: bool,
+        copied_by: Option<&Crew>,
     ) -> Result<Self, LoadError> {
         let (up, down) = (2 * config.intermediate, config.hidden);
         Ok(Self {
-            up: ExpertMatrices::new(&source.up, up, copied)?,
+            up: ExpertMatrices::new(&source.up, up, copied_by)?,
             up_bias: source.up_bias.clone(),
-            down: ExpertMatrices::new(&source.down, down, copied)?,
+            down: ExpertMatrices::new(&source.down, down, copied_by)?,
             down_bias: source.down_bias.clone(),
         })
     }
