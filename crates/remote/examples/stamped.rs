@@ -1,9 +1,9 @@
-//! A server that says in each answer how long it took itself, and the least client that measures the same: what a load generator
-//! adds to the time of a first token. What `benchmarks/endpoints_load.py` holds ossmark against.
+//! A server that says in each answer how long it took itself, and the least client that measures the same: what a load
+//! generator adds to the time of a first token. What `benchmarks/endpoints_load.py` holds ossmark against.
 //!
-//! `stamped serve TTFT_MS TPOT_MS TOKENS`: OpenAI's /v1/completions, streamed; prints its address. The text of the first piece is
-//! the nanoseconds from the last byte of the request to the first of the answer; token ids are those of the demo's digits. The time
-//! to the first token is anything from half to one and a half of TTFT_MS, so that requests do not come in waves.
+//! `stamped serve TTFT_MS TPOT_MS TOKENS`: OpenAI's /v1/completions, streamed; prints its address. The text of the first piece
+//! is the nanoseconds from the last byte of the request to the first of the answer; token ids are those of the demo's digits.
+//! The time to the first token is anything from half to one and a half of TTFT_MS, so that requests do not come in waves.
 //!
 //! `stamped ask ADDRESS STREAMS SECONDS`: so many requests under way, each answered one replaced at once, without JSON or a
 //! harness; prints how many nanoseconds each first piece came later than the server says, one a line.

@@ -213,7 +213,7 @@ fn curve() -> Curve {
     let mut noise = Noise(8);
     let mut spread = |name: &str, unit: &str, from: f64| {
         let edge = |at: u32| from * 1.16f64.powi(at as i32);
-        let count = |at: u32| (3000.0 * noise.next() / f64::from(1 + at)) as u64;
+        let mut count = |at: u32| (3000.0 * noise.next() / f64::from(1 + at)) as u64;
         let buckets = (0..30).map(|at| (edge(at), edge(at + 1), count(at)));
         Spread {
             name: name.into(),

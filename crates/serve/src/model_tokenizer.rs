@@ -154,9 +154,9 @@ mod tests {
     fn an_answer_in_text_is_content_from_its_first_token_on() {
         let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo");
         let first = |tokenizer: ModelTokenizer| {
-            let tokens = tokenizer.encode("a", &Bounds::NONE).unwrap();
+            let token = tokenizer.tokenizer().encode_text("a").unwrap()[0];
             let mut parser = tokenizer.parser().ok().unwrap();
-            parser.push(tokens[0]).map(|delta| delta.text)
+            parser.push(token).map(|delta| delta.text)
         };
         // Of a model it may be a header's.
         assert_eq!(first(ModelTokenizer::load(&demo).unwrap()), None);
