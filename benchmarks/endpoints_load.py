@@ -1,101 +1,140 @@
 #!/usr/bin/env python3
-"""The load generator of `ossmark endpoints run` against an echo that answers at once, beside MLCommons' client on the same server.
+"""The load generator of `ossmark endpoints run`: requests/s beside MLCommons' client, requests under way, and what it adds to TTFT.
 
-    benchmarks/endpoints_load.py [--ossmark target/release/ossmark] [--concurrency 64,512,2048] [--requests 20000]
-    ENDPOINTS_SRC=/path/to/mlcommons-endpoints  adds their client (its own virtual environment: ENDPOINTS_PYTHON)
+    cargo build --release && cargo build --release -p ossmark-remote --example stamped
+    ENDPOINTS_SRC=/path/to/mlcommons-endpoints ENDPOINTS_PYTHON=/path/to/venv/bin/python benchmarks/endpoints_load.py [rate] [held] [bias]
 
-Prints requests/s, the requests under way on average while there was load, and the median time to the first token. Not part of CI: it
-says how fast this machine is.
+rate: before `ossmark serve --engine echo`, which answers at once, C = 64, 512, 2048: requests/s, and with ENDPOINTS_SRC those of
+MLCommons' client (see endpoints_client.py) before the same server right after it.
+held: before the same server with answers of 0.3 s: how many requests it says are open, sampled while the load lasts.
+bias: before a server that says in each answer how long it took itself (crates/remote/examples/stamped.rs), C = 64: how much later the
+first text came by events.jsonl, beside a bare client of the same server, in turn. Not part of CI: it says how fast this machine is.
 """
 
-import argparse, json, os, subprocess, sys, tempfile
+import argparse, json, os, subprocess, sys, tempfile, threading, time, urllib.request
 from pathlib import Path
+from endpoints_client import DEMO, REPO, official, serve
 
-REPO = Path(__file__).resolve().parent.parent
-
-
-def serve(ossmark, extra):
-    words = [ossmark, "serve", "--engine", "echo", "--tokenizer", str(REPO / "demo"), "--port", "0", "--max-concurrency", "16384", *extra]
-    server = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    line = server.stdout.readline().strip()
-    return server, line.removeprefix("listening on ")
+ROWS = 512
 
 
-def ours(ossmark, url, concurrency, passes, directory):
+def run(args, url, concurrency, passes, directory):
     out = directory / f"ours-{concurrency}"
-    words = [ossmark, "endpoints", "run", "--engine", "http", "--endpoint", url, "--points", str(concurrency), "--passes", str(passes),
-             "--dataset", str(REPO / "demo/perf.parquet"), "--tokenizer", str(REPO / "demo"), "--output", str(out), "--max-new-tokens", "256"]
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    run = out / f"r{concurrency}"
-    summary = json.loads((run / "performance/result_summary.json").read_text())
-    state = json.loads((out / "rehearsal.json").read_text())["points"][0]
-    return summary, state
+    words = [args.ossmark, "endpoints", "run", "--engine", "http", "--endpoint", url, "--points", concurrency, "--passes", passes,
+             "--dataset", DEMO / "perf.parquet", "--tokenizer", DEMO, "--output", out, "--max-new-tokens", 256]
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"ended with {done.returncode}: {done.stdout}{done.stderr}")
+    summary = json.loads((out / f"r{concurrency}/performance/result_summary.json").read_text())
+    point = json.loads((out / "rehearsal.json").read_text())["points"][0]
+    return summary, point, out / f"r{concurrency}/events.jsonl"
 
 
-def theirs(url, concurrency, requests, directory):
-    source = os.environ.get("ENDPOINTS_SRC")
-    if not source:
-        return None
-    python = os.environ.get("ENDPOINTS_PYTHON", sys.executable)
-    out = directory / f"theirs-{concurrency}"
-    config = directory / f"theirs-{concurrency}.yaml"
-    config.write_text(f"""name: load
-version: '1.0'
-type: online
-model_params:
-  name: demo
-  temperature: 1.0
-  top_k: -1
-  top_p: 1.0
-  max_new_tokens: 256
-  skip_special_tokens: false
-  streaming: 'on'
-  tokenizer_name: {REPO / 'demo'}
-datasets:
-- name: perf
-  type: performance
-  path: {REPO / 'demo/perf.parquet'}
-  parser: {{input_tokens: tok_input}}
-settings:
-  runtime: {{min_duration_ms: 1000, n_samples_to_issue: {requests}, scheduler_random_seed: 1, dataloader_random_seed: 2}}
-  load_pattern: {{type: concurrency, target_concurrency: {concurrency}}}
-  client: {{num_workers: 2}}
-endpoint_config:
-  endpoints: ['{url}']
-  api_type: openai_completions
-report_dir: {out}
-""")
-    env = dict(os.environ, PYTHONPATH=str(Path(source) / "src"))
-    words = [python, "-m", "inference_endpoint.main", "benchmark", "from-config", "-c", str(config)]
-    done = subprocess.run(words, env=env, capture_output=True, text=True)
-    found = list(out.rglob("result_summary.json"))
-    if not found:
-        sys.exit(f"MLCommons' client left no summary: {done.stderr[-2000:]}")
-    return json.loads(found[0].read_text())
+def ended(server):
+    server.terminate()
+    server.wait()
+
+
+def echo(args, *words):
+    return serve(args.ossmark, ["--engine", "echo", "--tokenizer", DEMO, "--max-concurrency", 16384, "--echo-tokens", args.tokens, *words])
+
+
+def rate(args, directory):
+    for concurrency in args.concurrency:
+        server, url = echo(args)
+        try:
+            summary, point, _ = run(args, url, concurrency, args.passes, directory)
+            line = (f"rate C={concurrency}: {summary['n_samples_completed']} requests, {summary['qps']:.0f}/s, "
+                    f"{point['mean_under_way_while_issuing']:.2f} under way, TTFT p50 {summary['ttft']['median'] / 1e6:.2f} ms")
+            if "ENDPOINTS_SRC" in os.environ:
+                requests = args.passes * ROWS // 4
+                other, _ = official(url, "openai_completions", concurrency, requests, directory / f"theirs-{concurrency}")
+                line += f"; MLCommons' client: {requests} requests, {other['qps']:.0f}/s: {summary['qps'] / other['qps']:.1f}x"
+            print(line, flush=True)
+        finally:
+            ended(server)
+
+
+def held(args, directory):
+    for concurrency in args.concurrency:
+        server, url = echo(args, "--echo-ttft-ms", 200, "--echo-tpot-ms", 100 / args.tokens)
+        seen, over = [], threading.Event()
+
+        def sample():
+            while not over.wait(0.05):
+                text = urllib.request.urlopen(f"{url}/metrics").read().decode()
+                seen.append(next(int(float(line.split()[-1])) for line in text.splitlines() if line.startswith("ossmark_requests_open")))
+
+        thread = threading.Thread(target=sample)
+        try:
+            thread.start()
+            passes = max(4, concurrency * 20 // ROWS)
+            summary, point, _ = run(args, url, concurrency, passes, directory / "held")
+        finally:
+            over.set()
+            thread.join()
+            ended(server)
+        full = [at for at, n in enumerate(seen) if n >= concurrency * 0.9]
+        inside = seen[full[0]:full[-1] + 1] if full else [0]
+        print(f"held C={concurrency}: {summary['n_samples_completed']} requests, by the log {point['mean_under_way_while_issuing']:.1f} under way; "
+              f"the server had {sum(inside) / len(inside):.1f} on average, least {min(inside)}, most {max(seen)}, of {len(inside)} samples", flush=True)
+
+
+def late(events):
+    """Nanoseconds by which each first text came later than the server says."""
+    issued, first, found = {}, {}, []
+    for line in events.open():
+        event = json.loads(line)
+        uuid, at = event["sample_uuid"], event["timestamp_ns"]
+        match event["event_type"]:
+            case "sample.issued":
+                issued[uuid] = at
+            case "sample.recv_first":
+                first[uuid] = at
+            case "sample.complete":
+                found.append(first[uuid] - issued[uuid] - int(event["data"][1][0]))
+    return found
+
+
+def quantiles(values):
+    values = sorted(values)
+    return [values[int((len(values) - 1) * p)] / 1e3 for p in (0.5, 0.99)]
+
+
+def bias(args, directory):
+    words = [args.stamped, "serve", args.ttft_ms, args.tpot_ms, args.tokens + 8]
+    server = subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, text=True)
+    address = server.stdout.readline().strip()
+    try:
+        for turn in range(args.turns):
+            began = time.monotonic()
+            _, _, events = run(args, f"http://{address}", 64, 4, directory / f"bias-{turn}")
+            seconds = time.monotonic() - began
+            ours = quantiles(late(events))
+            words = [args.stamped, "ask", address, "64", f"{min(seconds, 10):.1f}"]
+            bare = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=True)
+            bare = quantiles([int(ns) for ns in bare.stdout.split()])
+            print(f"bias C=64, turn {turn + 1}: p50 {ours[0]:.0f} us, p99 {ours[1]:.0f} us; bare client p50 {bare[0]:.0f} us, p99 {bare[1]:.0f} us: "
+                  f"p99 {ours[1] / bare[1]:.2f}x (load {os.getloadavg()[0]:.1f})", flush=True)
+    finally:
+        ended(server)
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--ossmark", default=str(REPO / "target/release/ossmark"))
-    parser.add_argument("--concurrency", default="64,512,2048")
-    parser.add_argument("--passes", type=int, default=40)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", default=["rate", "held", "bias"])
+    parser.add_argument("--ossmark", default=REPO / "target/release/ossmark")
+    parser.add_argument("--stamped", default=REPO / "target/release/examples/stamped")
+    parser.add_argument("--concurrency", type=lambda text: [int(c) for c in text.split(",")], default=[64, 512, 2048])
+    parser.add_argument("--passes", type=int, default=40, help="over the demo's 512 rows")
     parser.add_argument("--tokens", type=int, default=8)
+    parser.add_argument("--ttft-ms", type=float, default=100)
+    parser.add_argument("--tpot-ms", type=float, default=20)
+    parser.add_argument("--turns", type=int, default=3)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        for concurrency in map(int, args.concurrency.split(",")):
-            server, url = serve(args.ossmark, ["--echo-tokens", str(args.tokens)])
-            try:
-                summary, state = ours(args.ossmark, url, concurrency, args.passes, directory)
-                line = (f"C={concurrency}: ours {summary['qps']:.0f} requests/s, {state['mean_under_way_while_issuing']:.2f} under way, "
-                        f"TTFT p50 {summary['ttft']['median'] / 1e6:.2f} ms")
-                other = theirs(url, concurrency, args.passes * 512, directory)
-                if other:
-                    line += f"; MLCommons' client {other['qps']:.0f} requests/s: {summary['qps'] / other['qps']:.1f}x"
-                print(line, flush=True)
-            finally:
-                server.terminate()
-                server.wait()
+        for part in args.parts:
+            {"rate": rate, "held": held, "bias": bias}[part](args, Path(name))
 
 
 if __name__ == "__main__":

@@ -96,6 +96,9 @@ pub(crate) struct EndpointsRunArgs {
     /// Over the data set, at each point; at least 5 are needed for a steady-state window.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub(crate) passes: u64,
+    /// With --api chat: the column, of every data set, with what the user says; servers render conversations themselves.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) message_column: Option<String>,
     /// Only the first rows of the data set: a shortened rehearsal.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rows: Option<u32>,

@@ -23,6 +23,8 @@ pub(crate) enum ApiArg {
     Dynamo,
     /// POST /v1/completions with detokenize false.
     TensorrtLlm,
+    /// POST /v1/chat/completions with return_token_ids: `endpoints run` alone.
+    Chat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

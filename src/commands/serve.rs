@@ -12,7 +12,7 @@ use ossmark_protocol::{Closed, Generator, Load, Request, RequestError, RequestId
 use ossmark_serve::{ApiKey, AppState, DraftHead, Limits, ModelTokenizer, Settings, model_name};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::ServeArgs;
+use crate::cli::{EngineArg, ServeArgs};
 use crate::exit::Outcome;
 use crate::generator::engine_plan::EnginePlan;
 use crate::terminal::{self, note, say};
@@ -204,7 +204,11 @@ fn tokenizer(args: &ServeArgs) -> Result<Option<ModelTokenizer>> {
     if path.is_none() {
         note!("ossmark: no tokenizer.json: only token ids are understood (--tokenizer PATH)");
     }
-    Ok(path.map(|path| ModelTokenizer::load(&path)).transpose()?)
+    let tokenizer = path.map(|path| ModelTokenizer::load(&path)).transpose()?;
+    Ok(tokenizer.map(|tokenizer| match args.engine.engine {
+        Some(EngineArg::Echo) => tokenizer.answering_in_text(),
+        _ => tokenizer,
+    }))
 }
 
 /// A scripted engine, which answers anything: what a model would refuse is refused here.

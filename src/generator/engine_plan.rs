@@ -131,6 +131,13 @@ impl EnginePlan {
         }
     }
 
+    /// What the chat API is asked; each prompt is the place of one.
+    pub(crate) fn say(&mut self, messages: &Arc<[Box<str>]>) {
+        if let Self::Http { settings, .. } = self {
+            settings.messages = Arc::clone(messages);
+        }
+    }
+
     /// Made-up tokens are below this: those of a tokenizer, so that they have a text.
     pub(crate) fn echo_below(&mut self, text_ids: u32) {
         if let Self::Echo(script) = self {

@@ -49,6 +49,7 @@ pub(crate) fn settings(args: &HttpArgs) -> Result<Settings> {
             ApiArg::VllmGenerate => Api::VllmGenerate,
             ApiArg::Dynamo => Api::Dynamo,
             ApiArg::TensorrtLlm => Api::TensorRtLlm,
+            ApiArg::Chat => Api::Chat,
         }),
         max_concurrency: args.max_concurrency.unwrap_or(defaults.max_concurrency),
         timeout,

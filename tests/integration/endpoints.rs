@@ -84,6 +84,8 @@ fn a_curve_of_the_echo_engine_is_what_its_events_say() {
             "events.jsonl",
             "sample_idx_map.json",
             "performance/result_summary.json",
+            "metrics/final_snapshot.json",
+            "report.txt",
         ] {
             let text = fs::read_to_string(run.join(file)).unwrap();
             assert!(text.contains("rehearsal"), "{name}/{file}");
@@ -142,6 +144,85 @@ fn a_rehearsal_against_a_server_has_its_texts_and_times() {
         assert_eq!(summary["n_samples_failed"], 0);
         assert!(summary["tpot"]["percentiles"]["90.0"].as_f64().unwrap() > 0.0);
     }
+}
+
+/// The chat API is asked in words, and answers with reasoning and content; both count, and the check agrees.
+#[test]
+fn a_rehearsal_by_the_chat_api_tells_reasoning_from_content() {
+    let model = demo("");
+    let server = Server::start(&[
+        "--engine",
+        "cpu",
+        "--model",
+        &model,
+        "--chat-date",
+        "2026-11-30",
+    ]);
+    let dir = tempfile::tempdir().unwrap();
+    let options = format!(
+        "--engine http --endpoint {} --api chat --message-column question --points 3 --rows 12 --passes 1 --max-new-tokens 48 \
+         --accuracy-dataset {} --lcb-problems {} --accuracy-max-new-tokens 8",
+        server.url(),
+        demo("accuracy.parquet"),
+        demo("lcb_problems.jsonl"),
+    );
+    let done = finish(rehearsal(&dir, &options), LIMIT);
+    assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    assert!(
+        done.stderr.contains("/v1/chat/completions"),
+        "{}",
+        done.stderr
+    );
+    let run = dir.path().join("curve/r3");
+    is_good(&run);
+    let (mut prompts, mut reasoned, mut told) = (0, 0, 0);
+    for event in events(&run) {
+        let data = &event["data"];
+        match event["event_type"].as_str().unwrap() {
+            "sample.issued" => {
+                prompts += 1;
+                let said = data[1].as_str().unwrap();
+                assert!(!said.contains("<|") && data[2].is_null(), "{event}");
+            }
+            "sample.complete" => {
+                reasoned += usize::from(data[2].as_array().is_some_and(|pieces| pieces.len() == 2));
+                told += usize::from(!data[1].is_null());
+                // No token that separates is text.
+                assert!(!event.to_string().contains("<|"), "{event}");
+            }
+            _ => {}
+        }
+    }
+    assert_eq!((prompts, told), (12, 12));
+    assert!(reasoned > 0, "the demo thinks first");
+    let summary = read_json(&run.join("performance/result_summary.json"));
+    assert_eq!(summary["n_samples_failed"], 0);
+    for block in [
+        "ttft",
+        "tpot",
+        "output_sequence_lengths",
+        "input_sequence_lengths",
+    ] {
+        assert!(summary[block]["total"].as_f64().unwrap() > 0.0, "{block}");
+    }
+    // Under an unknown column, with another API, and by commands that have no words, nothing is asked.
+    let other = options
+        .replace("question", "nothing")
+        .replace("--points 3", "--points 4");
+    finish(rehearsal(&dir, &other), LIMIT).refused(&["--message-column nothing", "question"]);
+    let other = options.replace("--api chat", "--api vllm");
+    finish(rehearsal(&dir, &other), LIMIT).refused(&["--message-column question", "--api chat"]);
+    let other = options.replace("--message-column question", "");
+    finish(rehearsal(&dir, &other), LIMIT).refused(&["--api chat", "--message-column"]);
+    let mut infer = Command::new(binary());
+    infer
+        .current_dir(dir.path())
+        .args(words(
+            "infer --output inferred.parquet --engine http --api chat --endpoint",
+        ))
+        .args([&server.url(), "--dataset", &demo("perf.parquet")])
+        .args(["--tokenizer", &model]);
+    finish(infer, LIMIT).refused(&["--api chat", "endpoints run"]);
 }
 
 /// The sequence of docs/endpoints.md, shortened: seven points and an Offline run, accuracy, tree, check, page. What the check

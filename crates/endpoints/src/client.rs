@@ -8,9 +8,11 @@ mod config;
 mod difference;
 mod event;
 mod log;
+mod report_text;
 mod rows;
 mod samples;
 mod series;
+mod snapshot;
 mod summary;
 
 pub use audit::Audited;
@@ -21,6 +23,7 @@ pub(crate) use log::read as read_log;
 pub(crate) use rows::bytes;
 pub use samples::{CountTokens, Samples};
 pub use series::{Number, Series};
+pub use snapshot::Snapshot;
 pub use summary::Summary;
 
 /// The log of a run.

@@ -11,6 +11,7 @@ mod lines;
 pub use answers::{Answered, answers};
 pub use files::{Point, write};
 pub use journal::{Journal, Resumed};
+pub use lines::{Pieces, Prompt};
 
 /// In every file of a rehearsal.
 pub const STAMP: &str =

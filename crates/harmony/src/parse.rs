@@ -102,6 +102,15 @@ impl Parser {
         }
     }
 
+    /// Of an answer that is text from its first token on, of whoever knows no Harmony.
+    pub fn of_text(self) -> Self {
+        Self {
+            begun: 1,
+            state: State::Body,
+            ..self
+        }
+    }
+
     /// The text that this token completes, if any.
     pub fn push(&mut self, id: u32) -> Option<Delta> {
         let bytes_of = Arc::clone(&self.vocabulary);
@@ -115,6 +124,15 @@ impl Parser {
     /// The end of the tokens, whether the answer was complete or not.
     pub fn finish(&mut self) -> Option<Delta> {
         self.end_message(PartialHeader::default())
+    }
+
+    /// Whether what stands in the message that began last is for the reader: a preamble is commentary, a tool call is not.
+    pub fn is_content(&self, channel: Channel) -> bool {
+        match channel {
+            Channel::Final => true,
+            Channel::Commentary => self.header.recipient.is_none(),
+            Channel::Analysis | Channel::Other => false,
+        }
     }
 
     /// How many messages have begun.

@@ -1,6 +1,7 @@
 //! How servers are spoken to: what a request is in their API, and what its answer says. A file each; which of them a server
 //! understands is found out by asking (`probe`).
 
+mod chat;
 mod completions;
 mod dynamo;
 mod sglang;
@@ -13,6 +14,7 @@ mod vllm_generate;
 mod tests;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 use ossmark_protocol::Request;
 
@@ -81,12 +83,13 @@ pub(crate) fn take_event(
 
 /// What may work for an API that was asked for, in the order in which it is tried. `None`: nothing was asked for, and
 /// `sglang` says whether the server calls itself that. `model` is `None` where nobody knows it. `interval` is how many tokens a
-/// piece should have; versions that do not know it are asked without.
+/// piece should have; versions that do not know it are asked without. `messages`: what the chat API is asked.
 pub(crate) fn candidates(
     api: Option<Api>,
     sglang: bool,
     model: Option<&str>,
     interval: Option<u32>,
+    messages: &Arc<[Box<str>]>,
 ) -> Vec<Box<dyn Dialect>> {
     let intervals = || interval.map(Some).into_iter().chain([None]);
     let mut list: Vec<Box<dyn Dialect>> = Vec::new();
@@ -115,6 +118,12 @@ pub(crate) fn candidates(
         }
         if matches!(group, Api::OpenAi | Api::TensorRtLlm) {
             list.push(Box::new(tensorrt::Completions { model: model() }));
+        }
+        if group == Api::Chat {
+            list.push(Box::new(chat::Chat {
+                model: model(),
+                messages: Arc::clone(messages),
+            }));
         }
     }
     if matches!(group, Api::OpenAi | Api::VllmGenerate) {

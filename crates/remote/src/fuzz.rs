@@ -147,7 +147,7 @@ fn replies() {
     let pieces = prop::collection::vec(reply_piece(), 1..6);
     drive((any::<bool>(), pieces), |(sglang, pieces)| {
         let api = if sglang { Api::Sglang } else { Api::OpenAi };
-        let dialect = &*candidates(Some(api), sglang, Some("m"), None)[0];
+        let dialect = &*candidates(Some(api), sglang, Some("m"), None, &[].into())[0];
         for streamed in [true, false] {
             let mut answer = Answer::new(2, 4);
             let mut before = Vec::new();

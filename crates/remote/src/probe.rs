@@ -146,7 +146,8 @@ impl Server<'_> {
             .or(found.model.as_deref());
         let mut tried: Vec<(&'static str, String)> = Vec::new();
         let interval = self.settings.interval();
-        for dialect in candidates(self.settings.api, found.sglang, model, interval) {
+        let (api, messages) = (self.settings.api, &self.settings.messages);
+        for dialect in candidates(api, found.sglang, model, interval, messages) {
             let what = match self.warm_up(&*dialect).await {
                 Ok(Ok(())) => return Ok(dialect),
                 Ok(Err(what)) => what,
@@ -166,7 +167,7 @@ impl Server<'_> {
         }
         let mut what = answers.join("; ");
         if let Some(model) = model
-            && self.settings.api != Some(Api::Sglang)
+            && !matches!(api, Some(Api::Sglang | Api::Chat))
             && self.answers_text(model).await
         {
             what += "; it answers prompts as text, but does not take or return token ids, which some gateways do not pass on \

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{Endpoint, Error};
@@ -24,6 +25,8 @@ pub enum Api {
     Dynamo,
     /// POST /v1/completions with `detokenize: false`.
     TensorRtLlm,
+    /// POST /v1/chat/completions with `return_token_ids`: [`Settings::messages`] are asked.
+    Chat,
 }
 
 /// How to reach servers and what to ask of them.
@@ -33,6 +36,9 @@ pub struct Settings {
     pub endpoints: Vec<Endpoint>,
     /// `None`: found out at the start.
     pub api: Option<Api>,
+    /// What the user says, for [`Api::Chat`] and nothing else: a request's prompt is then one id, a place in here. The first is
+    /// asked at the start too.
+    pub messages: Arc<[Box<str>]>,
     /// Most requests at once over all endpoints, and most connections.
     pub max_concurrency: usize,
     /// Of one request, from being sent to its last byte, retries included.
@@ -64,6 +70,7 @@ impl Settings {
         Self {
             endpoints,
             api: None,
+            messages: Arc::from([]),
             max_concurrency: Self::MAX_CONCURRENCY,
             timeout: Self::TIMEOUT,
             retries: Self::RETRIES,
@@ -112,6 +119,13 @@ impl Settings {
         };
         if self.endpoints.is_empty() {
             return bad("--endpoint", "none".into(), "at least one URL");
+        }
+        if (self.api == Some(Api::Chat)) == self.messages.is_empty() {
+            return bad(
+                "--api chat",
+                format!("with {} messages", self.messages.len()),
+                "messages for the chat API alone: `ossmark endpoints run --message-column NAME` has them, other commands send ids",
+            );
         }
         if !(1..=1 << 20).contains(&self.max_concurrency) {
             let found = self.max_concurrency.to_string();

@@ -4,7 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use ossmark_record::{End, Row, Second};
-use ossmark_report::{Completeness, Depth, Figures, Hashed, Log, Run, Verdict, page, read};
+use ossmark_report::{
+    Completeness, Curve, CurvePoint, Depth, Figures, Hashed, Log, Run, Spread, Verdict, curve_page,
+    page, read,
+};
 use serde_json::json;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,6 +24,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     write(&dir, "failed", &[failed("out/failed")])?;
     write(&dir, "empty", &[Run::default()])?;
     write(&dir, "hostile", &[hostile()])?;
+    for (name, curve) in [
+        ("curve", curve()),
+        ("curve-empty", Curve::default()),
+        ("curve-hostile", hostile_curve()),
+    ] {
+        let file = dir.join(name).with_extension("html");
+        ossmark_files::write_whole(&file, curve_page(&curve).as_bytes())?;
+    }
     if !runs.is_empty() {
         let read: Result<Vec<Run>, _> = runs.iter().map(|run| read(run, Depth::Page)).collect();
         write(&dir, "named", &read?)?;
@@ -166,10 +177,12 @@ fn failed(dir: &str) -> Run {
     run
 }
 
+const ATTACK: &str = "</style></svg></textarea><script>document.title='owned'</script><img src=http://127.0.0.1:9/x \
+                      onerror=alert(1)>\"'&{{7*7}}\u{202e}\u{7}\u{1b}[2J";
+
 /// A run whose every text is an attack.
 fn hostile() -> Run {
-    let text = "</style></svg></textarea><script>document.title='owned'</script><img src=http://127.0.0.1:9/x onerror=alert(1)>\
-                \"'&{{7*7}}\u{202e}\u{7}\u{1b}[2J";
+    let text = ATTACK;
     let long = "W".repeat(300);
     let mut run = failed(&format!("out/{text}"));
     run.problems = vec![text.into(), long.clone()];
@@ -193,4 +206,82 @@ fn hostile() -> Run {
         found: Err(text.into()),
     });
     run
+}
+
+/// A curve of MLPerf Endpoints: eight points, of which the last stands for Offline.
+fn curve() -> Curve {
+    let mut noise = Noise(8);
+    let mut spread = |name: &str, unit: &str, from: f64| {
+        let edge = |at: u32| from * 1.16f64.powi(at as i32);
+        let mut count = |at: u32| (3000.0 * noise.next() / f64::from(1 + at)) as u64;
+        let buckets = (0..30).map(|at| (edge(at), edge(at + 1), count(at)));
+        Spread {
+            name: name.into(),
+            unit: unit.into(),
+            histogram: buckets.collect(),
+            percentiles: [50.0, 90.0, 99.0]
+                .map(|p| (p, from * (1.0 + p / 30.0)))
+                .into(),
+        }
+    };
+    let points = [1u64, 32, 40, 64, 128, 256, 512, 6396].map(|concurrency| {
+        let tps = 320.0 * (concurrency as f64).powf(0.75);
+        CurvePoint {
+            name: format!("r{concurrency}"),
+            concurrency,
+            region: match concurrency {
+                1..=32 => "low_latency".into(),
+                33..=63 => "low_concurrency".into(),
+                64..=127 => "med_concurrency".into(),
+                128..=512 => "high_concurrency".into(),
+                _ => "-, Offline dedicated".into(),
+            },
+            requests: 31_980,
+            failed: u64::from(concurrency == 512),
+            duration_s: 31_980.0 * 1300.0 / tps,
+            system_tps: Some(tps),
+            tps_per_user: Some(tps / concurrency as f64),
+            power_kw: Some(9.6),
+            steady: Some("not found (insufficient_passes)".into()),
+            spreads: vec![
+                spread("TTFT", "ms", 20.0 + concurrency as f64),
+                spread("TPOT", "ms", 3.0),
+                spread("latency", "ms", 4000.0),
+                spread("output", "tokens", 100.0),
+            ],
+        }
+    });
+    Curve {
+        title: "out/curve".into(),
+        notices: vec![
+            "A rehearsal, not measured with MLCommons' client: nothing of it may be submitted."
+                .into(),
+        ],
+        points: points.into(),
+    }
+}
+
+/// A curve whose every text is an attack, and whose figures are none.
+fn hostile_curve() -> Curve {
+    let mut curve = curve();
+    curve.title = ATTACK.into();
+    curve.notices = vec![ATTACK.into(), "W".repeat(300)];
+    for (point, figure) in curve
+        .points
+        .iter_mut()
+        .zip([f64::NAN, f64::INFINITY, -1.0, 0.0, 1e300])
+    {
+        for text in [&mut point.name, &mut point.region] {
+            *text = ATTACK.into();
+        }
+        point.steady = Some(ATTACK.into());
+        (point.system_tps, point.tps_per_user) = (Some(figure), Some(figure));
+        (point.power_kw, point.duration_s) = (Some(figure), figure);
+        for spread in &mut point.spreads {
+            (spread.name, spread.unit) = (ATTACK.into(), ATTACK.into());
+            spread.percentiles[1].1 = figure;
+            spread.histogram[3].0 = figure;
+        }
+    }
+    curve
 }

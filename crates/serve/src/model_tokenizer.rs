@@ -12,7 +12,11 @@ use crate::error::{ApiError, ServeError};
 use crate::stop_text::{StopFinder, StopTexts};
 
 /// A tokenizer, with Harmony where the vocabulary has its control tokens.
-pub struct ModelTokenizer(Inner);
+pub struct ModelTokenizer {
+    inner: Inner,
+    /// Whoever answers knows no Harmony (the echo engine).
+    answers_in_text: bool,
+}
 
 enum Inner {
     Harmony(Harmony),
@@ -26,10 +30,23 @@ impl ModelTokenizer {
     /// When it cannot be read, is none, or does not decode byte by byte as gpt-oss' does.
     pub fn load(path: &Path) -> Result<Self, ServeError> {
         let tokenizer = Tokenizer::load(path)?;
-        Ok(Self(match SpecialTokens::find(tokenizer.vocabulary()) {
+        let inner = match SpecialTokens::find(tokenizer.vocabulary()) {
             Ok(_) => Inner::Harmony(Harmony::new(tokenizer)?),
             Err(_) => Inner::Plain(tokenizer),
-        }))
+        };
+        Ok(Self {
+            inner,
+            answers_in_text: false,
+        })
+    }
+
+    /// Answers to conversations are text from their first token on: nothing is waited for that might be a header.
+    #[must_use]
+    pub fn answering_in_text(self) -> Self {
+        Self {
+            answers_in_text: true,
+            ..self
+        }
     }
 
     /// Ids below this are text.
@@ -38,7 +55,7 @@ impl ModelTokenizer {
     }
 
     fn tokenizer(&self) -> &Tokenizer {
-        match &self.0 {
+        match &self.inner {
             Inner::Harmony(harmony) => harmony.tokenizer(),
             Inner::Plain(tokenizer) => tokenizer,
         }
@@ -57,7 +74,7 @@ impl ModelTokenizer {
 
     /// Prompts for answers to conversations, whose texts stay text.
     pub(crate) fn harmony(&self) -> Result<&Harmony, ApiError> {
-        match &self.0 {
+        match &self.inner {
             Inner::Harmony(harmony) => Ok(harmony),
             Inner::Plain(_) => Err(ApiError::bad(
                 "this model's tokenizer has no Harmony control tokens: use /v1/completions",
@@ -67,7 +84,11 @@ impl ModelTokenizer {
 
     /// Reads an answer to a prompt of [`ModelTokenizer::harmony`], by channel.
     pub(crate) fn parser(&self) -> Result<Parser, ApiError> {
-        Ok(self.harmony()?.parser())
+        let parser = self.harmony()?.parser();
+        Ok(match self.answers_in_text {
+            true => parser.of_text(),
+            false => parser,
+        })
     }
 
     /// The bytes of a token.
@@ -128,6 +149,20 @@ impl IncrementalDetokenizer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_in_text_is_content_from_its_first_token_on() {
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo");
+        let first = |tokenizer: ModelTokenizer| {
+            let token = tokenizer.tokenizer().encode_text("a").unwrap()[0];
+            let mut parser = tokenizer.parser().ok().unwrap();
+            parser.push(token).map(|delta| delta.text)
+        };
+        // Of a model it may be a header's.
+        assert_eq!(first(ModelTokenizer::load(&demo).unwrap()), None);
+        let echo = ModelTokenizer::load(&demo).unwrap().answering_in_text();
+        assert_eq!(first(echo), Some("a".to_owned()));
+    }
 
     #[test]
     fn what_is_no_tokenizer_is_named() {

@@ -1,7 +1,7 @@
 //! Which token completes a text that ends an answer. Runs where the engine's events come in, so that a request ends with that
 //! token; the text itself is cut by whoever writes it, with a finder of its own.
 
-use ossmark_harmony::{Channel, Delta, Parser};
+use ossmark_harmony::{Delta, Parser};
 use ossmark_protocol::TokenId;
 
 use crate::model_tokenizer::IncrementalDetokenizer;
@@ -41,21 +41,12 @@ impl StopDetector {
             }
             Self::Content { parser, finder } => {
                 if let Some(Delta { text, channel, .. }) = parser.push(token)
-                    && is_content(parser, channel)
+                    && parser.is_content(channel)
                 {
                     finder.push(text, false);
                 }
                 finder.found()
             }
         }
-    }
-}
-
-/// Whether what stands there is for the reader: a preamble is commentary, a tool call is not.
-pub(crate) fn is_content(parser: &Parser, channel: Channel) -> bool {
-    match channel {
-        Channel::Final => true,
-        Channel::Commentary => parser.header().recipient.is_none(),
-        Channel::Analysis | Channel::Other => false,
     }
 }

@@ -4,8 +4,10 @@
 //! that was under way the log says what is there (`ossmark_endpoints::rehearsal`).
 
 mod accuracy;
+mod asked;
 mod curve;
 mod load;
+mod text;
 mod writer;
 
 use std::path::Path;
@@ -18,13 +20,15 @@ use ossmark_dataset::Dataset;
 use ossmark_endpoints::plan;
 use ossmark_endpoints::rehearsal::{Point, STAMP};
 use ossmark_endpoints::{Regions, SeedSet, rules};
-use ossmark_harmony::Tokenizer;
+use ossmark_harmony::{Parser, SpecialTokens, Tokenizer};
 use ossmark_protocol::{Generator, TokenId};
 use serde_json::{Value, json};
 
 use self::accuracy::Accuracy;
+use self::asked::Asked;
 use self::curve::Curve;
 use self::load::{Load, Template};
+use self::text::Texts;
 use super::Counting;
 use crate::children;
 use crate::cli::{EndpointsRunArgs, StreamArg};
@@ -36,7 +40,8 @@ use crate::terminal::{note, say};
 pub(crate) fn run(args: &EndpointsRunArgs) -> Result<Outcome> {
     children::end_at_signal()?;
     let points = points(args)?;
-    let dataset = Dataset::open(&args.dataset)?;
+    let mut asked = Asked::of(args)?;
+    let dataset = asked.open(&args.dataset)?;
     let rows = match args.rows {
         Some(rows) if rows as usize > dataset.len() => bail!(
             "--rows {rows}: {} has {} rows; give at most as many",
@@ -54,9 +59,19 @@ pub(crate) fn run(args: &EndpointsRunArgs) -> Result<Outcome> {
     }
     let (mut plan, tokenizer) = who_answers(args, &points, rows)?;
     plan.echo_below(tokenizer.vocabulary().text_ids());
-    let prompts = prompts(&plan, &dataset, rows);
-    let warmup = warmup(args, &plan)?;
-    let accuracy = Accuracy::of(args, &plan)?;
+    let prompts = asked.prompts(&dataset, rows)?;
+    let warmup = warmup(args, &mut asked)?;
+    let accuracy = Accuracy::of(args, &mut asked)?;
+    let messages = asked.messages();
+    plan.say(&messages);
+    let vocabulary = Arc::clone(tokenizer.vocabulary());
+    let parser = match messages.is_empty() {
+        true => None,
+        false => Some(Parser::new(
+            Arc::clone(&vocabulary),
+            SpecialTokens::find(&vocabulary)?,
+        )),
+    };
     let settings = settings(args, &plan, &dataset, rows, &points);
     seeds(args)?;
     let mut curve = Curve::open(args, settings)?;
@@ -83,7 +98,11 @@ pub(crate) fn run(args: &EndpointsRunArgs) -> Result<Outcome> {
         warmup,
         sampling: args.sampling.sampling(),
         seed: args.sampling.seed,
-        vocabulary: Arc::clone(tokenizer.vocabulary()),
+        texts: Texts {
+            vocabulary,
+            chat: parser,
+            messages,
+        },
     };
     let tokens = Counting(tokenizer);
     let load = Load::new(&*generator, &events, &template);
@@ -187,15 +206,7 @@ fn who_answers(
     Ok((plan, tokenizer))
 }
 
-/// The echo engine answers by row and reads nothing else (see generator::echo).
-fn prompts(plan: &EnginePlan, dataset: &Dataset, rows: u32) -> Vec<Arc<[TokenId]>> {
-    match plan {
-        EnginePlan::Echo(_) => (0..rows).map(|row| Arc::from([row])).collect(),
-        _ => dataset.prompts[..rows as usize].to_vec(),
-    }
-}
-
-fn warmup(args: &EndpointsRunArgs, plan: &EnginePlan) -> Result<Vec<Arc<[TokenId]>>> {
+fn warmup(args: &EndpointsRunArgs, asked: &mut Asked) -> Result<Vec<Arc<[TokenId]>>> {
     let Some(file) = &args.warmup_dataset else {
         if args.warmup_requests.is_some() {
             bail!(
@@ -204,12 +215,9 @@ fn warmup(args: &EndpointsRunArgs, plan: &EnginePlan) -> Result<Vec<Arc<[TokenId
         }
         return Ok(Vec::new());
     };
-    let dataset = Dataset::open(file)?;
-    let all = prompts(
-        plan,
-        &dataset,
-        u32::try_from(dataset.len()).context("--warmup-dataset")?,
-    );
+    let dataset = asked.open(file)?;
+    let rows = u32::try_from(dataset.len()).context("--warmup-dataset")?;
+    let all = asked.prompts(&dataset, rows)?;
     let wanted = args.warmup_requests.unwrap_or(all.len() as u64);
     let repeated = all.iter().cycle().take(usize::try_from(wanted)?);
     Ok(repeated.cloned().collect())
@@ -289,6 +297,8 @@ fn settings(
         "seed": args.sampling.seed,
         "engine": plan.name(),
         "endpoints": args.http.endpoint,
+        "api": args.http.api,
+        "message_column": args.message_column,
         "accuracy_dataset": args.accuracy_dataset,
         "accuracy_max_new_tokens": args.accuracy_max_new_tokens,
         "model": plan.model(),

@@ -21,6 +21,9 @@ pub struct Event {
     /// Of `sample.complete`.
     #[serde(default)]
     pub finish_reason: Option<String>,
+    /// Of `session.started`, where another client than MLCommons' made the run.
+    #[serde(default)]
+    pub(super) rehearsal: Option<IgnoredAny>,
 }
 
 /// `["PromptData", ...]`, `["TextModelOutput", ...]`, `["ErrorData", ...]`.
@@ -64,7 +67,16 @@ pub enum Answer {
         /// What came after the first fragment; `None` for an answer that came whole.
         rest: Option<String>,
     },
-    /// With reasoning or tool calls, which only the model's chat template counts.
+    /// With reasoning, of which the model's chat template counts the frame too.
+    Reasoned {
+        /// All of the reasoning.
+        thoughts: String,
+        /// What of it came after the first fragment; `None` for an answer that came whole.
+        later: Option<String>,
+        /// What the reader is told.
+        content: String,
+    },
+    /// With tool calls, which only the model's chat template counts.
     Structured,
 }
 
@@ -93,8 +105,11 @@ impl Event {
             Some(Part::Texts(texts)) => texts.is_empty(),
             Some(Part::Ids(_) | Part::Other) => false,
         };
-        if !is_empty(data.parts.get(1)) || !is_empty(data.parts.get(2)) {
+        if !is_empty(data.parts.get(2)) {
             return Some(Answer::Structured);
+        }
+        if !is_empty(data.parts.get(1)) {
+            return Some(reasoned(data.parts.first(), data.parts.get(1)));
         }
         Some(match data.parts.first() {
             None | Some(Part::None) => Answer::Text {
@@ -111,6 +126,25 @@ impl Event {
             },
             Some(Part::Ids(_) | Part::Other) => Answer::Structured,
         })
+    }
+}
+
+fn reasoned(content: Option<&Part>, thoughts: Option<&Part>) -> Answer {
+    let content = match content {
+        None | Some(Part::None) => String::new(),
+        Some(Part::Text(text)) => text.clone(),
+        Some(Part::Texts(texts)) => texts.concat(),
+        Some(Part::Ids(_) | Part::Other) => return Answer::Structured,
+    };
+    let (thoughts, later) = match thoughts {
+        Some(Part::Text(text)) => (text.clone(), None),
+        Some(Part::Texts(texts)) => (texts.concat(), texts.get(1..).map(<[String]>::concat)),
+        _ => return Answer::Structured,
+    };
+    Answer::Reasoned {
+        thoughts,
+        later,
+        content,
     }
 }
 

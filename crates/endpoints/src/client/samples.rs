@@ -41,6 +41,8 @@ pub struct Samples<'a> {
     tokens: Option<&'a dyn CountTokens>,
     open: HashMap<String, Open>,
     is_tracking: bool,
+    /// Made by another client than MLCommons'.
+    is_rehearsal: bool,
     /// Start, and the last completion.
     blocks: Vec<(i64, i64)>,
     waiting: Vec<Waiting>,
@@ -72,6 +74,16 @@ pub(super) struct Seen {
     /// Tracked samples that were under way at once.
     pub(super) most_open: usize,
     pub(super) has_ended: bool,
+    /// Issued, completed and failed, whether tracked or not.
+    pub(super) total: [u64; 3],
+    started_ns: Option<i64>,
+    /// The last event.
+    pub(super) last_ns: i64,
+    /// From the start of the session to its last event.
+    pub(super) total_ns: i64,
+    first_issued: Option<i64>,
+    /// Of the completed request that was issued last: when that was, and its end.
+    last_completed: Option<(i64, i64)>,
     /// Answers whose first fragment is stamped after their end.
     pub(super) first_after_end: u64,
 }
@@ -87,9 +99,37 @@ struct Open {
 
 struct Waiting {
     at: usize,
-    whole: String,
+    whole: Texts,
     /// What came after the first fragment, and how long that took.
-    rest: Option<(String, i64)>,
+    rest: Option<(Texts, i64)>,
+}
+
+/// Reasoning and content, each counted by itself; mostly there is no reasoning.
+type Texts = [String; 2];
+
+impl Seen {
+    /// What counts whether samples are tracked or not.
+    fn count(&mut self, event: &Event) {
+        let now = event.timestamp_ns;
+        let started = self.started_ns;
+        let since = started.map_or(0, |started| now.saturating_sub(started));
+        (self.last_ns, self.total_ns) = (now, since.max(self.total_ns));
+        let [issued, completed, failed] = &mut self.total;
+        match event.event_type.as_str() {
+            "session.started" => drop(self.started_ns.get_or_insert(now)),
+            error if error.starts_with("error.") => *failed += 1,
+            _ if event.sample_uuid.is_empty() => {}
+            "sample.issued" => *issued += 1,
+            "sample.complete" => *completed += 1,
+            _ => {}
+        }
+    }
+
+    /// From the first request to the end of the last that ended, as LoadGen's duration; 0 for none.
+    pub(super) fn window_ns(&self) -> i64 {
+        let window = self.first_issued.zip(self.last_completed);
+        window.map_or(0, |(first, (_, end))| end.saturating_sub(first).max(0))
+    }
 }
 
 impl fmt::Debug for Samples<'_> {
@@ -108,6 +148,7 @@ impl<'a> Samples<'a> {
             tokens,
             open: HashMap::new(),
             is_tracking: false,
+            is_rehearsal: false,
             blocks: Vec::new(),
             waiting: Vec::new(),
             waiting_bytes: 0,
@@ -133,7 +174,9 @@ impl<'a> Samples<'a> {
             ));
         }
         let now = event.timestamp_ns;
+        self.seen.count(event);
         match event.event_type.as_str() {
+            "session.started" => self.is_rehearsal = event.rehearsal.is_some(),
             "session.start_performance_tracking" if !self.is_tracking => {
                 self.is_tracking = true;
                 self.blocks.push((now, now));
@@ -159,6 +202,7 @@ impl<'a> Samples<'a> {
             return Ok(());
         }
         self.seen.issued += 1;
+        self.seen.first_issued.get_or_insert(event.timestamp_ns);
         let block = self.blocks.len() - 1;
         match known {
             // Issued again: one sample.
@@ -212,6 +256,10 @@ impl<'a> Samples<'a> {
         let latency = now.saturating_sub(open.issued);
         self.seen.latency.push(latency);
         self.rows[open.at].latency_ns = Some(latency);
+        let last = &mut self.seen.last_completed;
+        if last.is_none_or(|(issued, _)| open.issued > issued) {
+            *last = Some((open.issued, now));
+        }
         let last = &mut self.blocks[open.block].1;
         *last = now.max(*last);
         if let Some(reason) = &event.finish_reason {
@@ -220,18 +268,38 @@ impl<'a> Samples<'a> {
         }
         let decoding = open.first.map(|first| now.saturating_sub(first));
         self.seen.first_after_end += u64::from(decoding.is_some_and(|ns| ns < 0));
-        match event.answer() {
-            None => {}
-            Some(Answer::Structured) => self.seen.uncounted_answers += 1,
-            Some(Answer::Text { whole, .. }) if whole.is_empty() => {}
-            Some(Answer::Text { .. }) if self.tokens.is_none() => self.seen.uncounted_answers += 1,
-            Some(Answer::Text { whole, rest }) => {
-                let rest = rest.filter(|rest| !rest.is_empty()).zip(decoding);
-                let at = open.at;
-                self.waiting_bytes += whole.len();
-                self.waiting.push(Waiting { at, whole, rest });
+        let (whole, rest) = match event.answer() {
+            None => return Ok(()),
+            Some(Answer::Text { whole, .. }) if whole.is_empty() => return Ok(()),
+            Some(Answer::Text { whole, rest }) => (
+                [String::new(), whole],
+                rest.map(|rest| [String::new(), rest]),
+            ),
+            // A rehearsal counts what came, without the frame of a chat template.
+            Some(Answer::Reasoned {
+                thoughts,
+                later,
+                content,
+            }) if self.is_rehearsal => {
+                let rest = later.map(|later| [later, content.clone()]);
+                ([thoughts, content], rest)
             }
+            Some(Answer::Reasoned { .. } | Answer::Structured) => {
+                self.seen.uncounted_answers += 1;
+                return Ok(());
+            }
+        };
+        if self.tokens.is_none() {
+            self.seen.uncounted_answers += 1;
+            return Ok(());
         }
+        let rest = rest.filter(|rest| rest.iter().any(|text| !text.is_empty()));
+        self.waiting_bytes += whole.iter().map(String::len).sum::<usize>();
+        self.waiting.push(Waiting {
+            at: open.at,
+            whole,
+            rest: rest.zip(decoding),
+        });
         if self.waiting.len() >= BATCH || self.waiting_bytes >= BATCH_BYTES {
             self.count()?;
         }
@@ -245,10 +313,17 @@ impl<'a> Samples<'a> {
         };
         self.waiting_bytes = 0;
         let waiting = mem::take(&mut self.waiting);
+        let count = |[thoughts, content]: &Texts| {
+            let thoughts = match thoughts.is_empty() {
+                true => 0,
+                false => tokens.count(thoughts)?,
+            };
+            Ok::<_, String>(thoughts + tokens.count(content)?)
+        };
         let counted = waiting.par_iter().map(|one| {
             let rest = one.rest.as_ref();
-            let rest = rest.map(|(text, ns)| Ok::<_, String>((tokens.count(text)?, *ns)));
-            Ok((one.at, tokens.count(&one.whole)?, rest.transpose()?))
+            let rest = rest.map(|(texts, ns)| Ok::<_, String>((count(texts)?, *ns)));
+            Ok((one.at, count(&one.whole)?, rest.transpose()?))
         });
         for (at, whole, rest) in counted.collect::<Result<Vec<_>, String>>()? {
             self.seen.output.push(whole as i64);

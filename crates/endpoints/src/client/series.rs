@@ -8,7 +8,7 @@ use ossmark_report::early_stopping::allowed_over;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Every percentile that a summary has, as it is written.
-const GRID: [(&str, f64); 12] = [
+pub(super) const GRID: [(&str, f64); 12] = [
     ("99.9", 99.9),
     ("99.0", 99.0),
     ("97.0", 97.0),
@@ -33,6 +33,16 @@ pub enum Number {
     Int(i128),
     /// Nanoseconds of one token.
     Float(f64),
+}
+
+impl Number {
+    /// What is beyond 53 bits is rounded.
+    pub(super) fn as_f64(self) -> f64 {
+        match self {
+            Self::Int(n) => n as f64,
+            Self::Float(x) => x,
+        }
+    }
 }
 
 impl Serialize for Number {
@@ -66,27 +76,32 @@ pub enum Series {
 /// Of at least one value.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Block {
-    total: Number,
-    min: Number,
-    max: Number,
-    median: f64,
-    avg: f64,
-    std_dev: f64,
-    percentiles: Percentiles,
+    #[serde(skip)]
+    pub(super) count: usize,
+    /// The sum of the values' squares.
+    #[serde(skip)]
+    pub(super) squares: f64,
+    pub(super) total: Number,
+    pub(super) min: Number,
+    pub(super) max: Number,
+    pub(super) median: f64,
+    pub(super) avg: f64,
+    pub(super) std_dev: f64,
+    pub(super) percentiles: Percentiles,
     #[serde(skip_serializing_if = "Option::is_none")]
-    early_stopping_percentiles: Option<Percentiles>,
-    histogram: Histogram,
+    pub(super) early_stopping_percentiles: Option<Percentiles>,
+    pub(super) histogram: Histogram,
 }
 
 #[derive(Clone, Debug, serde::Serialize)]
-struct Histogram {
-    buckets: Vec<(f64, f64)>,
-    counts: Vec<usize>,
+pub(super) struct Histogram {
+    pub(super) buckets: Vec<(f64, f64)>,
+    pub(super) counts: Vec<usize>,
 }
 
 /// By their names, in the grid's order.
 #[derive(Clone, Debug)]
-pub struct Percentiles(Vec<(&'static str, Option<f64>)>);
+pub struct Percentiles(pub(super) Vec<(&'static str, Option<f64>)>);
 
 impl Serialize for Percentiles {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -119,7 +134,7 @@ impl Series {
             &sorted,
             [total, (*min).into(), (*max).into()].map(Number::Int),
             quotient(total, n),
-            spread,
+            (spread, squares as f64),
             is_tail,
         )
     }
@@ -136,7 +151,7 @@ impl Series {
         };
         let spread = squares - total * total / n;
         let ends = [total, min, max].map(Number::Float);
-        Self::seen(&sorted, ends, total / n, spread, true)
+        Self::seen(&sorted, ends, total / n, (spread, squares), true)
     }
 
     fn empty(is_tail: bool) -> Self {
@@ -153,7 +168,7 @@ impl Series {
         sorted: &[f64],
         [total, min, max]: [Number; 3],
         avg: f64,
-        spread: f64,
+        (spread, squares): (f64, f64),
         is_tail: bool,
     ) -> Self {
         let n = sorted.len();
@@ -163,6 +178,8 @@ impl Series {
         };
         let percentiles = GRID.map(|(name, p)| (name, Some(lower(sorted, p))));
         Self::Seen(Box::new(Block {
+            count: n,
+            squares,
             total,
             min,
             max,

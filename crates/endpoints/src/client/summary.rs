@@ -13,22 +13,22 @@ pub struct Summary {
     /// Of the client's sources; a rehearsal has none.
     pub git_sha: Option<String>,
     test_started_at: u64,
-    n_samples_issued: u64,
+    pub(super) n_samples_issued: u64,
     /// The client counts failed ones too.
-    n_samples_completed: u64,
-    n_samples_failed: u64,
+    pub(super) n_samples_completed: u64,
+    pub(super) n_samples_failed: u64,
     /// From the start of tracking to the last completion; null for none.
-    duration_ns: Option<i64>,
-    state: &'static str,
+    pub(super) duration_ns: Option<i64>,
+    pub(super) state: &'static str,
     complete: bool,
-    ttft: Series,
-    tpot: Series,
-    latency: Series,
-    output_sequence_lengths: Series,
-    input_sequence_lengths: Series,
+    pub(super) ttft: Series,
+    pub(super) tpot: Series,
+    pub(super) latency: Series,
+    pub(super) output_sequence_lengths: Series,
+    pub(super) input_sequence_lengths: Series,
     legacy_loadgen_window_duration_ns: Option<i64>,
-    qps: Option<f64>,
-    tps: Option<f64>,
+    pub(super) qps: Option<f64>,
+    pub(super) tps: Option<f64>,
     finish_reason_counts: Reasons,
     /// What the run was set to.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,10 +63,7 @@ impl Summary {
         let duration_ns = Some(run.duration_ns).filter(|ns| *ns > 0);
         let seconds = duration_ns.map(|ns| ns as f64 / 1e9);
         let per_second = |count: Option<f64>| Some(count? / seconds?);
-        let tokens = output.total().map(|total| match total {
-            Number::Int(n) => n as f64,
-            Number::Float(x) => x,
-        });
+        let tokens = output.total().map(Number::as_f64);
         let [
             stop,
             length,

@@ -18,6 +18,13 @@ pub struct Answered {
     pub failed: bool,
 }
 
+/// An answer of the chat API, as graders know answers.
+fn harmony(thoughts: &str, content: &str) -> String {
+    format!(
+        "<|channel|>analysis<|message|>{thoughts}<|end|><|start|>assistant<|channel|>final<|message|>{content}"
+    )
+}
+
 /// Reads them, in the order in which they ended.
 ///
 /// # Errors
@@ -28,6 +35,9 @@ pub fn answers(dir: &Path) -> io::Result<Vec<Answered>> {
         if event.event_type == "sample.complete" {
             let text = match event.answer() {
                 Some(Answer::Text { whole, .. }) => Some(whole),
+                Some(Answer::Reasoned {
+                    thoughts, content, ..
+                }) => Some(harmony(&thoughts, &content)),
                 Some(Answer::Structured) | None => None,
             };
             all.push(Answered {

@@ -8,7 +8,7 @@ use ossmark_files::{make_directories, write_whole};
 use serde_json::{Map, Value, json};
 
 use super::STAMP;
-use crate::client::{CountTokens, EVENTS, Samples, Summary, read_log};
+use crate::client::{CountTokens, EVENTS, Samples, Snapshot, Summary, read_log};
 use crate::steady_state::{SteadyState, steady_state};
 
 /// How a point is measured.
@@ -138,7 +138,8 @@ endpoint_config:
 }
 
 /// Writes what follows from the log in `dir`: `config.yaml`, `sample_idx_map.json` (`order`: uuids as they were issued, with
-/// their rows) and `performance/result_summary.json`, this last, so that a point is done once it is there.
+/// their rows), `report.txt`, `metrics/final_snapshot.json`, and `performance/result_summary.json`, this last, so that a point
+/// is done once it is there.
 ///
 /// # Errors
 /// A log that is damaged, a text that cannot be encoded; those of reading and writing.
@@ -163,6 +164,12 @@ pub fn write(
     summary.version.clone_from(&point.version);
     summary.run_config = Some(point.run_config());
     summary.rehearsal = Some(STAMP);
+    let snapshot = Snapshot::of(&mut samples, &summary).map_err(damaged)?;
+    write_whole(&dir.join("report.txt"), summary.report().as_bytes())?;
+    let metrics = dir.join("metrics");
+    make_directories(&metrics)?;
+    let text = serde_json::to_string_pretty(&snapshot)?;
+    write_whole(&metrics.join("final_snapshot.json"), text.as_bytes())?;
     let concurrency = point.concurrency.unwrap_or_else(|| point.rows.into());
     let steady_state = steady_state(samples.rows(), point.rows as usize, concurrency);
     let below = dir.join("performance");

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use ossmark_files::{Claim, IfExists};
 
-use super::lines;
+use super::lines::{self, Pieces, Prompt};
 use crate::client::{EVENTS, read_log};
 
 /// `events.jsonl` of a run that goes on. Times are nanoseconds of the run's own clock.
@@ -87,11 +87,11 @@ impl Journal {
         self.session(STOP, ns)
     }
 
-    /// A request goes out; `prompt` is a JSON list of its ids.
+    /// A request goes out.
     ///
     /// # Errors
     /// Those of writing.
-    pub fn issued(&mut self, ns: i64, uuid: &str, prompt: &str) -> io::Result<()> {
+    pub fn issued(&mut self, ns: i64, uuid: &str, prompt: Prompt<'_>) -> io::Result<()> {
         self.add(|line| lines::issued(line, ns, uuid, prompt))
     }
 
@@ -103,7 +103,7 @@ impl Journal {
         self.add(|line| lines::first(line, ns, uuid))
     }
 
-    /// Its answer is there: the first fragment, and the rest where there is any; empty for no text at all.
+    /// Its answer is there.
     ///
     /// # Errors
     /// Those of writing.
@@ -111,10 +111,10 @@ impl Journal {
         &mut self,
         ns: i64,
         uuid: &str,
-        pieces: &[&str],
+        answer: &Pieces<'_>,
         reason: &str,
     ) -> io::Result<()> {
-        self.add(|line| lines::complete(line, ns, uuid, pieces, reason))
+        self.add(|line| lines::complete(line, ns, uuid, answer, reason))
     }
 
     /// It failed.
@@ -252,6 +252,13 @@ fn read(
 mod tests {
     use super::*;
 
+    fn text<'a>(content: &'a [&'a str]) -> Pieces<'a> {
+        Pieces {
+            thoughts: &[],
+            content,
+        }
+    }
+
     fn lines(dir: &Path) -> Vec<String> {
         let text = std::fs::read_to_string(dir.join(EVENTS)).unwrap();
         text.lines().map(str::to_owned).collect()
@@ -264,12 +271,13 @@ mod tests {
         assert_eq!(resumed, Resumed::default());
         log.start(10).unwrap();
         for (at, uuid) in ["a", "b", "c", "d"].iter().enumerate() {
-            log.issued(20 + at as i64, uuid, "[1]").unwrap();
+            log.issued(20 + at as i64, uuid, Prompt::Ids("[1]"))
+                .unwrap();
         }
         log.first(30, "a").unwrap();
-        log.complete(40, "a", &["x", "y"], "stop").unwrap();
+        log.complete(40, "a", &text(&["x", "y"]), "stop").unwrap();
         // Issued after b, which is still open.
-        log.complete(50, "c", &["x"], "stop").unwrap();
+        log.complete(50, "c", &text(&["x"]), "stop").unwrap();
         log.flush().unwrap();
         drop(log);
         // A kill leaves part of a line.
@@ -291,7 +299,8 @@ mod tests {
         );
         assert!(kept.last().unwrap().contains(STOP));
         log.start(resumed.last_ns).unwrap();
-        log.issued(resumed.last_ns + 1, "e", "[1]").unwrap();
+        log.issued(resumed.last_ns + 1, "e", Prompt::Text("what \"is\" it?"))
+            .unwrap();
         log.failed(resumed.last_ns + 2, "e", "HTTP 500: \"\u{1b}\"")
             .unwrap();
         log.stop(resumed.last_ns + 3).unwrap();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use flate2::read::GzDecoder;
 use ossmark_endpoints::Severity;
 use ossmark_endpoints::check::{Options, Report, check};
-use ossmark_endpoints::client::CountTokens;
+use ossmark_endpoints::client::{CountTokens, Event, Samples, Snapshot, Summary};
 use ossmark_harmony::Tokenizer;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -81,7 +81,7 @@ fn same(name: &str, found: &Value, expected: &Value) -> usize {
             assert_eq!(a.len(), b.len(), "{name}");
             a.iter().zip(b).map(|(a, b)| same(name, a, b)).sum()
         }
-        (a, b) if name.ends_with("histogram.buckets") => {
+        (a, b) if name.ends_with("histogram.buckets") || name.ends_with("histogram") => {
             let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
             assert!((a - b).abs() <= 4.0 * f64::EPSILON * b, "{name}: {a} {b}");
             1
@@ -125,6 +125,96 @@ fn every_figure_of_the_clients_summaries_follows_from_its_events() {
         let figures = same(name, &recomputed, &expected);
         assert!(figures > 500, "{figures}");
     }
+}
+
+/// The summary that follows from a run's events, with who made it.
+fn remade<'a>(dir: &Path, tokens: &'a Demo) -> (Samples<'a>, Summary) {
+    let mut samples = Samples::new(Some(tokens));
+    for line in fs::read_to_string(dir.join("events.jsonl"))
+        .unwrap()
+        .lines()
+    {
+        let event: Event = serde_json::from_str(line).unwrap();
+        samples.take(&event).unwrap();
+    }
+    let mut made = Summary::of(&mut samples).unwrap();
+    let (_, written) = summary(dir);
+    made.version = written["version"].as_str().unwrap().into();
+    made.git_sha = Some(written["git_sha"].as_str().unwrap().into());
+    made.run_config = Some(written["run_config"].clone());
+    (samples, made)
+}
+
+/// Line by line; settings are in another order.
+#[test]
+fn the_clients_report_follows_from_its_events_too() {
+    let (runs, tokens) = (runs(), Demo::load());
+    let parts = |text: &str| {
+        let lines: Vec<&str> = text.lines().collect();
+        let end = lines
+            .iter()
+            .position(|line| line.contains("issued"))
+            .unwrap();
+        let mut words: Vec<String> = lines[..end]
+            .iter()
+            .flat_map(|line| line.split([' ', ',']).map(str::to_owned))
+            .collect();
+        words.sort();
+        let figures: Vec<String> = lines[end..].iter().map(|line| (*line).to_owned()).collect();
+        (words, figures)
+    };
+    for name in ["clean", "faults"] {
+        let dir = runs.path().join(name);
+        let expected = fs::read_to_string(dir.join("report.txt")).unwrap();
+        let (_, made) = remade(&dir, &tokens);
+        assert_eq!(parts(&made.report()), parts(&expected), "{name}");
+    }
+}
+
+#[test]
+fn the_aggregators_last_snapshot_follows_from_its_events_too() {
+    let (runs, tokens) = (runs(), Demo::load());
+    for name in ["clean", "faults"] {
+        let dir = runs.path().join(name);
+        let text = fs::read_to_string(dir.join("metrics/final_snapshot.json")).unwrap();
+        let mut expected: Value = serde_json::from_str(&text).unwrap();
+        let (mut samples, made) = remade(&dir, &tokens);
+        let made = serde_json::to_string(&Snapshot::of(&mut samples, &made).unwrap()).unwrap();
+        let mut made: Value = serde_json::from_str(&made).unwrap();
+        // When it was published, and how often before.
+        for name in ["counter", "timestamp_ns"] {
+            made.as_object_mut().unwrap().remove(name);
+            expected.as_object_mut().unwrap().remove(name);
+        }
+        let figures = same(name, &made, &expected);
+        assert!(figures > 500, "{figures}");
+    }
+}
+
+/// Of the chat API's answers a rehearsal counts reasoning and content; of the client's nobody but its chat template does.
+#[test]
+fn reasoning_is_counted_in_rehearsals_alone() {
+    let tokens = Demo::load();
+    let figures = |stamp: &str| {
+        let mut samples = Samples::new(Some(&tokens));
+        for line in [
+            format!(r#"{{"event_type":"session.started","timestamp_ns":0{stamp}}}"#),
+            r#"{"event_type":"session.start_performance_tracking","timestamp_ns":1}"#.into(),
+            r#"{"event_type":"sample.issued","timestamp_ns":10,"sample_uuid":"a","data":["PromptData","What is 48*4?",null]}"#.into(),
+            r#"{"event_type":"sample.recv_first","timestamp_ns":20,"sample_uuid":"a"}"#.into(),
+            r#"{"event_type":"sample.complete","timestamp_ns":80,"sample_uuid":"a","data":["TextModelOutput","192",["4","8"],null],"finish_reason":"stop"}"#.into(),
+            r#"{"event_type":"session.ended","timestamp_ns":90}"#.into(),
+        ] {
+            let event: Event = serde_json::from_str(&line).unwrap();
+            samples.take(&event).unwrap();
+        }
+        let summary = serde_json::to_value(Summary::of(&mut samples).unwrap()).unwrap();
+        let block = |name: &str| summary[name]["total"].clone();
+        (block("output_sequence_lengths"), block("tpot"))
+    };
+    // Thoughts of two tokens and content of three; after the first fragment one and three.
+    assert_eq!(figures(r#","rehearsal":"yes""#), (5.into(), 15.0.into()));
+    assert_eq!(figures(""), (Value::Null, Value::Null));
 }
 
 /// Each number of the summary, changed in its fourth digit, is named; an event that says otherwise is too.

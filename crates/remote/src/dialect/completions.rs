@@ -7,10 +7,9 @@ use std::io::Write;
 use ossmark_protocol::{Request, TokenId};
 use serde::Deserialize;
 use serde_json::Value;
-use smallvec::SmallVec;
 
 use super::SamplingNames;
-use crate::answer::{Finish, ResponseChunk};
+use crate::answer::{Finish, Ids, ResponseChunk};
 use crate::json::{Few, bad_json, error_text, push_ids};
 
 /// A request; `extra` is the field that asks for ids, as JSON without a comma.
@@ -21,12 +20,27 @@ pub(super) fn body(
     names: &SamplingNames,
     extra: &str,
 ) -> Result<Vec<u8>, String> {
+    body_asking(request, stream, model, names, extra, |body| {
+        body.extend_from_slice(b"\"prompt\":");
+        push_ids(body, &request.prompt);
+    })
+}
+
+/// A request that asks in another field than `prompt`.
+pub(super) fn body_asking(
+    request: &Request,
+    stream: bool,
+    model: &str,
+    names: &SamplingNames,
+    extra: &str,
+    ask: impl FnOnce(&mut Vec<u8>),
+) -> Result<Vec<u8>, String> {
     let mut body = Vec::with_capacity(request.prompt.len() * 7 + model.len() + 400);
     body.extend_from_slice(b"{\"model\":");
     // Writing a string into memory cannot fail.
     let _ = serde_json::to_writer(&mut body, model);
-    body.extend_from_slice(b",\"prompt\":");
-    push_ids(&mut body, &request.prompt);
+    body.push(b',');
+    ask(&mut body);
     body.push(b',');
     names.push(&mut body, request)?;
     let _ = write!(body, ",\"stream\":{stream}");
@@ -73,7 +87,7 @@ pub(super) fn read(body: &[u8]) -> Result<ResponseChunk, String> {
     if reply.choices.0.is_empty() {
         return Err("the response has no choices".into());
     }
-    chunk(reply, body)
+    chunk(reply, |finish| without_ids(finish, body))
 }
 
 /// One piece of a stream. The last may hold no choice, only the usage.
@@ -82,7 +96,16 @@ pub(super) fn read_chunk(body: &[u8]) -> Result<ResponseChunk, String> {
     if reply.choices.0.is_empty() && reply.usage.is_none() {
         return Err("a piece of the stream has neither choices nor usage".into());
     }
-    chunk(reply, body)
+    chunk(reply, |finish| without_ids(finish, body))
+}
+
+/// A response of the chat API, whole or a piece: its prompt is the server's, and text may come without ids (see `chat`).
+pub(super) fn read_chat(body: &[u8]) -> Result<ResponseChunk, String> {
+    let chunk = chunk(parse(body)?, |_| Ok(Ids::new()))?;
+    Ok(ResponseChunk {
+        prompt: None,
+        ..chunk
+    })
 }
 
 fn parse(body: &[u8]) -> Result<Reply, String> {
@@ -93,7 +116,22 @@ fn parse(body: &[u8]) -> Result<Reply, String> {
     }
 }
 
-fn chunk(reply: Reply, body: &[u8]) -> Result<ResponseChunk, String> {
+/// The end of a stream alone has none; the count of tokens tells whether any went missing.
+fn without_ids(finish: Option<&Finish>, body: &[u8]) -> Result<Ids, String> {
+    if finish.is_some() && has_no_text(body) {
+        return Ok(Ids::new());
+    }
+    Err(
+        "the response has no token_ids; this server does not return token ids, and text is not tokenised again: use vLLM 0.10.2 \
+         or later, TensorRT-LLM, Dynamo, or SGLang's own API (--api sglang)"
+            .into(),
+    )
+}
+
+fn chunk(
+    reply: Reply,
+    without_ids: impl FnOnce(Option<&Finish>) -> Result<Ids, String>,
+) -> Result<ResponseChunk, String> {
     let mut chunk = ResponseChunk::default();
     if let Some(usage) = reply.usage {
         chunk.total = usage.completion_tokens;
@@ -110,15 +148,7 @@ fn chunk(reply: Reply, body: &[u8]) -> Result<ResponseChunk, String> {
         });
         chunk.ids = match ids {
             Some(ids) => ids.0,
-            // The end of a stream alone; the count of tokens tells whether any went missing.
-            None if choice.finish_reason.is_some() && has_no_text(body) => SmallVec::new(),
-            None => {
-                return Err(
-                    "the response has no token_ids; this server does not return token ids, and text is not tokenised again: \
-                     use vLLM 0.10.2 or later, TensorRT-LLM, Dynamo, or SGLang's own API (--api sglang)"
-                        .into(),
-                );
-            }
+            None => without_ids(choice.finish_reason.as_ref())?,
         };
         let prompt = choice.prompt_token_ids;
         if let Some(prompt) = prompt.or_else(|| beside.and_then(|nvext| nvext.prompt_token_ids)) {

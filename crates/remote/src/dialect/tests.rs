@@ -46,12 +46,27 @@ fn all() -> Vec<Box<dyn Dialect>> {
             model: model.clone(),
             min_p: true,
         }),
-        Box::new(tensorrt::Completions { model }),
+        Box::new(tensorrt::Completions {
+            model: model.clone(),
+        }),
+        Box::new(chat::Chat {
+            model,
+            messages: ["first".into(), "a\n\"b\"".into()].into(),
+        }),
     ]
 }
 
+/// The chat API takes the place of a message for a prompt.
+fn asking(dialect: &dyn Dialect, mut request: Request) -> Request {
+    if dialect.name() == "/v1/chat/completions" {
+        request.prompt = [1].into();
+    }
+    request
+}
+
 fn said(dialect: &dyn Dialect, request: &Request, stream: bool) -> Value {
-    serde_json::from_slice(&dialect.body(request, stream).unwrap()).unwrap()
+    let request = asking(dialect, request.clone());
+    serde_json::from_slice(&dialect.body(&request, stream).unwrap()).unwrap()
 }
 
 #[test]
@@ -77,6 +92,9 @@ fn every_sampling_field_is_on_the_wire_in_every_dialect() {
         let sglang = name == "SGLang /generate";
         let (least, most, seed) = match sglang {
             true => ("min_new_tokens", "max_new_tokens", "sampling_seed"),
+            false if name == "/v1/chat/completions" => {
+                ("min_tokens", "max_completion_tokens", "seed")
+            }
             false => ("min_tokens", "max_tokens", "seed"),
         };
         assert_eq!(
@@ -88,6 +106,7 @@ fn every_sampling_field_is_on_the_wire_in_every_dialect() {
         let all = match name {
             "vLLM /v1/completions"
             | "vLLM /inference/v1/generate"
+            | "/v1/chat/completions"
             | "TensorRT-LLM /v1/completions" => 0,
             _ => -1,
         };
@@ -139,6 +158,7 @@ fn each_dialect_puts_prompt_and_model_where_its_server_looks_and_asks_for_ids() 
         json!({"token_ids": [7, 200_002]}),
         json!({"model": "a\"b", "prompt": [7, 200_002], "nvext": {"extra_fields": ["completion_token_ids", "prompt_token_ids"]}}),
         json!({"model": "a\"b", "prompt": [7, 200_002], "detokenize": false}),
+        json!({"model": "a\"b", "messages": [{"role": "user", "content": "a\n\"b\""}], "return_token_ids": true}),
     ];
     let mut request = request();
     request.stop_tokens = Vec::new().into();
@@ -156,6 +176,7 @@ fn seeds_that_servers_cannot_take_are_refused() {
     request.stop_tokens = Vec::new().into();
     request.seed = MAX_SEED + 1;
     for dialect in all() {
+        let request = asking(&*dialect, request.clone());
         let error = dialect.body(&request, false).unwrap_err();
         assert!(error.contains("seed is 9223372036854775808"), "{error}");
     }
@@ -182,6 +203,9 @@ fn stream(name: &str, pieces: &[Vec<u32>], total: u64) -> Vec<Piece> {
                 };
                 json!({"text": "x\n", "output_ids": ids, "meta_info": {"prompt_tokens": 2, "completion_tokens": count,
                     "finish_reason": finish}})
+            }
+            "/v1/chat/completions" => {
+                json!({"choices": [{"index": 0, "delta": {"content": "x\n"}, "token_ids": ids, "finish_reason": finish}]})
             }
             "Dynamo /v1/completions" => {
                 json!({"choices": [{"text": "x\n", "index": 0, "finish_reason": finish}], "usage": null,
@@ -264,7 +288,7 @@ fn trick() -> impl Strategy<Value = Trick> {
 fn what_is_believed_is_what_was_sent() {
     // Distinct ids: two pieces of the same ids may be swapped without anybody being the wiser.
     let lengths = prop::collection::vec(1..4usize, 2..6);
-    drive((0..6usize, lengths, trick()), |(which, lengths, trick)| {
+    drive((0..7usize, lengths, trick()), |(which, lengths, trick)| {
         let dialect = &*all()[which];
         let mut next = 100;
         let mut piece = |n: usize| {
@@ -309,4 +333,41 @@ fn what_is_believed_is_what_was_sent() {
             ),
         }
     });
+}
+
+/// Ids may come with another piece than their text, but somewhere they have to be; the prompt's count is the server's.
+#[test]
+fn the_chat_api_is_believed_by_its_count_and_asks_only_what_there_is() {
+    let chat = chat::Chat {
+        model: "m".into(),
+        messages: ["hello".into()].into(),
+    };
+    let feed = |events: &[&str]| {
+        let events: Vec<Piece> = events.iter().map(|e| (Vec::new(), (*e).into())).collect();
+        believe(&chat, &events)
+    };
+    let role = r#"{"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": null}]}"#;
+    let ids = r#"{"choices": [{"delta": {"reasoning_content": "a"}, "token_ids": [5, 6], "finish_reason": null}]}"#;
+    let text = r#"{"choices": [{"delta": {"content": "b"}, "finish_reason": null}]}"#;
+    let end = r#"{"choices": [{"delta": {}, "finish_reason": "stop", "token_ids": [7]}]}"#;
+    let no_ids = r#"{"choices": [{"delta": {}, "finish_reason": "stop"}]}"#;
+    let usage = r#"{"choices": [], "usage": {"prompt_tokens": 99, "completion_tokens": 3}}"#;
+    let answer = feed(&[role, ids, text, end, usage, "[DONE]"]);
+    assert_eq!(answer, Ok(vec![5, 6, 7]));
+    let lost = feed(&[role, ids, text, no_ids, usage, "[DONE]"]).unwrap_err();
+    assert!(lost.contains("counts 3 tokens and sent 2 ids"), "{lost}");
+    let none = feed(&[role, text, no_ids, usage, "[DONE]"]).unwrap_err();
+    assert!(none.contains("no token_ids"), "{none}");
+    let whole = r#"{"choices": [{"message": {"content": "b"}, "finish_reason": "stop"}], "usage": {"completion_tokens": 1}}"#;
+    assert!(
+        chat.read(whole.as_bytes())
+            .unwrap_err()
+            .contains("no token_ids")
+    );
+    let mut request = request();
+    for prompt in [&[1][..], &[0, 0]] {
+        request.prompt = prompt.into();
+        let error = chat.body(&request, true).unwrap_err();
+        assert!(error.contains("place of no message"), "{error}");
+    }
 }

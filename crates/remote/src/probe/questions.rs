@@ -81,7 +81,14 @@ impl Server<'_> {
         }
         let by_name = matches!(
             api,
-            Some(Api::OpenAi | Api::Vllm | Api::Dynamo | Api::TensorRtLlm | Api::SglangCompletions)
+            Some(
+                Api::OpenAi
+                    | Api::Vllm
+                    | Api::Dynamo
+                    | Api::TensorRtLlm
+                    | Api::SglangCompletions
+                    | Api::Chat
+            )
         );
         if by_name && found.model.is_none() {
             return Err(self.model_unknown(match (&models, &listed) {

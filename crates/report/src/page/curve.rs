@@ -70,7 +70,8 @@ pub(super) fn overview(curve: &Curve) -> Table {
             Cell::figure(name("duration_s"), point.duration_s, ""),
             Cell::maybe(name("power_kw"), point.power_kw, ""),
             Cell::maybe(name("system_tps_per_kw"), per_kw, ""),
-            Cell::text(point.steady.as_deref().unwrap_or("–")),
+            // In words, which wrap where a name would not.
+            Cell::text(point.steady.as_deref().unwrap_or("–").replace('_', " ")),
         ]
     });
     Table {

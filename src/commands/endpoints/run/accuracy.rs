@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use ossmark_dataset::Dataset;
 use ossmark_endpoints::rehearsal::{self, Answered, STAMP};
 use ossmark_files::write_whole;
 use ossmark_protocol::TokenId;
@@ -14,10 +13,10 @@ use ossmark_score::lcb::{Problems, Settings};
 use ossmark_score::{CodeRun, Reference, Report, read_log};
 use serde_json::{Value, json};
 
+use super::asked::Asked;
 use crate::cli::EndpointsRunArgs;
 use crate::commands::confine;
 use crate::commands::endpoints::Counting;
-use crate::generator::engine_plan::EnginePlan;
 
 /// What is asked and what is right.
 pub(super) struct Accuracy {
@@ -39,11 +38,11 @@ pub(super) struct Scored {
 
 impl Accuracy {
     /// `None` where no accuracy data set was given.
-    pub(super) fn of(args: &EndpointsRunArgs, plan: &EnginePlan) -> Result<Option<Self>> {
+    pub(super) fn of(args: &EndpointsRunArgs, asked: &mut Asked) -> Result<Option<Self>> {
         let Some(file) = &args.accuracy_dataset else {
             return Ok(None);
         };
-        let dataset = Dataset::open(file)?;
+        let dataset = asked.open(file)?;
         let rows = u32::try_from(dataset.len()).context("--accuracy-dataset")?;
         let reference = Reference::open(file, false)?;
         if reference.has_code() && args.lcb_problems.is_empty() {
@@ -55,7 +54,7 @@ impl Accuracy {
         let problems = (!args.lcb_problems.is_empty()).then(|| Problems::load(&args.lcb_problems));
         Ok(Some(Self {
             file: file.clone(),
-            prompts: super::prompts(plan, &dataset, rows),
+            prompts: asked.prompts(&dataset, rows)?,
             max_new_tokens: args.accuracy_max_new_tokens,
             reference,
             problems: problems.transpose()?,

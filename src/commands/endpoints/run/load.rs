@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use ossmark_endpoints::rehearsal::{Journal, Resumed};
-use ossmark_harmony::{Detokenizer, TextStream};
 use ossmark_protocol::{
     End, Event, Generator, Request, RequestId, Sampling, StepOutputs, StopTokens, TokenId,
     request_seed,
 };
 
-use super::writer::{self, Ended, Entry, without_stop};
+use super::text::{Reader, Texts};
+use super::writer::{self, Ended, Entry};
 use crate::commands::display::Display;
 
 /// An event and when it came.
@@ -30,7 +30,7 @@ pub(super) struct Template {
     pub(super) warmup: Vec<Arc<[TokenId]>>,
     pub(super) sampling: Sampling,
     pub(super) seed: u64,
-    pub(super) vocabulary: Arc<Detokenizer>,
+    pub(super) texts: Texts,
 }
 
 /// What came of a point.
@@ -89,7 +89,7 @@ struct Open {
     uuid: Arc<str>,
     tokens: Vec<TokenId>,
     /// Until there is text.
-    stream: Option<TextStream>,
+    stream: Option<Reader>,
     first: usize,
 }
 
@@ -183,8 +183,8 @@ impl<'a> Load<'a> {
         };
         let (entries, written) = bounded(ENTRIES);
         thread::scope(|scope| {
-            let vocabulary = &self.template.vocabulary;
-            let writing = scope.spawn(move || writer::write(log, &written, vocabulary));
+            let texts = &self.template.texts;
+            let writing = scope.spawn(move || writer::write(log, &written, texts));
             let done = self.phases(task, resumed, clock, &entries, next_id);
             drop(entries);
             let log = writing
@@ -315,7 +315,7 @@ impl Phase<'_> {
             Open {
                 uuid: Arc::clone(&uuid),
                 tokens: Vec::new(),
-                stream: Some(TextStream::new(Arc::clone(&template.vocabulary), true)),
+                stream: Some(template.texts.reader()),
                 first: 0,
             },
         );
@@ -362,9 +362,8 @@ impl Phase<'_> {
             };
             open.tokens.extend_from_slice(new);
             self.tokens += new.len() as u64;
-            let visible = without_stop(new, out.end.as_ref(), &self.load.template.vocabulary);
-            let has_text =
-                |stream: &mut TextStream| visible.iter().any(|id| !stream.push(*id).is_empty());
+            let visible = self.load.template.texts.visible(new, out.end.as_ref());
+            let has_text = |stream: &mut Reader| stream.has_text(visible);
             if open.stream.as_mut().is_some_and(has_text) {
                 open.stream = None;
                 open.first = open.tokens.len();

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use ossmark_endpoints::rehearsal::Journal;
-use ossmark_harmony::{Detokenizer, TextStream};
+use ossmark_endpoints::rehearsal::{Journal, Pieces, Prompt};
 use ossmark_protocol::{End, TokenId};
+
+use super::text::Texts;
 
 /// What happened, in order. Times in nanoseconds of the point's clock.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ const FLUSH_EVERY: Duration = Duration::from_millis(500);
 pub(super) fn write(
     mut log: Journal,
     entries: &Receiver<Entry>,
-    vocabulary: &Arc<Detokenizer>,
+    texts: &Texts,
 ) -> io::Result<Journal> {
     let mut prompt_text = String::new();
     let mut flushed = Instant::now();
@@ -59,10 +60,11 @@ pub(super) fn write(
             Ok(Entry::Stop(ns)) => log.stop(ns)?,
             Ok(Entry::Issued { ns, uuid, prompt }) => {
                 list(&prompt, &mut prompt_text);
-                log.issued(ns, &uuid, &prompt_text)?;
+                let said = texts.said(&prompt).map(Prompt::Text);
+                log.issued(ns, &uuid, said.unwrap_or(Prompt::Ids(&prompt_text)))?;
             }
             Ok(Entry::First { ns, uuid }) => log.first(ns, &uuid)?,
-            Ok(Entry::Ended(ended)) => answer(&mut log, &ended, vocabulary)?,
+            Ok(Entry::Ended(ended)) => answer(&mut log, &ended, texts)?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 log.flush()?;
@@ -87,35 +89,21 @@ fn list(ids: &[TokenId], to: &mut String) {
 }
 
 /// The client sees the text of the tokens without the stop token, in two pieces: the first fragment and the rest.
-fn answer(log: &mut Journal, ended: &Ended, vocabulary: &Arc<Detokenizer>) -> io::Result<()> {
+fn answer(log: &mut Journal, ended: &Ended, texts: &Texts) -> io::Result<()> {
     let reason = match &ended.end {
         End::Failed(message) => return log.failed(ended.ns, &ended.uuid, message),
         End::Cancelled => return log.failed(ended.ns, &ended.uuid, "cancelled"),
         End::Stop => "stop",
         End::Length => "length",
     };
-    let tokens = without_stop(&ended.tokens, Some(&ended.end), vocabulary);
-    let (first, rest) = tokens.split_at(ended.first.min(tokens.len()));
-    let mut stream = TextStream::new(Arc::clone(vocabulary), true);
-    let first: String = first.iter().map(|id| stream.push(*id)).collect();
-    let mut rest: String = rest.iter().map(|id| stream.push(*id)).collect();
-    rest.push_str(&stream.finish());
-    let pieces = [first.as_str(), rest.as_str()];
-    let pieces: Vec<&str> = pieces
-        .into_iter()
-        .filter(|piece| !piece.is_empty())
-        .collect();
+    let pieces = texts.pieces(&ended.tokens, &ended.end, ended.first);
+    let [thoughts, content] = [&pieces.thoughts, &pieces.content].map(|[first, rest]| {
+        let pieces = [first.as_str(), rest.as_str()].into_iter();
+        pieces.filter(|piece| !piece.is_empty()).collect::<Vec<_>>()
+    });
+    let pieces = Pieces {
+        thoughts: &thoughts,
+        content: &content,
+    };
     log.complete(ended.ns, &ended.uuid, &pieces, reason)
-}
-
-/// What a client sees of tokens, of which the last may be the stop token.
-pub(super) fn without_stop<'a>(
-    tokens: &'a [TokenId],
-    end: Option<&End>,
-    vocabulary: &Detokenizer,
-) -> &'a [TokenId] {
-    match tokens.split_last() {
-        Some((last, before)) if end == Some(&End::Stop) && vocabulary.is_added(*last) => before,
-        _ => tokens,
-    }
 }

@@ -4,7 +4,6 @@ use ossmark_harmony::{Channel, Delta, Parser};
 use ossmark_protocol::TokenId;
 
 use crate::stop_text::StopFinder;
-use crate::text_tokens::is_content;
 
 /// One choice.
 #[derive(Clone)]
@@ -94,7 +93,7 @@ impl ChoiceStream {
     }
 
     fn kind(&self, channel: Channel) -> Kind {
-        match is_content(&self.parser, channel) {
+        match self.parser.is_content(channel) {
             _ if self.in_call => Kind::Arguments,
             true => Kind::Content,
             false => Kind::Thoughts,
