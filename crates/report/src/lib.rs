@@ -12,7 +12,6 @@
 mod bootstrap;
 mod chart;
 mod compare;
-pub mod early_stopping;
 mod figures;
 mod lengths;
 mod limit;
@@ -27,6 +26,8 @@ mod said;
 mod steady;
 mod summary;
 mod windows;
+
+pub use ossmark_record::early_stopping;
 
 pub use compare::{Compared, Comparison, FLOOR, Setting, Units, compare};
 pub use figures::{Distribution, Figures, Slow};
