@@ -9,7 +9,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use ossmark_record::Row;
 
 use crate::model::{Model, Step};
-use crate::simulate::{System, nanoseconds};
+use crate::simulate::System;
 
 /// What a step may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,12 +84,12 @@ impl Batching {
             prefill_tokens += chunk(&mut left).0;
             self.prefilling.push_back((place, left));
         }
-        let seconds = self.model.seconds(&Step {
+        let takes = self.model.nanoseconds(&Step {
             prefill_tokens,
             decode_rows,
             context: self.context,
         });
-        self.clock_ns = self.clock_ns.saturating_add(nanoseconds(seconds));
+        self.clock_ns = self.clock_ns.saturating_add(takes);
         self.steps += 1;
         self.context += decode_rows;
         while let Some(&Reverse((last_step, place))) = self.decoding.peek()

@@ -101,6 +101,11 @@ impl Model {
         parts(step).iter().zip(each).map(|(n, s)| n * s).sum()
     }
 
+    /// Nanoseconds that a step takes, at least one: a clock that stood still would never end.
+    pub fn nanoseconds(&self, step: &Step) -> i64 {
+        ((self.seconds(step) * 1e9).round() as i64).max(1)
+    }
+
     /// The model of a system that takes `times` as long for everything.
     #[must_use]
     pub fn slower(&self, times: f64) -> Self {

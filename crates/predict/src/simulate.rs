@@ -63,8 +63,3 @@ pub fn at_once(samples: &[u32]) -> Vec<Query> {
     let query = |&sample: &u32| Query { due_ns: 0, sample };
     samples.iter().map(query).collect()
 }
-
-/// Seconds as whole nanoseconds, at least one: a clock that stood still would never end.
-pub(crate) fn nanoseconds(seconds: f64) -> i64 {
-    ((seconds * 1e9).round() as i64).max(1)
-}
