@@ -101,6 +101,7 @@ mod tests {
             over: [0, u64::from(*draw.one(&values) >= 300) * 100],
             allowed_over: Some(5),
             percentile_ns: [*draw.one(&values), draw.resample(&values).len() as i64],
+            deciding_ns: [0, 0],
             ended_ns: 7,
             output_tokens: 0,
         };

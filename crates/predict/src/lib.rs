@@ -7,7 +7,8 @@
 //!
 //! What becomes of it ([`simulate()`]) are the rows of a record, as a real run would have left them, from a [`System`] on a
 //! virtual clock: [`Slots`] (so long an answer, whoever else is there), [`Batching`] (continuous batching, with the [`Model`]'s
-//! seconds of a step). [`Outcome`] is what LoadGen says of such rows, [`forecast()`] how sure that is.
+//! seconds of a step). [`Outcome`] is what LoadGen says of such rows, [`forecast()`] how sure that is. [`Search`] finds the
+//! highest load that passes, with few runs of official length.
 
 mod batching;
 mod forecast;
@@ -16,6 +17,7 @@ mod model;
 mod outcome;
 mod random;
 mod schedule;
+mod search;
 mod simulate;
 mod slots;
 
@@ -24,5 +26,6 @@ pub use forecast::{Draw, Forecast, forecast};
 pub use model::{Measured, Model, Step};
 pub use outcome::{Limits, Outcome};
 pub use schedule::{Plan, Query, Seeds, offline, server};
+pub use search::{Ended, Found, Length, Next, Run, Search, Settings, Simulator, Trial};
 pub use simulate::{Lengths, System, at_once, simulate};
 pub use slots::{Service, Slots};

@@ -13,6 +13,28 @@ pub struct Limits {
     pub tpot_ns: i64,
     /// The percentile that must be within them: 0.99.
     pub percentile: f64,
+    /// The percentile whose latency decides a run of official length: above `percentile`, by what early stopping wants for
+    /// certainty ([`Limits::deciding`]).
+    pub deciding: f64,
+}
+
+impl Limits {
+    /// On so many nanoseconds to the first token and per token, at a percentile, for official runs of so many samples.
+    pub fn new(ttft_ns: i64, tpot_ns: i64, percentile: f64, official_samples: u64) -> Self {
+        let allowed = allowed_over(official_samples, percentile).unwrap_or(0);
+        Self {
+            ttft_ns,
+            tpot_ns,
+            percentile,
+            // The middle of the place of the greatest latency that is not allowed to be over.
+            deciding: decimals(1.0 - (allowed as f64 + 0.5) / official_samples.max(1) as f64),
+        }
+    }
+}
+
+/// Six significant digits: more than is measured, and few enough to be the same number when it is read from a text again.
+pub(crate) fn decimals(x: f64) -> f64 {
+    format!("{x:.5e}").parse().unwrap_or(x)
 }
 
 /// A Server run in the figures that decide it.
@@ -28,6 +50,8 @@ pub struct Outcome {
     pub allowed_over: Option<u64>,
     /// The percentile of the time to first token and of the time per output token, in nanoseconds.
     pub percentile_ns: [i64; 2],
+    /// The same of [`Limits::deciding`].
+    pub deciding_ns: [i64; 2],
     /// When the last answer was whole, in nanoseconds from the start of the test.
     pub ended_ns: i64,
     /// Tokens of all answers.
@@ -45,15 +69,19 @@ impl Outcome {
         let samples = rows.len() as u64;
         let latencies = [sorted(Row::ttft_ns), sorted(Row::tpot_ns)];
         let limit_ns = [limits.ttft_ns, limits.tpot_ns];
+        let at = |p| {
+            latencies
+                .each_ref()
+                .map(|all| percentile(all, p).unwrap_or(0))
+        };
         let counted = |k: usize| over(latencies[k].iter().copied(), limit_ns[k]);
         Self {
             samples,
             unanswered: samples - latencies[1].len() as u64,
             over: [counted(0), counted(1)],
             allowed_over: allowed_over(samples, limits.percentile),
-            percentile_ns: latencies
-                .each_ref()
-                .map(|all| percentile(all, limits.percentile).unwrap_or(0)),
+            percentile_ns: at(limits.percentile),
+            deciding_ns: at(limits.deciding),
             ended_ns: rows
                 .iter()
                 .filter_map(|row| row.completed_ns)

@@ -258,11 +258,7 @@ fn a_server_is_modelled_from_what_its_clients_see() {
         simulate(&mut Batching::new(model, WIDE), &queries, of_sample)
     };
     let found = Model::of_samples(&run(truth, 20.0)).unwrap();
-    let limits = Limits {
-        ttft_ns: 1,
-        tpot_ns: 1,
-        percentile: 0.99,
-    };
+    let limits = Limits::new(1, 1, 0.99, 6396);
     for load in [5.0, 40.0] {
         let [measured, predicted] =
             [truth, found].map(|model| Outcome::of(&run(model, load), &limits));
@@ -287,11 +283,7 @@ fn a_server_is_modelled_from_what_its_clients_see() {
 #[test]
 fn a_run_is_valid_as_long_as_early_stopping_allows() {
     let samples: Vec<u32> = (0..1000).collect();
-    let limits = Limits {
-        ttft_ns: 20 * MS,
-        tpot_ns: 10 * MS,
-        percentile: 0.99,
-    };
+    let limits = Limits::new(20 * MS, 10 * MS, 0.99, 6396);
     let outcome = |slow_first: i64, slow_token: i64| {
         let service = |row: &Row| Service {
             ttft_ns: 20 * MS + i64::from((row.request as i64) < slow_first),
@@ -340,11 +332,7 @@ fn a_run_is_valid_as_long_as_early_stopping_allows() {
 #[test]
 fn a_forecast_knows_where_it_is_sure() {
     let outputs: Vec<u32> = (1..200).collect();
-    let limits = Limits {
-        ttft_ns: 300 * MS,
-        tpot_ns: 100 * MS,
-        percentile: 0.99,
-    };
+    let limits = Limits::new(300 * MS, 100 * MS, 0.99, 6396);
     let probability = |load| {
         let queries = server(&plan(load, 20_000, 11));
         let made = forecast(NonZeroU32::new(40).unwrap(), 5, |draw| {
