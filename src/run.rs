@@ -13,6 +13,7 @@ pub(crate) mod metrics;
 mod plan;
 mod plan_json;
 mod power;
+mod preview;
 mod progress;
 pub(crate) mod provenance;
 pub(crate) mod recording;
@@ -33,6 +34,10 @@ use crate::exit::Outcome;
 
 /// Runs the command.
 pub(crate) fn run(args: RunArgs) -> Result<Outcome> {
+    let only_tell = args.plan;
     let plan = plan::plan(args)?;
-    execute::execute(plan)
+    match only_tell {
+        true => preview::preview(&plan),
+        false => execute::execute(plan),
+    }
 }
