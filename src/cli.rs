@@ -259,6 +259,9 @@ pub(crate) struct RunArgs {
     /// over a limit than early stopping allows at the most samples that the run may have.
     #[arg(long)]
     pub(crate) stop_hopeless: bool,
+    /// Only tell what the run would issue, and when it would end: nothing is started, nothing but --json is written.
+    #[arg(long)]
+    pub(crate) plan: bool,
     /// Write what happened when (the engine's steps, each sample from its issue to its end) for Chrome's tracing or Perfetto:
     /// 2,000,000 events at most.
     #[arg(long, value_name = "FILE.json")]

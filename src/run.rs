@@ -14,6 +14,7 @@ mod moment;
 mod plan;
 mod plan_json;
 mod power;
+mod preview;
 mod progress;
 pub(crate) mod provenance;
 pub(crate) mod recording;
@@ -34,6 +35,10 @@ use crate::exit::Outcome;
 
 /// Runs the command.
 pub(crate) fn run(args: RunArgs) -> Result<Outcome> {
+    let only_tell = args.plan;
     let plan = plan::plan(args)?;
-    execute::execute(plan)
+    match only_tell {
+        true => preview::preview(&plan),
+        false => execute::execute(plan),
+    }
 }

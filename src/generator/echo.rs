@@ -36,7 +36,8 @@ pub(crate) enum Answer {
 }
 
 impl Line {
-    fn len(&self) -> u32 {
+    /// Tokens of the answer.
+    pub(crate) fn len(&self) -> u32 {
         match &self.answer {
             Answer::Count(n) => *n,
             Answer::Tokens(tokens) => tokens.len() as u32,

@@ -26,6 +26,7 @@ mod pairing;
 #[allow(dead_code, reason = "src/cli/tests/paths.rs uses the rest")]
 mod path_options;
 mod power;
+mod preview;
 mod prints;
 mod record;
 mod rehearsal;

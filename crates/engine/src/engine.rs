@@ -63,16 +63,11 @@ impl Engine {
         sink: Sink,
     ) -> Result<Self, EngineError> {
         let capacity = executor.capacity();
-        check_capacity(&capacity)?;
-        check_settings(&settings, &capacity)?;
-        let max_seqs = settings
-            .max_batch
-            .map_or(capacity.max_seqs, |n| n.min(capacity.max_seqs));
-        let max_chunk = settings.max_chunk.unwrap_or(u32::MAX);
-        let scheduler = Scheduler::new(capacity, settings.stop_tokens, max_seqs, max_chunk);
+        let depth = settings.pipeline_depth as usize;
+        let scheduler = scheduler(capacity, settings)?;
         let shared = Arc::new(Shared::default());
         shared.stats.publish(&scheduler);
-        let pipeline = Pipeline::new(scheduler, executor, settings.pipeline_depth as usize);
+        let pipeline = Pipeline::new(scheduler, executor, depth);
         let (commands, received) = unbounded();
         let (ending, ended) = bounded(0);
         let for_thread = Arc::clone(&shared);
@@ -156,6 +151,25 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.abort();
     }
+}
+
+/// The scheduler that an engine of this capacity has with these settings.
+pub(crate) fn scheduler(
+    capacity: Capacity,
+    settings: EngineSettings,
+) -> Result<Scheduler, EngineError> {
+    check_capacity(&capacity)?;
+    check_settings(&settings, &capacity)?;
+    let max_seqs = settings
+        .max_batch
+        .map_or(capacity.max_seqs, |n| n.min(capacity.max_seqs));
+    let max_chunk = settings.max_chunk.unwrap_or(u32::MAX);
+    Ok(Scheduler::new(
+        capacity,
+        settings.stop_tokens,
+        max_seqs,
+        max_chunk,
+    ))
 }
 
 fn check_settings(settings: &EngineSettings, capacity: &Capacity) -> Result<(), EngineError> {

@@ -5,6 +5,7 @@
 )]
 
 mod blocks;
+mod clocked;
 mod engine;
 mod error;
 pub mod executor;
@@ -46,6 +47,7 @@ pub use load_error::LoadError;
 pub use load_progress::LoadProgress;
 
 pub use blocks::BlockError;
+pub use clocked::{Clocked, Progress, StepWork};
 pub use eagle3::{Drafter, Features, Speculation, SyntheticHead};
 pub use engine::{Engine, EngineSettings};
 pub use error::EngineError;

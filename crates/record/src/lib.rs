@@ -1,8 +1,9 @@
 //! The record of a run: a row a sample and a line a second, written beside the run, read by everything that looks at one.
 //!
-//! Owns: the format, its writer with its thread ([`begin`]), its readers ([`Record`], [`Follower`]), and the latencies and
-//! percentiles of rows as LoadGen defines them. Knows no LoadGen, no engine and no page, and prints nothing. Nothing that
-//! happens to a record is a fault of its run: the writer has no errors, only rows that it lost and a reason.
+//! Owns: the format, its writer with its thread ([`begin`]), its readers ([`Record`], [`Follower`]), and the latencies,
+//! percentiles and early stopping of rows as LoadGen defines them. Knows no LoadGen, no engine and no page, and prints
+//! nothing. Nothing that happens to a record is a fault of its run: the writer has no errors, only rows that it lost and a
+//! reason.
 //!
 //! # The files, version 1
 //!
@@ -32,6 +33,7 @@
 mod ahead;
 mod columns;
 mod counters;
+pub mod early_stopping;
 mod error;
 mod follower;
 mod frame;

@@ -13,7 +13,6 @@ mod bootstrap;
 mod chart;
 mod compare;
 mod curve;
-pub mod early_stopping;
 mod figures;
 mod lengths;
 mod limit;
@@ -28,6 +27,8 @@ mod said;
 mod steady;
 mod summary;
 mod windows;
+
+pub use ossmark_record::early_stopping;
 
 pub use compare::{Compared, Comparison, FLOOR, Setting, Units, compare};
 pub use curve::{Curve, CurvePoint, Spread};

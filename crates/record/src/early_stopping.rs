@@ -14,7 +14,7 @@ pub const PERCENTILE: f64 = 0.99;
 /// samples for even one that is within it: 459 are needed for the 99th percentile.
 ///
 /// ```
-/// # use ossmark_report::early_stopping::{PERCENTILE, allowed_over};
+/// # use ossmark_record::early_stopping::{PERCENTILE, allowed_over};
 /// assert_eq!(allowed_over(6396, PERCENTILE), Some(45));
 /// assert_eq!((allowed_over(458, PERCENTILE), allowed_over(459, PERCENTILE)), (None, Some(0)));
 /// ```
@@ -36,7 +36,7 @@ pub fn allowed_over(samples: u64, percentile: f64) -> Option<u64> {
 /// The fewest samples at which `over` of them may be over the limit.
 ///
 /// ```
-/// # use ossmark_report::early_stopping::{PERCENTILE, samples_for};
+/// # use ossmark_record::early_stopping::{PERCENTILE, samples_for};
 /// assert_eq!(samples_for(46, PERCENTILE), 6431);
 /// ```
 pub fn samples_for(over: u64, percentile: f64) -> u64 {

@@ -1,0 +1,255 @@
+//! `ossmark run --plan`: what a run would issue and when it would end, without issuing anything. Writes nothing but its
+//! `--json`.
+
+use anyhow::{Result, bail};
+use ossmark_loadgen::RequestedSettings;
+use ossmark_predict::{
+    Lengths, Limits, Outcome as Predicted, Plan, Query, Seeds, Service, Slots, at_once, offline,
+    server, simulate,
+};
+use ossmark_rules::{Mode, Scenario};
+use serde::Serialize;
+
+use super::plan::RunPlan;
+use crate::exit::Outcome;
+use crate::generator::echo::Script;
+use crate::generator::engine_plan::EnginePlan;
+use crate::output::claim_file;
+use crate::terminal::say;
+
+/// What is known of a run before it.
+#[derive(Debug, Serialize)]
+struct Preview {
+    scenario: Scenario,
+    mode: Mode,
+    /// Samples that LoadGen will issue.
+    samples: u64,
+    /// Queries that it will issue them in.
+    queries: u64,
+    /// Different samples among them.
+    distinct: u64,
+    /// When the last query is due, in seconds after the first; null where only LoadGen knows.
+    last_due_s: Option<f64>,
+    /// Limits on the percentile, and how many samples early stopping allows over each; null where there are none.
+    limits: Option<Allowed>,
+    /// What the engine would do; null where that is not known before it was measured.
+    predicted: Option<Served>,
+}
+
+#[derive(Debug, Serialize)]
+struct Allowed {
+    ttft_ms: f64,
+    tpot_ms: f64,
+    percentile: f64,
+    allowed_over: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Served {
+    /// When the last answer is whole, in seconds after the first query is due.
+    ends_s: f64,
+    ttft_p99_ms: f64,
+    tpot_p99_ms: f64,
+    /// Whether its latencies are within the limits; null where there are none.
+    within_limits: Option<bool>,
+}
+
+/// Tells what the run would be.
+pub(super) fn preview(plan: &RunPlan) -> Result<Outcome> {
+    let mut json = plan
+        .json
+        .as_deref()
+        .map(|file| claim_file(file, plan.force))
+        .transpose()?;
+    let settings = plan.loadgen.audited()?;
+    let preview = foresee(plan, &settings)?;
+    tell(&preview, &settings);
+    if let Some(json) = &mut json {
+        json.write_json(&preview)?;
+    }
+    Ok(Outcome::Good)
+}
+
+fn foresee(plan: &RunPlan, settings: &RequestedSettings) -> Result<Preview> {
+    let rows = plan.prompts.len() as u64;
+    let is_offline = plan.scenario == Scenario::Offline;
+    let has_limits = !is_offline && plan.mode == Mode::Performance && settings.use_token_latencies;
+    let limits = has_limits.then_some(Limits {
+        ttft_ns: settings.ttft_latency_ns as i64,
+        tpot_ns: settings.tpot_latency_ns as i64,
+        percentile: settings.target_latency_percentile,
+        deciding: settings.target_latency_percentile,
+    });
+    if plan.mode == Mode::Accuracy {
+        let samples = settings.expected_samples(rows, rows);
+        return Ok(Preview {
+            scenario: plan.scenario,
+            mode: plan.mode,
+            samples,
+            // Offline: a query for each set that is loaded.
+            queries: match is_offline {
+                true => samples.div_ceil(settings.loaded_samples(rows, rows).max(1)),
+                false => samples,
+            },
+            distinct: samples,
+            last_due_s: is_offline.then_some(0.0),
+            limits: None,
+            predicted: None,
+        });
+    }
+    let queries = queries(plan, settings)?;
+    let mut distinct: Vec<u32> = queries.iter().map(|query| query.sample).collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let predicted = match &plan.engine {
+        EnginePlan::Echo(script) => Some(echo(plan, script, &queries, limits)),
+        EnginePlan::Model { .. } | EnginePlan::Http { .. } => None,
+    };
+    let samples = queries.len() as u64;
+    Ok(Preview {
+        scenario: plan.scenario,
+        mode: plan.mode,
+        samples,
+        queries: if is_offline { 1 } else { samples },
+        distinct: distinct.len() as u64,
+        last_due_s: queries.last().map(|query| query.due_ns as f64 / 1e9),
+        limits: limits.map(|limits| Allowed {
+            ttft_ms: limits.ttft_ns as f64 / 1e6,
+            tpot_ms: limits.tpot_ns as f64 / 1e6,
+            percentile: limits.percentile,
+            allowed_over: ossmark_record::early_stopping::allowed_over(samples, limits.percentile),
+        }),
+        predicted,
+    })
+}
+
+/// What a performance run issues, where its settings are of the kinds that are foreseen.
+fn queries(plan: &RunPlan, settings: &RequestedSettings) -> Result<Vec<Query>> {
+    let not_foreseen = [
+        (
+            plan.mode == Mode::FindPeak,
+            "--mode find-peak: LoadGen chooses its loads while it runs",
+        ),
+        (
+            settings.performance_issue_same,
+            "performance_issue_same is set",
+        ),
+        (settings.test05, "test05 is set"),
+        (settings.coalesce_queries, "coalesce_queries is set"),
+        (settings.max_duration_ms > 0, "max_duration is set"),
+        (settings.max_query_count > 0, "max_query_count is set"),
+        (settings.max_async_queries > 0, "max_async_queries is set"),
+    ];
+    if let Some((_, why)) = not_foreseen.into_iter().find(|(is_set, _)| *is_set) {
+        bail!(
+            "--plan: {why}, and what such a run issues is not foreseen here; leave that out, or leave out --plan and run it"
+        );
+    }
+    let rows = plan.prompts.len() as u64;
+    let loaded = u32::try_from(settings.loaded_samples(rows, rows)).ok();
+    let Some(loaded_samples) = loaded.and_then(std::num::NonZeroU32::new) else {
+        bail!("--plan: {rows} samples in the data set, expected 1 to 4294967295");
+    };
+    let issued = Plan {
+        target_qps: settings.target_qps,
+        min_duration_ms: settings.min_duration_ms,
+        min_query_count: settings.min_query_count,
+        loaded_samples,
+        equal_issue: settings.sample_concatenate_permutation,
+        issue_unique: settings.performance_issue_unique,
+        seeds: Seeds {
+            qsl: settings.seeds.qsl,
+            sample_index: settings.seeds.sample_index,
+            schedule: settings.seeds.schedule,
+        },
+    };
+    Ok(match plan.scenario {
+        Scenario::Offline => at_once(&offline(&issued)),
+        Scenario::Server | Scenario::Interactive => server(&issued),
+    })
+}
+
+/// What the echo engine does with them by its script.
+fn echo(plan: &RunPlan, script: &Script, queries: &[Query], limits: Option<Limits>) -> Served {
+    let line = |sample: u32| &script.lines[sample as usize % script.lines.len()];
+    let service = |row: &ossmark_record::Row| Service {
+        ttft_ns: line(row.sample_index).ttft.as_nanos() as i64,
+        tpot_ns: line(row.sample_index).tpot.as_nanos() as i64,
+    };
+    let lengths = |query: &Query| Lengths {
+        prompt: 1,
+        output: line(query.sample).len().min(plan.template.max_new_tokens),
+    };
+    let rows = simulate(&mut Slots::new(script.slots, service), queries, lengths);
+    let none = Limits {
+        ttft_ns: i64::MAX,
+        tpot_ns: i64::MAX,
+        percentile: 0.99,
+        deciding: 0.99,
+    };
+    let outcome = Predicted::of(&rows, &limits.unwrap_or(none));
+    Served {
+        ends_s: outcome.ended_ns as f64 / 1e9,
+        ttft_p99_ms: outcome.percentile_ns[0] as f64 / 1e6,
+        tpot_p99_ms: outcome.percentile_ns[1] as f64 / 1e6,
+        within_limits: limits.map(|_| outcome.is_valid()),
+    }
+}
+
+fn tell(preview: &Preview, settings: &RequestedSettings) {
+    let (target_qps, min_duration_ms) = (settings.target_qps, settings.min_duration_ms);
+    let Preview {
+        samples,
+        queries,
+        distinct,
+        ..
+    } = preview;
+    say!(
+        "{}, {}: {samples} samples, {distinct} different ones, in {queries} queries; nothing was issued",
+        preview.scenario.name(),
+        preview.mode.name()
+    );
+    match preview.last_due_s {
+        Some(0.0) => say!("all are due at once"),
+        Some(last) => {
+            say!("the last query is due {last:.3} s after the first ({target_qps} queries/s)")
+        }
+        None => say!(
+            "the last query is due some {:.0} s after the first ({target_qps} queries/s)",
+            *samples as f64 / target_qps
+        ),
+    }
+    if let Some(limits) = &preview.limits {
+        let allowed = match limits.allowed_over {
+            Some(most) => format!("early stopping allows {most} samples over each"),
+            None => "too few samples for early stopping: the run cannot be VALID".into(),
+        };
+        say!(
+            "limits on the {} percentile: {} ms to the first token, {} ms per token; {allowed}",
+            limits.percentile,
+            limits.ttft_ms,
+            limits.tpot_ms
+        );
+    }
+    let Some(served) = &preview.predicted else {
+        say!("it ends when the last answer does, which the engine decides");
+        return;
+    };
+    say!(
+        "by its script the echo engine gives the last answer after {:.3} s; 99th percentiles: {:.3} ms to the first token, {:.3} ms \
+         per token{}",
+        served.ends_s,
+        served.ttft_p99_ms,
+        served.tpot_p99_ms,
+        match served.within_limits {
+            Some(true) => ", within the limits",
+            Some(false) => ", over the limits: INVALID",
+            None => "",
+        }
+    );
+    if preview.scenario == Scenario::Offline && served.ends_s * 1e3 < min_duration_ms as f64 {
+        say!(
+            "that is less than the {min_duration_ms} ms that it must last: INVALID; raise --target-qps"
+        );
+    }
+}
