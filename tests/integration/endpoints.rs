@@ -129,16 +129,12 @@ fn a_rehearsal_against_a_server_has_its_texts_and_times() {
             .collect();
         assert_eq!(answers.len(), 12);
         for answer in answers {
+            // Tokens that waited for a busy reader come in one piece.
             let pieces = answer["data"][1].as_array().unwrap();
-            assert_eq!(
-                (pieces.len(), &pieces[0]),
-                (2, &"<|channel|>".into()),
-                "{answer}"
-            );
-            assert!(
-                !pieces[1].as_str().unwrap().ends_with("<|return|>"),
-                "{answer}"
-            );
+            let pieces: Vec<&str> = pieces.iter().filter_map(Value::as_str).collect();
+            assert!(matches!(pieces.len(), 1 | 2), "{answer}");
+            assert!(pieces[0].starts_with("<|channel|>"), "{answer}");
+            assert!(!pieces.concat().ends_with("<|return|>"), "{answer}");
         }
         let summary = read_json(&run.join("performance/result_summary.json"));
         assert_eq!(summary["n_samples_failed"], 0);
@@ -185,7 +181,8 @@ fn a_rehearsal_by_the_chat_api_tells_reasoning_from_content() {
                 assert!(!said.contains("<|") && data[2].is_null(), "{event}");
             }
             "sample.complete" => {
-                reasoned += usize::from(data[2].as_array().is_some_and(|pieces| pieces.len() == 2));
+                reasoned +=
+                    usize::from(data[2].as_array().is_some_and(|pieces| !pieces.is_empty()));
                 told += usize::from(!data[1].is_null());
                 // No token that separates is text.
                 assert!(!event.to_string().contains("<|"), "{event}");
