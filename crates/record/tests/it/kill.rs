@@ -36,10 +36,14 @@ fn a_record_is_readable_whenever_its_writer_was_killed() {
     for seed in 0..50u64 {
         let tmp = tempfile::tempdir().unwrap();
         let mut child = child::start("kill::writes_until_it_is_killed", tmp.path(), "");
+        // A slow machine makes no whole record in the time below: some are killed after their first one, whenever that is.
+        let begins = if seed % 5 == 0 {
+            "record 1"
+        } else {
+            "record 0"
+        };
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let begun = lines
-            .map(Result::unwrap)
-            .any(|line| line.contains("record 0"));
+        let begun = lines.map(Result::unwrap).any(|line| line.contains(begins));
         assert!(begun, "the child says that it begins");
         // Any moment does; the seeds only spread them.
         let nanos = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 36;
