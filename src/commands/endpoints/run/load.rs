@@ -264,14 +264,20 @@ impl Phase<'_> {
         (self.tokens, self.ended) = (0, 0);
         loop {
             let room = at_once - self.open.len();
-            let mut batch = Vec::new();
+            let (mut batch, mut issued) = (Vec::new(), Vec::new());
             for (row, prompt) in samples.by_ref().take(room) {
-                batch.push(self.issue(row, prompt)?);
+                let (request, entry) = self.issue(row, prompt);
+                batch.push(request);
+                issued.push(entry);
             }
             if !batch.is_empty() && self.load.generator.submit(batch).is_err() {
                 bail!(
                     "the engine ended; its message is above. Run the same command again to go on"
                 );
+            }
+            // The thread that writes is woken when that which sends has been: a request does not wait for its line in the log.
+            for entry in issued {
+                self.send(entry)?;
             }
             if self.open.is_empty() {
                 return Ok(());
@@ -302,7 +308,8 @@ impl Phase<'_> {
         }
     }
 
-    fn issue(&mut self, row: u32, prompt: Arc<[TokenId]>) -> Result<Request> {
+    /// A request to be sent, and its line in the log.
+    fn issue(&mut self, row: u32, prompt: Arc<[TokenId]>) -> (Request, Entry) {
         let id = RequestId(*self.next_id);
         *self.next_id += 1;
         let uuid = self.load.uuid(id.0);
@@ -319,12 +326,12 @@ impl Phase<'_> {
                 first: 0,
             },
         );
-        self.send(Entry::Issued {
+        let entry = Entry::Issued {
             ns,
             uuid,
             prompt: Arc::clone(&prompt),
-        })?;
-        Ok(Request {
+        };
+        let request = Request {
             id,
             prompt,
             sampling: template.sampling,
@@ -333,7 +340,8 @@ impl Phase<'_> {
             want_logits: false,
             stop_tokens: StopTokens::default(),
             ignore_eos: false,
-        })
+        };
+        (request, entry)
     }
 
     fn send(&self, entry: Entry) -> Result<()> {
