@@ -163,7 +163,8 @@ fn dies_of(fault: Fault, part: &str) {
     for stream in [false, true] {
         let served = Wanted {
             fault: Some(fault),
-            step_time: Duration::from_millis(1),
+            // Slow enough that a busy machine begins the stream before it breaks.
+            step_time: Duration::from_millis(if stream { 100 } else { 1 }),
             ..Wanted::default()
         }
         .start();
