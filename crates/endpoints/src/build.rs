@@ -9,7 +9,7 @@ mod point;
 
 use std::path::{Path, PathBuf};
 
-use ossmark_files::{copy_whole, make_directories, write_whole};
+use ossmark_files::{Planned, write_all};
 use serde_json::{Map, Value};
 
 use self::description::Description;
@@ -34,11 +34,6 @@ pub struct Options<'a> {
     pub rehearsal: bool,
     /// What is known of this machine, for fields that the description leaves out (`probe = true`).
     pub machine: &'a Map<String, Value>,
-}
-
-enum Content {
-    Text(String),
-    Copy(PathBuf),
 }
 
 /// Builds the tree and returns the paths that were written, from the output on.
@@ -68,19 +63,8 @@ pub fn build(options: Options<'_>) -> Result<Vec<String>, Error> {
             problems: builder.problems,
         });
     }
-    let mut written = Vec::new();
-    for (name, content) in builder.files {
-        let path = options.output.join(&name);
-        let dir = path.parent().unwrap_or(options.output);
-        make_directories(dir).map_err(Error::io("create", dir))?;
-        match content {
-            Content::Text(text) => write_whole(&path, text.as_bytes()),
-            Content::Copy(from) => copy_whole(&from, &path),
-        }
-        .map_err(Error::io("write", &path))?;
-        written.push(name);
-    }
-    Ok(written)
+    write_all(options.output, &builder.files)?;
+    Ok(builder.files.into_iter().map(|(name, _)| name).collect())
 }
 
 struct Builder<'a> {
@@ -88,7 +72,7 @@ struct Builder<'a> {
     description: &'a Description,
     base: &'a Path,
     problems: Vec<String>,
-    files: Vec<(String, Content)>,
+    files: Vec<(String, Planned)>,
 }
 
 impl Builder<'_> {
@@ -315,7 +299,7 @@ impl Builder<'_> {
     }
 
     fn text(&mut self, name: String, text: String) {
-        self.files.push((name, Content::Text(text)));
+        self.files.push((name, Planned::Text(text)));
     }
 
     fn copy(&mut self, from: PathBuf, name: String) {
@@ -326,7 +310,7 @@ impl Builder<'_> {
             ));
         }
         match ossmark_files::open(&from) {
-            Ok(_) => self.files.push((name, Content::Copy(from))),
+            Ok(_) => self.files.push((name, Planned::Copy(from))),
             Err(error) => self.problems.push(format!(
                 "{}: {error}; expected a file for {name}",
                 from.display()

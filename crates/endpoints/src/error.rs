@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use ossmark_files::Escaped;
+use ossmark_files::{Escaped, WriteFailed};
 
 /// Situations that are no finding: there is nothing to judge.
 #[derive(Debug, thiserror::Error)]
@@ -57,16 +57,12 @@ pub enum Error {
     },
 }
 
-impl Error {
-    pub(crate) fn io(
-        doing: &'static str,
-        path: impl Into<PathBuf>,
-    ) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::Io {
-            doing,
-            path,
-            source,
+impl From<WriteFailed> for Error {
+    fn from(failed: WriteFailed) -> Self {
+        Self::Io {
+            doing: failed.doing,
+            path: failed.path,
+            source: failed.source,
         }
     }
 }

@@ -234,10 +234,7 @@ impl Ops for CpuOps {
     fn tokens(&mut self, step: StepHandle) -> Result<Vec<TokenId>, ExecError> {
         match self.ended.pop_front() {
             Some((ended, tokens)) if ended == step => Ok(tokens),
-            _ => Err(ExecError(format!(
-                "step {} was waited for out of order",
-                step.0
-            ))),
+            _ => Err(ExecError::out_of_order(step)),
         }
     }
 

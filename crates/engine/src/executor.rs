@@ -214,3 +214,10 @@ pub trait Executor: Send {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ExecError(pub String);
+
+impl ExecError {
+    /// Steps are waited for in the order in which they were submitted; this one was not the next.
+    pub(crate) fn out_of_order(step: StepHandle) -> Self {
+        Self(format!("step {} was waited for out of order", step.0))
+    }
+}

@@ -11,7 +11,7 @@ mod text;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ossmark_files::{copy_whole, make_directories, write_whole};
+use ossmark_files::{Planned, write_all};
 use ossmark_rules::{Scenario, rules};
 use serde_json::{Map, Value, json};
 
@@ -36,12 +36,7 @@ pub struct Options<'a> {
 }
 
 /// Files of the tree by their path in it; nothing is written before all of them are known.
-type Files = Vec<(String, Content)>;
-
-enum Content {
-    Text(String),
-    Copy(PathBuf),
-}
+type Files = Vec<(String, Planned)>;
 
 /// Builds the tree and returns the paths that were written.
 ///
@@ -73,19 +68,8 @@ pub fn build(options: Options<'_>) -> Result<Vec<String>, Error> {
             problems: builder.problems,
         });
     }
-    let mut written = Vec::new();
-    for (name, content) in builder.files {
-        let path = options.output.join(&name);
-        let dir = path.parent().unwrap_or(options.output);
-        make_directories(dir).map_err(Error::io("create", dir))?;
-        match content {
-            Content::Text(text) => write_whole(&path, text.as_bytes()),
-            Content::Copy(from) => copy_whole(&from, &path),
-        }
-        .map_err(Error::io("write", &path))?;
-        written.push(name);
-    }
-    Ok(written)
+    write_all(options.output, &builder.files)?;
+    Ok(builder.files.into_iter().map(|(name, _)| name).collect())
 }
 
 struct Builder<'a> {
@@ -147,12 +131,12 @@ impl Builder<'_> {
     }
 
     fn text(&mut self, name: String, text: String) {
-        self.files.push((name, Content::Text(text)));
+        self.files.push((name, Planned::Text(text)));
     }
 
     fn copy(&mut self, from: PathBuf, name: String) {
         match ossmark_files::open(&from) {
-            Ok(_) => self.files.push((name, Content::Copy(from))),
+            Ok(_) => self.files.push((name, Planned::Copy(from))),
             Err(error) => {
                 let found = match error.kind() {
                     std::io::ErrorKind::NotFound => "found nothing".into(),
@@ -356,7 +340,7 @@ impl Builder<'_> {
                     );
                     match entry.file_type() {
                         Ok(kind) if kind.is_dir() => open.push((path, name)),
-                        Ok(kind) if kind.is_file() => self.files.push((name, Content::Copy(path))),
+                        Ok(kind) if kind.is_file() => self.files.push((name, Planned::Copy(path))),
                         _ => self.problems.push(format!(
                             "{}: found a link or a special file, expected files",
                             path.display()

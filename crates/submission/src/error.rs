@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use ossmark_files::Escaped;
+use ossmark_files::{Escaped, WriteFailed};
 
 /// The command could not run.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +69,16 @@ impl Error {
             doing,
             path,
             source,
+        }
+    }
+}
+
+impl From<WriteFailed> for Error {
+    fn from(failed: WriteFailed) -> Self {
+        Self::Io {
+            doing: failed.doing,
+            path: failed.path,
+            source: failed.source,
         }
     }
 }

@@ -243,10 +243,7 @@ impl Step {
     ) -> Result<Vec<TokenId>, ExecError> {
         let Some((_, index, n)) = self.ended.pop_front().filter(|(ended, ..)| *ended == step)
         else {
-            return Err(ExecError(format!(
-                "step {} was waited for out of order",
-                step.0
-            )));
+            return Err(ExecError::out_of_order(step));
         };
         let buffer = &mut self.buffers[index];
         device.wait(&buffer.done)?;

@@ -234,10 +234,7 @@ impl<O: DraftOps> Executor for SpeculativeRunner<O> {
 
     fn wait(&mut self, step: StepHandle) -> Result<StepTokens, ExecError> {
         let Some(done) = self.in_flight.pop_front().filter(|f| f.step == step) else {
-            return Err(ExecError(format!(
-                "step {} was waited for out of order",
-                step.0
-            )));
+            return Err(ExecError::out_of_order(step));
         };
         let places = TokenPlaces::new(&self.capacity);
         let mut chosen = self.ops.tokens(step)?;
