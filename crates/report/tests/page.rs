@@ -6,23 +6,12 @@ mod made;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use made::{server, with_rows};
-use ossmark_record::{End, Row};
-use ossmark_report::{Completeness, Figures, Hashed, Run, page};
+use made::{any_row, html, naive, server, tables, with_rows};
+use ossmark_record::Row;
+use ossmark_report::{Completeness, Hashed, Run};
 use proptest::prelude::*;
 use regex::Regex;
 use serde_json::json;
-
-fn html(runs: Vec<Run>) -> String {
-    let runs: Vec<(Run, Figures)> = runs
-        .into_iter()
-        .map(|run| {
-            let figures = Figures::of(&run);
-            (run, figures)
-        })
-        .collect();
-    page(&runs)
-}
 
 /// Every figure of a page by its name: all its digits, and the text.
 fn figures(html: &str) -> BTreeMap<String, (f64, String)> {
@@ -66,34 +55,6 @@ fn points(html: &str) -> Vec<(usize, usize)> {
             (said, drawn.sum())
         })
         .collect()
-}
-
-/// What LoadGen takes for a percentile, written down once more.
-fn naive(values: impl IntoIterator<Item = i64>, p: f64) -> Option<f64> {
-    let mut values: Vec<i64> = values.into_iter().collect();
-    values.sort_unstable();
-    let place = (values.len() as f64 * p) as usize;
-    Some(*values.get(place.min(values.len().wrapping_sub(1)))? as f64 / 1e6)
-}
-
-prop_compose! {
-    fn any_row()(
-        issued in 0i64..600_000_000_000, ttft in 1i64..5_000_000_000, decode in 0i64..90_000_000_000, tokens in 0u32..12_000,
-        prompt in 0u32..3000, open in 0u8..12, engine in 0u16..9, index in 0u32..6396,
-    ) -> Row {
-        Row {
-            request: 0,
-            sample_index: index,
-            prompt_tokens: prompt,
-            output_tokens: tokens,
-            scheduled_ns: (open != 3).then_some(issued),
-            issued_ns: Some(issued + 50_000),
-            first_token_ns: (open > 1).then_some(issued + ttft),
-            completed_ns: (open > 0).then_some(issued + ttft + decode),
-            end: if open > 0 { End::Stop } else { End::Failed },
-            engine,
-        }
-    }
 }
 
 proptest! {
@@ -236,6 +197,39 @@ fn speculation_is_shown_where_a_run_drafted() {
     ] {
         assert!(page.contains(said), "{said}");
     }
+}
+
+/// Each power source's figures under their own heads; sources that are not there are no news.
+#[test]
+fn power_is_shown_by_source() {
+    let mut run = server(1, 300, 1.0);
+    run.power = json!({
+        "source": "NVML", "energy_j": 700.5,
+        "sources": [{"name": "NVML", "kind": "device", "energy_j": 700.5, "mean_w": 400.25, "max_w": 612.5, "readings": 31}],
+        "left_out": [{"name": "RAPL", "absent": true, "reasons": ["nobody misses it"]},
+                     {"name": "meter", "absent": false, "reasons": ["it hung"]}],
+    });
+    let page = html(vec![run]);
+    let table = tables(
+        &page,
+        "Energy over LoadGen's window, by source; used is NVML",
+    );
+    assert_eq!(
+        table,
+        [["NVML", "device", "700.50", "400.25", "612.50", "31"]]
+    );
+    assert!(page.contains("meter: it hung") && !page.contains("nobody misses it"));
+}
+
+/// The submitter's words for the head are shown where there are some.
+#[test]
+fn a_head_is_shown_by_its_stated_release() {
+    let mut run = server(1, 300, 1.0);
+    run.plan = json!({"speculation": {"head": "heads/one", "tensors_sha256": "0123456789abcdef", "steps": 3, "revision": "release 7"}});
+    let metrics = json!({"speculation": {"drafted_by_position": [2], "accepted_by_position": [1]}});
+    run.verdict.as_mut().unwrap().metrics = metrics.as_object().unwrap().clone();
+    let page = html(vec![run]);
+    assert!(page.contains("release 7 (tensors") && !page.contains("heads/one (tensors"));
 }
 
 #[test]

@@ -2,8 +2,10 @@
 #![allow(dead_code, reason = "each test file uses its own")]
 
 use ossmark_record::{End, Row};
-use ossmark_report::{Completeness, Log, Run, Verdict};
+use ossmark_report::{Completeness, Figures, Log, Run, Verdict, page};
+use proptest::prelude::*;
 use rand_mt::Mt64;
+use regex::Regex;
 use serde_json::json;
 
 pub(crate) struct Dice(Mt64);
@@ -156,4 +158,68 @@ pub(crate) fn with_rows(rows: Vec<Row>) -> Run {
         record: Completeness::Complete,
         ..Run::default()
     }
+}
+
+pub(crate) fn html(runs: Vec<Run>) -> String {
+    let runs: Vec<(Run, Figures)> = runs
+        .into_iter()
+        .map(|run| {
+            let figures = Figures::of(&run);
+            (run, figures)
+        })
+        .collect();
+    page(&runs)
+}
+
+/// What LoadGen takes for a percentile, written down once more.
+pub(crate) fn naive(values: impl IntoIterator<Item = i64>, p: f64) -> Option<f64> {
+    let mut values: Vec<i64> = values.into_iter().collect();
+    values.sort_unstable();
+    let place = (values.len() as f64 * p) as usize;
+    Some(*values.get(place.min(values.len().wrapping_sub(1)))? as f64 / 1e6)
+}
+
+prop_compose! {
+    pub(crate) fn any_row()(
+        issued in 0i64..600_000_000_000, ttft in 1i64..5_000_000_000, decode in 0i64..90_000_000_000, tokens in 0u32..12_000,
+        prompt in 0u32..3000, open in 0u8..12, engine in 0u16..9, index in 0u32..6396,
+    ) -> Row {
+        Row {
+            request: 0,
+            sample_index: index,
+            prompt_tokens: prompt,
+            output_tokens: tokens,
+            scheduled_ns: (open != 3).then_some(issued),
+            issued_ns: Some(issued + 50_000),
+            first_token_ns: (open > 1).then_some(issued + ttft),
+            completed_ns: (open > 0).then_some(issued + ttft + decode),
+            end: match open {
+                0 => End::Failed,
+                10.. => End::Length,
+                _ => End::Stop,
+            },
+            engine,
+        }
+    }
+}
+
+/// The lines of the table with this caption, as texts; none where there is no such table.
+pub(crate) fn tables(html: &str, caption: &str) -> Vec<Vec<String>> {
+    let all = Regex::new(r"(?s)<table><caption>([^<]*)</caption>.*?<tbody>(.*?)</tbody>").unwrap();
+    let cell = Regex::new(r"(?s)<t[hd][^>]*>(.*?)</t[hd]>").unwrap();
+    let tag = Regex::new(r"<[^>]*>").unwrap();
+    let plain = |text: &str| text.replace("&#39;", "'").replace("&#x27;", "'");
+    let Some(found) = all
+        .captures_iter(html)
+        .find(|c| plain(&c[1]).starts_with(caption))
+    else {
+        return Vec::new();
+    };
+    let lines = found[2].split("<tr>").skip(1);
+    lines
+        .map(|line| {
+            let cells = cell.captures_iter(line);
+            cells.map(|c| plain(&tag.replace_all(&c[1], ""))).collect()
+        })
+        .collect()
 }
