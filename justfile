@@ -14,7 +14,7 @@ demo:
 
 # tests of one package, or of one name in it: just test score grade
 test package *filter:
-    cargo test --release -p ossmark-{{ package }} {{ filter }}
+    cargo test --release -p {{ if package == "loadgen" { "loadgen-rs" } else { "ossmark-" + package } }} {{ filter }}
 
 # format, then the lints that .ci/run takes for errors
 lint:

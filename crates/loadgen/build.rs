@@ -194,7 +194,7 @@ fn bridge(src: &Path) {
     let mut build = cxx_build::bridge("src/ffi.rs");
     common(&mut build, src)
         .file("src/shim.cc")
-        .compile("ossmark_loadgen_shim");
+        .compile("loadgen_shim");
 }
 
 /// The slow part: kept as long as the pinned release and the compiler's settings stay, whatever else changes.
@@ -210,17 +210,17 @@ fn loadgen(src: &Path, origin: &str) {
     );
     let pinned = origin.starts_with("sha256:");
     if pinned
-        && out.join("libloadgen.a").is_file()
+        && out.join("libmlperf_loadgen.a").is_file()
         && fs::read_to_string(&stamp).is_ok_and(|old| old == key)
     {
         println!("cargo::rustc-link-search=native={}", out.display());
-        println!("cargo::rustc-link-lib=static=loadgen");
+        println!("cargo::rustc-link-lib=static=mlperf_loadgen");
         return;
     }
     let mut build = cc::Build::new();
     common(build.cpp(true), src)
         .files(SOURCES.iter().map(|name| src.join(name)))
-        .compile("loadgen");
+        .compile("mlperf_loadgen");
     fs::write(&stamp, key).unwrap_or_else(|e| panic!("{}: {e}", stamp.display()));
 }
 

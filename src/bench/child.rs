@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
+use ::loadgen::{Model, ResponseBuffer, Samples, Settings, SystemUnderTest};
 use anyhow::Result;
 use crossbeam_channel::unbounded;
-use ossmark_loadgen::{self as loadgen, Model, ResponseBuffer, Samples, Settings, SystemUnderTest};
 use ossmark_protocol::{Sampling, TokenId};
 use ossmark_remote::Settings as RemoteSettings;
 use ossmark_rules::Scenario;
@@ -60,9 +60,7 @@ pub(crate) fn run(args: &BenchChildArgs) -> Result<Outcome> {
         let sut = InlineSut {
             answer: (0..args.tokens).collect(),
         };
-        ossmark_loadgen::run(&settings, &sut, &library)?
-            .faults
-            .is_clean()
+        loadgen::run(&settings, &sut, &library)?.faults.is_clean()
     } else {
         adapter(args, &settings, &library)?
     };
@@ -139,7 +137,7 @@ fn adapter(args: &BenchChildArgs, settings: &Settings, library: &Library) -> Res
         failed: Arc::new(AtomicBool::new(false)),
         next: AtomicU64::new(0),
     };
-    let test = ossmark_loadgen::run(settings, &sut, library)?;
+    let test = loadgen::run(settings, &sut, library)?;
     let _ = send.send(Message::End);
     generator.shutdown();
     let responded = responder.join().is_ok();

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use loadgen::{Model, RequestedSettings, Settings};
 use ossmark_dataset::Dataset;
 use ossmark_engine::eagle3::tensors_sha256;
-use ossmark_loadgen::{self as loadgen, Model, RequestedSettings, Settings};
 use ossmark_protocol::{Sampling, TokenId};
 use ossmark_rules::{Mode, Scenario};
 

@@ -41,7 +41,7 @@ pub(super) fn run_plan_json(plan: &RunPlan, description: &Description) -> Result
     Ok(json!({
         "ossmark": provenance::provenance(on_gpu),
         "command": power::shown_command(words, &plan.power),
-        "loadgen": { "version": ossmark_loadgen::LOADGEN_VERSION, "source": ossmark_loadgen::LOADGEN_SOURCE },
+        "loadgen": { "version": loadgen::LOADGEN_VERSION, "source": loadgen::LOADGEN_SOURCE },
         "round": plan.round,
         "scenario": plan.scenario,
         "mode": plan.mode,

@@ -2,7 +2,7 @@
 //! `--json`.
 
 use anyhow::{Result, bail};
-use ossmark_loadgen::RequestedSettings;
+use loadgen::RequestedSettings;
 use ossmark_predict::{
     Lengths, Limits, Outcome as Predicted, Plan, Query, Seeds, Service, Slots, at_once, offline,
     server, simulate,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use crossbeam_channel::Sender;
-use ossmark_loadgen::{Sample, SampleLibrary, Samples, SystemUnderTest};
+use loadgen::{Sample, SampleLibrary, Samples, SystemUnderTest};
 use ossmark_protocol::{Request, RequestId, Sampling, StopTokens, TokenId, request_seed};
 
 use super::faults::FaultKind;

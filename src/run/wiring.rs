@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use crossbeam_channel::{Sender, unbounded};
-use ossmark_loadgen::Settings;
+use loadgen::Settings;
 use ossmark_logs::Drafting;
 use ossmark_record::Limits;
 use ossmark_rules::{Mode, Scenario};

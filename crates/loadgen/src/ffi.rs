@@ -115,7 +115,7 @@ mod bridge {
     }
 
     unsafe extern "C++" {
-        include!("ossmark-loadgen/src/shim.h");
+        include!("loadgen-rs/src/shim.h");
 
         #[namespace = "mlperf"]
         type QuerySample = super::QuerySample;

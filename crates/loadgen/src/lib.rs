@@ -9,7 +9,7 @@
 //! `crates/logs`, which needs no C++.
 //!
 //! ```no_run
-//! use ossmark_loadgen::{Model, Mode, SampleLibrary, Samples, Scenario, Settings, SystemUnderTest, run};
+//! use loadgen::{Model, Mode, SampleLibrary, Samples, Scenario, Settings, SystemUnderTest, run};
 //!
 //! struct Echo;
 //! impl SystemUnderTest for Echo {
@@ -29,7 +29,7 @@
 //!     fn load(&self, _: &[usize]) {}
 //!     fn unload(&self, _: &[usize]) {}
 //! }
-//! # fn main() -> Result<(), ossmark_loadgen::Error> {
+//! # fn main() -> Result<(), loadgen::Error> {
 //! let settings = Settings::new(Scenario::Offline, Mode::Performance, Model::GptOss120b, "out");
 //! let test = run(&settings, &Echo, &Prompts)?;
 //! assert!(test.faults.is_clean());

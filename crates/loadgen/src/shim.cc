@@ -10,7 +10,7 @@
 
 #include "early_stopping.h"
 #include "issue_query_controller.h"
-#include "ossmark-loadgen/src/ffi.rs.h"
+#include "loadgen-rs/src/ffi.rs.h"
 #include "query_sample_library.h"
 #include "system_under_test.h"
 

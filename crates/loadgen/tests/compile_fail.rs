@@ -92,7 +92,7 @@ fn library(deps: &Path, dir: &Path) -> PathBuf {
         .map(|entry| entry.unwrap().path())
         .filter(|path| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            name.starts_with("libossmark_loadgen-") && name.ends_with(".rlib")
+            name.starts_with("libloadgen-") && name.ends_with(".rlib")
         })
         .collect();
     builds.sort_by_key(|path| fs::metadata(path).unwrap().modified().unwrap());
@@ -109,7 +109,7 @@ fn library(deps: &Path, dir: &Path) -> PathBuf {
 fn check(deps: &Path, library: &Path, dir: &Path, body: &str) -> BTreeSet<String> {
     let source = dir.join("case.rs");
     let text = format!(
-        "#![allow(warnings)]\nuse ossmark_loadgen::{{Issued, ResponseBuffer, Ticket}};\n\
+        "#![allow(warnings)]\nuse loadgen::{{Issued, ResponseBuffer, Ticket}};\n\
          pub fn case(issued: Ticket<Issued>, other: Ticket<Issued>) {{ {body} }}\n"
     );
     fs::write(&source, text).unwrap();
@@ -125,7 +125,7 @@ fn check(deps: &Path, library: &Path, dir: &Path, body: &str) -> BTreeSet<String
             "json",
         ])
         .arg("--extern")
-        .arg(format!("ossmark_loadgen={}", library.display()))
+        .arg(format!("loadgen={}", library.display()))
         .arg("-L")
         .arg(format!("dependency={}", deps.display()))
         .arg("-o")

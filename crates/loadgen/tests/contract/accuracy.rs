@@ -1,6 +1,6 @@
 //! Accuracy runs: every sample once, with all its tokens.
 
-use ossmark_loadgen::{Mode, Model, Scenario};
+use loadgen::{Mode, Model, Scenario};
 
 use crate::child::{Answer, Event, tokens_of};
 use crate::parent::{Case, Done, LOADED, TOTAL};

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use ossmark_loadgen::{
+use loadgen::{
     Error, Faults, Issued, Mode, Model, Overrides, ResponseBuffer, Sample, SampleLibrary, Samples,
     Scenario, Settings, SystemUnderTest, Ticket, exit_now, run,
 };

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ossmark_loadgen::{Mode, Scenario};
+use loadgen::{Mode, Scenario};
 
 use crate::parent::Case;
 

@@ -1,6 +1,6 @@
 //! What goes wrong during a test ends up in the faults, and the test still ends.
 
-use ossmark_loadgen::{Mode, Scenario};
+use loadgen::{Mode, Scenario};
 use serde_json::Value;
 
 use crate::child::Answer;

@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ossmark_loadgen::{Mode, Model, Overrides, Scenario};
+use loadgen::{Mode, Model, Overrides, Scenario};
 use ossmark_logs::detail_log::DetailLog;
 use ossmark_logs::summary::Summary;
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! Performance and FindPeak runs: how much is issued, in which order, under which settings.
 
-use ossmark_loadgen::{Mode, Model, Scenario, Seeds};
+use loadgen::{Mode, Model, Scenario, Seeds};
 
 use crate::child::{Answer, Event};
 use crate::parent::{Case, Done, LOADED, counts};

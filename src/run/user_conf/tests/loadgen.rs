@@ -1,6 +1,6 @@
 //! What the reader says is held against LoadGen itself: its own parser reads the same random file, through the binding.
 
-use ossmark_loadgen::{Mode, Model, RequestedSettings, Scenario, Settings as Test};
+use ::loadgen::{Mode, Model, RequestedSettings, Scenario, Settings as Test};
 use ossmark_logs::config;
 use proptest::prelude::*;
 

@@ -12,7 +12,6 @@ use std::num::NonZeroU32;
 use std::process::Command;
 use std::sync::Mutex;
 
-use ossmark_loadgen as loadgen;
 use ossmark_predict::{Plan, Seeds, offline, server};
 use rand_mt::Mt64;
 
