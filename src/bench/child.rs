@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
-use ::loadgen::{Model, ResponseBuffer, Samples, Settings, SystemUnderTest};
+use ::loadgen::{ResponseBuffer, Samples, Settings, SystemUnderTest};
 use anyhow::Result;
 use crossbeam_channel::unbounded;
 use ossmark_protocol::{Sampling, TokenId};
@@ -43,14 +43,14 @@ pub(crate) fn run(args: &BenchChildArgs) -> Result<Outcome> {
     };
     let mut settings = Settings::new(
         scenario,
-        loadgen::Mode::Performance,
-        Model::GptOss120b,
+        loadgen::Mode::PerformanceOnly,
+        "gpt-oss-120b",
         &args.output,
     );
-    settings.overrides.target_qps = Some(args.qps);
+    settings.overrides.set_target_qps(args.qps);
     settings.overrides.min_duration_ms = Some((args.seconds * 1e3) as u64);
     settings.overrides.min_query_count = Some(1);
-    settings.overrides.performance_sample_count = Some(SAMPLES as u64);
+    settings.overrides.performance_sample_count_override = Some(SAMPLES as u64);
     let library = Library {
         name: "null".into(),
         total: SAMPLES,

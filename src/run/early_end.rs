@@ -29,7 +29,7 @@ pub(super) fn leave_early(finish: &Finish) {
         return;
     }
     let expected = expected_samples(plan);
-    let schedule = expected.map(|n| n as f64 / plan.requested.target_qps.max(f64::MIN_POSITIVE));
+    let schedule = expected.map(|n| n as f64 / plan.requested.target_qps().max(f64::MIN_POSITIVE));
     let remaining = schedule.map_or(f64::INFINITY, |s| {
         s - finish.started.elapsed().as_secs_f64()
     });

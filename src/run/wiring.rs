@@ -61,7 +61,7 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
     for (file, claimed) in inside {
         *claimed = Some(output::claim_file(file, plan.force)?);
     }
-    plan.loadgen.output_dir.clone_from(&output);
+    plan.loadgen.log.outdir.clone_from(&output);
     output::write_json(
         &output.join("run_plan.json"),
         &run_plan_json(&plan, &description)?,
@@ -75,8 +75,8 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
         label: format!("{} {}", plan.scenario.name(), plan.mode.name()),
         expected: expected_samples(&plan),
         limits_ns: (
-            plan.requested.ttft_latency_ns,
-            plan.requested.tpot_latency_ns,
+            plan.requested.server_ttft_latency,
+            plan.requested.server_tpot_latency,
         ),
     };
     let drafting = plan.engine.speculation().zip(plan.head.as_ref());
@@ -185,8 +185,8 @@ fn limits(plan: &RunPlan) -> Limits {
         ns.filter(|_| plan.scenario != Scenario::Offline)
     };
     Limits {
-        ttft_ns: limit(plan.requested.ttft_latency_ns),
-        tpot_ns: limit(plan.requested.tpot_latency_ns),
+        ttft_ns: limit(plan.requested.server_ttft_latency),
+        tpot_ns: limit(plan.requested.server_tpot_latency),
     }
 }
 
@@ -196,12 +196,12 @@ fn hopeless(plan: &RunPlan) -> Option<Hopeless> {
     let asked = plan.stop_hopeless && is_performance;
     let settings = plan.loadgen.audited().ok().filter(|_| asked)?;
     let rows = plan.prompts.len() as u64;
-    let limits = [settings.ttft_latency_ns, settings.tpot_latency_ns];
+    let limits = [settings.server_ttft_latency, settings.server_tpot_latency];
     settings.use_token_latencies.then(|| {
         Hopeless::new(
             limits.map(Duration::from_nanos),
             settings.scheduled_samples(rows, rows),
-            settings.target_latency_percentile,
+            settings.server_target_latency_percentile,
         )
     })
 }
