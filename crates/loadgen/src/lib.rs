@@ -13,7 +13,7 @@
 //! crash or hang are refused before anything is started ([`Error::Impossible`]).
 //!
 //! ```no_run
-//! use loadgen::{Mode, SampleLibrary, Samples, Scenario, Settings, SystemUnderTest, run};
+//! use loadgen::{InMemory, Mode, Samples, Scenario, Settings, SystemUnderTest, run};
 //!
 //! struct Echo;
 //! impl SystemUnderTest for Echo {
@@ -23,19 +23,10 @@
 //!             sample.ticket.first_token(&[1]).complete(&[1, 2, 3]);
 //!         }
 //!     }
-//!     fn flush(&self) {}
-//! }
-//! struct Prompts;
-//! impl SampleLibrary for Prompts {
-//!     fn name(&self) -> &str { "prompts" }
-//!     fn total_count(&self) -> usize { 6396 }
-//!     fn performance_count(&self) -> usize { 6396 }
-//!     fn load(&self, _: &[usize]) {}
-//!     fn unload(&self, _: &[usize]) {}
 //! }
 //! # fn main() -> Result<(), loadgen::Error> {
 //! let settings = Settings::new(Scenario::Offline, Mode::PerformanceOnly, "gpt-oss-120b", "out");
-//! let test = run(&settings, &Echo, &Prompts)?;
+//! let test = run(&settings, &Echo, &InMemory::new("prompts", 6396))?;
 //! assert!(test.faults.is_clean() && test.summary()?.is_clean());
 //! # Ok(())
 //! # }
@@ -61,6 +52,7 @@ mod error;
 mod expected;
 mod faults;
 mod ffi;
+mod in_memory;
 mod log_settings;
 mod possible;
 mod preview;
@@ -78,6 +70,7 @@ pub use early_stopping::{most_over, samples_needed};
 pub use effective::EffectiveSettings;
 pub use error::Error;
 pub use faults::{Faults, faults};
+pub use in_memory::InMemory;
 pub use log_settings::{LogSettings, LoggingMode};
 pub use preview::mlperf_conf;
 pub use run::{LogPaths, TestRun, exit_now, run, run_untimed};

@@ -13,8 +13,9 @@ pub trait SystemUnderTest<S: First = Issued>: Sync {
     fn name(&self) -> &str;
     /// A query. Must not block: in Server it would delay the arrivals. Tickets not taken are dropped.
     fn issue(&self, samples: Samples<'_, S>);
-    /// No more queries for the samples now loaded. Comes once for each loaded set, so it need not be the end of the test.
-    fn flush(&self);
+    /// No more queries for the samples now loaded: what is held back to be batched must be answered. Comes once for each loaded
+    /// set, so it need not be the end of the test. A system that holds nothing back has nothing to do.
+    fn flush(&self) {}
 }
 
 /// Where the samples are. Methods are called on the thread that called [`run`](crate::run()); a panic in `load` or `unload` is
