@@ -42,3 +42,15 @@ kernels:
 # on a machine with a GPU, or for one: pack, check, time, offline, all, keep
 gpu step *options:
     .ci/gpu {{ step }} {{ options }}
+
+# the package loadgen-rs by itself; --write takes its public interface over
+loadgen *options:
+    .ci/loadgen {{ options }}
+
+# what the binding to LoadGen costs, beside C++ and Python
+squeeze *options:
+    .ci/squeeze {{ options }}
+
+# the binding's contract tests under a sanitizer: address, thread or valgrind
+sanitize *options:
+    .ci/sanitize {{ options }}

@@ -1,7 +1,7 @@
 //! How many samples a second LoadGen takes through this package, answered at once on its own thread with 100 tokens each.
 //!
-//! `squeeze server|offline SECONDS DIRECTORY` prints one number. `squeeze.cc` beside this file is the same in C++; `.ci/squeeze`
-//! of the repository runs both.
+//! `squeeze server|offline SECONDS DIRECTORY` prints one number. `squeeze.cc` beside this file is the same in C++;
+//! `.ci/squeeze` of the repository runs both.
 #![allow(clippy::print_stdout, reason = "an example says what it found")]
 
 use std::process::ExitCode;

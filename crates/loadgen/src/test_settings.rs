@@ -77,7 +77,8 @@ settings! {
     /// MultiStream: how long a query is expected to take, in nanoseconds; as for SingleStream. user.conf: `target_latency`, in
     /// milliseconds.
     multi_stream_expected_latency_ns: f64 = 8_000_000.0,
-    /// MultiStream: the percentile of query latency that is the result, 0-1. user.conf: `target_latency_percentile`, in percent.
+    /// MultiStream: the percentile of query latency that is the result, 0-1. user.conf: `target_latency_percentile`, in
+    /// percent.
     multi_stream_target_latency_percentile: f64 = 0.99,
     /// MultiStream: samples in a query. user.conf: `samples_per_query`.
     multi_stream_samples_per_query: u64 = 8,
