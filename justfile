@@ -39,6 +39,10 @@ deny *checks:
 kernels:
     .ci/kernels
 
+# files for machines without Rust
+dist *options:
+    .ci/dist {{ options }}
+
 # on a machine with a GPU, or for one: pack, check, time, offline, all, keep
 gpu step *options:
     .ci/gpu {{ step }} {{ options }}
