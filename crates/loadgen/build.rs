@@ -39,6 +39,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=LOADGEN_SRC");
     println!("cargo::rerun-if-env-changed=LOADGEN_SDIST");
     println!("cargo::rerun-if-env-changed=LOADGEN_SANITIZE");
+    println!("cargo::rerun-if-env-changed=DOCS_RS");
     println!("cargo::rustc-env=LOADGEN_VERSION={VERSION}");
     // docs.rs has neither LoadGen's sources nor a network; documentation needs no C++.
     if std::env::var_os("DOCS_RS").is_some() {

@@ -31,6 +31,12 @@ pub(crate) fn check_possible(
         ));
     }
     check_rate(audited)?;
+    if audited.mode.measures() {
+        check_percentile(audited)?;
+    }
+    if audited.mode == Mode::FindPeakPerformance {
+        check_search(audited)?;
+    }
     let threads = audited.server_num_issue_query_threads;
     if threads > MAX_THREADS {
         return impossible(format!(
@@ -71,6 +77,48 @@ pub(crate) fn check_possible(
             audited.min_duration_ms,
             audited.min_query_count
         ));
+    }
+    Ok(())
+}
+
+/// LoadGen takes the latency at this share of all samples; at 1 it would read past their end.
+fn check_percentile(audited: &TestSettings) -> Result<(), Error> {
+    let (name, share) = match audited.scenario {
+        Scenario::SingleStream => (
+            "single_stream_target_latency_percentile",
+            audited.single_stream_target_latency_percentile,
+        ),
+        Scenario::MultiStream => (
+            "multi_stream_target_latency_percentile",
+            audited.multi_stream_target_latency_percentile,
+        ),
+        Scenario::Server => (
+            "server_target_latency_percentile",
+            audited.server_target_latency_percentile,
+        ),
+        Scenario::Offline => return Ok(()),
+    };
+    if share > 0.0 && share < 1.0 {
+        return Ok(());
+    }
+    Err(Error::Impossible(format!(
+        "{name} is {share}, expected more than 0 and less than 1 (in user.conf, less than 100 percent)"
+    )))
+}
+
+/// LoadGen's search must come to an end: the rate grows, and is not asked for more finely than numbers are.
+fn check_search(audited: &TestSettings) -> Result<(), Error> {
+    let step = audited.server_find_peak_qps_boundary_step_size;
+    let decimals = audited.server_find_peak_qps_decimals_of_precision;
+    if !(0.001..=1000.0).contains(&step) {
+        return Err(Error::Impossible(format!(
+            "server_find_peak_qps_boundary_step_size is {step}, expected 0.001 to 1000"
+        )));
+    }
+    if !(0..=6).contains(&decimals) {
+        return Err(Error::Impossible(format!(
+            "server_find_peak_qps_decimals_of_precision is {decimals}, expected 0 to 6"
+        )));
     }
     Ok(())
 }

@@ -250,6 +250,41 @@ fn settings_of_streams_that_loadgen_would_crash_on_are_refused() {
     assert!(error.contains("test05"), "{error}");
 }
 
+#[test]
+fn percentiles_and_searches_without_an_end_are_refused() {
+    for percent in ["100", "0", "-1", "nan"] {
+        for scenario in [
+            Scenario::SingleStream,
+            Scenario::MultiStream,
+            Scenario::Server,
+        ] {
+            let mut case = Case::new(scenario, Mode::PerformanceOnly);
+            case.user_conf(&format!("*.*.target_latency_percentile = {percent}\n"));
+            let error = case.error();
+            assert!(error.contains("_target_latency_percentile is"), "{error}");
+        }
+    }
+    let peak = |change: &dyn Fn(&mut Case)| {
+        let mut case = Case::new(Scenario::Server, Mode::FindPeakPerformance);
+        change(&mut case);
+        case.error()
+    };
+    for step in [0.0, -1.0, f64::MAX] {
+        let error = peak(&|case| {
+            case.spec.overrides.server_find_peak_qps_boundary_step_size = Some(step);
+        });
+        assert!(error.contains("boundary_step_size"), "{error}");
+    }
+    for decimals in [-1, 7] {
+        let error = peak(&|case| {
+            case.spec
+                .overrides
+                .server_find_peak_qps_decimals_of_precision = Some(decimals);
+        });
+        assert!(error.contains("decimals_of_precision"), "{error}");
+    }
+}
+
 /// The members of `TestSettings` in LoadGen's own header, so that a new one is noticed.
 #[test]
 fn every_member_of_loadgens_settings_is_one_of_ours() {
