@@ -44,7 +44,16 @@ impl Settings {
     /// # Errors
     /// As for `audited`, and [`Error::Impossible`].
     pub fn check(&self, library_total: u64, library_performance: u64) -> Result<(), Error> {
-        check_possible(&self.audited()?, library_total, library_performance)
+        let (requested, audited) = (self.requested()?, self.audited()?);
+        if requested.use_token_latencies != audited.use_token_latencies {
+            return Err(Error::Impossible(format!(
+                "audit.config sets use_token_latencies to {}, but LoadGen's log begins with {}, and results are computed of \
+                 what it holds. Set it in user.conf",
+                u8::from(audited.use_token_latencies),
+                u8::from(requested.use_token_latencies)
+            )));
+        }
+        check_possible(&audited, library_total, library_performance)
     }
 }
 

@@ -66,6 +66,21 @@ fn an_audit_config_that_loadgen_would_drop_is_refused() {
 }
 
 #[test]
+fn an_audit_config_that_begins_to_time_tokens_is_refused() {
+    for (untimed, value) in [(true, 1), (false, 0)] {
+        let mut case = match untimed {
+            true => Case::untimed(Scenario::SingleStream, Mode::PerformanceOnly),
+            false => offline(),
+        };
+        let line = format!("*.*.use_token_latencies = {value}\n");
+        case.spec.audit_config = Some(case.file("audit.config", &line));
+        let error = case.error();
+        let expected = format!("sets use_token_latencies to {value}");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+#[test]
 fn a_user_conf_that_loadgen_would_drop_or_that_changes_the_mode_is_refused() {
     for (text, expected) in [
         ("*.Offline.min_duration = abc\n", "-22"),
