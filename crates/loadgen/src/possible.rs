@@ -62,6 +62,20 @@ pub(crate) fn check_possible(
              in user.conf"
         ));
     }
+    let permutes = audited.sample_concatenate_permutation
+        && !audited.performance_issue_unique
+        && !audited.performance_issue_same;
+    if audited.mode.measures()
+        && scenario == Scenario::Server
+        && permutes
+        && audited.min_query_count == 0
+    {
+        return impossible(
+            "Server with sample_concatenate_permutation and min_query_count = 0: LoadGen would make no permutation and crash. \
+             Set min_query_count to 1 or more"
+                .into(),
+        );
+    }
     let same = audited.performance_issue_same_index;
     if audited.mode.measures() && audited.performance_issue_same && same >= loaded {
         return impossible(format!(

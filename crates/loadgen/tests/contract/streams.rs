@@ -244,6 +244,10 @@ fn settings_of_streams_that_loadgen_would_crash_on_are_refused() {
         case.spec.overrides.performance_issue_same_index = Some(LOADED as u64);
     });
     assert!(error.contains("past their end"), "{error}");
+    let error = refused(Scenario::Server, Mode::PerformanceOnly, &|case| {
+        case.spec.overrides.min_query_count = Some(0);
+    });
+    assert!(error.contains("min_query_count to 1"), "{error}");
     let error = refused(Scenario::Server, Mode::AccuracyOnly, &|case| {
         case.spec.overrides.test05 = Some(true);
     });
