@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
-use ::loadgen::{ResponseBuffer, Samples, Settings, SystemUnderTest};
+use ::loadgen::{InMemory, ResponseBuffer, Samples, Settings, SystemUnderTest};
 use anyhow::Result;
 use crossbeam_channel::unbounded;
 use ossmark_protocol::{Sampling, TokenId};
@@ -22,7 +22,7 @@ use crate::run::faults::Faults;
 use crate::run::metrics::Progress;
 use crate::run::recording;
 use crate::run::responder::{Message, Setup, respond};
-use crate::run::sut::{Library, RequestTemplate, Sut};
+use crate::run::sut::{RequestTemplate, Sut};
 use ossmark_protocol::Generator;
 
 /// Steps that may wait for the responder.
@@ -51,11 +51,7 @@ pub(crate) fn run(args: &BenchChildArgs) -> Result<Outcome> {
     settings.overrides.min_duration_ms = Some((args.seconds * 1e3) as u64);
     settings.overrides.min_query_count = Some(1);
     settings.overrides.performance_sample_count_override = Some(SAMPLES as u64);
-    let library = Library {
-        name: "null".into(),
-        total: SAMPLES,
-        performance: SAMPLES,
-    };
+    let library = InMemory::new("null", SAMPLES);
     let clean = if args.inline {
         let sut = InlineSut {
             answer: (0..args.tokens).collect(),
@@ -71,7 +67,7 @@ pub(crate) fn run(args: &BenchChildArgs) -> Result<Outcome> {
     })
 }
 
-fn adapter(args: &BenchChildArgs, settings: &Settings, library: &Library) -> Result<bool> {
+fn adapter(args: &BenchChildArgs, settings: &Settings, library: &InMemory) -> Result<bool> {
     let offline = args.scenario == Scenario::Offline;
     let (send, inbox) = unbounded();
     let faults = Arc::new(Faults::default());

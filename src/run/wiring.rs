@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use crossbeam_channel::{Sender, unbounded};
-use loadgen::Settings;
+use loadgen::{InMemory, Settings};
 use ossmark_logs::Drafting;
 use ossmark_record::Limits;
 use ossmark_rules::{Mode, Scenario};
@@ -25,7 +25,7 @@ use super::plan_json::run_plan_json;
 use super::progress::{self, Display};
 use super::responder::{Message, Setup, respond};
 use super::start::start_generator;
-use super::sut::{Library, Sut};
+use super::sut::Sut;
 use super::{disk, recording, signals, trace};
 use crate::output;
 
@@ -33,7 +33,7 @@ use crate::output;
 pub(super) struct WiredRun {
     pub(super) loadgen: Settings,
     pub(super) sut: Sut,
-    pub(super) library: Library,
+    pub(super) library: InMemory,
     /// Into the responder.
     pub(super) messages: Sender<Message>,
     pub(super) responder: JoinHandle<Latencies>,
@@ -100,11 +100,8 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
         failed: Arc::clone(&failed),
         next: AtomicU64::new(0),
     };
-    let library = Library {
-        name: description.data.clone(),
-        total: plan.prompts.len(),
-        performance: plan.prompts.len(),
-    };
+    // All prompts are in memory from the start.
+    let library = InMemory::new(description.data.clone(), plan.prompts.len());
     let loadgen = plan.loadgen.clone();
     let watchdog = plan.watchdog;
     let streaming = plan.scenario != Scenario::Offline;

@@ -16,7 +16,8 @@ fn program() -> &'static Path {
         let ours = directory.join(format!("null_sut.{}", std::process::id()));
         let mut compiler = Command::new(std::env::var_os("CXX").unwrap_or_else(|| "c++".into()));
         compiler.args(["-std=c++17", "-O1", "-pthread"]);
-        if let Ok(kind) = std::env::var("LOADGEN_SANITIZE") {
+        let sanitizer = std::env::var("LOADGEN_SANITIZE").ok();
+        if let Some(kind) = sanitizer.filter(|kind| !kind.is_empty()) {
             compiler.arg(format!("-fsanitize={kind}"));
         }
         compiler
