@@ -148,6 +148,21 @@ pub(crate) enum Command {
     ///
     /// Example: ossmark doctor --json doctor.json
     Doctor(DoctorArgs),
+    /// Completions of commands and options for a shell, to be put where it looks for them.
+    ///
+    /// Example: ossmark completions bash > ~/.local/share/bash-completion/completions/ossmark
+    Completions {
+        /// The shell.
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// A page of the manual, as `man` wants it; `.ci/dist` packs them all.
+    #[command(hide = true)]
+    Man {
+        /// Its name: ossmark-run for the page of `ossmark run`.
+        #[arg(default_value = "ossmark")]
+        page: String,
+    },
     /// One LoadGen test of `bench loadgen`, in a process of its own.
     #[command(name = "bench-loadgen-child", hide = true)]
     BenchLoadgenChild(BenchChildArgs),

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod compare;
+pub(crate) mod completions;
 pub(crate) mod confine;
 pub(crate) mod dataset;
 pub(crate) mod demo;

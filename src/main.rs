@@ -99,6 +99,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
         } => commands::endpoints::run::run(&args),
         Command::Serve(args) => commands::serve::serve(&args),
         Command::Doctor(args) => commands::doctor::doctor(&args),
+        Command::Completions { shell } => commands::completions::completions(shell),
+        Command::Man { page } => commands::completions::man(&page),
         Command::BenchLoadgenChild(args) => bench::child::run(&args),
         Command::Confine { spec } => commands::confine::confine(&spec),
     }

@@ -18,6 +18,7 @@ mod preview;
 mod progress;
 pub(crate) mod provenance;
 pub(crate) mod recording;
+mod requested;
 pub(crate) mod responder;
 pub(crate) mod rules;
 mod signals;

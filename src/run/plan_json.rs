@@ -5,6 +5,7 @@ use ossmark_engine::Features;
 use serde_json::{Value, json};
 
 use super::plan::RunPlan;
+use super::requested::requested_json;
 use super::{power, provenance};
 use crate::generator::device::Device;
 use crate::generator::engine_plan::EnginePlan;
@@ -41,7 +42,7 @@ pub(super) fn run_plan_json(plan: &RunPlan, description: &Description) -> Result
     Ok(json!({
         "ossmark": provenance::provenance(on_gpu),
         "command": power::shown_command(words, &plan.power),
-        "loadgen": { "version": ossmark_loadgen::LOADGEN_VERSION, "source": ossmark_loadgen::LOADGEN_SOURCE },
+        "loadgen": { "version": loadgen::LOADGEN_VERSION, "source": loadgen::LOADGEN_SOURCE },
         "round": plan.round,
         "scenario": plan.scenario,
         "mode": plan.mode,
@@ -83,7 +84,7 @@ pub(super) fn run_plan_json(plan: &RunPlan, description: &Description) -> Result
         "max_new_tokens": plan.template.max_new_tokens,
         "user_conf": file(&plan.loadgen.user_conf),
         "audit_config": file(&plan.loadgen.audit_config),
-        "requested_settings": plan.requested,
+        "requested_settings": requested_json(&plan.requested, &plan.loadgen.model),
         "watchdog_s": plan.watchdog.as_secs_f64(),
         "stop_hopeless": plan.stop_hopeless,
         "drill": plan.fault_injection.map(|d| format!("{:?}@{}", d.kind, d.at)),

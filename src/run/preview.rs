@@ -2,7 +2,7 @@
 //! `--json`.
 
 use anyhow::{Result, bail};
-use ossmark_loadgen::RequestedSettings;
+use loadgen::TestSettings;
 use ossmark_predict::{
     Lengths, Limits, Outcome as Predicted, Plan, Query, Seeds, Service, Slots, at_once, offline,
     server, simulate,
@@ -70,15 +70,15 @@ pub(super) fn preview(plan: &RunPlan) -> Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-fn foresee(plan: &RunPlan, settings: &RequestedSettings) -> Result<Preview> {
+fn foresee(plan: &RunPlan, settings: &TestSettings) -> Result<Preview> {
     let rows = plan.prompts.len() as u64;
     let is_offline = plan.scenario == Scenario::Offline;
     let has_limits = !is_offline && plan.mode == Mode::Performance && settings.use_token_latencies;
     let limits = has_limits.then_some(Limits {
-        ttft_ns: settings.ttft_latency_ns as i64,
-        tpot_ns: settings.tpot_latency_ns as i64,
-        percentile: settings.target_latency_percentile,
-        deciding: settings.target_latency_percentile,
+        ttft_ns: settings.server_ttft_latency as i64,
+        tpot_ns: settings.server_tpot_latency as i64,
+        percentile: settings.server_target_latency_percentile,
+        deciding: settings.server_target_latency_percentile,
     });
     if plan.mode == Mode::Accuracy {
         let samples = settings.expected_samples(rows, rows);
@@ -124,7 +124,7 @@ fn foresee(plan: &RunPlan, settings: &RequestedSettings) -> Result<Preview> {
 }
 
 /// What a performance run issues, where its settings are of the kinds that are foreseen.
-fn queries(plan: &RunPlan, settings: &RequestedSettings) -> Result<Vec<Query>> {
+fn queries(plan: &RunPlan, settings: &TestSettings) -> Result<Vec<Query>> {
     let not_foreseen = [
         (
             plan.mode == Mode::FindPeak,
@@ -135,10 +135,13 @@ fn queries(plan: &RunPlan, settings: &RequestedSettings) -> Result<Vec<Query>> {
             "performance_issue_same is set",
         ),
         (settings.test05, "test05 is set"),
-        (settings.coalesce_queries, "coalesce_queries is set"),
+        (settings.server_coalesce_queries, "coalesce_queries is set"),
         (settings.max_duration_ms > 0, "max_duration is set"),
         (settings.max_query_count > 0, "max_query_count is set"),
-        (settings.max_async_queries > 0, "max_async_queries is set"),
+        (
+            settings.server_max_async_queries > 0,
+            "max_async_queries is set",
+        ),
     ];
     if let Some((_, why)) = not_foreseen.into_iter().find(|(is_set, _)| *is_set) {
         bail!(
@@ -151,16 +154,16 @@ fn queries(plan: &RunPlan, settings: &RequestedSettings) -> Result<Vec<Query>> {
         bail!("--plan: {rows} samples in the data set, expected 1 to 4294967295");
     };
     let issued = Plan {
-        target_qps: settings.target_qps,
+        target_qps: settings.target_qps(),
         min_duration_ms: settings.min_duration_ms,
         min_query_count: settings.min_query_count,
         loaded_samples,
         equal_issue: settings.sample_concatenate_permutation,
         issue_unique: settings.performance_issue_unique,
         seeds: Seeds {
-            qsl: settings.seeds.qsl,
-            sample_index: settings.seeds.sample_index,
-            schedule: settings.seeds.schedule,
+            qsl: settings.qsl_rng_seed,
+            sample_index: settings.sample_index_rng_seed,
+            schedule: settings.schedule_rng_seed,
         },
     };
     Ok(match plan.scenario {
@@ -196,8 +199,8 @@ fn echo(plan: &RunPlan, script: &Script, queries: &[Query], limits: Option<Limit
     }
 }
 
-fn tell(preview: &Preview, settings: &RequestedSettings) {
-    let (target_qps, min_duration_ms) = (settings.target_qps, settings.min_duration_ms);
+fn tell(preview: &Preview, settings: &TestSettings) {
+    let (target_qps, min_duration_ms) = (settings.target_qps(), settings.min_duration_ms);
     let Preview {
         samples,
         queries,
