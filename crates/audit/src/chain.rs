@@ -1,5 +1,5 @@
-//! The chain from the checkpoint to the score: what each part says of the one before, by a hash or a number, and where a link is
-//! missing or does not fit.
+//! The chain from the checkpoint to the score: what each part says of the one before, by a hash or a number, and where a link
+//! is missing or does not fit.
 
 use ossmark_logs::{ACCURACY, DETAIL, SUMMARY};
 use ossmark_report::Run;

@@ -1,5 +1,5 @@
-//! The auditor's report: what was done, found, asked and is open, and the chain from checkpoint to score; as data and as one page
-//! without a request.
+//! The auditor's report: what was done, found, asked and is open, and the chain from checkpoint to score; as data and as one
+//! page without a request.
 //!
 //! Made of what the other commands wrote as JSON, which may have been written by anybody: what is in it is shown, escaped and
 //! cut, and nothing of it is followed.

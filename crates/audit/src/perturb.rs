@@ -56,7 +56,7 @@ pub struct Probed {
     pub readable: usize,
     /// Requests that failed.
     pub failed: usize,
-    /// Answers that are those of the unchanged prompts and model, token for token; none where they are not to the same questions.
+    /// Long answers that are those of the unchanged prompts and model, token for token; none where the questions are others.
     pub as_before: Option<usize>,
     /// Output tokens of all answers.
     pub tokens: u64,

@@ -90,7 +90,7 @@ fn after<'a>(line: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     Some(rest.strip_prefix(b":")?.trim_ascii_start())
 }
 
-/// Of results that are compared with each other: the first answer of each log, as far as it was left when the log was truncated.
+/// Of results that are compared with each other: the first answer of each log, as far as truncating left it.
 #[derive(Default)]
 pub(super) struct Heads(HashMap<(&'static str, u64, Vec<u8>), String>);
 
