@@ -31,7 +31,7 @@ mod statistics;
 pub use finding::{Finding, Findings, Level};
 pub use kind::Kind;
 pub use results::{Place, results};
-pub use stated::Stated;
+pub use stated::{NotStated, Stated};
 
 /// Why nothing could be looked at.
 #[derive(Debug, thiserror::Error)]
