@@ -32,8 +32,8 @@ pub(crate) enum AuditorCommand {
     Reproduce(AuditorReproduceArgs),
     /// Questions to a changed model, and changed and other questions: what an implementation made for the benchmark fails.
     ///
-    /// One layer left out, experts swapped (--engine cpu, at counted, equal work); one token of each prompt changed, other prompts
-    /// (every engine). Exits 1 when there is something to ask.
+    /// One layer left out, experts swapped (--engine cpu, at counted, equal work); one token of each prompt changed, other
+    /// prompts (every engine). Exits 1 when there is something to ask.
     ///
     /// Example: ossmark auditor perturb --model demo --dataset demo/accuracy.parquet --other demo/perf.parquet --rows 60
     Perturb(Box<AuditorPerturbArgs>),

@@ -1,5 +1,5 @@
-//! `ossmark auditor`: what an auditor holds a result against. The work is done by `crates/audit`; these look at the machine, start
-//! runs and engines, print and write files.
+//! `ossmark auditor`: what an auditor holds a result against. The work is done by `crates/audit`; these look at the machine,
+//! start runs and engines, print and write files.
 
 pub(crate) mod anomalies;
 pub(crate) mod fingerprint;

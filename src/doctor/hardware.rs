@@ -1,5 +1,6 @@
-//! The machine as an auditor describes it: processor, memory, network cards, accelerators with clocks and ECC, operating system,
-//! the commit of a checkout, hashes of files. Reads /proc, /sys and files, and asks `nvidia-smi`; what cannot be seen is said.
+//! The machine as an auditor describes it: processor, memory, network cards, accelerators with clocks and ECC, operating
+//! system, the commit of a checkout, hashes of files. Reads /proc, /sys and files, and asks `nvidia-smi`; what cannot be seen
+//! is said.
 
 use std::path::Path;
 use std::process::Command;

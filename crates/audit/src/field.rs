@@ -81,8 +81,8 @@ pub(crate) fn field() -> &'static Field {
     &FIELD
 }
 
-/// So many standard deviations from the mean, and outside of all that was seen: worth knowing, worth a question. Of the some
-/// ten figures of each of 63 results in the field, none of which is beyond the first, one in a million is beyond the second.
+/// So many standard deviations from the mean, and outside of all that was seen: worth knowing, worth a question. A normal
+/// figure is beyond the first once in 370, beyond the second once in 1.7 million; a result has some ten.
 const NOTE: f64 = 3.0;
 const ASK: f64 = 5.0;
 

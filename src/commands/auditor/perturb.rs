@@ -1,4 +1,5 @@
-//! `ossmark auditor perturb`: the same questions to a changed model, changed and other questions to the same, and what that says.
+//! `ossmark auditor perturb`: the same questions to a changed model, changed and other questions to the same, and what that
+//! says.
 
 mod asking;
 mod questions;

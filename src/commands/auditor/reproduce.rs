@@ -1,5 +1,5 @@
-//! `ossmark auditor reproduce`: a result's run made again here, in processes of its own, and compared. What is taken from the tree
-//! is [`Stated`]; everything else on these command lines is the auditor's, or this program's own.
+//! `ossmark auditor reproduce`: a result's run made again here, in processes of its own, and compared. What is taken from the
+//! tree is [`Stated`]; everything else on these command lines is the auditor's, or this program's own.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -65,7 +65,9 @@ pub(crate) fn reproduce(args: &AuditorReproduceArgs) -> Result<Outcome> {
             "`ossmark run {options} --user-conf user.conf --dataset FILE --output DIR`, and who answers"
         );
         let options = stated.options(Mode::Accuracy).join(" ");
-        say!("`ossmark run {options} --dataset FILE --output DIR`, and who answers");
+        say!(
+            "`ossmark run {options} --user-conf user.conf --dataset FILE --output DIR`, and who answers"
+        );
         return Ok(Outcome::Good);
     }
     let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
@@ -202,6 +204,7 @@ fn make(args: &AuditorReproduceArgs, stated: &Stated, output: &Path) -> Result<M
                 .into_iter()
                 .map(OsString::from),
         );
+        option(&mut words, "--user-conf", &conf);
         option(&mut words, "--output", &accuracy);
         option(&mut words, "--dataset", file);
         words.extend(args.run.iter().cloned());
@@ -215,6 +218,7 @@ fn make(args: &AuditorReproduceArgs, stated: &Stated, output: &Path) -> Result<M
         option(&mut words, "--output", &compliance);
         words.push("--".into());
         option(&mut words, "--scenario", Path::new(stated.scenario.name()));
+        option(&mut words, "--user-conf", &conf);
         words.extend(dataset.iter().chain(&args.run).cloned());
         child(&words, &output)?;
         made.test09 = Some(compliance.join("TEST09"));

@@ -1,4 +1,5 @@
-//! Questions with known answers, some of a file, and the grades of answers to them: the scorer's, by a log as LoadGen writes it.
+//! Questions with known answers, some of a file, and the grades of answers to them: the scorer's, by a log as LoadGen writes
+//! it.
 
 use std::path::Path;
 
