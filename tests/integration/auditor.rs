@@ -1,13 +1,17 @@
 //! `ossmark auditor` from outside: on runs made here, on a tree made of one, on this machine.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use ossmark_dataset::Dataset;
+use ossmark_harmony::Tokenizer;
 use serde_json::{Value, json};
 
 use crate::common::{ANY_SPEED, Bench, Done, SHORT_CONF, binary, finish, read_json, repository};
+use crate::remote::{Kind, Server};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -241,6 +245,65 @@ fn the_demo_fails_without_a_layer_and_answers_other_questions() {
         0,
         "{json}"
     );
+}
+
+#[test]
+fn a_server_that_knows_the_data_set_by_heart_is_exposed() {
+    let demo = repository().join("demo");
+    let file = demo.join("accuracy.parquet");
+    let data = Dataset::open_with(&file, &["ground_truth"]).unwrap();
+    let tokenizer = Tokenizer::load(&demo).unwrap();
+    let wide = |ids: &[u32]| ids.iter().map(|id| u64::from(*id)).collect::<Vec<u64>>();
+    let known = (0..data.len()).filter_map(|row| {
+        let truth = data.cell("ground_truth", row)?;
+        let text = match data.cell("dataset", row)? {
+            "aime25" => format!("\\boxed{{{truth}}}"),
+            "gpqa_diamond" => format!("Answer: {truth}"),
+            _ => return None,
+        };
+        let answer = tokenizer.encode_text(&text).unwrap();
+        Some((wide(&data.prompts[row]), wide(&answer)))
+    });
+    let known: HashMap<Vec<u64>, Vec<u64>> = known.collect();
+    assert!(known.len() > 20, "questions are asked several times");
+    let server = Server::start(Kind::Memorised(Box::leak(Box::new(known))));
+    let other = demo.join("perf.parquet");
+    let tmp = tempfile::tempdir().unwrap();
+    let done = auditor(
+        tmp.path(),
+        &[
+            "perturb",
+            "--engine",
+            "http",
+            "--endpoint",
+            &server.url,
+            "--tokenizer",
+            demo.to_str().unwrap(),
+            "--dataset",
+            file.to_str().unwrap(),
+            "--other",
+            other.to_str().unwrap(),
+            "--rows",
+            "40",
+            "--max-new-tokens",
+            "64",
+            "--json",
+            "perturb.json",
+        ],
+    );
+    assert_eq!(done.code(), Some(1), "{}{}", done.stdout, done.stderr);
+    let json = read_json(&tmp.path().join("perturb.json"));
+    assert_eq!(
+        json["unchanged"]["correct"], json["unchanged"]["answers"],
+        "{json}"
+    );
+    for place in ["one token of each prompt changed", "other prompts"] {
+        let asks = json["findings"].as_array().unwrap().iter();
+        let asks = asks.filter(|f| {
+            f["level"] == "ask" && f["name"] == "perturb.prompts" && f["where"] == place
+        });
+        assert!(asks.count() > 0, "{place}: {json}");
+    }
 }
 
 #[test]
