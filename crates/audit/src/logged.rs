@@ -16,6 +16,8 @@ pub(crate) struct Logged(DetailLog);
 /// A schedule of more queries than any run has is not computed.
 const MOST_QUERIES: f64 = 4e6;
 const MOST_SAMPLES: u64 = 1 << 20;
+/// With more, times between queries are cut off to no nanosecond at all, and a schedule of a millisecond has no end.
+const MOST_QPS: f64 = 1e7;
 
 impl Logged {
     /// That of a directory, where there is a readable one.
@@ -116,7 +118,8 @@ impl Logged {
             false => effective.min_query_count,
         };
         let queries = (qps * seconds).max(at_least as f64);
-        let sane = qps > 0.0 && queries <= MOST_QUERIES && loaded <= MOST_SAMPLES;
+        let sane =
+            qps > 0.0 && qps <= MOST_QPS && queries <= MOST_QUERIES && loaded <= MOST_SAMPLES;
         let loaded = u32::try_from(loaded).ok().and_then(NonZeroU32::new);
         let Some(loaded_samples) = loaded.filter(|_| sane) else {
             return Err("its counts are those of no run".into());

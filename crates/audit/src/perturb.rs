@@ -209,12 +209,27 @@ fn prompts(unchanged: &Probed, probed: &Probed, found: &mut Findings) {
             "about as many, where the questions are of the same kinds",
         );
     }
-    let slower = unchanged.tokens_per_s() / probed.tokens_per_s().max(1e-9);
+    speed(unchanged, probed, &place, found);
+}
+
+/// What took a moment, or made hardly a token, has no speed.
+fn has_speed(probed: &Probed) -> bool {
+    probed.seconds >= 1.0 && probed.tokens >= 1000
+}
+
+fn speed(unchanged: &Probed, probed: &Probed, place: &str, found: &mut Findings) {
+    if !has_speed(unchanged) || !has_speed(probed) {
+        found.skip(format!(
+            "{place}: speed; that takes a second and a thousand tokens at least"
+        ));
+        return;
+    }
+    let slower = unchanged.tokens_per_s() / probed.tokens_per_s();
     if slower > SLOWER_NOTE {
         found.add(Finding::new(
             Kind::PromptsSlower,
             if slower > SLOWER_ASK { Level::Ask } else { Level::Note },
-            &place,
+            place,
             format!("{:.1} tokens/s, {:.1} unchanged", probed.tokens_per_s(), unchanged.tokens_per_s()),
             "about as fast, where prompts and answers are about as long and the machine is not busy",
         ));
@@ -402,6 +417,30 @@ mod tests {
         let found = judged(&near);
         let token = |f: &&Finding| f.place == Probe::OneToken.name() && f.level == Level::Ask;
         assert!(found.findings.iter().any(|f| token(&f)), "{found:?}");
+    }
+
+    #[test]
+    fn prompts_that_take_longer_are_noted_and_much_longer_ones_asked_about() {
+        let (prompts, truths) = set(0, 10);
+        let (mut unchanged, before) = probed(Probe::Unchanged, &prompts, &truths, None, &honest);
+        let other = |prompt: &[u32]| vec![prompt[2], prompt[3] - 1, answer_of(prompt[2] - 1000)];
+        let (mut changed, _) = probed(Probe::OneToken, &prompts, &truths, Some(&before), &other);
+        for (seconds, expected) in [
+            (1.0, None),
+            (2.0, Some(Level::Note)),
+            (9.0, Some(Level::Ask)),
+        ] {
+            (unchanged.tokens, changed.tokens, changed.seconds) = (10_000, 10_000, seconds);
+            let found = judge(&unchanged, std::slice::from_ref(&changed));
+            assert_eq!(
+                found.findings.first().map(|f| f.level),
+                expected,
+                "{seconds}: {found:?}"
+            );
+        }
+        changed.tokens = 10;
+        let found = judge(&unchanged, &[changed]);
+        assert_eq!((found.findings.len(), found.not_looked_at.len()), (0, 1));
     }
 
     #[test]
