@@ -135,6 +135,14 @@ pub(crate) struct AuditorReproduceArgs {
     /// Also make TEST09, over the performance data set.
     #[arg(long, conflicts_with = "test09")]
     pub(crate) compliance: bool,
+    /// Also make TEST07, over this data set (GPQA's 990).
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tokenizer",
+        conflicts_with = "test07"
+    )]
+    pub(crate) compliance_dataset: Option<PathBuf>,
     /// The performance data set, for the runs that are made.
     #[arg(long, value_name = "FILE")]
     pub(crate) dataset: Option<PathBuf>,
