@@ -24,6 +24,7 @@ pub(crate) fn machine() -> Machine {
         accelerators: accelerators(),
         os: known.os,
         kernel: Some(known.kernel),
+        engine: Some(format!("ossmark {}", known.version)),
         ..Machine::default()
     };
     let mut unseen = |is_unseen: bool, what: &str| {
@@ -149,6 +150,13 @@ pub(crate) fn hash_model(dir: &Path, machine: &mut Machine) -> Result<()> {
 pub(crate) fn hash_dataset(file: &Path, machine: &mut Machine) -> Result<()> {
     machine.hashes.insert("dataset".into(), file_sha256(file)?);
     Ok(())
+}
+
+/// This program's own commit, for a submission that was made with it.
+pub(crate) fn look_at_this_program(machine: &mut Machine) {
+    let known = provenance(false);
+    machine.commit = (known.git_revision != "unknown").then(|| known.git_revision.to_owned());
+    machine.is_changed = Some(known.git_dirty == "true");
 }
 
 /// The commit of a checkout, from its files: git itself would run what a stranger's configuration names.

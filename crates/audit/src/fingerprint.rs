@@ -34,7 +34,9 @@ pub struct Machine {
     pub os: Option<String>,
     /// The kernel.
     pub kernel: Option<String>,
-    /// The commit of the source, and whether files in it were changed.
+    /// The engine that is here, with its version: `ossmark 0.1.0`.
+    pub engine: Option<String>,
+    /// The commit of the source.
     pub commit: Option<String>,
     /// Whether files of the source were changed since.
     pub is_changed: Option<bool>,
@@ -281,6 +283,11 @@ fn seen(name: &str, stated: Option<&str>, m: &Machine) -> (Option<String>, Optio
             ),
             None => (None, None),
         },
+        // Of another engine nothing is known here.
+        "framework" if stated.starts_with("ossmark ") => match &m.engine {
+            Some(engine) => (Some(engine.clone()), Some(stated.trim() == engine.as_str())),
+            None => (None, None),
+        },
         "operating_system" => match &m.os {
             Some(os) => (Some(os.clone()), Some(same_system(stated, os))),
             None => (None, None),
@@ -311,6 +318,7 @@ mod tests {
             "accelerator_memory_capacity": "141 GB", "accelerator_frequency": "1980 MHz",
             "operating_system": "Ubuntu 24.04", "host_network_card_count": "2x 100GbE",
             "other_software_stack": { "cuda": "12.8", "driver": "570.86.10" }, "cooling": "air",
+            "framework": "ossmark 0.1.0",
         })
     }
 
@@ -335,6 +343,7 @@ mod tests {
             network: vec![card("eth0"), card("eth1")],
             accelerators: vec![accelerator; 8],
             os: Some("Ubuntu 24.04.2 LTS".into()),
+            engine: Some("ossmark 0.1.0".into()),
             commit: Some("0123456789abcdef0123456789abcdef01234567".into()),
             hashes: [("dataset".to_owned(), "aa".to_owned())].into(),
             ..Machine::default()
@@ -359,8 +368,8 @@ mod tests {
         assert_eq!(differing(&machine()), Vec::<String>::new());
         let fields = compare(&system(), &claims(), &machine());
         let same = fields.iter().filter(|f| f.outcome == Outcome::Same).count();
-        // Eleven of the system JSON, ECC of eight, commit and data set.
-        assert_eq!(same, 11 + 8 + 2, "{fields:?}");
+        // Twelve of the system JSON, ECC of eight, commit and data set.
+        assert_eq!(same, 12 + 8 + 2, "{fields:?}");
         let cooling = fields.iter().find(|f| f.name == "cooling").unwrap();
         assert_eq!(cooling.outcome, Outcome::NotSeen);
         let caches = fields
@@ -373,7 +382,7 @@ mod tests {
     #[test]
     fn each_difference_is_named() {
         type Change = fn(&mut Machine);
-        let changes: [(Change, &str); 12] = [
+        let changes: [(Change, &str); 13] = [
             (
                 |m| m.cpu = Some("AMD EPYC 9654 96-Core Processor".into()),
                 "host_processor_model_name",
@@ -395,6 +404,7 @@ mod tests {
                 "accelerator_frequency",
             ),
             (|m| m.os = Some("Ubuntu 22.04".into()), "operating_system"),
+            (|m| m.engine = Some("ossmark 0.2.0".into()), "framework"),
             (|m| m.commit = Some("f".repeat(40)), "commit of the source"),
             (|m| m.is_changed = Some(true), "changed files of the source"),
             (|m| m.accelerators[3].ecc = Some(false), "ECC (rules 254)"),

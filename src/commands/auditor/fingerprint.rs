@@ -60,6 +60,8 @@ pub(crate) fn fingerprint(args: &AuditorFingerprintArgs) -> Result<Outcome> {
             );
         }
         hardware::look_at_source(dir, &mut machine);
+    } else if plan.is_some() {
+        hardware::look_at_this_program(&mut machine);
     }
     let is_compared = system.is_some() || plan.is_some() || args.commit.is_some();
     let fields = match is_compared {
