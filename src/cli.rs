@@ -1,6 +1,7 @@
 //! The command line as typed: names, help texts, nothing validated. Validation makes a plan of it (`run::plan`).
 
 mod audit;
+mod auditor;
 mod bench;
 pub(crate) mod config_file;
 mod dataset;
@@ -24,6 +25,10 @@ mod tests;
 use std::path::PathBuf;
 
 pub(crate) use audit::{AuditArgs, AuditCommand, AuditTest07Args, AuditTest09Args};
+pub(crate) use auditor::{
+    AuditorAnomaliesArgs, AuditorCommand, AuditorFingerprintArgs, AuditorPerturbArgs,
+    AuditorReportArgs, AuditorReproduceArgs,
+};
 pub(crate) use bench::{
     BenchChildArgs, BenchCommand, BenchEngineArg, BenchEngineArgs, BenchKernelsArgs,
     BenchLoadgenArgs, WithoutArg,
@@ -128,6 +133,11 @@ pub(crate) enum Command {
     Audit {
         #[command(subcommand)]
         command: AuditCommand,
+    },
+    /// For auditors: oddities of a tree or a run, the machine against its description, a run made again, probes, the report.
+    Auditor {
+        #[command(subcommand)]
+        command: AuditorCommand,
     },
     /// Submissions: build a tree from runs, truncate its logs, check it, pack it.
     Submission {

@@ -1,6 +1,7 @@
 //! The commands that are small enough for one file each.
 
 pub(crate) mod audit;
+pub(crate) mod auditor;
 pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod confine;

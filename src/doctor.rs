@@ -2,6 +2,7 @@
 //! for its versions, and starts an empty sandbox; it loads no driver and changes nothing. Owns the checks and their table; the
 //! command around it and LoadGen's facts come from the caller. Main thread.
 
+pub(crate) mod hardware;
 mod machine;
 mod python;
 mod sandbox;

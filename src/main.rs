@@ -20,7 +20,8 @@ mod terminal;
 use std::process::ExitCode;
 
 use crate::cli::{
-    AuditCommand, BenchCommand, Cli, Command, DatasetCommand, EndpointsCommand, SubmissionCommand,
+    AuditCommand, AuditorCommand, BenchCommand, Cli, Command, DatasetCommand, EndpointsCommand,
+    SubmissionCommand,
 };
 
 /// A query is allocated on one thread and freed on another, in LoadGen as here; glibc spent a third of the saturated Server
@@ -82,6 +83,21 @@ fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
         Command::Audit {
             command: AuditCommand::Test09(args),
         } => commands::audit::test09(&args),
+        Command::Auditor {
+            command: AuditorCommand::Anomalies(args),
+        } => commands::auditor::anomalies::anomalies(&args),
+        Command::Auditor {
+            command: AuditorCommand::Fingerprint(args),
+        } => commands::auditor::fingerprint::fingerprint(&args),
+        Command::Auditor {
+            command: AuditorCommand::Reproduce(args),
+        } => commands::auditor::reproduce::reproduce(&args),
+        Command::Auditor {
+            command: AuditorCommand::Perturb(args),
+        } => commands::auditor::perturb::perturb(&args),
+        Command::Auditor {
+            command: AuditorCommand::Report(args),
+        } => commands::auditor::report::report(&args),
         Command::Endpoints {
             command: EndpointsCommand::Check(args),
         } => commands::endpoints::check(&args),

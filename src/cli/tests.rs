@@ -134,5 +134,8 @@ fn seeds_are_in_their_range() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 5, "run, generate, infer, serve, endpoints run");
+    assert_eq!(
+        seen, 6,
+        "run, generate, infer, serve, endpoints run, auditor perturb"
+    );
 }

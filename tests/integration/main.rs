@@ -7,6 +7,7 @@
 )]
 
 mod accuracy_log;
+mod auditor;
 mod bad_input;
 mod bench_cpu;
 mod common;

@@ -45,6 +45,7 @@ pub use dtype::{Dtype, KvDtype};
 pub use load::{LoadedModel, ModelInfo};
 pub use load_error::LoadError;
 pub use load_progress::LoadProgress;
+pub use model::{Change, Probe, Work};
 
 pub use blocks::BlockError;
 pub use clocked::{Clocked, Progress, StepWork};

@@ -1,6 +1,7 @@
 //! The gpt-oss forward pass, written once over [`Ops`]. Owns weights and scratch; knows no device and no scheduler.
 
 mod compare;
+mod perturb;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,6 +12,9 @@ use crate::executor::ExecError;
 use crate::load_error::LoadError;
 use crate::ops::{KvLayer, OpResult, Ops};
 use crate::weights::ModelSources;
+
+pub(crate) use perturb::Probing;
+pub use perturb::{Change, Probe, Work};
 
 pub(crate) struct Layer<O: Ops> {
     kv: KvLayer,

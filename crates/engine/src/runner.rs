@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::batch::StepBatch;
 use crate::executor::{Capacity, ExecError, Executor, StepHandle, StepPlan, StepTokens};
-use crate::model::Model;
+use crate::model::{Model, Probe, Probing};
 use crate::ops::{BAD_LOGITS, Ops};
 
 struct InFlight {
@@ -21,6 +21,8 @@ pub(crate) struct ModelRunner<O: Ops> {
     capacity: Capacity,
     next: u64,
     in_flight: VecDeque<InFlight>,
+    /// An auditor's change of the model.
+    probe: Option<Probe>,
 }
 
 impl<O: Ops> ModelRunner<O> {
@@ -31,7 +33,13 @@ impl<O: Ops> ModelRunner<O> {
             capacity,
             next: 0,
             in_flight: VecDeque::new(),
+            probe: None,
         }
+    }
+
+    /// The same with a changed model. Its steps are not recorded.
+    pub(crate) fn probed(self, probe: Option<Probe>) -> Self {
+        Self { probe, ..self }
     }
 
     /// The operations and the model, for another runner; nothing may be in flight.
@@ -113,10 +121,17 @@ impl<O: Ops> Executor for ModelRunner<O> {
             self.ops.replay(size)?;
         } else {
             let mut finite = true;
-            self.model.forward(&mut self.ops, &batch, |i, row| {
+            let on_logits = |i: usize, row: &[f32]| {
                 finite &= row.iter().all(|x| x.is_finite());
                 logits[batch.logit_rows[i].seq as usize].extend_from_slice(row);
-            })?;
+            };
+            let (ops, model) = (&mut self.ops, &mut self.model);
+            match &self.probe {
+                None => model.forward(ops, &batch, on_logits)?,
+                Some(probe) => {
+                    model.forward_observed(ops, &batch, &mut Probing::new(probe), on_logits)?;
+                }
+            }
             if !finite {
                 return Err(not_finite(step));
             }

@@ -58,6 +58,13 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ("src/bench/running.rs", &["bench engine"]),
     ("src/bench/speculation.rs", &["bench engine"]),
     ("src/commands/audit.rs", &["audit test07"]),
+    (
+        "src/commands/auditor/fingerprint.rs",
+        &["auditor fingerprint"],
+    ),
+    ("src/commands/auditor/perturb", &["auditor perturb"]),
+    ("src/commands/auditor/report.rs", &["auditor report"]),
+    ("src/commands/auditor/reproduce.rs", &["auditor reproduce"]),
     ("src/commands/compare.rs", &["compare"]),
     ("src/commands/dataset.rs", &["dataset inspect"]),
     ("src/commands/demo.rs", &["demo"]),
@@ -74,6 +81,7 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ("src/commands/endpoints.rs", &["endpoints plan"]),
     ("src/commands/submission.rs", &["submission pack"]),
     ("src/commands/watch.rs", &["watch"]),
+    ("src/doctor/hardware.rs", &["auditor fingerprint"]),
     ("src/doctor", &["doctor"]),
     ("src/cli/config_file.rs", &["run"]),
     ("src/generator/engine_plan.rs", &["run", "infer"]),
@@ -128,6 +136,11 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "crates/submission/src/error.rs",
         "backup",
         "submission truncate",
+    ),
+    (
+        "src/commands/auditor/reproduce.rs",
+        "model",
+        "among the options of the run, after --",
     ),
     (
         "src/commands/audit.rs",
