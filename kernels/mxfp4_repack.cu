@@ -12,7 +12,7 @@ struct RepackArgs {
 ASSERT_SIZE(RepackArgs, 16);
 
 // Byte t of a word is columns 2 t and 2 t + 1 of its eight.
-KERNEL mxfp4_repack(const RepackArgs a) {
+KERNEL __launch_bounds__(256) mxfp4_repack(const RepackArgs a) {
     kernel_begins();
     for (u64 at = blockIdx.x * (u64)blockDim.x + threadIdx.x; at < a.n; at += (u64)gridDim.x * blockDim.x) {
         Vec16 shipped = *(const Vec16*)(a.groups + at * 16), packed;

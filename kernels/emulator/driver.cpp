@@ -267,8 +267,9 @@ Result cuFuncSetAttribute(void*, int, int) { return OK; }
 Result cuLaunchKernel(void* f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                       unsigned shared, void*, void** params, void**) {
     LOCKED;
-    if (gx == 0 || gy == 0 || gz == 0 || gy > 65535 || gz > 65535 || bx * by * bz == 0 || bx * by * bz > 1024) return INVALID_VALUE;
     auto* kernel = (const emulator::Kernel*)f;
+    // More threads than a kernel was compiled for are refused, whatever its registers are.
+    if (gx == 0 || gy == 0 || gz == 0 || gy > 65535 || gz > 65535 || bx * by * bz == 0 || bx * by * bz > kernel->threads) return INVALID_VALUE;
     auto run = kernel->bind(params);
     bool skipped = skips(kernel->name);
     auto all = [=] {

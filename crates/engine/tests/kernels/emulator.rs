@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-/// What `kernels/emulator/kernels.cpp` takes in: every kernel's file, and `TAKE(name)` for every kernel.
+/// What `kernels/emulator/kernels.cpp` takes in: every kernel's file, and `TAKE(name, threads)` for every kernel.
 fn all_kernels(kernels: &Path) -> String {
     let entries = std::fs::read_dir(kernels).unwrap();
     let mut files: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
@@ -17,8 +17,8 @@ fn all_kernels(kernels: &Path) -> String {
     for path in files {
         writeln!(includes, "#include {path:?}").unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        for name in crate::pairing::kernels_of(&text) {
-            write!(names, " TAKE({name})").unwrap();
+        for (name, threads) in crate::pairing::kernels_of(&text) {
+            write!(names, " TAKE({name}, {threads})").unwrap();
         }
     }
     format!("{includes}#define ALL_KERNELS{names}\n")
