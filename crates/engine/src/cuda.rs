@@ -27,7 +27,7 @@ mod weights;
 pub use self::buffer::CudaBuf;
 pub use self::draft::args::CudaGuesses;
 pub use self::draft::draft_argmax::CudaTokenTable;
-pub use self::driver::{DeviceInfo, cuda_devices};
+pub use self::driver::{DeviceInfo, cuda_devices, keep_context};
 pub use self::load::{CudaSettings, load_cuda, load_cuda_synthetic};
 pub use self::measure::{MeasureSettings, Timing, measure};
 pub use self::moe::routing::CudaRouting;

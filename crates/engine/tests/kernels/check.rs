@@ -4,6 +4,7 @@ use ossmark_engine::{
     CudaSettings, Drafter, KvDtype, LoadError, LoadedModel, SyntheticHead, load_cuda,
 };
 
+use crate::switches::switched;
 use crate::tiny::Tiny;
 
 const HEAD: Drafter = Drafter::Synthetic(SyntheticHead {
@@ -40,7 +41,7 @@ fn load(
         kv_heads: 1,
         ..Tiny::default()
     };
-    let settings = CudaSettings {
+    let settings = switched(CudaSettings {
         memory_budget_bytes: Some(64 << 20),
         max_step_tokens: 600,
         max_seqs,
@@ -48,7 +49,7 @@ fn load(
         drafter,
         kv,
         ..CudaSettings::default()
-    };
+    });
     let loaded = load_cuda(model.folder().path(), &settings);
     let (bytes, total) = settings.progress.bytes();
     // Headers are not copied, and biases become wider.

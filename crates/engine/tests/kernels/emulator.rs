@@ -145,6 +145,10 @@ fn trouble_is_a_clear_error() {
     );
     for (env, expected) in [
         (
+            ("OSSMARK_EMULATOR_STUB", "1"),
+            "LOAD: cuDriverGetVersion failed: the libcuda.so that was found is the CUDA toolkit's stub",
+        ),
+        (
             ("OSSMARK_EMULATOR_DRIVER", "12020"),
             "LOAD: NVIDIA's driver supports CUDA 12.2, expected 13.0 or later",
         ),
@@ -158,6 +162,10 @@ fn trouble_is_a_clear_error() {
         ),
         (
             ("OSSMARK_EMULATOR_BREAKS_AT", "70"),
+            "STEP: the CUDA device is lost: ",
+        ),
+        (
+            ("OSSMARK_EMULATOR_FAULTS", "none,embed"),
             "STEP: the CUDA device is lost: ",
         ),
     ] {
@@ -279,6 +287,46 @@ fn a_kernel_that_does_nothing_is_noticed_before_the_start() {
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(text.contains(expected), "{skipped:?}: {text}");
     }
+}
+
+/// What a run is told to do without is not done; and was, where it is not told so.
+#[test]
+fn tests_do_without_what_they_are_told() {
+    if is_child() {
+        return;
+    }
+    let product = "linear_mma::cuda::fewer_spans_than_warps";
+    for (word, trouble) in [
+        ("overlap", ("OSSMARK_EMULATOR_OVERLAP", "refused")),
+        ("fast", ("OSSMARK_EMULATOR_SKIPS", "linear_mma")),
+    ] {
+        let passes = |env: &[(&str, &str)]| child(&["--exact", product], env).status.success();
+        assert!(!passes(&[trouble]), "{trouble:?}");
+        assert!(passes(&[trouble, ("OSSMARK_TEST_WITHOUT", word)]), "{word}");
+    }
+    let recorded = child(
+        &["--ignored", "--exact", "graphs::child", "--nocapture"],
+        &[
+            ("OSSMARK_EMULATOR_GRAPHS", "fail"),
+            ("OSSMARK_TEST_WITHOUT", "graphs"),
+        ],
+    );
+    let text = String::from_utf8_lossy(&recorded.stdout);
+    assert!(text.contains("WARNINGS: []"), "{text}");
+}
+
+#[test]
+fn all_tests_of_a_process_use_one_context() {
+    if is_child() {
+        return;
+    }
+    let made = child(
+        &["--test-threads=1", "linear_mma::cuda::"],
+        &[("OSSMARK_EMULATOR_CONTEXTS", "1")],
+    );
+    assert!(made.status.success());
+    let text = String::from_utf8_lossy(&made.stderr);
+    assert_eq!(text.matches("a context is made").count(), 1, "{text}");
 }
 
 #[test]

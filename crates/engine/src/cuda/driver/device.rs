@@ -6,83 +6,16 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use cudarc::driver::{DriverError, result, sys};
+use cudarc::driver::{result, sys};
 
+use super::devices::{DeviceInfo, cuda_devices, driver_version};
+use super::errors::{failed, lost};
 use super::images;
 use super::memory::{Context, Event, Memory, Pinned};
 use crate::cuda::kernels::{KERNELS, Kernel};
 use crate::executor::ExecError;
 use crate::load_error::LoadError;
 use crate::ops::OpResult;
-
-/// The oldest driver that loads what CUDA 13 builds, as `cuDriverGetVersion` counts.
-const OLDEST_DRIVER: c_int = 13_000;
-
-/// What a person wants to know of a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeviceInfo {
-    /// As the driver calls it.
-    pub name: String,
-    /// Compute capability, major and minor.
-    pub capability: (i32, i32),
-    /// Streaming multiprocessors.
-    pub multiprocessors: u32,
-    /// Device memory.
-    pub total_bytes: u64,
-}
-
-/// How many CUDA devices there are.
-///
-/// # Errors
-/// No driver, or one that is too old or does not answer; the message says what to do.
-pub fn cuda_devices() -> Result<u32, LoadError> {
-    // SAFETY: only asks the system's loader for the library.
-    if !unsafe { sys::is_culib_present() } {
-        return Err(LoadError::Cuda(
-            "NVIDIA's driver (libcuda.so) was not found: install driver 580 or later, or use --engine cpu (run, generate, infer, serve)".into(),
-        ));
-    }
-    let mut version = 0;
-    // SAFETY: the library is present, and this call is allowed before cuInit.
-    unsafe { sys::cuDriverGetVersion(&mut version) }
-        .result()
-        .map_err(|e| failed("cuDriverGetVersion", e))?;
-    if version < OLDEST_DRIVER {
-        return Err(LoadError::Cuda(format!(
-            "NVIDIA's driver supports CUDA {}.{}, expected 13.0 or later: install driver 580 or later, or use --engine cpu (run, generate, infer, serve)",
-            version / 1000,
-            version % 1000 / 10
-        )));
-    }
-    result::init().map_err(|e| failed("cuInit", e))?;
-    let count = result::device::get_count().map_err(|e| failed("cuDeviceGetCount", e))?;
-    Ok(count.max(0) as u32)
-}
-
-fn failed(call: &str, e: DriverError) -> LoadError {
-    LoadError::Cuda(format!("{call} failed: {}", describe(e)))
-}
-
-fn describe(e: DriverError) -> String {
-    let name = e.error_name().map(|n| n.to_string_lossy().into_owned());
-    let what = e.error_string().map(|n| n.to_string_lossy().into_owned());
-    match (name, what) {
-        (Ok(name), Ok(what)) => format!("{name}: {what}"),
-        _ => format!("CUDA error {}", e.0 as u32),
-    }
-}
-
-pub(crate) fn lost(call: &str, e: DriverError) -> ExecError {
-    ExecError(format!(
-        "the CUDA device is lost: {call} failed: {}",
-        describe(e)
-    ))
-}
-
-/// What failed while a model was loaded.
-pub(crate) fn load_failed(e: ExecError) -> LoadError {
-    LoadError::Cuda(e.0)
-}
 
 /// A device with its kernels.
 pub(crate) struct Device {
@@ -162,6 +95,7 @@ impl Device {
                 capability,
                 multiprocessors,
                 total_bytes: total as u64,
+                driver: driver_version()?,
             },
             max_shared,
             overlap: AtomicBool::new(capability.0 >= 9),
@@ -316,6 +250,10 @@ impl Device {
         to: &Memory,
         offset: usize,
     ) -> OpResult {
+        // The driver's calls say nothing of copies of no bytes.
+        if bytes == 0 {
+            return Ok(());
+        }
         let from = from
             .bytes()
             .get(..bytes)
@@ -367,6 +305,9 @@ impl Device {
                 from.bytes
             )));
         }
+        if to.is_empty() {
+            return Ok(());
+        }
         // SAFETY: the range was checked; the call returns when the copy is done.
         unsafe { result::memcpy_dtoh_sync(to, from.at) }.map_err(|e| lost("cuMemcpyDtoH", e))
     }
@@ -381,6 +322,9 @@ impl Device {
                 from.len(),
                 to.bytes
             )));
+        }
+        if from.is_empty() {
+            return Ok(());
         }
         // In the stream's order: the synchronous call may return before the copy is done, and this stream does not wait
         // for the default one.

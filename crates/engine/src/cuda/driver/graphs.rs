@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use cudarc::driver::{result, sys};
 
-use super::device::{Device, lost};
+use super::device::Device;
+use super::errors::lost;
 use super::memory::Graph;
 use crate::executor::ExecError;
 use crate::ops::OpResult;
