@@ -66,6 +66,7 @@ pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
         context: args.context,
         runs: args.runs,
         reference: args.plain,
+        without: args.without_kernels.iter().copied().collect(),
         seed: args.seed,
     };
     // Shown and written one by one: what is measured is not lost with what fails after it, or is stopped.
@@ -188,7 +189,7 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
                 let w = measure_engine(args, kv, graphs, overlap)?;
                 json!({
                     "model": w.info.description, "warnings": w.info.warnings, "kv_dtype": w.kv,
-                    "graphs": graphs, "overlap": overlap, "figures": w.figures,
+                    "graphs": graphs, "overlap": overlap, "kernels": w.info.kernels, "figures": w.figures,
                 })
             }
         });
@@ -267,6 +268,7 @@ fn settings(
         },
         graphs,
         overlap,
+        without: args.without_kernels.iter().copied().collect(),
         ..CudaSettings::default()
     }
 }

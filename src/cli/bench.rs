@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
+use ossmark_engine::FastKernel;
 use ossmark_rules::Scenario;
 
+use super::engine::fast_kernels;
 use super::{CpuRepackArg, DtypeArg, KvDtypeArg, ShapeArg, SpeculateArgs};
 
 #[derive(Subcommand, Debug)]
@@ -67,6 +69,9 @@ pub(crate) struct BenchKernelsArgs {
     /// Also time the plain kernels, the references on the device.
     #[arg(long)]
     pub(crate) plain: bool,
+    /// Without these fast kernels, by the names of their files: others do their work.
+    #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = fast_kernels())]
+    pub(crate) without_kernels: Vec<FastKernel>,
     /// Of weights and inputs.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u32,
@@ -188,6 +193,9 @@ pub(crate) struct BenchEngineArgs {
     /// Measure once more without this, with the first of --kv-dtype; each of several for itself.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) without: Vec<WithoutArg>,
+    /// On a GPU, without these fast kernels, by the names of their files: others do their work.
+    #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = fast_kernels())]
+    pub(crate) without_kernels: Vec<FastKernel>,
     /// Of synthetic weights.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u32,

@@ -14,6 +14,14 @@ struct InFlight {
     logits: Vec<Vec<f32>>,
 }
 
+/// From some size on, nothing was recorded.
+#[derive(Debug)]
+pub(crate) struct NotRecorded {
+    /// How many sizes were recorded before that.
+    pub(crate) kept: usize,
+    pub(crate) error: ExecError,
+}
+
 /// A model on a device, as an executor.
 pub(crate) struct ModelRunner<O: Ops> {
     ops: O,
@@ -65,18 +73,26 @@ impl<O: Ops> ModelRunner<O> {
         self.wait(step)
     }
 
-    /// Records decode steps of these sizes, where the device can. Before the first step.
+    /// The operations.
+    pub(crate) fn ops(&self) -> &O {
+        &self.ops
+    }
+
+    /// Records decode steps of these sizes, the smallest first, where the device can. No step may be in flight.
     ///
     /// # Errors
-    /// Recording failed, and steps will be launched as ever; or the device is lost, which the next step will say.
-    pub(crate) fn record(&mut self, sizes: &[usize]) -> Result<(), ExecError> {
-        for rows in sizes {
-            if let Err(e) = self.record_size(*rows) {
-                self.ops.forget();
-                return Err(e);
-            }
+    /// Recording failed, and larger steps will be launched as ever; or the device is lost, which the next step will say.
+    pub(crate) fn record(&mut self, sizes: &[usize]) -> Result<(), NotRecorded> {
+        for (kept, rows) in sizes.iter().enumerate() {
+            self.record_size(*rows)
+                .map_err(|error| NotRecorded { kept, error })?;
         }
         Ok(())
+    }
+
+    /// Forgets what was recorded.
+    pub(crate) fn forget(&mut self) {
+        self.ops.forget();
     }
 
     fn record_size(&mut self, rows: usize) -> Result<(), ExecError> {

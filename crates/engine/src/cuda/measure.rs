@@ -4,6 +4,7 @@
 use super::buffer::CudaBuf;
 use super::dense::synthetic::{Numbers, synthetic};
 use super::driver::{Memory, load_failed};
+use super::fast::KernelSet;
 use super::moe::routing::CudaRouting;
 use super::ops::CudaOps;
 use super::weights::{CudaExperts, CudaLinear, CudaVector};
@@ -59,6 +60,8 @@ pub struct MeasureSettings {
     pub runs: usize,
     /// Also time the reference kernels.
     pub reference: bool,
+    /// Kernels made for speed that are not used.
+    pub without: KernelSet,
     /// Of weights and inputs.
     pub seed: u32,
 }
@@ -98,6 +101,7 @@ pub fn measure(settings: MeasureSettings, each: &mut dyn FnMut(Timing)) -> Resul
         draft_tokens: 0,
     };
     let mut ops = CudaOps::open(&config, settings.device)?;
+    ops.device.leave_out(settings.without);
     ops.plan(&capacity)?;
     let sources = ModelSources::synthetic(
         &config,

@@ -145,6 +145,10 @@ impl CudaOps {
 
     /// From now on, computes with the reference kernels alone, or with the best there are.
     pub fn use_reference_kernels(&mut self, reference: bool) {
+        let launched = self.device.take_launched();
+        if reference && !self.reference {
+            self.device.note_tried(launched);
+        }
         self.reference = reference;
     }
 
@@ -424,7 +428,7 @@ impl Ops for CudaOps {
         logits: &mut CudaBuf,
         routing: &mut CudaRouting,
     ) -> OpResult {
-        if self.reference || !select::router_takes(rows, w) {
+        if self.reference || !select::router_takes(&self.device, rows, w) {
             self.linear(x, w, rows, logits)?;
             return self.route(logits, routing);
         }

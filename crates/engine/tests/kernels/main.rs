@@ -22,6 +22,7 @@ mod tiny;
 mod bench;
 mod check;
 mod emulator;
+mod emulator_check;
 mod graphs;
 mod model;
 mod pairing;

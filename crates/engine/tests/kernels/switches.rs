@@ -1,8 +1,8 @@
-//! What a run of these tests does without: `OSSMARK_TEST_WITHOUT` names it, by commas. `overlap`: kernels that start while the ones
-//! before them end; `graphs`: recorded decode steps; `fast`: the kernels made for speed. For finding out on a GPU what is at
-//! fault when a test fails there.
+//! What a run of these tests does without: `OSSMARK_TEST_WITHOUT` names it, by commas. `overlap`: kernels that start while the
+//! ones before them end; `graphs`: recorded decode steps; `fast`: the kernels made for speed; or some of those by their names.
+//! For finding out on a GPU what is at fault when a test fails there.
 
-use ossmark_engine::CudaSettings;
+use ossmark_engine::{CudaSettings, FastKernel, KernelSet};
 
 const KNOWN: [&str; 3] = ["overlap", "graphs", "fast"];
 
@@ -16,12 +16,18 @@ fn names(set: &str, what: &str) -> bool {
     let mut found = false;
     for word in set.split(',').filter(|word| !word.is_empty()) {
         assert!(
-            KNOWN.contains(&word),
-            "OSSMARK_TEST_WITHOUT names {word:?}, expected some of {KNOWN:?}, by commas"
+            KNOWN.contains(&word) || word.parse::<FastKernel>().is_ok(),
+            "OSSMARK_TEST_WITHOUT names {word:?}, expected some of {KNOWN:?} or kernels made for speed, by commas"
         );
         found |= word == what;
     }
     found
+}
+
+/// The kernels that the run does without.
+fn kernels() -> KernelSet {
+    let named = FastKernel::all().filter(|k| k.files().iter().any(|file| without(file)));
+    named.collect()
 }
 
 /// A test's settings, less what the run does without. Every test that loads a model takes them through this.
@@ -30,6 +36,7 @@ pub(crate) fn switched(settings: CudaSettings) -> CudaSettings {
         overlap: settings.overlap && !without("overlap"),
         graphs: settings.graphs && !without("graphs"),
         reference_kernels: settings.reference_kernels || without("fast"),
+        without: kernels(),
         ..settings
     }
 }
@@ -38,7 +45,28 @@ pub(crate) fn switched(settings: CudaSettings) -> CudaSettings {
 fn words_are_known_ones() {
     assert!(names("graphs,overlap", "overlap") && !names("graphs", "overlap"));
     assert!(!names("", "fast"));
+    assert!(names("fast,moe_down_mma", "moe_down_mma"));
     assert!(std::panic::catch_unwind(|| names("overlaps", "overlap")).is_err());
+}
+
+/// What the first minutes on a GPU leave out when it fails by itself.
+#[test]
+fn the_script_knows_the_kernels_that_can_be_left_out() {
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.ci/gpu");
+    let text = std::fs::read_to_string(script).unwrap();
+    let line = text.lines().find_map(|l| l.strip_prefix("fast='"));
+    let mut listed: Vec<_> = line
+        .unwrap()
+        .trim_end_matches('\'')
+        .split_whitespace()
+        .collect();
+    let mut files: Vec<_> = FastKernel::all()
+        .flat_map(FastKernel::files)
+        .copied()
+        .collect();
+    listed.sort_unstable();
+    files.sort_unstable();
+    assert_eq!(listed, files);
 }
 
 #[test]

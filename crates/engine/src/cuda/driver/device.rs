@@ -4,7 +4,7 @@
 use std::ffi::{CString, c_int, c_void};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use cudarc::driver::{result, sys};
 
@@ -12,6 +12,7 @@ use super::devices::{DeviceInfo, cuda_devices, driver_version};
 use super::errors::{failed, lost};
 use super::images;
 use super::memory::{Context, Event, Memory, Pinned};
+use crate::cuda::fast::{FastKernel, KernelSet};
 use crate::cuda::kernels::{KERNELS, Kernel};
 use crate::executor::ExecError;
 use crate::load_error::LoadError;
@@ -27,7 +28,16 @@ pub(crate) struct Device {
     /// Kernels may be put on the device while the one ahead of them still runs (`next_may_start` in
     /// `kernels/include/common.h`).
     overlap: AtomicBool,
+    /// A [`KernelSet`]: those that are not used on this device.
+    left_out: AtomicU32,
+    /// Kernels that were launched since somebody asked, a bit each.
+    launched: AtomicU64,
+    /// A [`KernelSet`]: those that were launched for what is compared with the reference kernels' result.
+    tried: AtomicU32,
 }
+
+// A bit for each.
+const _: () = assert!(KERNELS.len() <= 64);
 
 // SAFETY: modules and functions may be used from any thread.
 unsafe impl Send for Device {}
@@ -99,6 +109,9 @@ impl Device {
             },
             max_shared,
             overlap: AtomicBool::new(capability.0 >= 9),
+            left_out: AtomicU32::new(0),
+            launched: AtomicU64::new(0),
+            tried: AtomicU32::new(0),
         };
         let mut loaded = Vec::new();
         for (name, image) in images {
@@ -145,6 +158,36 @@ impl Device {
     /// From now on, each kernel is started when the one before it has ended.
     pub(crate) fn disable_overlap(&self) {
         self.overlap.store(false, Relaxed);
+    }
+
+    /// The kernels that are not used on this device.
+    pub(crate) fn left_out(&self) -> KernelSet {
+        KernelSet::from_bits(self.left_out.load(Relaxed))
+    }
+
+    /// From now on, these are not used.
+    pub(crate) fn leave_out(&self, kernels: KernelSet) {
+        self.left_out.store(kernels.bits(), Relaxed);
+    }
+
+    /// Whether this one is used where it takes the work.
+    pub(crate) fn uses(&self, kernel: FastKernel) -> bool {
+        !self.left_out().contains(kernel)
+    }
+
+    /// The kernels made for speed that were launched since this was asked last.
+    pub(crate) fn take_launched(&self) -> KernelSet {
+        KernelSet::of_launched(self.launched.swap(0, Relaxed))
+    }
+
+    /// These were launched for a result that is compared.
+    pub(crate) fn note_tried(&self, kernels: KernelSet) {
+        self.tried.fetch_or(kernels.bits(), Relaxed);
+    }
+
+    /// The kernels whose result is compared.
+    pub(crate) fn take_tried(&self) -> KernelSet {
+        KernelSet::from_bits(self.tried.swap(0, Relaxed))
     }
 
     /// Makes the device the calling thread's; once per step is enough, since a step stays on its thread.
@@ -372,6 +415,7 @@ impl Device {
         if grid.0 == 0 || grid.1 == 0 {
             return Ok(());
         }
+        self.launched.fetch_or(1 << (kernel as u32), Relaxed);
         let mut params = [std::ptr::from_ref(args).cast_mut().cast::<c_void>()];
         let mut overlap = sys::CUlaunchAttribute {
             id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,

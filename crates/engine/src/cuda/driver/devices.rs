@@ -59,8 +59,8 @@ pub(super) fn driver_version() -> Result<c_int, LoadError> {
     Ok(version)
 }
 
-/// Keeps the primary context of device `ordinal` until the process ends. An engine that is dropped otherwise takes it along, and
-/// the next one pays for a new one: half a second, and seconds where nothing else holds the device.
+/// Keeps the primary context of device `ordinal` until the process ends. An engine that is dropped otherwise takes it along,
+/// and the next one pays for a new one: half a second, and seconds where nothing else holds the device.
 ///
 /// # Errors
 /// As for [`cuda_devices`]; there is no such device, or it does not answer.

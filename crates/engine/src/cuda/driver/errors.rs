@@ -18,6 +18,11 @@ pub(crate) fn lost(call: &str, e: DriverError) -> ExecError {
     ))
 }
 
+/// A call that failed for what can be done without.
+pub(crate) fn refused(call: &str, e: DriverError) -> ExecError {
+    ExecError(format!("{call} failed: {}", describe(e)))
+}
+
 /// What failed while a model was loaded.
 pub(crate) fn load_failed(e: ExecError) -> LoadError {
     LoadError::Cuda(e.0)

@@ -1,0 +1,80 @@
+//! Which kernels compute, and how that came about: for people, and for `run_plan.json`.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::fast::FastKernel;
+
+/// A kernel that gave another result than the plain ones on this device, and is not used.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LeftOut {
+    /// It.
+    #[serde(serialize_with = "by_name")]
+    pub kernel: FastKernel,
+    /// The operation that showed it.
+    pub operation: &'static str,
+    /// Rows of the step that did.
+    pub rows: usize,
+    /// Norm of the difference from the plain kernels' result, over its norm; NaN, which JSON has as null, where it was none.
+    pub error: f64,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kernel,
+            operation,
+            rows,
+            error,
+        } = self;
+        write!(
+            f,
+            "{kernel}: {operation} of a step of {rows} rows differs by {error:.4} of its size from the plain kernels'"
+        )
+    }
+}
+
+/// Which kernels compute on a GPU.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct KernelUse {
+    /// The plain ones alone.
+    pub plain: bool,
+    /// Kernels that somebody asked to be left out.
+    pub without: Vec<String>,
+    /// Kernels that disagreed.
+    pub left_out: Vec<LeftOut>,
+    /// Results that were compared; null where they were not.
+    pub compared: Option<usize>,
+    /// The largest difference of those that agreed, as in [`LeftOut`].
+    pub error: f64,
+    /// Sizes of the decode steps that are recorded and replayed.
+    pub recorded: Vec<usize>,
+    /// Bytes of the device's memory that they took.
+    pub recorded_bytes: u64,
+}
+
+/// For the line that the engine starts with.
+impl fmt::Display for KernelUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.compared {
+            _ if self.plain => f.write_str("plain kernels alone")?,
+            None => f.write_str("kernels not checked")?,
+            Some(results) => write!(
+                f,
+                "kernels checked against the plain ones: {results} results differ by at most {:.4} of their size",
+                self.error
+            )?,
+        }
+        let left_out = self.left_out.iter().map(|left| left.kernel.to_string());
+        let without: Vec<_> = self.without.iter().cloned().chain(left_out).collect();
+        if !without.is_empty() {
+            write!(f, "; left out: {}", without.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+fn by_name<S: Serializer>(kernel: &FastKernel, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(kernel)
+}
