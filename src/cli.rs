@@ -26,7 +26,7 @@ use std::path::PathBuf;
 pub(crate) use audit::{AuditArgs, AuditCommand, AuditTest07Args, AuditTest09Args};
 pub(crate) use bench::{
     BenchChildArgs, BenchCommand, BenchEngineArg, BenchEngineArgs, BenchKernelsArgs,
-    BenchLoadgenArgs, WithoutArg,
+    BenchLoadgenArgs, BenchTuneArgs, WithoutArg,
 };
 pub(crate) use dataset::{DatasetCommand, DatasetInspectArgs, DatasetPrepareArgs};
 pub(crate) use endpoints::{

@@ -21,6 +21,7 @@ use crate::cli::{
     BenchEngineArg, BenchEngineArgs, BenchKernelsArgs, DtypeArg, KvDtypeArg, WithoutArg,
 };
 use crate::exit::Outcome;
+use crate::generator::device::cache_folder;
 use crate::output::{self, Output};
 use crate::terminal::say;
 
@@ -269,6 +270,8 @@ fn settings(
         graphs,
         overlap,
         without: args.without_kernels.iter().copied().collect(),
+        tune: !args.no_tune,
+        tune_cache: cache_folder(),
         ..CudaSettings::default()
     }
 }

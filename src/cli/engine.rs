@@ -90,6 +90,9 @@ pub(crate) struct CudaArgs {
     /// On a GPU, refuse to start when a fast kernel disagrees with its plain one, instead of leaving it out.
     #[arg(long, conflicts_with = "no_kernel_check")]
     pub(crate) strict_kernels: bool,
+    /// On a GPU, do not measure which kernels are faster for how many rows, but take the numbers that were counted.
+    #[arg(long)]
+    pub(crate) no_tune: bool,
 }
 
 /// Who answers, but for what servers and the scripted engine need to know besides.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::batch::StepBatch;
 use crate::executor::{Capacity, ExecError, Executor, StepHandle, StepPlan, StepTokens};
-use crate::model::Model;
+use crate::model::{Model, Observer};
 use crate::ops::{BAD_LOGITS, Ops};
 
 struct InFlight {
@@ -64,6 +64,20 @@ impl<O: Ops> ModelRunner<O> {
             .compare(&mut self.ops, &batch, layers, reference, found)
     }
 
+    /// [`Model::observe`] on a step; none may be in flight.
+    ///
+    /// # Errors
+    /// As for [`Executor`].
+    pub(crate) fn observe(
+        &mut self,
+        plan: &StepPlan,
+        observer: &mut impl Observer<O>,
+    ) -> Result<(), ExecError> {
+        let batch = StepBatch::new(plan, &self.capacity)?;
+        self.ops.begin(&batch)?;
+        self.model.observe(&mut self.ops, &batch, observer)
+    }
+
     /// A step from beginning to end; no other may be in flight.
     ///
     /// # Errors
@@ -76,6 +90,11 @@ impl<O: Ops> ModelRunner<O> {
     /// The operations.
     pub(crate) fn ops(&self) -> &O {
         &self.ops
+    }
+
+    /// The operations, to be set up otherwise.
+    pub(crate) fn ops_mut(&mut self) -> &mut O {
+        &mut self.ops
     }
 
     /// Records decode steps of these sizes, the smallest first, where the device can. No step may be in flight.

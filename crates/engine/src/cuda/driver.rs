@@ -10,5 +10,6 @@ mod memory;
 pub(crate) use self::device::Device;
 pub use self::devices::{DeviceInfo, cuda_devices, keep_context};
 pub(crate) use self::errors::load_failed;
+pub(crate) use self::images::kernels_sha256;
 pub(crate) use self::memory::{Event, Memory, Pinned};
 pub(crate) use super::kernels::Kernel;

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::fast::FastKernel;
+use super::thresholds::{Thresholds, TimedRows};
 
 /// A kernel that gave another result than the plain ones on this device, and is not used.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,6 +36,46 @@ impl fmt::Display for LeftOut {
     }
 }
 
+/// Where a choice of kernels is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChosenFrom {
+    /// Times that were measured at this start.
+    Measured,
+    /// An earlier start on such a device.
+    Cache,
+    /// Another engine of this process.
+    Process,
+}
+
+/// From how many rows on which kernels take the work.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Chosen {
+    /// Rows.
+    pub thresholds: Thresholds,
+    /// Where they are from.
+    pub from: ChosenFrom,
+    /// What measuring took.
+    pub seconds: f64,
+    /// What was measured.
+    pub times: Vec<TimedRows>,
+    /// Why an earlier choice was not taken, or this one is not kept.
+    pub notes: Vec<String>,
+}
+
+impl Chosen {
+    /// Without measuring.
+    pub(super) fn found(thresholds: Thresholds, from: ChosenFrom) -> Self {
+        Self {
+            thresholds,
+            from,
+            seconds: 0.0,
+            times: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
 /// Which kernels compute on a GPU.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct KernelUse {
@@ -48,6 +89,8 @@ pub struct KernelUse {
     pub compared: Option<usize>,
     /// The largest difference of those that agreed, as in [`LeftOut`].
     pub error: f64,
+    /// By times that were measured; null where the counted thresholds hold.
+    pub chosen: Option<Chosen>,
     /// Sizes of the decode steps that are recorded and replayed.
     pub recorded: Vec<usize>,
     /// Bytes of the device's memory that they took.
@@ -65,6 +108,12 @@ impl fmt::Display for KernelUse {
                 "kernels checked against the plain ones: {results} results differ by at most {:.4} of their size",
                 self.error
             )?,
+        }
+        match self.chosen.as_ref().map(|chosen| chosen.from) {
+            None => {}
+            Some(ChosenFrom::Measured) => f.write_str("; chosen by times measured now")?,
+            Some(ChosenFrom::Cache) => f.write_str("; chosen by times of an earlier start")?,
+            Some(ChosenFrom::Process) => f.write_str("; chosen as for the engine before")?,
         }
         let left_out = self.left_out.iter().map(|left| left.kernel.to_string());
         let without: Vec<_> = self.without.iter().cloned().chain(left_out).collect();

@@ -9,6 +9,8 @@ use super::kernel_use::KernelUse;
 use super::ops::CudaOps;
 use super::select;
 use super::settings::CudaSettings;
+use super::thresholds::Thresholds;
+use super::tune;
 use crate::config::ModelConfig;
 use crate::eagle3::{Head, LoadedHead, SpeculativeRunner};
 use crate::executor::Executor;
@@ -50,6 +52,15 @@ pub(super) fn prepare(
     let mut checked = None;
     if check {
         checked = check_kernels(&mut runner, config, &device, strict)?;
+    }
+    if settings.tune && !settings.reference_kernels {
+        let chosen = tune::choose(&mut runner, config, settings)?;
+        // Whatever it says goes through the same check as what was counted.
+        if check && chosen.thresholds != Thresholds::counted(config) {
+            let again = check_kernels(&mut runner, config, &device, strict)?;
+            checked = checked.zip(again).map(|(one, other)| one.and(other));
+        }
+        notes.kernels.chosen = Some(chosen);
     }
     let before = device.free_bytes()?;
     let executor: Box<dyn Executor> = match head {

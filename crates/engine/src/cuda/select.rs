@@ -14,20 +14,11 @@ use super::moe::args::{Down, GateUp};
 use super::moe::tiles::{KernelVariant, mma_takes, wgmma_takes};
 use super::moe::{moe_down_mma, moe_down_reference, moe_down_wgmma, topk_softmax};
 use super::moe::{moe_gate_up_mma, moe_gate_up_reference, moe_gate_up_wgmma};
+use super::thresholds::MIN_WGMMA_ROWS;
 use super::weights::CudaLinear;
 use crate::config::ModelConfig;
 use crate::load_error::LoadError;
 use crate::ops::{KvLayer, OpResult};
-
-/// Rows an expert has on average from which on the wgmma kernels take them. The mma ones read an expert's weights anew for
-/// each 16 rows, the wgmma ones once for 128; at 16 rows on average half of the experts need a second reading. Below
-/// that the mma ones have more loads in flight. To be measured.
-const MIN_WGMMA_ROWS_OF_EXPERT: usize = 16;
-
-/// Rows of a step from which on every kernel that this model can have takes a part in it.
-pub(super) fn rows_for_all(c: &ModelConfig) -> usize {
-    MIN_WGMMA_ROWS.max((MIN_WGMMA_ROWS_OF_EXPERT * c.experts).div_ceil(c.top_k))
-}
 
 /// Refuses a shape beyond the kernels' limits.
 pub(super) fn check_shape(config: &ModelConfig) -> Result<(), LoadError> {
@@ -54,20 +45,20 @@ pub(super) fn check_shape(config: &ModelConfig) -> Result<(), LoadError> {
 }
 
 /// For both products of a step's experts, by shape alone: all layers have one. `moderate_scales`: all experts have them
-/// (`CudaMatrices`).
+/// (`CudaMatrices`); `from`: rows from which on the wgmma kernels take them.
 pub(super) fn experts(
     d: &Device,
     c: &ModelConfig,
     reference: bool,
     moderate_scales: bool,
-    rows: usize,
+    (rows, from): (usize, u32),
 ) -> KernelVariant {
     let wgmma = d.uses(FastKernel::MoeWgmma)
         && moderate_scales
         && wgmma_takes(d, 2 * c.intermediate, c.hidden)
         && wgmma_takes(d, c.hidden, c.intermediate);
     let mma = d.uses(FastKernel::MoeMma);
-    let many = rows * c.top_k >= MIN_WGMMA_ROWS_OF_EXPERT * c.experts;
+    let many = rows >= from as usize;
     if reference {
         KernelVariant::Reference
     } else if wgmma && (many || !mma) {
@@ -98,24 +89,20 @@ pub(super) fn moe_down(p: &Down<'_>, out: &CudaBuf) -> OpResult {
     moe_down_reference::moe_combine(p, out)
 }
 
-/// Rows from which on the wgmma kernel takes a dense product. The mma one reads the matrix again for each 16 rows, from the
-/// second-level cache at best: four times at 64 rows, 21 us for 5,120 x 2,880 at 5.5 TB/s by count, where the wgmma one
-/// reads it once, on the 32 multiprocessors that have a block. To be measured.
-const MIN_WGMMA_ROWS: usize = 64;
-
 /// Whether the router's product and what follows it are one kernel: where the product is the mma kernel's.
-pub(super) fn router_takes(d: &Device, rows: usize, w: &CudaLinear) -> bool {
-    d.uses(FastKernel::Router) && rows < MIN_WGMMA_ROWS && linear_mma::takes(w)
+/// `from`: rows from which on it is not.
+pub(super) fn router_takes(d: &Device, w: &CudaLinear, (rows, from): (usize, u32)) -> bool {
+    d.uses(FastKernel::Router) && rows < from as usize && linear_mma::takes(w)
 }
 
-/// Launches a dense product.
-pub(super) fn linear(reference: bool, p: &Linear<'_>) -> OpResult {
+/// Launches a dense product; `from`: rows from which on the wgmma kernel takes it.
+pub(super) fn linear(reference: bool, p: &Linear<'_>, from: usize) -> OpResult {
     let d = p.device;
     let wgmma = d.uses(FastKernel::LinearWgmma) && linear_wgmma::takes(d, p.w);
     let mma = d.uses(FastKernel::LinearMma) && linear_mma::takes(p.w);
     if reference {
         linear_reference::linear_reference(p)
-    } else if wgmma && (p.rows >= MIN_WGMMA_ROWS || !mma) {
+    } else if wgmma && (p.rows >= from || !mma) {
         linear_wgmma::linear_wgmma(p)
     } else if mma {
         linear_mma::linear_mma(p)
@@ -131,7 +118,7 @@ pub(super) fn draft_argmax(reference: bool, p: &Argmax<'_>) -> OpResult {
     let mma = l.device.uses(FastKernel::DraftArgmax) && linear_mma::takes(l.w);
     if reference {
         draft_argmax::draft_argmax_reference(p)
-    } else if wgmma && (l.rows >= MIN_WGMMA_ROWS || !mma) {
+    } else if wgmma && (l.rows >= MIN_WGMMA_ROWS as usize || !mma) {
         draft_argmax_wgmma::draft_argmax_wgmma(p)
     } else if mma {
         draft_argmax::draft_argmax(p)

@@ -1,5 +1,6 @@
 //! What the CUDA engine may use and is to do without.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::fast::KernelSet;
@@ -34,6 +35,10 @@ pub struct CudaSettings {
     pub check: bool,
     /// Refuse to load when something differs, instead.
     pub strict: bool,
+    /// Measure which kernels are faster for how many rows, and choose by that.
+    pub tune: bool,
+    /// Where such a choice is kept for the next start, and looked for.
+    pub tune_cache: Option<PathBuf>,
     /// What drafts tokens, if anything does.
     pub drafter: Option<Drafter>,
     /// Counts the weights' bytes while they are copied to the device; random weights are made there and not counted.
@@ -55,6 +60,8 @@ impl Default for CudaSettings {
             without: KernelSet::default(),
             check: true,
             strict: false,
+            tune: false,
+            tune_cache: None,
             drafter: None,
             progress: Arc::default(),
         }

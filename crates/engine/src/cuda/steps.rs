@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::select;
+use super::thresholds::Thresholds;
 use crate::config::ModelConfig;
 use crate::executor::{BlockTable, Capacity, InputToken, SampleSpec, StepPlan, StepSeq};
 use ossmark_protocol::Sampling;
@@ -33,7 +33,7 @@ pub(super) fn lengths(config: &ModelConfig, capacity: &Capacity) -> Option<Vec<u
     };
     let short = SHORT.iter().take(capacity.max_seqs as usize - 1);
     let short: Vec<u32> = short.map(|n| *n.min(&max)).collect();
-    let rows = select::rows_for_all(config) as u32 + 1;
+    let rows = Thresholds::counted(config).for_all() as u32 + 1;
     // Beyond the window, too.
     let long = rows.saturating_sub(short.iter().sum());
     let long = long.max(capacity.window.map_or(1, |w| w + 9)).min(max);
@@ -60,6 +60,19 @@ pub(super) fn lengths(config: &ModelConfig, capacity: &Capacity) -> Option<Vec<u
 /// For a prompt, a token after it and drafted ones.
 pub(super) fn blocks(length: u32, capacity: &Capacity) -> u32 {
     (length + 1 + capacity.draft_tokens).div_ceil(capacity.block_size)
+}
+
+/// So many rows, of as many sequences as there may be, each from its beginning; `None` where they do not fit.
+pub(super) fn of_rows(rows: u32, capacity: &Capacity) -> Option<StepPlan> {
+    let seqs = rows.min(capacity.max_seqs).max(1);
+    let length = |i| rows / seqs + u32::from(i < rows % seqs);
+    let lengths: Vec<u32> = (0..seqs).map(length).collect();
+    let tables = u32::from(capacity.has_full) + u32::from(capacity.window.is_some());
+    let needed: u32 = lengths.iter().map(|n| blocks(*n, capacity) * tables).sum();
+    let fits = rows <= capacity.max_step_tokens
+        && needed <= capacity.n_blocks
+        && length(0) + 1 + capacity.draft_tokens <= capacity.max_context;
+    fits.then(|| prompts(&lengths, capacity))
 }
 
 pub(super) fn prompts(lengths: &[u32], capacity: &Capacity) -> StepPlan {
@@ -131,7 +144,7 @@ mod tests {
         let c = crate::weights::gpt_oss_120b();
         let all = lengths(&c, &capacity(1000, 256, 4096, 4096)).unwrap();
         assert_eq!(all.len(), 8);
-        assert!(all.iter().sum::<u32>() as usize > select::rows_for_all(&c));
+        assert!(all.iter().sum::<u32>() as usize > Thresholds::counted(&c).for_all());
         assert!(all[0] > 128);
         for (n, seqs, step, context) in [
             (2, 1, 1, 1),

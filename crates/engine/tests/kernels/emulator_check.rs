@@ -1,5 +1,5 @@
-//! The check of the kernels on the emulator, with each kernel made for speed doing nothing in turn: it is left out, and no other,
-//! or the engine refuses, as it is told.
+//! The check of the kernels on the emulator, with each kernel made for speed doing nothing in turn: it is left out, and no
+//! other, or the engine refuses, as it is told.
 
 use ossmark_engine::FastKernel;
 

@@ -29,6 +29,7 @@ mod pairing;
 mod soak;
 mod speculation;
 mod switches;
+mod tune;
 
 // One file per kernel.
 mod accept_drafts;
