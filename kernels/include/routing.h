@@ -27,6 +27,14 @@ struct Routing {
 };
 ASSERT_SIZE(Routing, 56);
 
+// A tile at once, without a word on whether there is one: both loads are under way together. A grid has no more blocks than there
+// is room for tiles.
+DEVICE Tile load_tile(const Routing& r, u32 at) {
+    Vec16 v = load16(&r.tiles[at]);
+    Tile tile = {v.w[0], v.w[1], v.w[2], v.w[3]};
+    return tile;
+}
+
 // A row's experts and their weights, by one warp; at most 1024 experts, 32 choices.
 DEVICE void topk_softmax_row(const Routing& r, const bf16* all_logits, u32 row, u32 experts, u32 top_k) {
     const bf16* logits = all_logits + (u64)row * experts;

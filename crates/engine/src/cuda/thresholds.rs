@@ -9,8 +9,10 @@ use crate::config::ModelConfig;
 /// reads it once, on the 32 multiprocessors that have a block.
 pub(super) const MIN_WGMMA_ROWS: u32 = 64;
 
-/// Rows from which on the router's product and what follows it are two launches.
-const MIN_ROWS_OF_ROUTE: u32 = 64;
+/// Rows from which on the router's product and what follows it are two launches: until then one wave of blocks of 32 outputs
+/// and 16 rows does both, its 0.74 MB of weights from the second-level cache, where the wgmma kernel has one block for 128
+/// outputs.
+const MIN_ROWS_OF_ROUTE: u32 = 513;
 
 /// Rows an expert has on average from which on the wgmma kernels take them. The mma ones read an expert's weights anew for
 /// each 16 rows, the wgmma ones once for 128; at 16 rows on average half of the experts need a second reading. Below
@@ -99,9 +101,9 @@ impl Thresholds {
         }
     }
 
-    /// Rows from which on every kernel takes a part.
+    /// Rows from which on every kernel takes a part; the router's two launches are of kernels that others use, too.
     pub(super) fn for_all(&self) -> usize {
-        let all = [self.qkv, self.out, self.head, self.router, self.experts];
+        let all = [self.qkv, self.out, self.head, self.experts];
         all.into_iter().max().unwrap_or(0) as usize
     }
 

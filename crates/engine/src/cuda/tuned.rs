@@ -1,5 +1,5 @@
-//! What was chosen on a device, kept for the next start: a small JSON file. It only names numbers of rows; whatever it says, the
-//! kernels that take them are compared with the plain ones before anything is answered. Loading only.
+//! What was chosen on a device, kept for the next start: a small JSON file. It only names numbers of rows; whatever it says,
+//! the kernels that take them are compared with the plain ones before anything is answered. Loading only.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};

@@ -7,8 +7,9 @@ const UNSPLIT: u32 = u32::MAX;
 pub(crate) const MAX_SPLITS: usize = 2048;
 
 /// Blocks for each multiprocessor from which on a row's splits are left to one block: the device, which has room for two
-/// on each, is full without them.
-const ENOUGH_BLOCKS: usize = 4;
+/// on each, is full without them. With more, what comes next could begin only when a second wave of blocks has begun, most of
+/// which return at once.
+const ENOUGH_BLOCKS: usize = 2;
 
 /// Writes where the splits of each row begin among the partial results; rows with a single split, and those for which
 /// there is no room any more, are done by one block each.
