@@ -120,7 +120,7 @@ pub(crate) struct EngineArgs {
     /// KV pool of each engine in MiB [default: computed from free memory].
     #[arg(long, value_name = "MIB")]
     pub(crate) kv_memory_mib: Option<u64>,
-    /// Most sequences in a step [default: 64 on the CPU, 256 on CUDA].
+    /// Most sequences in a step [default: 64 on the CPU, 256 to 640 on CUDA, by the memory that is left].
     #[arg(long, value_name = "N")]
     pub(crate) max_batch: Option<u32>,
     /// Most input tokens in a step [default: 512 on the CPU, 4096 on CUDA].

@@ -34,6 +34,9 @@ pub(crate) struct DeviceOptions {
     pub(crate) cpu_repack: Option<Repack>,
 }
 
+/// Most sequences in a step on a GPU that has room for them, unless --max-batch says otherwise.
+const MOST_CHOSEN_SEQS: u32 = 640;
+
 impl Device {
     /// One device for each of `engines`. `auto` takes CUDA devices when there are any and nothing was asked for that only
     /// the CPU has.
@@ -99,6 +102,7 @@ impl Device {
             drafter: options.speculation.clone().map(Into::into),
             memory_budget_bytes: options.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
             max_seqs: options.max_batch.unwrap_or(defaults.max_seqs),
+            max_seqs_up_to: options.max_batch.unwrap_or(MOST_CHOSEN_SEQS),
             max_step_tokens: options.max_step_tokens.unwrap_or(defaults.max_step_tokens),
             ..defaults
         })

@@ -14,7 +14,6 @@ use crate::eagle3::{Head, LoadedHead};
 use crate::executor::Capacity;
 use crate::load::{LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, useful_blocks};
 use crate::load_error::LoadError;
-use crate::load_progress::LoadProgress;
 use crate::model::Model;
 use crate::runner::ModelRunner;
 use crate::weights::{Checkpoint, ModelSources, Placement, Synthetic, weight_bytes};
@@ -34,6 +33,28 @@ fn reserve(config: &ModelConfig, s: &CudaSettings, left: u64) -> u64 {
     };
     let recorded = sizes * config.layers.len() as u64 * LAUNCHES_OF_LAYER * RECORDED_LAUNCH_BYTES;
     (RESERVE_BYTES + recorded).min(left / 8)
+}
+
+/// Positions of a sequence that room is counted for: what MLPerf's prompts (4,638 on average, docs/gpu.md) have half way
+/// through an answer.
+const TYPICAL_POSITIONS: usize = 5300;
+/// Sizes of recorded steps are multiples of it where there are so many.
+const SEQS_ROUND: u64 = 64;
+
+/// Most sequences in a step, with `room` bytes for keys and values. The weights of all experts are read whatever the batch, so
+/// that more sequences in a step cost little.
+fn most_seqs(config: &ModelConfig, s: &CudaSettings, room: u64) -> u32 {
+    let size = s.block_size as usize;
+    let full = TYPICAL_POSITIONS.div_ceil(size);
+    let window = config.window.map_or(0, |w| w.div_ceil(size) + 1);
+    let bytes = (full + window) * block_bytes(config, size, s.kv);
+    let seqs = room / bytes.max(1) as u64 / SEQS_ROUND * SEQS_ROUND;
+    // With a head a step has several rows of each, and their logits.
+    let up_to = match s.drafter {
+        None => s.max_seqs_up_to,
+        Some(_) => s.max_seqs,
+    };
+    (seqs.min(u64::from(up_to)) as u32).max(s.max_seqs)
 }
 
 const GIB: f64 = (1_u64 << 30) as f64;
@@ -114,6 +135,12 @@ fn load(
             free: at_first,
         });
     }
+    let room = at_first - weight_bytes;
+    let room = room.saturating_sub(reserve(config, settings, room));
+    let settings = &CudaSettings {
+        max_seqs: most_seqs(config, settings, room),
+        ..settings.clone()
+    };
     let span = 1 + loaded.as_ref().map_or(0, |l| l.steps);
     let rows = settings.max_step_tokens as usize;
     let logit_rows = rows.min((settings.max_seqs * span) as usize);
@@ -234,4 +261,51 @@ fn capacity(
         vocab_size: config.vocab_size as u32,
         draft_tokens: head.map_or(0, |h| h.steps),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::gpt_oss_120b;
+
+    #[test]
+    fn as_many_sequences_as_keys_and_values_leave_room_for() {
+        let c = gpt_oss_120b();
+        let with = |kv, up_to| CudaSettings {
+            kv,
+            max_seqs_up_to: up_to,
+            ..CudaSettings::default()
+        };
+        let (fp8, bf16) = (with(KvDtype::Fp8, 640), with(KvDtype::AsActivations, 640));
+        // An H200 has some 75 GiB beside the weights, an H100 with 80 GB some 15.
+        assert_eq!(most_seqs(&c, &fp8, 75 << 30), 640);
+        assert_eq!(most_seqs(&c, &bf16, 75 << 30), 384);
+        assert_eq!(most_seqs(&c, &fp8, 15 << 30), 256);
+        assert_eq!(most_seqs(&c, &fp8, 0), 256);
+        // What was asked for stays.
+        assert_eq!(most_seqs(&c, &with(KvDtype::Fp8, 256), 75 << 30), 256);
+        let more = CudaSettings {
+            max_seqs: 300,
+            ..with(KvDtype::Fp8, 256)
+        };
+        assert_eq!(most_seqs(&c, &more, 75 << 30), 300);
+    }
+
+    #[test]
+    fn more_recorded_steps_leave_more_free() {
+        let c = gpt_oss_120b();
+        let with = |max_seqs, graphs| CudaSettings {
+            max_seqs,
+            graphs,
+            ..CudaSettings::default()
+        };
+        let left = 100 << 30;
+        let of = |max_seqs, graphs| reserve(&c, &with(max_seqs, graphs), left);
+        assert_eq!(of(256, false), 512 << 20);
+        // 20 and 26 sizes of 36 layers of 12 launches.
+        assert_eq!(of(256, true), (512 << 20) + (20 * 36 * 12 << 16));
+        assert_eq!(of(640, true), (512 << 20) + (26 * 36 * 12 << 16));
+        // A small device is not left without keys and values.
+        assert_eq!(reserve(&c, &with(256, true), 800), 100);
+    }
 }

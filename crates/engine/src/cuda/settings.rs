@@ -21,6 +21,8 @@ pub struct CudaSettings {
     pub max_step_tokens: u32,
     /// Most sequences in a step.
     pub max_seqs: u32,
+    /// As many instead, at most, where keys and values of benchmark-sized sequences leave room for more than `max_seqs`.
+    pub max_seqs_up_to: u32,
     /// How keys and values are kept.
     pub kv: KvDtype,
     /// Record decode steps when the model is loaded, and replay them.
@@ -53,6 +55,7 @@ impl Default for CudaSettings {
             block_size: 16,
             max_step_tokens: 4096,
             max_seqs: 256,
+            max_seqs_up_to: 256,
             kv: KvDtype::AsActivations,
             graphs: true,
             overlap: true,
