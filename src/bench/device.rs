@@ -69,6 +69,7 @@ pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
         reference: args.plain,
         without: args.without_kernels.iter().copied().collect(),
         seed: args.seed,
+        flush_bytes: if args.tiny { 1 << 16 } else { 256 << 20 },
     };
     // Shown and written one by one: what is measured is not lost with what fails after it, or is stopped.
     let (mut rows, mut wrong, mut written) = (Vec::new(), false, Ok(()));
