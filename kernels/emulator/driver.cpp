@@ -152,6 +152,10 @@ Result cuDeviceGetAttribute(int* v, int attribute, int) {
 }
 // With OSSMARK_EMULATOR_CONTEXTS, says when a context is made: that costs a device half a second and more.
 static int retained;
+Result cuDeviceTotalMem_v2(size_t* bytes, int) {
+    *bytes = total_memory();
+    return OK;
+}
 Result cuDevicePrimaryCtxRetain(void** ctx, int) {
     LOCKED;
     if (retained++ == 0 && getenv("OSSMARK_EMULATOR_CONTEXTS")) fprintf(stderr, "emulator: a context is made\n");

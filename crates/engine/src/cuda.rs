@@ -35,7 +35,9 @@ mod weights;
 pub use self::buffer::CudaBuf;
 pub use self::draft::args::CudaGuesses;
 pub use self::draft::draft_argmax::CudaTokenTable;
-pub use self::driver::{DeviceInfo, cuda_devices, keep_context};
+pub use self::driver::{
+    DeviceInfo, cuda_device, cuda_devices, has_cuda_driver, has_kernels_for, keep_context,
+};
 pub use self::fast::{FastKernel, KernelSet};
 pub use self::kernel_use::{Chosen, ChosenFrom, KernelUse, LeftOut};
 pub use self::load::{load_cuda, load_cuda_synthetic};

@@ -1,14 +1,14 @@
 //! One CUDA device: its context, one stream, the loaded kernels, and memory that frees itself. Owns every call of the
 //! driver; knows nothing of the model. Used by one thread at a time, the engine thread once the model is loaded.
 
-use std::ffi::{CString, c_int, c_void};
+use std::ffi::{CString, c_void};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use cudarc::driver::{result, sys};
 
-use super::devices::{DeviceInfo, cuda_devices, driver_version};
+use super::devices::{DeviceInfo, device_info, get};
 use super::errors::{failed, lost};
 use super::images;
 use super::memory::{Context, Event, Memory, Pinned};
@@ -60,31 +60,17 @@ impl Drop for Device {
 impl Device {
     /// Opens device `ordinal` and loads its kernels.
     pub(crate) fn open(ordinal: u32) -> Result<Self, LoadError> {
-        let count = cuda_devices()?;
-        if ordinal >= count {
-            return Err(LoadError::Cuda(format!(
-                "CUDA device {ordinal} was asked for, and there are {count}: choose one below that, or use --engine cpu (run, generate, infer, serve)"
-            )));
-        }
-        let device = result::device::get(ordinal as c_int).map_err(|e| failed("cuDeviceGet", e))?;
-        use sys::CUdevice_attribute as Attribute;
-        let attribute = |a| {
-            // SAFETY: the device was just given by the driver.
-            unsafe { result::device::get_attribute(device, a) }
-                .map_err(|e| failed("cuDeviceGetAttribute", e))
-        };
-        let capability = (
-            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
-            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
-        );
-        let multiprocessors =
-            attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?.max(0) as u32;
-        let max_shared =
-            attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
+        let device = get(ordinal)?;
+        let info = device_info(device)?;
+        let largest =
+            sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+        // SAFETY: the device was just given by the driver.
+        let max_shared = unsafe { result::device::get_attribute(device, largest) }
+            .map_err(|e| failed("cuDeviceGetAttribute", e))?;
         // Before any context: an architecture that no image fits should cost nothing.
         let images = images::modules()
             .iter()
-            .map(|m| Ok((m.name, m.image(capability)?)))
+            .map(|m| Ok((m.name, m.image(info.capability)?)))
             .collect::<Result<Vec<_>, LoadError>>()?;
         // SAFETY: released when `Context` is dropped.
         let context = unsafe { result::primary_ctx::retain(device) }
@@ -98,20 +84,13 @@ impl Device {
             context,
             stream,
         });
-        let (_, total) = result::mem_get_info().map_err(|e| failed("cuMemGetInfo", e))?;
         let mut opened = Self {
             context,
             functions: Vec::new(),
             modules: Vec::new(),
-            info: DeviceInfo {
-                name: result::device::get_name(device).map_err(|e| failed("cuDeviceGetName", e))?,
-                capability,
-                multiprocessors,
-                total_bytes: total as u64,
-                driver: driver_version()?,
-            },
+            overlap: AtomicBool::new(info.capability.0 >= 9),
+            info,
             max_shared,
-            overlap: AtomicBool::new(capability.0 >= 9),
             left_out: AtomicU32::new(0),
             launched: AtomicU64::new(0),
             tried: AtomicU32::new(0),

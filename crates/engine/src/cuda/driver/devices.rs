@@ -30,8 +30,7 @@ pub struct DeviceInfo {
 /// # Errors
 /// No driver, or one that is too old or does not answer; the message says what to do.
 pub fn cuda_devices() -> Result<u32, LoadError> {
-    // SAFETY: only asks the system's loader for the library.
-    if !unsafe { sys::is_culib_present() } {
+    if !has_cuda_driver() {
         return Err(LoadError::Cuda(
             "NVIDIA's driver (libcuda.so) was not found: install driver 580 or later, or use --engine cpu (run, generate, infer, serve)".into(),
         ));
@@ -47,6 +46,56 @@ pub fn cuda_devices() -> Result<u32, LoadError> {
     result::init().map_err(|e| failed("cuInit", e))?;
     let count = result::device::get_count().map_err(|e| failed("cuDeviceGetCount", e))?;
     Ok(count.max(0) as u32)
+}
+
+/// What there is to know of device `ordinal` before it is opened; no context is made.
+///
+/// # Errors
+/// As for [`cuda_devices`]; there is no such device, or it does not answer.
+pub fn cuda_device(ordinal: u32) -> Result<DeviceInfo, LoadError> {
+    device_info(get(ordinal)?)
+}
+
+/// Whether there is a library to ask, whatever it answers.
+#[must_use]
+pub fn has_cuda_driver() -> bool {
+    // SAFETY: only asks the system's loader for the library.
+    unsafe { sys::is_culib_present() }
+}
+
+/// Of a device that [`get`] gave.
+pub(super) fn device_info(device: sys::CUdevice) -> Result<DeviceInfo, LoadError> {
+    // SAFETY: the caller has it from the driver.
+    let total = unsafe { result::device::total_mem(device) };
+    let total = total.map_err(|e| failed("cuDeviceTotalMem", e))?;
+    use sys::CUdevice_attribute as Attribute;
+    let attribute = |a| {
+        // SAFETY: the caller has it from the driver.
+        unsafe { result::device::get_attribute(device, a) }
+            .map_err(|e| failed("cuDeviceGetAttribute", e))
+    };
+    Ok(DeviceInfo {
+        name: result::device::get_name(device).map_err(|e| failed("cuDeviceGetName", e))?,
+        capability: (
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
+            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
+        ),
+        multiprocessors: attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?.max(0)
+            as u32,
+        total_bytes: total as u64,
+        driver: driver_version()?,
+    })
+}
+
+/// The driver's handle of device `ordinal`.
+pub(super) fn get(ordinal: u32) -> Result<sys::CUdevice, LoadError> {
+    let count = cuda_devices()?;
+    if ordinal >= count {
+        return Err(LoadError::Cuda(format!(
+            "CUDA device {ordinal} was asked for, and there are {count}: choose one below that, or use --engine cpu (run, generate, infer, serve)"
+        )));
+    }
+    result::device::get(ordinal as c_int).map_err(|e| failed("cuDeviceGet", e))
 }
 
 /// As [`DeviceInfo::driver`] says it. The library is present.
@@ -65,13 +114,7 @@ pub(super) fn driver_version() -> Result<c_int, LoadError> {
 /// # Errors
 /// As for [`cuda_devices`]; there is no such device, or it does not answer.
 pub fn keep_context(ordinal: u32) -> Result<(), LoadError> {
-    let count = cuda_devices()?;
-    if ordinal >= count {
-        return Err(LoadError::Cuda(format!(
-            "CUDA device {ordinal} was asked for, and there are {count}: choose one below that"
-        )));
-    }
-    let device = result::device::get(ordinal as c_int).map_err(|e| failed("cuDeviceGet", e))?;
+    let device = get(ordinal)?;
     // SAFETY: the device was just given by the driver. Never released: the driver does that when the process ends.
     unsafe { result::primary_ctx::retain(device) }
         .map_err(|e| failed("cuDevicePrimaryCtxRetain", e))?;

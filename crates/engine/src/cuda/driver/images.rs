@@ -21,6 +21,13 @@ pub(crate) fn modules() -> &'static [Module] {
     MODULES
 }
 
+/// Whether this binary carries kernels for a device of this compute capability, so that it needs no compiler.
+pub fn has_kernels_for((major, minor): (i32, i32)) -> bool {
+    let fits = |arch: &str| arch == format!("{major}{minor}a") || arch == format!("{major}{minor}");
+    let has = |module: &Module| module.images.iter().any(|(arch, _)| fits(arch));
+    modules().iter().all(has)
+}
+
 /// Of all that this binary can give a device.
 pub(crate) fn kernels_sha256() -> String {
     let mut all = Sha256::new();
