@@ -39,10 +39,16 @@ pub(super) fn checks() -> Vec<Check> {
         })),
     }
     let purpose = "undisturbed CUDA runs";
-    match gpu_states() {
+    match gpu_states(None) {
         Err(e) => checks.push(Check::new("GPU set-up", purpose, Err(e), "see nvidia-smi")),
         Ok(states) => {
             for state in &states {
+                if let Some(error) = &state.lost {
+                    let found = format!("{}: does not answer: {error}", state.index);
+                    let fix = "reset it (nvidia-smi -r), or start the machine anew";
+                    checks.push(Check::new("GPU set-up", purpose, Err(found), fix));
+                    continue;
+                }
                 checks.push(Check::new("GPU set-up", purpose, Ok(set_up(state)), ""));
                 let advice = advice(state).into_iter();
                 checks.extend(advice.map(|(found, fix)| {
@@ -169,6 +175,7 @@ mod tests {
             memory_bytes: Some((500 << 20, 140 << 30)),
             processes: Some(0),
             throttle_reasons: vec!["gpu_idle".into()],
+            lost: None,
         }
     }
 

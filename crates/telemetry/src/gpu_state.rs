@@ -1,5 +1,7 @@
 //! How the GPUs of this machine are set up, as NVML tells: for whoever is asked what to change before a run.
 
+use std::path::Path;
+
 use nvml_wrapper::Nvml;
 use nvml_wrapper::enum_wrappers::device::Clock;
 use nvml_wrapper::error::NvmlError;
@@ -31,23 +33,30 @@ pub struct GpuState {
     pub processes: Option<usize>,
     /// Why clocks are held down, in NVML's words.
     pub throttle_reasons: Vec<String>,
+    /// It does not answer: what NVML says instead.
+    pub lost: Option<String>,
 }
 
-/// All that NVML shows; none where there is no NVML.
+/// All that NVML shows, by this library or the system's; none where there is no NVML.
 ///
 /// # Errors
 /// NVML is there and does not answer.
-pub fn gpu_states() -> Result<Vec<GpuState>, String> {
-    let nvml = match load(None) {
+pub fn gpu_states(library: Option<&Path>) -> Result<Vec<GpuState>, String> {
+    let nvml = match load(library) {
         Ok(nvml) => nvml,
         Err(Trouble::Absent(_)) => return Ok(Vec::new()),
         Err(Trouble::Fault(what)) => return Err(what),
     };
-    let failed = |error: NvmlError| format!("NVML: {}", Escaped(error));
-    let count = nvml.device_count().map_err(failed)?.min(MAX_GPUS);
-    (0..count)
-        .map(|index| state(&nvml, index).map_err(failed))
-        .collect()
+    let count = nvml.device_count();
+    let count = count.map_err(|error| format!("NVML: {}", Escaped(error)))?;
+    let lost = |index: u32, error: NvmlError| GpuState {
+        index,
+        lost: Some(Escaped(error).to_string()),
+        ..GpuState::default()
+    };
+    let all = 0..count.min(MAX_GPUS);
+    let states = all.map(|index| state(&nvml, index).unwrap_or_else(|error| lost(index, error)));
+    Ok(states.collect())
 }
 
 fn state(nvml: &Nvml, index: u32) -> Result<GpuState, NvmlError> {
@@ -73,5 +82,6 @@ fn state(nvml: &Nvml, index: u32) -> Result<GpuState, NvmlError> {
         memory_bytes: memory.map(|memory| (memory.used, memory.total)),
         processes: device.running_compute_processes().ok().map(|p| p.len()),
         throttle_reasons: throttled.map(names).unwrap_or_default(),
+        lost: None,
     })
 }
