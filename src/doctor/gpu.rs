@@ -1,5 +1,5 @@
-//! What the CUDA engine will use on this machine, and what of its GPUs' set-up to change before a run. Asks the driver and NVML,
-//! where they are; makes no context and changes nothing.
+//! What the CUDA engine will use on this machine, and what of its GPUs' set-up to change before a run. Asks the driver and
+//! NVML, where they are; makes no context and changes nothing.
 
 use ossmark_engine::cuda::{DeviceInfo, cuda_device, has_cuda_driver, has_kernels_for};
 use ossmark_engine::{LoadError, cuda_devices};

@@ -301,7 +301,7 @@ fn an_interval_out_of_range_is_refused() {
 
 #[test]
 fn how_gpus_are_set_up_is_told_as_far_as_they_know() {
-    let states = gpu_states(Some(&library("LOST"))).unwrap();
+    let states = gpu_states(Some(library("LOST").as_path())).unwrap();
     let [first, second] = &states[..] else {
         panic!("{states:?}")
     };
@@ -309,6 +309,9 @@ fn how_gpus_are_set_up_is_told_as_far_as_they_know() {
     // The stand-in's functions do not tell these.
     assert_eq!((first.ecc, first.mig, &first.lost), (None, None, &None));
     assert!(second.index == 1 && second.lost.is_some(), "{second:?}");
-    assert_eq!(gpu_states(Some(&library("NO_DRIVER"))), Ok(Vec::new()));
-    assert!(gpu_states(Some(&library("BROKEN"))).is_err());
+    assert_eq!(
+        gpu_states(Some(library("NO_DRIVER").as_path())),
+        Ok(Vec::new())
+    );
+    assert!(gpu_states(Some(library("BROKEN").as_path())).is_err());
 }
