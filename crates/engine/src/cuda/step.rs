@@ -17,6 +17,10 @@ const NO_SAMPLE: u32 = u32::MAX;
 const SEQ: usize = 12;
 const LOGIT_ROW: usize = 8;
 
+/// Words between two parts that are not copied with them: there is room for the logits of all rows, 128 KiB of a step of 4,096,
+/// and a decode step has few. A copy costs some microseconds, in which 16 KiB and more are on their way.
+const WORTH_A_COPY: usize = 4096;
+
 /// Of a sequence that no token is chosen for, and of one whose drafts are compared with what was chosen.
 const STAND_NOTHING: u32 = u32::MAX;
 const STAND_CHOSEN: u32 = u32::MAX - 1;
@@ -222,12 +226,14 @@ impl Step {
         self.is_filled_up = batch.padding > 0;
         let rows = batch.seqs.iter().map(|s| s.rows as usize);
         self.rows_of_seqs = (rows.clone().min().unwrap_or(0), rows.max().unwrap_or(0));
-        device.upload(
-            &mut buffer.metadata,
-            (l.blocks + batch.blocks.len()) * 4,
-            &self.device,
-            0,
-        )
+        let used = l.logit_rows + batch.logit_rows.len() * LOGIT_ROW;
+        let end = l.blocks + batch.blocks.len();
+        let (metadata, to) = (&mut buffer.metadata, &self.device);
+        if l.blocks - used < WORTH_A_COPY {
+            return device.upload_range(metadata, 0..end * 4, to);
+        }
+        device.upload_range(metadata, 0..used * 4, to)?;
+        device.upload_range(metadata, l.blocks * 4..end * 4, to)
     }
 
     /// Rows up to the last one of a sequence with fewer than `below`; all where any fill the step up: what is recorded so has

@@ -306,6 +306,25 @@ impl Device {
             .map_err(|e| lost("cuMemcpyHtoDAsync", e))
     }
 
+    /// Copies these bytes of `from` to the same place of `to`, likewise.
+    pub(crate) fn upload_range(
+        &self,
+        from: &mut Pinned,
+        bytes: Range<usize>,
+        to: &Memory,
+    ) -> OpResult {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let part = from.bytes().get(bytes.clone());
+        let part = part
+            .filter(|_| bytes.end <= to.bytes)
+            .ok_or_else(|| ExecError(format!("upload of bytes {bytes:?} to {} bytes", to.bytes)))?;
+        // SAFETY: both ranges were checked; pinned memory stays where it is until it is dropped, which waits.
+        unsafe { result::memcpy_htod_async(to.at + bytes.start as u64, part, self.context.stream) }
+            .map_err(|e| lost("cuMemcpyHtoDAsync", e))
+    }
+
     /// Copies these words of `from` to `to`, there from `first` on, in the stream's order: there when a later event has passed.
     pub(crate) fn download(
         &self,
