@@ -177,7 +177,7 @@ mod tests {
         for (place, (kernel, files, kernels)) in FAST.iter().enumerate() {
             assert_eq!(*kernel as usize, place);
             for file in *files {
-                assert_eq!(file.parse(), Ok(*kernel));
+                assert_eq!(file.parse::<FastKernel>(), Ok(*kernel));
             }
             for launched in *kernels {
                 let found = KernelSet::of_launched(1 << (*launched as u32));
