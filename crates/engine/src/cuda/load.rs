@@ -303,8 +303,8 @@ mod tests {
         let of = |max_seqs, graphs| reserve(&c, &with(max_seqs, graphs), left);
         assert_eq!(of(256, false), 512 << 20);
         // 20 and 26 sizes of 36 layers of 12 launches.
-        assert_eq!(of(256, true), (512 << 20) + (20 * 36 * 12 << 16));
-        assert_eq!(of(640, true), (512 << 20) + (26 * 36 * 12 << 16));
+        assert_eq!(of(256, true), (512 << 20) + ((20 * 36 * 12) << 16));
+        assert_eq!(of(640, true), (512 << 20) + ((26 * 36 * 12) << 16));
         // A small device is not left without keys and values.
         assert_eq!(reserve(&c, &with(256, true), 800), 100);
     }
