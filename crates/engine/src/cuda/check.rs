@@ -55,10 +55,11 @@ pub(super) fn check_kernels(
     let Some(lengths) = lengths(config, &capacity) else {
         return Ok(None);
     };
-    let run = |step: &StepPlan, found: Seen<'_>| {
+    let steps = steps(&lengths, &capacity);
+    let done = settle(device, &steps, strict, |step, found| {
         runner.compare(step, LAYERS, CudaOps::use_reference_kernels, found)
-    };
-    settle(device, &steps(&lengths, &capacity), strict, run).map(Some)
+    });
+    done.map(Some)
 }
 
 /// The same for a draft head, on the same steps.
@@ -72,10 +73,11 @@ pub(super) fn check_head(
     let Some(lengths) = lengths(config, &capacity) else {
         return Ok(None);
     };
-    let run = |step: &StepPlan, found: Seen<'_>| {
+    let steps = steps(&lengths, &capacity);
+    let done = settle(device, &steps, strict, |step, found| {
         runner.compare_head(step, CudaOps::use_reference_kernels, found)
-    };
-    settle(device, &steps(&lengths, &capacity), strict, run).map(Some)
+    });
+    done.map(Some)
 }
 
 /// Whether recorded decode steps give the tokens of launched ones; what was seen where they do not.
