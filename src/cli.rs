@@ -31,7 +31,7 @@ pub(crate) use auditor::{
 };
 pub(crate) use bench::{
     BenchChildArgs, BenchCommand, BenchEngineArg, BenchEngineArgs, BenchKernelsArgs,
-    BenchLoadgenArgs, WithoutArg,
+    BenchLoadgenArgs, BenchTuneArgs, WithoutArg,
 };
 pub(crate) use dataset::{DatasetCommand, DatasetInspectArgs, DatasetPrepareArgs};
 pub(crate) use endpoints::{

@@ -1,7 +1,8 @@
 //! What this machine has for ossmark's jobs. Only looks: reads /proc, /sys and library paths, asks the Python interpreter
-//! for its versions, and starts an empty sandbox; it loads no driver and changes nothing. Owns the checks and their table; the
-//! command around it and LoadGen's facts come from the caller. Main thread.
+//! for its versions, NVIDIA's driver and NVML where they are for their GPUs, and starts an empty sandbox; it changes nothing.
+//! Owns the checks and their table; the command around it and LoadGen's facts come from the caller. Main thread.
 
+mod gpu;
 pub(crate) mod hardware;
 mod machine;
 mod python;
@@ -89,6 +90,7 @@ pub(crate) fn report(
         vec![Check::new("LoadGen", "every run (linked in)", Ok(linked), "").required()];
     let tried = sandbox::start(python, helper);
     checks.extend(machine::checks(dir, &tried));
+    checks.extend(gpu::checks());
     checks.extend(python::checks(python));
     checks.push(sandbox::check(&tried));
     checks

@@ -60,6 +60,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
             command: BenchCommand::Kernels(args),
         } => bench::device::kernels(&args),
         Command::Bench {
+            command: BenchCommand::Tune(args),
+        } => bench::tune::tune(&args),
+        Command::Bench {
             command: BenchCommand::Engine(args),
         } => bench::device::engine(&args),
         Command::Bench {

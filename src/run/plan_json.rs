@@ -1,7 +1,7 @@
 //! `run_plan.json`: what was asked and what will be done, written before the test.
 
 use anyhow::Result;
-use ossmark_engine::Features;
+use ossmark_engine::{Features, KernelUse};
 use serde_json::{Value, json};
 
 use super::plan::RunPlan;
@@ -17,6 +17,8 @@ pub(super) struct Description {
     pub(super) data: String,
     /// One line about the model.
     pub(super) model: Option<String>,
+    /// Which kernels compute, on a GPU.
+    pub(super) kernels: Option<KernelUse>,
     /// What the generator says of the servers behind it.
     pub(super) remote: Option<ossmark_protocol::Description>,
 }
@@ -50,7 +52,7 @@ pub(super) fn run_plan_json(plan: &RunPlan, description: &Description) -> Result
         "model": match &plan.engine {
             EnginePlan::Model { weights, devices } => json!({
                 "path": weights.path(), "synthetic": weights.synthetic_json(), "description": description.model,
-                "engines": devices.len(),
+                "engines": devices.len(), "kernels": description.kernels,
             }),
             EnginePlan::Http { model, .. } => json!({ "path": model }),
             EnginePlan::Echo(_) => Value::Null,

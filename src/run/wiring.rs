@@ -21,7 +21,7 @@ use super::finish::{Finish, reserve};
 use super::hopeless::Hopeless;
 use super::metrics::{Latencies, Progress};
 use super::plan::RunPlan;
-use super::plan_json::run_plan_json;
+use super::plan_json::{Description, run_plan_json};
 use super::progress::{self, Display};
 use super::responder::{Message, Setup, respond};
 use super::start::start_generator;
@@ -39,6 +39,13 @@ pub(super) struct WiredRun {
     pub(super) responder: JoinHandle<Latencies>,
     pub(super) display: JoinHandle<()>,
     pub(super) finish: Arc<Finish>,
+}
+
+/// What the verdict's print says of the kernels.
+fn left_out(description: &Description) -> Vec<String> {
+    let kernels = description.kernels.iter();
+    let left_out = kernels.flat_map(|kernels| &kernels.left_out);
+    left_out.map(ToString::to_string).collect()
 }
 
 /// Starts everything that the plan needs beside LoadGen.
@@ -137,6 +144,7 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
         trace: Mutex::new(trace_writer),
         power: Mutex::new(Some(power)),
         generator: Arc::clone(&generator),
+        left_out: left_out(&description),
         started: Instant::now(),
     });
 

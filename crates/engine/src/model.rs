@@ -52,7 +52,8 @@ pub(crate) enum Op<'a, O: Ops> {
 }
 
 impl<O: Ops> Op<'_, O> {
-    fn run(&self, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> OpResult {
+    /// Launches it for the step's rows, or for the head's.
+    pub(crate) fn run(&self, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> OpResult {
         match self {
             Self::Qkv(l) => ops.linear(&s.normed, &l.qkv, rows, &mut s.qkv),
             Self::RopeKv(l) => ops.rope_kv(&mut s.qkv, l.kv),
@@ -217,6 +218,21 @@ impl<O: Ops> Model<O> {
             }
         }
         Ok(())
+    }
+
+    /// The operations of a step that [`Ops::begin`] was given, with somebody who looks at each; nothing is sampled.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub(crate) fn observe(
+        &mut self,
+        ops: &mut O,
+        batch: &StepBatch,
+        observer: &mut impl Observer<O>,
+    ) -> OpResult {
+        self.run_layers(ops, batch, self.layers.len(), observer)?;
+        let logit_rows = batch.logit_rows.len().min(self.max_logit_rows);
+        self.run_lm_head(ops, 0..logit_rows, observer)
     }
 
     /// From the step's tokens to the residual stream behind the first `layers` layers.

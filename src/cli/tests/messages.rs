@@ -57,6 +57,7 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ("src/bench/device.rs", &["bench engine"]),
     ("src/bench/running.rs", &["bench engine"]),
     ("src/bench/speculation.rs", &["bench engine"]),
+    ("src/bench/tune.rs", &["bench tune"]),
     ("src/commands/audit.rs", &["audit test07"]),
     (
         "src/commands/auditor/fingerprint.rs",

@@ -193,6 +193,7 @@ fn load(
             head.as_ref().map_or("", |h| &h.description),
         ),
         warnings: Vec::new(),
+        kernels: None,
     };
     let executor: Box<dyn Executor> = match drafter.zip(head.as_ref()) {
         Some((drafter, loaded)) => Box::new(SpeculativeRunner::new(
