@@ -25,6 +25,7 @@ mod outputs;
 mod pairing;
 #[allow(dead_code, reason = "src/cli/tests/paths.rs uses the rest")]
 mod path_options;
+mod peak;
 mod power;
 mod preview;
 mod prints;
