@@ -7,6 +7,7 @@ mod offline;
 mod runs;
 mod search;
 mod state;
+mod steps;
 mod told;
 
 use std::path::PathBuf;

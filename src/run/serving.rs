@@ -10,7 +10,7 @@ use crate::generator::echo::Script;
 
 /// What serves samples on a virtual clock.
 pub(crate) enum Serving {
-    /// A line for each row of the data set, from the top again where there are more rows; so many samples at once (0: no limit).
+    /// A line for each row of the data set, from the top again where there are more; so many samples at once (0: any number).
     Script { lines: Vec<Answer>, slots: usize },
     /// In steps.
     Steps(Calibration),
@@ -54,7 +54,7 @@ impl Serving {
         }
     }
 
-    /// The rows of a run of these queries, were everything `slower` times as slow. `prompts`: tokens of each row of the data set.
+    /// The rows of a run of these queries, were everything `slower` times as slow. `prompts`: tokens of the data set's rows.
     pub(crate) fn rows(&self, queries: &[Query], prompts: &[u32], slower: f64) -> Vec<Row> {
         let prompt = |query: &Query| prompts.get(query.sample as usize).copied().unwrap_or(1);
         match self {

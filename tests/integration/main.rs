@@ -32,6 +32,7 @@ mod prints;
 mod record;
 mod rehearsal;
 mod remote;
+mod replay;
 mod report;
 mod runs;
 mod score;

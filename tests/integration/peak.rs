@@ -1,5 +1,5 @@
-//! `ossmark peak` with real runs of the echo engine, short ones. How fast the machine is decides what is found, and nothing here
-//! depends on that; what is found on a clock that is not real is in crates/predict.
+//! `ossmark peak` with real runs of the echo engine, short ones. How fast the machine is decides what is found, and nothing
+//! here depends on that; what is found on a clock that is not real is in crates/predict.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

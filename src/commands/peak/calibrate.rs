@@ -1,19 +1,24 @@
 //! How long the steps of an engine or of servers take, from a short run in which many samples come at once: batches of all
-//! sizes as it fills and drains. Its samples are in a record like those of every other run.
+//! sizes as it fills and drains. Of this engine the steps themselves are measured, of servers and of an engine that drafts the
+//! times of their samples.
+
+use std::ffi::OsString;
 
 use anyhow::{Context, Result};
 use ossmark_predict::Model;
 use ossmark_record::Row;
 
-use super::asked::{Asked, short};
+use super::asked::{Asked, option, short};
 use super::runs::Runs;
+use super::steps::steps;
 use crate::generator::device::Device;
 use crate::generator::engine_plan::EnginePlan;
 use crate::run::serving::Calibration;
 use crate::terminal::note;
 
-/// The name of the run.
+/// The name of the run, and in it of the trace of its steps.
 const NAME: &str = "00-calibration";
+const TRACE: &str = "trace.json";
 /// All samples are due in a moment.
 const AT_ONCE_QPS: f64 = 10_000.0;
 /// Of an engine so many times what it runs at once, so that its places are taken again; of servers, whose places are not
@@ -36,14 +41,26 @@ pub(super) fn calibrate(asked: &Asked, runs: &Runs) -> Result<Calibration> {
     note!("peak: how long steps take, from {samples} samples at once ...");
     let mut set = vec![("target_qps", AT_ONCE_QPS.to_string())];
     set.extend(short(1, u64::from(samples)));
-    let made = runs.make(NAME, &asked.conf_with(&set), false)?;
+    let (conf, trace) = (asked.conf_with(&set), runs.place(NAME).join(TRACE));
+    // Of one that drafts a step gives several tokens, how many is not known of a step: it is seen from outside.
+    let has_steps = limits.is_some() && asked.plan.engine.speculation().is_none();
+    let more: Vec<OsString> = match has_steps {
+        true => vec![option("--trace", &trace)],
+        false => Vec::new(),
+    };
+    let made = runs.make(NAME, &conf, &more)?;
     let first: Vec<Row> = made
         .rows
         .iter()
         .filter(|row| row.engine == 0)
         .copied()
         .collect();
-    let model = Model::of_samples(&first).with_context(|| {
+    let by_steps = match has_steps {
+        true => Model::of_steps(&steps(&trace)?),
+        false => None,
+    };
+    let model = by_steps.or_else(|| Model::of_samples(&first));
+    let model = model.with_context(|| {
         format!(
             "{}: no sample has two tokens that came apart, expected times from which those of steps follow; with --engine http \
              let servers stream (--http-stream on)",

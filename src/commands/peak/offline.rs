@@ -56,7 +56,7 @@ pub(super) fn size(
         };
         note!("peak: {} for {} samples/s ...", name(n), shown(target_qps));
         let conf = asked.conf_with(&[("target_qps", target_qps.to_string())]);
-        let made = runs.make(&name(n), &conf, false)?;
+        let made = runs.make(&name(n), &conf, &[])?;
         let rate = made.metric("samples_per_second").unwrap_or(0.0);
         let seconds = made.rows.len() as f64 / rate.max(f64::MIN_POSITIVE);
         say!(
@@ -92,7 +92,7 @@ fn probe(args: &PeakArgs, asked: &Asked, runs: &Runs) -> Result<f64> {
     note!("peak: {PROBE} of {samples} samples ...");
     let mut set = vec![("target_qps", "1".to_owned())];
     set.extend(short(1, samples));
-    let made = runs.make(PROBE, &asked.conf_with(&set), false)?;
+    let made = runs.make(PROBE, &asked.conf_with(&set), &[])?;
     let whole = made.metric("samples_per_second").unwrap_or(0.0);
     // In the end fewer and fewer are served at once: a long run's rate is that of the middle.
     let rate = middle(&made.rows).unwrap_or(whole).max(whole);

@@ -75,12 +75,12 @@ impl Runs {
         })
     }
 
-    /// The run of this name, made now unless it is there, with a user.conf of its own.
+    /// The run of this name, made now unless it is there, with a user.conf and options of its own.
     ///
     /// # Errors
     ///
     /// The run could not be made, or has faults, so that it says nothing of the load; nothing is lost then.
-    pub(super) fn make(&self, name: &str, conf: &str, stop_hopeless: bool) -> Result<Made> {
+    pub(super) fn make(&self, name: &str, conf: &str, more: &[OsString]) -> Result<Made> {
         let dir = self.dir.join(name);
         let shown = Escaped::path(&dir).to_string();
         wait_until_free(&dir)?;
@@ -104,9 +104,7 @@ impl Runs {
             // What is left of a run that was killed.
             command.arg("--force");
         }
-        if stop_hopeless {
-            command.arg("--stop-hopeless");
-        }
+        command.args(more);
         let (status, _) = children::output(&mut command).context("cannot start the run")?;
         children::fail_if_interrupted(|| {
             format!(
@@ -126,6 +124,11 @@ impl Runs {
                 "{shown}: the run could not be made ({status}); its message is above. The same command goes on"
             ),
         }
+    }
+
+    /// Where the run of this name is, or will be.
+    pub(super) fn place(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
     }
 
     /// The run of this name, which is there.

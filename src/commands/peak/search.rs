@@ -1,6 +1,7 @@
 //! Server and Interactive: drives the search of `crates/predict` with real runs.
 
 use std::cell::RefCell;
+use std::ffi::OsString;
 use std::rc::Rc;
 
 use anyhow::{Result, bail};
@@ -61,7 +62,6 @@ pub(super) fn search(
             Next::Run(run) => run,
             Next::Done(found) => return Ok(Searched { search, found }),
         };
-        let official = run.length == Length::Official;
         note!(
             "peak: {} at {} queries/s ...",
             name(&run),
@@ -69,7 +69,11 @@ pub(super) fn search(
         );
         let conf = asked.conf_of(run.target_qps, run.length);
         // Probes are meant to come near the limits.
-        let made = runs.make(&name(&run), &conf, official)?;
+        let more: Vec<OsString> = match run.length {
+            Length::Official => vec!["--stop-hopeless".into()],
+            Length::Probe(_) => Vec::new(),
+        };
+        let made = runs.make(&name(&run), &conf, &more)?;
         let measured = Outcome::of(&made.rows, &simulated.limits);
         let whole = !made.is_hopeless && measured.unanswered == 0;
         search.complete(measured, made.is_valid(), whole, &simulated);

@@ -467,3 +467,15 @@ fn the_stop_token_is_the_last_token() {
         );
     }
 }
+
+#[test]
+fn a_step_says_what_it_computes() {
+    let seq = |start, inputs: usize| StepSeq {
+        start,
+        inputs: vec![crate::executor::InputToken::Known(9); inputs],
+        ..StepSeq::default()
+    };
+    // Two prompts from their start, one that goes on, and a sequence that decodes at position 7.
+    let seqs = vec![seq(0, 5), seq(0, 1), seq(4, 3), seq(7, 1)];
+    assert_eq!(work(&StepPlan { seqs }), (5 + 1 + 3, 8));
+}
