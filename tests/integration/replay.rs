@@ -74,7 +74,7 @@ fn replay(rows: &[Row], steps_ns: Vec<u64>) -> Vec<Row> {
     replayed
 }
 
-/// A measurement, on a machine that does nothing else: `cargo test --release --test integration replay -- --ignored --nocapture`.
+/// On a machine that does nothing else: `cargo test --release --test integration replay -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement: what else the machine does is in it"]
 fn a_run_with_its_own_step_times_takes_as_long() {

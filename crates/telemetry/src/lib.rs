@@ -30,6 +30,7 @@ mod reading;
 mod series;
 mod settings;
 mod source;
+mod state;
 mod telemetry;
 mod url;
 mod window;
@@ -45,6 +46,7 @@ pub use group::end_commands;
 pub use power::{DevicePower, Fault, LeftOut, Method, Power, SourceKind, SourcePower};
 pub use prometheus::PowerPrometheus;
 pub use settings::Settings;
+pub use state::{GpuState, gpus};
 pub use telemetry::{Measured, STOP_LIMIT, Telemetry, Watch};
 pub use window::Window;
 

@@ -21,7 +21,7 @@ use crate::source::{Round, Source, Trouble};
 /// The driver's package has the first, the toolkit's development files the second.
 const LIBRARIES: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
 /// More than a machine has.
-const MAX_GPUS: u32 = 256;
+pub(crate) const MAX_GPUS: u32 = 256;
 
 /// The library as a source.
 pub(crate) struct NvmlSource {
@@ -37,7 +37,7 @@ impl NvmlSource {
         }
     }
 
-    fn load(&self) -> Result<Nvml, Trouble> {
+    pub(crate) fn load(&self) -> Result<Nvml, Trouble> {
         let load = |path: &OsStr| Nvml::builder().lib_path(path).init();
         let loaded = match &self.library {
             Some(path) => load(path.as_os_str()),
