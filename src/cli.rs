@@ -12,6 +12,7 @@ mod http;
 mod infer;
 mod peak;
 mod power;
+mod preflight;
 mod report;
 mod run;
 mod run_options;
@@ -43,6 +44,7 @@ pub(crate) use http::{ApiArg, HttpArgs, StreamArg};
 pub(crate) use infer::InferArgs;
 pub(crate) use peak::PeakArgs;
 pub(crate) use power::PowerArgs;
+pub(crate) use preflight::PreflightArgs;
 pub(crate) use report::{CompareArgs, ReportArgs, RunsArgs, SettingsArg, VerdictArg, WatchArgs};
 pub(crate) use run::RunArgs;
 pub(crate) use run_options::RunOptions;
@@ -86,6 +88,14 @@ pub(crate) enum Command {
     ///
     /// Example: ossmark peak --scenario server --model DIR --dataset perf.parquet --user-conf user.conf --output out/peak
     Peak(Box<PeakArgs>),
+    /// What can be known before hours of GPU time: settings, files, machine, and of every run its queries, its time, whether it
+    /// can pass.
+    ///
+    /// Without --mode: performance, accuracy, TEST07 and TEST09 of the scenario, or of all three. Exits 1 when a run cannot
+    /// pass, or would be no official one. Nothing is started but connections to servers. See docs/peak.md.
+    ///
+    /// Example: ossmark preflight --scenario server --model DIR --dataset perf.parquet --user-conf user.conf --from out/server
+    Preflight(Box<PreflightArgs>),
     /// Tokens for prompts without LoadGen, for debugging and golden comparison.
     ///
     /// Example: ossmark generate --model DIR --input prompts.jsonl --output tokens.jsonl --temperature 0

@@ -11,6 +11,7 @@ pub(crate) mod endpoints;
 pub(crate) mod generate;
 pub(crate) mod infer;
 pub(crate) mod peak;
+pub(crate) mod preflight;
 pub(crate) mod prepare;
 pub(crate) mod report;
 pub(crate) mod runs;

@@ -3,9 +3,10 @@
 mod disk;
 mod early_end;
 mod execute;
-mod facts;
+pub(crate) mod facts;
 pub(crate) mod faults;
 mod finish;
+pub(crate) mod foreseen;
 mod hopeless;
 pub(crate) mod issued;
 mod ledger;
@@ -26,7 +27,7 @@ mod signals;
 mod start;
 pub(crate) mod sut;
 mod trace;
-mod user_conf;
+pub(crate) mod user_conf;
 mod verdict;
 mod wiring;
 

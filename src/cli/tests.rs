@@ -135,5 +135,8 @@ fn seeds_are_in_their_range() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 6, "run, peak, generate, infer, serve, endpoints run");
+    assert_eq!(
+        seen, 7,
+        "run, peak, preflight, generate, infer, serve, endpoints run"
+    );
 }

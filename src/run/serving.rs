@@ -91,7 +91,43 @@ impl Serving {
     }
 }
 
+/// Of servers, which do not tell.
+const SERVER_STEP_TOKENS: u32 = 8192;
+
 impl Calibration {
+    /// Of the samples of a run, and of its steps where these were measured. `limits`: sequences and tokens of a step, where
+    /// they are known. `None`: no times of steps follow from these samples.
+    pub(crate) fn of_rows(
+        rows: &[Row],
+        by_steps: Option<Model>,
+        limits: Option<(u32, u32)>,
+        engines: u32,
+    ) -> Option<Self> {
+        let first: Vec<Row> = rows.iter().filter(|row| row.engine == 0).copied().collect();
+        let model = by_steps.or_else(|| Model::of_samples(&first))?;
+        let (max_seqs, max_step_tokens) =
+            limits.unwrap_or_else(|| (places(&first), SERVER_STEP_TOKENS));
+        let answered = rows.iter().filter(|row| row.completed_ns.is_some());
+        let answers: Vec<(u32, u32)> = answered
+            .map(|row| (row.sample_index, row.output_tokens))
+            .collect();
+        if answers.is_empty() {
+            return None;
+        }
+        Some(Self {
+            model: Model {
+                step_s: six_digits(model.step_s),
+                prefill_token_s: six_digits(model.prefill_token_s),
+                decode_row_s: six_digits(model.decode_row_s),
+                context_s: six_digits(model.context_s),
+            },
+            max_seqs,
+            max_step_tokens,
+            engines,
+            answers,
+        })
+    }
+
     /// Of several engines each has its share of the samples, one after the other.
     fn rows(
         &self,
@@ -120,9 +156,71 @@ impl Calibration {
     }
 }
 
+/// How many samples a server had begun at once: where that was all of them, it may have places for more.
+fn places(rows: &[Row]) -> u32 {
+    let begun = |row: &Row| row.first_token_ns.map(|at| (at, 1_i64));
+    let ended = |row: &Row| row.completed_ns.map(|at| (at, -1_i64));
+    let mut changes: Vec<(i64, i64)> = rows.iter().filter_map(begun).collect();
+    changes.extend(rows.iter().filter_map(ended));
+    changes.sort_unstable();
+    let (mut now, mut most) = (0, 0);
+    for (_, change) in changes {
+        now += change;
+        most = most.max(now);
+    }
+    if most >= rows.len() as i64 {
+        return u32::MAX;
+    }
+    u32::try_from(most).unwrap_or(u32::MAX).max(1)
+}
+
+/// More than is measured, and few enough to be the same number when it is read from a text again.
+pub(crate) fn six_digits(x: f64) -> f64 {
+    format!("{x:.5e}").parse().unwrap_or(x)
+}
+
 #[cfg(test)]
 mod tests {
+    use ossmark_record::End;
+
     use super::*;
+
+    fn row(first: i64, last: i64) -> Row {
+        Row {
+            request: 0,
+            sample_index: 3,
+            prompt_tokens: 1,
+            output_tokens: 2,
+            scheduled_ns: Some(0),
+            issued_ns: Some(0),
+            first_token_ns: Some(first),
+            completed_ns: Some(last),
+            end: End::Stop,
+            engine: 0,
+        }
+    }
+
+    #[test]
+    fn places_are_those_that_were_taken_at_once() {
+        assert_eq!(places(&[row(0, 5), row(5, 9), row(6, 7)]), 2);
+        assert_eq!(places(&[row(0, 5), row(1, 5)]), u32::MAX);
+        assert_eq!(places(&[]), u32::MAX);
+        assert_eq!(six_digits(0.123_456_789), 0.123_457);
+    }
+
+    #[test]
+    fn a_run_calibrates() {
+        let rows = [row(0, 5_000_000_000), row(5_000_000_000, 9_000_000_000)];
+        let made = Calibration::of_rows(&rows, None, None, 1).unwrap();
+        assert_eq!((made.max_seqs, made.answers.len()), (1, 2));
+        assert_eq!(made.answers[0], (3, 2));
+        let told = Calibration::of_rows(&rows, Some(made.model), Some((8, 64)), 2).unwrap();
+        assert_eq!(
+            (told.max_seqs, told.max_step_tokens, told.engines),
+            (8, 64, 2)
+        );
+        assert_eq!(Calibration::of_rows(&[], None, None, 1), None);
+    }
 
     const QUERIES: [Query; 3] = [
         Query {

@@ -259,6 +259,7 @@ fn good_folders_are_taken() {
             "bench engine",
             "run",
             "peak",
+            "preflight",
             "infer",
             "endpoints run",
         ];

@@ -27,6 +27,7 @@ mod pairing;
 mod path_options;
 mod peak;
 mod power;
+mod preflight;
 mod preview;
 mod prints;
 mod record;

@@ -65,6 +65,7 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ("src/commands/infer.rs", &["infer"]),
     ("src/commands/infer/", &["infer"]),
     ("src/commands/peak", &["peak"]),
+    ("src/commands/preflight", &["preflight"]),
     ("src/commands/prepare.rs", &["dataset prepare"]),
     ("src/commands/report.rs", &["report"]),
     ("src/commands/runs.rs", &["runs"]),

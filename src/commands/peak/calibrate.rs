@@ -6,7 +6,6 @@ use std::ffi::OsString;
 
 use anyhow::{Context, Result};
 use ossmark_predict::Model;
-use ossmark_record::Row;
 
 use super::asked::{Asked, option, short};
 use super::runs::Runs;
@@ -25,7 +24,6 @@ const AT_ONCE_QPS: f64 = 10_000.0;
 /// known, as many.
 const TIMES: u32 = 2;
 const OF_SERVERS: u32 = 512;
-const SERVER_STEP_TOKENS: u32 = 8192;
 
 /// Makes the run and fits the model.
 pub(super) fn calibrate(asked: &Asked, runs: &Runs) -> Result<Calibration> {
@@ -49,41 +47,16 @@ pub(super) fn calibrate(asked: &Asked, runs: &Runs) -> Result<Calibration> {
         false => Vec::new(),
     };
     let made = runs.make(NAME, &conf, &more)?;
-    let first: Vec<Row> = made
-        .rows
-        .iter()
-        .filter(|row| row.engine == 0)
-        .copied()
-        .collect();
     let by_steps = match has_steps {
         true => Model::of_steps(&steps(&trace)?),
         false => None,
     };
-    let model = by_steps.or_else(|| Model::of_samples(&first));
-    let model = model.with_context(|| {
+    Calibration::of_rows(&made.rows, by_steps, limits, engines).with_context(|| {
         format!(
             "{}: no sample has two tokens that came apart, expected times from which those of steps follow; with --engine http \
              let servers stream (--http-stream on)",
             made.dir.display()
         )
-    })?;
-    let (max_seqs, max_step_tokens) =
-        limits.unwrap_or_else(|| (places(&first), SERVER_STEP_TOKENS));
-    let answers = made
-        .rows
-        .iter()
-        .map(|row| (row.sample_index, row.output_tokens));
-    Ok(Calibration {
-        model: Model {
-            step_s: six_digits(model.step_s),
-            prefill_token_s: six_digits(model.prefill_token_s),
-            decode_row_s: six_digits(model.decode_row_s),
-            context_s: six_digits(model.context_s),
-        },
-        max_seqs,
-        max_step_tokens,
-        engines,
-        answers: answers.collect(),
     })
 }
 
@@ -92,58 +65,5 @@ fn limits(device: &Device) -> (u32, u32) {
     match device {
         Device::Cpu(settings) => (settings.max_seqs, settings.max_step_tokens),
         Device::Cuda(settings) => (settings.max_seqs, settings.max_step_tokens),
-    }
-}
-
-/// How many samples a server had begun at once: where that was all of them, it may have places for more.
-fn places(rows: &[Row]) -> u32 {
-    let begun = |row: &Row| row.first_token_ns.map(|at| (at, 1_i64));
-    let ended = |row: &Row| row.completed_ns.map(|at| (at, -1_i64));
-    let mut changes: Vec<(i64, i64)> = rows.iter().filter_map(begun).collect();
-    changes.extend(rows.iter().filter_map(ended));
-    changes.sort_unstable();
-    let (mut now, mut most) = (0, 0);
-    for (_, change) in changes {
-        now += change;
-        most = most.max(now);
-    }
-    if most >= rows.len() as i64 {
-        return u32::MAX;
-    }
-    u32::try_from(most).unwrap_or(u32::MAX).max(1)
-}
-
-/// More than is measured, and few enough to be the same number when it is read from a text again.
-pub(super) fn six_digits(x: f64) -> f64 {
-    format!("{x:.5e}").parse().unwrap_or(x)
-}
-
-#[cfg(test)]
-mod tests {
-    use ossmark_record::End;
-
-    use super::*;
-
-    fn row(first: i64, last: i64) -> Row {
-        Row {
-            request: 0,
-            sample_index: 0,
-            prompt_tokens: 1,
-            output_tokens: 2,
-            scheduled_ns: Some(0),
-            issued_ns: Some(0),
-            first_token_ns: Some(first),
-            completed_ns: Some(last),
-            end: End::Stop,
-            engine: 0,
-        }
-    }
-
-    #[test]
-    fn places_are_those_that_were_taken_at_once() {
-        assert_eq!(places(&[row(0, 5), row(5, 9), row(6, 7)]), 2);
-        assert_eq!(places(&[row(0, 5), row(1, 5)]), u32::MAX);
-        assert_eq!(places(&[]), u32::MAX);
-        assert_eq!(six_digits(0.123_456_789), 0.123_457);
     }
 }

@@ -6,10 +6,10 @@ use ossmark_record::Row;
 use ossmark_report::number::shown;
 
 use super::asked::{Asked, short};
-use super::calibrate::six_digits;
 use super::runs::{Made, Runs};
 use super::state::{Rates, State};
 use crate::cli::PeakArgs;
+use crate::run::serving::six_digits;
 use crate::terminal::{note, say};
 
 /// The name of the probe.

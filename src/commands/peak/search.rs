@@ -9,12 +9,12 @@ use ossmark_predict::{Found, Length, Next, Outcome, Query, Run, Search, Settings
 use ossmark_report::number::shown;
 
 use super::asked::Asked;
-use super::calibrate::{calibrate, six_digits};
+use super::calibrate::calibrate;
 use super::runs::{Made, Runs};
 use super::state::State;
 use crate::cli::PeakArgs;
 use crate::generator::engine_plan::EnginePlan;
-use crate::run::serving::Serving;
+use crate::run::serving::{Serving, six_digits};
 use crate::terminal::{note, say};
 
 /// Probes end when the limit is known to so much of it.
