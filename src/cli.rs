@@ -47,7 +47,6 @@ pub(crate) use power::PowerArgs;
 pub(crate) use preflight::PreflightArgs;
 pub(crate) use report::{CompareArgs, ReportArgs, RunsArgs, SettingsArg, VerdictArg, WatchArgs};
 pub(crate) use run::RunArgs;
-pub(crate) use run_options::RunOptions;
 pub(crate) use sampling::SamplingArgs;
 pub(crate) use score::{ScoreArgs, TimeLimitArg};
 pub(crate) use serve::ServeArgs;

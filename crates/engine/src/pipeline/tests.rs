@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::Pipeline;
-use crate::executor::Capacity;
+use super::{Pipeline, work};
+use crate::executor::{Capacity, InputToken, StepPlan, StepSeq};
 use crate::fake::{FakeExecutor, FakeModel};
 use crate::limits::Limits;
 use crate::scheduler::Scheduler;
@@ -472,7 +472,7 @@ fn the_stop_token_is_the_last_token() {
 fn a_step_says_what_it_computes() {
     let seq = |start, inputs: usize| StepSeq {
         start,
-        inputs: vec![crate::executor::InputToken::Known(9); inputs],
+        inputs: vec![InputToken::Known(9); inputs],
         ..StepSeq::default()
     };
     // Two prompts from their start, one that goes on, and a sequence that decodes at position 7.
