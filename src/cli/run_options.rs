@@ -87,7 +87,7 @@ mod tests {
 
     fn words(line: &[&str]) -> Vec<String> {
         let command = RunOptions::augment_args(Command::new("peak"));
-        let matches = command.try_get_matches_from([&["peak"], line].concat());
+        let matches = command.try_get_matches_from([&["peak"][..], line].concat());
         let options = RunOptions::from_arg_matches(&matches.unwrap()).unwrap();
         let words = options.0.into_iter();
         words.map(|word| word.into_string().unwrap()).collect()

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ossmark_loadgen::{Mode, RequestedSettings, Scenario};
 use serde_json::{Value, json};
 
-/// The entries that the rules look at. `requested` is without audit.config, `audited` with it; `rows` are those of the data set.
+/// The entries that the rules look at. `requested` is without audit.config, `audited` with it; `rows`: of the data set.
 pub(crate) fn entries(
     requested: &RequestedSettings,
     audited: &RequestedSettings,

@@ -1,5 +1,5 @@
-//! What a run will be: its queries, how long it takes, what it writes, whether it can pass. Simulated where it is known how long
-//! answers take; otherwise by its schedule and limits alone.
+//! What a run will be: its queries, how long it takes, what it writes, whether it can pass. Simulated where it is known how
+//! long answers take; otherwise by its schedule and limits alone.
 
 use std::num::NonZeroU32;
 
