@@ -12,6 +12,8 @@ pub(crate) mod doctor;
 pub(crate) mod endpoints;
 pub(crate) mod generate;
 pub(crate) mod infer;
+pub(crate) mod peak;
+pub(crate) mod preflight;
 pub(crate) mod prepare;
 pub(crate) mod report;
 pub(crate) mod runs;

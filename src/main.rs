@@ -43,6 +43,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
     match cli.command {
         Command::Demo(args) => commands::demo::demo(&args),
         Command::Run(args) => run::run(*args),
+        Command::Peak(args) => commands::peak::peak(&args),
+        Command::Preflight(args) => commands::preflight::preflight(&args),
         Command::Generate(args) => commands::generate::generate(&args),
         Command::Infer(args) => commands::infer::infer(&args),
         Command::Score(args) => commands::score::score(&args),

@@ -1,19 +1,16 @@
-//! What the CUDA engine will use on this machine, and what of its GPUs' set-up to change before a run. Asks the driver and
-//! NVML, where they are; makes no context and changes nothing.
+//! What the CUDA engine will use on this machine, and how its GPUs are set up; what of that to change is a probe's to say. Asks
+//! the driver, where it is; makes no context and changes nothing.
 
 use ossmark_engine::cuda::{DeviceInfo, cuda_device, has_cuda_driver, has_kernels_for};
 use ossmark_engine::{LoadError, cuda_devices};
-use ossmark_telemetry::{GpuState, gpu_states};
+use ossmark_telemetry::GpuState;
 
 use super::Check;
 
 const GIB: f64 = (1_u64 << 30) as f64;
-/// More than this of others' memory, or of the clock or power that is held back, is worth a word.
-const OTHERS_BYTES: u64 = 1 << 30;
-const NEARLY: f64 = 0.98;
 
 /// Nothing where there is no driver, which another line says.
-pub(super) fn checks() -> Vec<Check> {
+pub(super) fn checks(states: &Result<Vec<GpuState>, String>) -> Vec<Check> {
     let mut checks = Vec::new();
     if !has_cuda_driver() {
         return checks;
@@ -38,24 +35,18 @@ pub(super) fn checks() -> Vec<Check> {
             Check::new("GPU", purpose, found, "see nvidia-smi")
         })),
     }
-    let purpose = "undisturbed CUDA runs";
-    match gpu_states(None) {
-        Err(e) => checks.push(Check::new("GPU set-up", purpose, Err(e), "see nvidia-smi")),
+    match states {
+        Err(e) => checks.push(Check::new(
+            "GPU set-up",
+            purpose,
+            Err(e.clone()),
+            "see nvidia-smi",
+        )),
         Ok(states) => {
-            for state in &states {
-                if let Some(error) = &state.lost {
-                    let found = format!("{}: does not answer: {error}", state.index);
-                    let fix = "reset it (nvidia-smi -r), or start the machine anew";
-                    checks.push(Check::new("GPU set-up", purpose, Err(found), fix));
-                    continue;
-                }
-                checks.push(Check::new("GPU set-up", purpose, Ok(set_up(state)), ""));
-                let advice = advice(state).into_iter();
-                checks.extend(advice.map(|(found, fix)| {
-                    let found = format!("{}: {found}", state.index);
-                    Check::new("GPU set-up", purpose, Err(found), fix)
-                }));
-            }
+            let answering = states.iter().filter(|state| state.lost.is_none());
+            checks.extend(
+                answering.map(|state| Check::new("GPU set-up", purpose, Ok(set_up(state)), "")),
+            );
         }
     }
     checks
@@ -111,54 +102,6 @@ fn set_up(state: &GpuState) -> String {
     parts.join(", ")
 }
 
-/// What to change, each with how.
-fn advice(state: &GpuState) -> Vec<(String, &'static str)> {
-    let mut advice = Vec::new();
-    let mut say = |found: &str, fix| advice.push((found.to_owned(), fix));
-    if state.mig == Some(true) {
-        say(
-            "MIG is on: the engine uses one instance, not the GPU",
-            "nvidia-smi -i GPU -mig 0, as root, while nobody uses it",
-        );
-    }
-    if state.persistence == Some(false) {
-        say(
-            "persistence is off: each start waits for the driver, seconds",
-            "nvidia-smi -i GPU -pm 1, as root, or nvidia-persistenced",
-        );
-    }
-    if state.ecc == Some(false) {
-        say(
-            "ECC is off: a flipped bit in 60 GiB of weights goes unnoticed",
-            "nvidia-smi -i GPU -e 1, as root, and a reset",
-        );
-    }
-    if let Some((limit, default)) = state.power_limit_w
-        && limit < NEARLY * default
-    {
-        say(
-            "the power limit is below the default",
-            "nvidia-smi -i GPU -pl WATTS, as root",
-        );
-    }
-    if let Some((used, _)) = state.memory_bytes
-        && used > OTHERS_BYTES
-    {
-        say(
-            "others use its memory: keys and values get what is left",
-            "end what nvidia-smi lists there",
-        );
-    }
-    let held = |reason: &String| reason.contains("slowdown") || reason.contains("thermal");
-    if state.throttle_reasons.iter().any(held) {
-        say(
-            "clocks are held down for heat or power",
-            "look after cooling and power supply",
-        );
-    }
-    advice
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,7 +113,9 @@ mod tests {
             persistence: Some(true),
             ecc: Some(true),
             mig: Some(false),
+            driver: Some("570.86.10".into()),
             clock_mhz: Some((1980, 1980)),
+            application_mhz: Some(1980),
             power_limit_w: Some((700.0, 700.0)),
             memory_bytes: Some((500 << 20, 140 << 30)),
             processes: Some(0),
@@ -180,35 +125,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_good_is_told_and_nothing_to_change() {
-        assert!(advice(&good()).is_empty());
+    fn what_is_known_is_told() {
         assert_eq!(
             set_up(&good()),
             "3: NVIDIA H200, persistence on, ECC on, MIG off, 1980 of 1980 MHz, limit 700 of 700 W, 0.5 of 140.0 GiB used, 0 \
              process(es), clocks: gpu_idle"
         );
-        // What is not known is not told, and no reason to change anything.
-        let unknown = GpuState::default();
-        assert_eq!(
-            (set_up(&unknown).as_str(), advice(&unknown).len()),
-            ("0: ", 0)
-        );
-    }
-
-    #[test]
-    fn each_thing_to_change_is_named() {
-        let bad = GpuState {
-            persistence: Some(false),
-            ecc: Some(false),
-            mig: Some(true),
-            power_limit_w: Some((500.0, 700.0)),
-            memory_bytes: Some((30 << 30, 140 << 30)),
-            throttle_reasons: vec!["hw_thermal_slowdown".into()],
-            ..good()
-        };
-        let advice = advice(&bad);
-        assert_eq!(advice.len(), 6, "{advice:?}");
-        assert!(advice.iter().all(|(_, fix)| !fix.is_empty()));
+        // What is not known is not told.
+        assert_eq!(set_up(&GpuState::default()), "0: ");
     }
 
     #[test]

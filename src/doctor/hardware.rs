@@ -1,13 +1,13 @@
 //! The machine as an auditor describes it: processor, memory, network cards, accelerators with clocks and ECC, operating
-//! system, the commit of a checkout, hashes of files. Reads /proc, /sys and files, and asks `nvidia-smi`; what cannot be seen
+//! system, the commit of a checkout, hashes of files. Reads /proc, /sys and files, and asks NVML; what cannot be seen
 //! is said.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 use ossmark_audit::fingerprint::{Accelerator, Machine, NetworkCard};
 use ossmark_dataset::file_sha256;
+use ossmark_telemetry::{GpuState, gpu_states};
 
 use crate::run::provenance::provenance;
 
@@ -46,7 +46,7 @@ pub(crate) fn machine() -> Machine {
     );
     unseen(
         machine.accelerators.is_empty(),
-        "accelerators, their clocks and ECC: nvidia-smi lists none; ask for the vendor's own tool (rocm-smi, xpu-smi)",
+        "accelerators, their clocks and ECC: NVML shows none; ask for the vendor's own tool (rocm-smi, xpu-smi)",
     );
     machine
         .not_seen
@@ -91,39 +91,20 @@ fn network() -> Vec<NetworkCard> {
 }
 
 fn accelerators() -> Vec<Accelerator> {
-    let query = "--query-gpu=name,memory.total,driver_version,clocks.max.sm,clocks.applications.graphics,ecc.mode.current,power.limit";
-    let mut command = Command::new("nvidia-smi");
-    let output = command
-        .args([query, "--format=csv,noheader,nounits"])
-        .output();
-    output
-        .map(|output| listed(&String::from_utf8_lossy(&output.stdout)))
-        .unwrap_or_default()
+    let states = gpu_states(None).unwrap_or_default();
+    states.into_iter().map(accelerator).collect()
 }
 
-/// A line for each; what a device does not have is `[N/A]`.
-fn listed(text: &str) -> Vec<Accelerator> {
-    let accelerator = |line: &str| {
-        let fields: Vec<&str> = line.split(", ").map(str::trim).collect();
-        let [name, memory, driver, max, set, ecc, power] = fields.as_slice() else {
-            return None;
-        };
-        let number = |field: &str| field.parse::<f64>().ok();
-        Some(Accelerator {
-            name: (*name).to_owned(),
-            memory_mib: memory.parse().ok(),
-            driver: Some((*driver).to_owned()),
-            mhz: number(max),
-            set_mhz: number(set),
-            ecc: match *ecc {
-                "Enabled" => Some(true),
-                "Disabled" => Some(false),
-                _ => None,
-            },
-            power_limit_w: number(power),
-        })
-    };
-    text.lines().filter_map(accelerator).collect()
+fn accelerator(state: GpuState) -> Accelerator {
+    Accelerator {
+        name: state.name,
+        memory_mib: state.memory_bytes.map(|(_, all)| all >> 20),
+        driver: state.driver,
+        mhz: state.clock_mhz.map(|(_, most)| most.into()),
+        set_mhz: state.application_mhz.map(Into::into),
+        ecc: state.ecc,
+        power_limit_w: state.power_limit_w.map(|(enforced, _)| enforced),
+    }
 }
 
 /// Hashes the files of a checkpoint and its tokenizer into `machine`.
@@ -200,22 +181,6 @@ fn commit(git: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_nvidia_smi_lists_is_read() {
-        let text = "NVIDIA H200, 143771, 570.86.10, 1980, 1980, Enabled, 700.00\n\
-                    NVIDIA L40S, 46068, 575.57.08, 2520, [N/A], Disabled, [N/A]\nNo devices were found\n";
-        let found = listed(text);
-        assert_eq!(found.len(), 2);
-        assert_eq!(
-            (found[0].memory_mib, found[0].mhz, found[0].ecc),
-            (Some(143_771), Some(1980.0), Some(true))
-        );
-        assert_eq!(
-            (found[1].set_mhz, found[1].ecc, found[1].power_limit_w),
-            (None, Some(false), None)
-        );
-    }
 
     #[test]
     fn the_commit_of_a_checkout_is_read_from_its_files() {

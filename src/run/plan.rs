@@ -219,18 +219,22 @@ fn check_dataset(args: &RunArgs, dataset: &Dataset, mode: Mode) -> Result<()> {
     Ok(())
 }
 
+/// LoadGen's word for a mode.
+pub(crate) fn loadgen_mode(mode: Mode) -> loadgen::Mode {
+    match mode {
+        Mode::Performance => loadgen::Mode::PerformanceOnly,
+        Mode::Accuracy => loadgen::Mode::AccuracyOnly,
+        Mode::FindPeak => loadgen::Mode::FindPeakPerformance,
+    }
+}
+
 fn loadgen_settings(args: &RunArgs, scenario: Scenario, mode: Mode, output: &Path) -> Settings {
     let loadgen_scenario = match scenario {
         Scenario::Offline => loadgen::Scenario::Offline,
         Scenario::Server | Scenario::Interactive => loadgen::Scenario::Server,
     };
-    let mode = match mode {
-        Mode::Performance => loadgen::Mode::PerformanceOnly,
-        Mode::Accuracy => loadgen::Mode::AccuracyOnly,
-        Mode::FindPeak => loadgen::Mode::FindPeakPerformance,
-    };
     let model = &rules().scenario(scenario).model_name.value;
-    let mut settings = Settings::new(loadgen_scenario, mode, model.as_str(), output);
+    let mut settings = Settings::new(loadgen_scenario, loadgen_mode(mode), model.as_str(), output);
     settings.user_conf = args.user_conf.clone();
     settings.audit_config = args.audit_config.clone();
     if let Some(qps) = args.target_qps {

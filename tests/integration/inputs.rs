@@ -254,7 +254,16 @@ fn good_folders_are_taken() {
             continue;
         };
         // These would serve, or need a device, or run for as long as the rules say.
-        if ["serve", "bench engine", "run", "infer", "endpoints run"].contains(&option.command) {
+        let long = [
+            "serve",
+            "bench engine",
+            "run",
+            "peak",
+            "preflight",
+            "infer",
+            "endpoints run",
+        ];
+        if long.contains(&option.command) {
             continue;
         }
         let tmp = tempfile::tempdir().unwrap();

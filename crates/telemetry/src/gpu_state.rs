@@ -23,8 +23,12 @@ pub struct GpuState {
     pub ecc: Option<bool>,
     /// It is cut into instances.
     pub mig: Option<bool>,
+    /// Of the driver.
+    pub driver: Option<String>,
     /// Of the multiprocessors, now and at most, in MHz.
     pub clock_mhz: Option<(u32, u32)>,
+    /// That settings hold the multiprocessors to, in MHz.
+    pub application_mhz: Option<u32>,
     /// That is enforced, and the default one, in watts.
     pub power_limit_w: Option<(f64, f64)>,
     /// Used and all, in bytes.
@@ -77,7 +81,9 @@ fn state(nvml: &Nvml, index: u32) -> Result<GpuState, NvmlError> {
             .ok()
             .map(|ecc| ecc.currently_enabled),
         mig: device.mig_mode().ok().map(|mig| mig.current != 0),
+        driver: nvml.sys_driver_version().ok(),
         clock_mhz: now.zip(most),
+        application_mhz: device.applications_clock(Clock::SM).ok(),
         power_limit_w: enforced.zip(default),
         memory_bytes: memory.map(|memory| (memory.used, memory.total)),
         processes: device.running_compute_processes().ok().map(|p| p.len()),

@@ -72,6 +72,8 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ("src/commands/generate.rs", &["generate"]),
     ("src/commands/infer.rs", &["infer"]),
     ("src/commands/infer/", &["infer"]),
+    ("src/commands/peak", &["peak"]),
+    ("src/commands/preflight", &["preflight"]),
     ("src/commands/prepare.rs", &["dataset prepare"]),
     ("src/commands/report.rs", &["report"]),
     ("src/commands/runs.rs", &["runs"]),
