@@ -14,7 +14,7 @@ demo:
 
 # tests of one package, or of one name in it: just test score grade
 test package *filter:
-    cargo test --release -p ossmark-{{ package }} {{ filter }}
+    cargo test --release -p {{ if package == "loadgen" { "loadgen-rs" } else { "ossmark-" + package } }} {{ filter }}
 
 # format, then the lints that .ci/run takes for errors
 lint:
@@ -39,6 +39,22 @@ deny *checks:
 kernels:
     .ci/kernels
 
+# files for machines without Rust
+dist *options:
+    .ci/dist {{ options }}
+
 # on a machine with a GPU, or for one: pack, check, time, offline, all, keep
 gpu step *options:
     .ci/gpu {{ step }} {{ options }}
+
+# the package loadgen-rs by itself; --write takes its public interface over
+loadgen *options:
+    .ci/loadgen {{ options }}
+
+# what the binding to LoadGen costs, beside C++ and Python
+squeeze *options:
+    .ci/squeeze {{ options }}
+
+# the binding's contract tests under a sanitizer: address, thread or valgrind
+sanitize *options:
+    .ci/sanitize {{ options }}

@@ -17,7 +17,7 @@ struct AcceptArgs {
 ASSERT_SIZE(AcceptArgs, 48);
 ASSERT_OFFSET(AcceptArgs, cols, 32);
 
-KERNEL accept_drafts(const AcceptArgs a) {
+KERNEL __launch_bounds__(128) accept_drafts(const AcceptArgs a) {
     kernel_begins();
     SeqMeta seq = a.seqs[blockIdx.x];
     if (seq.stand == STAND_NOTHING) return;

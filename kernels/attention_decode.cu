@@ -414,7 +414,7 @@ KERNEL __launch_bounds__(256, 2) attention_decode_fp8(const DecodeArgs a) {
 }
 
 // 128 threads; blockIdx.x is the kv head, blockIdx.y the row.
-KERNEL attention_combine(const DecodeArgs a) {
+KERNEL __launch_bounds__(128) attention_combine(const DecodeArgs a) {
     kernel_begins();
     u32 row = blockIdx.y, kv_head = blockIdx.x, h = threadIdx.x / 16;
     u32 number = a.seq_of_row[row], first_split = a.split_at[row], last = a.positions[row];

@@ -234,7 +234,8 @@ DEVICE void prefill_rows(const PrefillArgs& a, const SeqMeta& seq, u32 first, u3
 template <bool FP8>
 DEVICE void prefill(const PrefillArgs& a) {
     DYNAMIC_SHARED(shared);
-    u32 begin = blockIdx.y * PREFILL_ROWS, end = min_u32(begin + PREFILL_ROWS, a.rows);
+    // The last rows see most, and begin first: blocks that begin last should be over soon.
+    u32 begin = (gridDim.y - 1 - blockIdx.y) * PREFILL_ROWS, end = min_u32(begin + PREFILL_ROWS, a.rows);
     while (begin < end) {
         u32 number = a.seq_of_row[begin];
         if (number == NO_SEQ) return;
@@ -245,7 +246,7 @@ DEVICE void prefill(const PrefillArgs& a) {
     }
 }
 
-// 128 threads; blockIdx.x is the kv head, blockIdx.y the 16 rows.
+// 128 threads; blockIdx.x is the kv head, blockIdx.y the 16 rows, the last ones first.
 KERNEL __launch_bounds__(128, 2) attention_prefill(const PrefillArgs a) {
     kernel_begins();
     prefill<false>(a);

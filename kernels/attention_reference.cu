@@ -20,7 +20,7 @@ ASSERT_OFFSET(AttentionArgs, cols, 96);
 
 // One block of 128 threads per query head and row: a chunk of 128 positions at a time, a score a thread, then two
 // elements of the head a thread.
-KERNEL attention_reference(const AttentionArgs a) {
+KERNEL __launch_bounds__(128) attention_reference(const AttentionArgs a) {
     kernel_begins();
     __shared__ float q[256];
     __shared__ float p[128];

@@ -22,14 +22,14 @@ DEVICE void copy_row(const bf16* from, bf16* to, u32 cols) {
 }
 
 // To the same row, from `column` on.
-KERNEL copy_columns(const CopyRowsArgs a) {
+KERNEL __launch_bounds__(128) copy_columns(const CopyRowsArgs a) {
     kernel_begins();
     u64 row = blockIdx.x;
     copy_row(a.from + row * a.cols, a.to + row * a.to_cols + a.column, a.cols);
 }
 
 // From the row of the slot of the row's sequence.
-KERNEL gather_states(const CopyRowsArgs a) {
+KERNEL __launch_bounds__(128) gather_states(const CopyRowsArgs a) {
     kernel_begins();
     u32 seq = a.seq_of_row[blockIdx.x];
     if (seq == NO_SEQ) return;

@@ -44,7 +44,7 @@ KERNEL __launch_bounds__(256, 2) draft_argmax(const ArgmaxArgs a) {
 }
 
 // The device's reference for `draft_argmax`, for any widths.
-KERNEL draft_argmax_reference(const ArgmaxArgs a) {
+KERNEL __launch_bounds__(256) draft_argmax_reference(const ArgmaxArgs a) {
     kernel_begins();
     u32 first_row = blockIdx.x * 16, out = blockIdx.y * 32 + threadIdx.x % 32;
     float sum[2];
@@ -74,7 +74,7 @@ ASSERT_SIZE(DraftTokenArgs, 56);
 ASSERT_OFFSET(DraftTokenArgs, rows, 40);
 
 // Each row's token to its place, and its key back to 0. A thread a row.
-KERNEL draft_token(const DraftTokenArgs a) {
+KERNEL __launch_bounds__(128) draft_token(const DraftTokenArgs a) {
     kernel_begins();
     u32 row = blockIdx.x * blockDim.x + threadIdx.x;
     if (row >= a.rows) return;

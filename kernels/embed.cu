@@ -13,7 +13,7 @@ struct EmbedArgs {
 ASSERT_SIZE(EmbedArgs, 40);
 ASSERT_OFFSET(EmbedArgs, vocab, 32);
 
-KERNEL embed(const EmbedArgs a) {
+KERNEL __launch_bounds__(128) embed(const EmbedArgs a) {
     kernel_begins();
     u32 row = blockIdx.x;
     u32 token = a.tokens[row];

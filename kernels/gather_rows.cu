@@ -13,7 +13,7 @@ struct GatherRowsArgs {
 ASSERT_SIZE(GatherRowsArgs, 32);
 ASSERT_OFFSET(GatherRowsArgs, cols, 24);
 
-KERNEL gather_rows(const GatherRowsArgs a) {
+KERNEL __launch_bounds__(256) gather_rows(const GatherRowsArgs a) {
     kernel_begins();
     const bf16* from = a.x + (u64)a.logit_rows[blockIdx.x].row * a.cols;
     bf16* to = a.out + (u64)blockIdx.x * a.cols;

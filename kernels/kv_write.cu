@@ -16,7 +16,7 @@ ASSERT_SIZE(KvWriteArgs, 88);
 ASSERT_OFFSET(KvWriteArgs, qkv, 56);
 ASSERT_OFFSET(KvWriteArgs, cols, 80);
 
-KERNEL kv_write(const KvWriteArgs a) {
+KERNEL __launch_bounds__(256) kv_write(const KvWriteArgs a) {
     kernel_begins();
     u32 row = blockIdx.x, dim = a.pool.head_dim;
     if (a.seq_of_row[row] == NO_SEQ) return;

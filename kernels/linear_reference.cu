@@ -2,7 +2,7 @@
 // Reference: crates/engine/src/cpu/product.rs
 #include "include/linear_reference.h"
 
-KERNEL linear_reference(const LinearArgs a) {
+KERNEL __launch_bounds__(256) linear_reference(const LinearArgs a) {
     kernel_begins();
     u32 first_out = blockIdx.x * 32, first_row = blockIdx.y * 16;
     float sum[2];

@@ -2,7 +2,7 @@
 // Reference: crates/engine/src/cpu/experts.rs
 #include "include/moe_reference.h"
 
-KERNEL moe_down_reference(const MoeArgs a) {
+KERNEL __launch_bounds__(256) moe_down_reference(const MoeArgs a) {
     kernel_begins();
     __shared__ MoeReferenceShared shared;
     if (blockIdx.y >= *a.routing.n_tiles) return;
@@ -35,7 +35,7 @@ ASSERT_SIZE(MoeCombineArgs, 32);
 ASSERT_OFFSET(MoeCombineArgs, cols, 24);
 
 // One block per row; the experts in the order of their weights.
-KERNEL moe_combine(const MoeCombineArgs a) {
+KERNEL __launch_bounds__(256) moe_combine(const MoeCombineArgs a) {
     kernel_begins();
     u32 row = blockIdx.x;
     for (u32 c = threadIdx.x; c < a.cols; c += blockDim.x) {

@@ -9,7 +9,7 @@ KERNEL __launch_bounds__(384, 1) moe_down_wgmma(const MoeArgs a) {
     DYNAMIC_SHARED(shared);
     u32 lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     moe_wgmma_all(
-        a, [](u32 i) { return i; },
+        a, [](u32 i) { return i; }, [](u32 r) { return r; },
         [&](const Tile& tile, u32 tile_row) { return a.routing.h + (u64)(tile.first_sorted_row + tile_row) * a.cols; },
         [&](const MoeWgmmaWork& work, const float (&sums)[MOE_WGMMA_ROWS / 2]) {
             u32 row = work.first_row + threadIdx.x / 32 * 16 + g, tile_rows = work.tile.rows;

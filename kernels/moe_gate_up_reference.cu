@@ -2,7 +2,7 @@
 // Reference: crates/engine/src/cpu/experts.rs
 #include "include/moe_reference.h"
 
-KERNEL moe_gate_up_reference(const MoeArgs a) {
+KERNEL __launch_bounds__(256) moe_gate_up_reference(const MoeArgs a) {
     kernel_begins();
     __shared__ MoeReferenceShared shared;
     __shared__ float sums[16][33];

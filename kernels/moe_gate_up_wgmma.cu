@@ -20,7 +20,7 @@ KERNEL __launch_bounds__(384, 1) moe_gate_up_wgmma(const MoeArgs a) {
     moe_wgmma_all(
         // Even rows of the matrix are gates and become rows g, odd ones are ups and become rows g + 8: both of a pair end in
         // one lane.
-        a, [](u32 i) { return i / 2 + i % 2 * 8; },
+        a, [](u32 i) { return i / 2 + i % 2 * 8; }, [](u32 r) { return r % 8 * 2 + r / 8; },
         [&](const Tile& tile, u32 tile_row) {
             return a.x + (u64)(a.routing.assignment_at[tile.first_sorted_row + tile_row] / a.top_k) * a.cols;
         },

@@ -12,7 +12,7 @@ struct RepackArgs {
 ASSERT_SIZE(RepackArgs, 16);
 
 // Byte t of a word is columns 2 t and 2 t + 1 of its eight.
-KERNEL mxfp4_repack(const RepackArgs a) {
+KERNEL __launch_bounds__(256) mxfp4_repack(const RepackArgs a) {
     kernel_begins();
     for (u64 at = blockIdx.x * (u64)blockDim.x + threadIdx.x; at < a.n; at += (u64)gridDim.x * blockDim.x) {
         Vec16 shipped = *(const Vec16*)(a.groups + at * 16), packed;
@@ -22,7 +22,7 @@ KERNEL mxfp4_repack(const RepackArgs a) {
 #pragma unroll
             for (int i = 0; i < 4; ++i) {
                 u32 byte = shipped.w[i] >> (8 * t) & 0xffu;
-                packed.w[t] |= (byte & 15u) << (4 * i) | (byte >> 4) << (4 * i + 16);
+                packed.w[t] |= mxfp4_placed(byte & 15u, i) | mxfp4_placed(byte >> 4, i) << 16;
             }
         }
         *(Vec16*)(a.groups + at * 16) = packed;

@@ -75,7 +75,7 @@ KERNEL __launch_bounds__(1024) rmsnorm(const RmsnormArgs a) { norm_row<false>(a)
 
 KERNEL __launch_bounds__(1024) add_rmsnorm(const RmsnormArgs a) { norm_row<true>(a); }
 
-KERNEL add(const RmsnormArgs a) {
+KERNEL __launch_bounds__(256) add(const RmsnormArgs a) {
     kernel_begins();
     u64 row = (u64)blockIdx.x * a.cols;
     for (u32 i = threadIdx.x * 8; i < a.cols; i += blockDim.x * 8) {

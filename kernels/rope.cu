@@ -17,7 +17,7 @@ struct RopeArgs {
 ASSERT_SIZE(RopeArgs, 40);
 ASSERT_OFFSET(RopeArgs, cols, 24);
 
-KERNEL rope(const RopeArgs a) {
+KERNEL __launch_bounds__(256) rope(const RopeArgs a) {
     kernel_begins();
     u32 row = blockIdx.x;
     const float* cos_sins = a.table + (u64)a.positions[row] * a.half * 2;

@@ -20,7 +20,7 @@ ASSERT_OFFSET(RopeKvArgs, qkv, 56);
 ASSERT_OFFSET(RopeKvArgs, cols, 88);
 
 // 128 threads; blockIdx.x is the kv head, blockIdx.y the row.
-KERNEL rope_kv(const RopeKvArgs a) {
+KERNEL __launch_bounds__(128) rope_kv(const RopeKvArgs a) {
     kernel_begins();
     u32 kv_head = blockIdx.x, row = blockIdx.y, dim = a.pool.head_dim, half = dim / 2, group = a.heads / a.pool.kv_heads;
     if (a.seq_of_row[row] == NO_SEQ) return;

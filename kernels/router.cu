@@ -1,4 +1,5 @@
-// The router's product for few rows a step, and the top-k and softmax of its logits, in one kernel; `moe_align` follows.
+// The router's product for few rows a step, and the top-k and softmax of its logits, in one kernel; `moe_align` follows, but for
+// 16 rows and less, which are scheduled here.
 // Reference: crates/engine/src/cpu/experts.rs
 // SASS: HMMA.16816.F32.BF16 LDG.E.NA.128 MEMBAR
 //
@@ -42,4 +43,6 @@ KERNEL __launch_bounds__(256, 2) router(const RouterArgs a) {
     for (u32 row = blockIdx.y * 16 + threadIdx.x / 32; row < end; row += LINEAR_WARPS) {
         topk_softmax_row(a.routing, a.linear.out, row, a.linear.outs, a.top_k);
     }
+    // This block has chosen for all rows of the step.
+    if (gridDim.y == 1) align_few(a.routing, end * a.top_k, (u32*)shared);
 }

@@ -175,7 +175,7 @@ DEVICE u32 id_in_block(Walk walk, u32 b, double running, double target) {
     return last;
 }
 
-KERNEL sample(const SampleArgs a) {
+KERNEL __launch_bounds__(1024) sample(const SampleArgs a) {
     kernel_begins();
     __shared__ double weights[MAX_BLOCKS];
     __shared__ u32 counts[MAX_BLOCKS];

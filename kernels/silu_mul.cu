@@ -15,7 +15,7 @@ ASSERT_OFFSET(SiluMulArgs, cols, 16);
 const u32 SILU_COLS = 1024;
 
 // blockIdx.x is the part of the columns, blockIdx.y the row.
-KERNEL silu_mul(const SiluMulArgs a) {
+KERNEL __launch_bounds__(256) silu_mul(const SiluMulArgs a) {
     kernel_begins();
     const bf16* gate = a.gate_up + (u64)blockIdx.y * 2 * a.cols;
     u32 end = min_u32((blockIdx.x + 1) * SILU_COLS, a.cols);

@@ -26,7 +26,7 @@ DEVICE u32 mixed(u32 x) {
 DEVICE u32 random_word(u32 seed, u64 index) { return mixed((u32)index ^ mixed(seed ^ mixed((u32)(index >> 32)))); }
 
 // bf16 numbers, evenly spread around the middle.
-KERNEL synthetic_bf16(const SyntheticArgs a) {
+KERNEL __launch_bounds__(256) synthetic_bf16(const SyntheticArgs a) {
     kernel_begins();
     for (u64 i = blockIdx.x * (u64)blockDim.x + threadIdx.x; i < a.n; i += (u64)gridDim.x * blockDim.x) {
         float x = (float)(int)random_word(a.seed, i) * 4.656612873077393e-10f;
@@ -35,7 +35,7 @@ KERNEL synthetic_bf16(const SyntheticArgs a) {
 }
 
 // Bytes, four from a word.
-KERNEL synthetic_bytes(const SyntheticArgs a) {
+KERNEL __launch_bounds__(256) synthetic_bytes(const SyntheticArgs a) {
     kernel_begins();
     for (u64 i = blockIdx.x * (u64)blockDim.x + threadIdx.x; i < a.n; i += (u64)gridDim.x * blockDim.x) {
         ((u8*)a.out)[i] = (u8)(random_word(a.seed, i / 4) >> (i % 4 * 8));
@@ -43,7 +43,7 @@ KERNEL synthetic_bytes(const SyntheticArgs a) {
 }
 
 // MXFP4 scales: `middle` or one more.
-KERNEL synthetic_scales(const SyntheticArgs a) {
+KERNEL __launch_bounds__(256) synthetic_scales(const SyntheticArgs a) {
     kernel_begins();
     for (u64 i = blockIdx.x * (u64)blockDim.x + threadIdx.x; i < a.n; i += (u64)gridDim.x * blockDim.x) {
         ((u8*)a.out)[i] = (u8)((u32)a.middle + (random_word(a.seed, i) & 1u));

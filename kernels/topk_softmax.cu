@@ -20,7 +20,7 @@ ASSERT_SIZE(TopkArgs, 96);
 ASSERT_OFFSET(TopkArgs, rows, 72);
 
 // One warp per row.
-KERNEL topk_softmax(const TopkArgs a) {
+KERNEL __launch_bounds__(128) topk_softmax(const TopkArgs a) {
     kernel_begins();
     u32 row = blockIdx.x * (blockDim.x / 32) + threadIdx.x / 32;
     if (row < *a.n_rows) topk_softmax_row(a.routing, a.logits, row, a.experts, a.top_k);
@@ -32,7 +32,7 @@ const u32 COUNTS = 8192;
 // One block of 1024 threads. Its warps cut the assignments among them, as many warps as there is room to count in: each counts its
 // part's experts, thread e finds where expert e's rows and each warp's share of them begin, and each warp puts its part in
 // place, in the order of the assignments.
-KERNEL moe_align(const TopkArgs a) {
+KERNEL __launch_bounds__(1024) moe_align(const TopkArgs a) {
     kernel_begins();
     __shared__ u32 counts[COUNTS];
     __shared__ u32 sorted_rows[1024];

@@ -7,3 +7,4 @@ pub(crate) mod loadgen;
 mod running;
 mod server;
 mod speculation;
+pub(crate) mod tune;

@@ -1,7 +1,9 @@
 //! The commands that are small enough for one file each.
 
 pub(crate) mod audit;
+pub(crate) mod auditor;
 pub(crate) mod compare;
+pub(crate) mod completions;
 pub(crate) mod confine;
 pub(crate) mod dataset;
 pub(crate) mod demo;
@@ -10,6 +12,8 @@ pub(crate) mod doctor;
 pub(crate) mod endpoints;
 pub(crate) mod generate;
 pub(crate) mod infer;
+pub(crate) mod peak;
+pub(crate) mod preflight;
 pub(crate) mod prepare;
 pub(crate) mod report;
 pub(crate) mod runs;

@@ -1,14 +1,19 @@
 //! What this machine has for ossmark's jobs. Only looks: reads /proc, /sys and library paths, asks the Python interpreter
-//! for its versions, and starts an empty sandbox; it loads no driver and changes nothing. Owns the checks and their table; the
-//! command around it and LoadGen's facts come from the caller. Main thread.
+//! for its versions, NVIDIA's driver and NVML where they are for their GPUs, and starts an empty sandbox; it changes nothing.
+//! Owns the checks and their table; the command around it and LoadGen's facts come from the caller. Main thread.
 
+mod gpu;
+pub(crate) mod hardware;
 mod machine;
+pub(crate) mod probes;
 mod python;
 mod sandbox;
 
 use std::{ffi::OsString, fmt::Write, path::Path};
 
 use ossmark_files::Escaped;
+use ossmark_telemetry::gpu_states;
+use probes::{Host, Needs};
 use serde::Serialize;
 
 /// What is known about the LoadGen that is linked in.
@@ -43,7 +48,7 @@ pub(crate) struct Check {
     pub(crate) required: bool,
     /// How to get it, when it is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) fix: Option<&'static str>,
+    pub(crate) fix: Option<String>,
 }
 
 impl Check {
@@ -55,7 +60,7 @@ impl Check {
     ) -> Self {
         let (status, found, fix) = match result {
             Ok(found) => (Status::Ok, found, None),
-            Err(found) => (Status::Missing, found, Some(fix)),
+            Err(found) => (Status::Missing, found, Some(fix.to_owned())),
         };
         Self {
             name,
@@ -64,6 +69,21 @@ impl Check {
             purpose,
             required: false,
             fix,
+        }
+    }
+
+    /// What spoils a measurement is no reason not to make one.
+    fn of_probe(probe: probes::Probe) -> Self {
+        Self {
+            name: probe.name,
+            status: match probe.ok {
+                true => Status::Ok,
+                false => Status::Missing,
+            },
+            found: probe.found,
+            purpose: "measurements",
+            required: false,
+            fix: probe.mend,
         }
     }
 
@@ -88,8 +108,13 @@ pub(crate) fn report(
         vec![Check::new("LoadGen", "every run (linked in)", Ok(linked), "").required()];
     let tried = sandbox::start(python, helper);
     checks.extend(machine::checks(dir, &tried));
+    let gpus = gpu_states(None);
+    checks.extend(gpu::checks(&gpus));
     checks.extend(python::checks(python));
     checks.push(sandbox::check(&tried));
+    let mut measured = Host::here().probes(&Needs::default());
+    measured.extend(probes::gpus(&gpus.unwrap_or_default()));
+    checks.extend(measured.into_iter().map(Check::of_probe));
     checks
 }
 
@@ -110,7 +135,7 @@ pub(crate) fn render(checks: &[Check]) -> String {
             (Status::Missing, false) => "absent ",
         };
         let _ = writeln!(text, "{mark}  {:<16} {}", check.name, Escaped(&check.found));
-        if let Some(fix) = check.fix {
+        if let Some(fix) = &check.fix {
             let _ = writeln!(text, "{:26}for {}: {fix}", "", check.purpose);
         }
     }

@@ -41,12 +41,12 @@ fn printed_or(code: u8) -> u8 {
     }
 }
 
-/// Ends the process at once, as `ossmark_loadgen::exit_now` does: without files that were begun, and without programs that
+/// Ends the process at once, as `loadgen::exit_now` does: without files that were begun, and without programs that
 /// measure power.
 pub(crate) fn leave(code: i32) -> ! {
     ossmark_files::abandon_parts();
     ossmark_telemetry::end_commands();
-    ossmark_loadgen::exit_now(code)
+    loadgen::exit_now(code)
 }
 
 /// The process's exit code, with the one message on stderr when the command could not run.

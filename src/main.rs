@@ -20,7 +20,8 @@ mod terminal;
 use std::process::ExitCode;
 
 use crate::cli::{
-    AuditCommand, BenchCommand, Cli, Command, DatasetCommand, EndpointsCommand, SubmissionCommand,
+    AuditCommand, AuditorCommand, BenchCommand, Cli, Command, DatasetCommand, EndpointsCommand,
+    SubmissionCommand,
 };
 
 /// A query is allocated on one thread and freed on another, in LoadGen as here; glibc spent a third of the saturated Server
@@ -42,6 +43,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
     match cli.command {
         Command::Demo(args) => commands::demo::demo(&args),
         Command::Run(args) => run::run(*args),
+        Command::Peak(args) => commands::peak::peak(&args),
+        Command::Preflight(args) => commands::preflight::preflight(&args),
         Command::Generate(args) => commands::generate::generate(&args),
         Command::Infer(args) => commands::infer::infer(&args),
         Command::Score(args) => commands::score::score(&args),
@@ -58,6 +61,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
         Command::Bench {
             command: BenchCommand::Kernels(args),
         } => bench::device::kernels(&args),
+        Command::Bench {
+            command: BenchCommand::Tune(args),
+        } => bench::tune::tune(&args),
         Command::Bench {
             command: BenchCommand::Engine(args),
         } => bench::device::engine(&args),
@@ -82,6 +88,21 @@ fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
         Command::Audit {
             command: AuditCommand::Test09(args),
         } => commands::audit::test09(&args),
+        Command::Auditor {
+            command: AuditorCommand::Anomalies(args),
+        } => commands::auditor::anomalies::anomalies(&args),
+        Command::Auditor {
+            command: AuditorCommand::Fingerprint(args),
+        } => commands::auditor::fingerprint::fingerprint(&args),
+        Command::Auditor {
+            command: AuditorCommand::Reproduce(args),
+        } => commands::auditor::reproduce::reproduce(&args),
+        Command::Auditor {
+            command: AuditorCommand::Perturb(args),
+        } => commands::auditor::perturb::perturb(&args),
+        Command::Auditor {
+            command: AuditorCommand::Report(args),
+        } => commands::auditor::report::report(&args),
         Command::Endpoints {
             command: EndpointsCommand::Check(args),
         } => commands::endpoints::check(&args),
@@ -99,6 +120,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
         } => commands::endpoints::run::run(&args),
         Command::Serve(args) => commands::serve::serve(&args),
         Command::Doctor(args) => commands::doctor::doctor(&args),
+        Command::Completions { shell } => commands::completions::completions(shell),
+        Command::Man { page } => commands::completions::man(&page),
         Command::BenchLoadgenChild(args) => bench::child::run(&args),
         Command::Confine { spec } => commands::confine::confine(&spec),
     }

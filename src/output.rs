@@ -57,7 +57,10 @@ pub(crate) fn claim_directory(dir: &Path, force: bool) -> Result<Directory> {
 
 /// Claims a directory that has to be empty.
 pub(crate) fn claim_empty_directory(dir: &Path, force: bool) -> Result<Directory> {
-    claim(dir, force, "already exists and is not empty", |_| true)
+    // What a process that was killed had begun to write is nothing.
+    claim(dir, force, "already exists and is not empty", |name| {
+        !ossmark_files::is_part(name.as_ref())
+    })
 }
 
 fn claim(dir: &Path, force: bool, what: &str, counts: impl Fn(&str) -> bool) -> Result<Directory> {

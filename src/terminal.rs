@@ -64,6 +64,11 @@ pub(crate) fn page(text: &str) {
     }
 }
 
+/// A text for another program on standard output, as it is: nothing in it is from outside.
+pub(crate) fn raw(text: &str) {
+    out(text);
+}
+
 /// A message of several lines on standard error. All but the first are indented, so that a line end in a name from outside
 /// does not make a line that looks like one of ours.
 pub(crate) fn message(text: &str) {

@@ -38,6 +38,15 @@ fn main() {
     }
     println!("cargo::rerun-if-env-changed=LOADGEN_SRC");
     println!("cargo::rerun-if-env-changed=LOADGEN_SDIST");
+    println!("cargo::rerun-if-env-changed=LOADGEN_SANITIZE");
+    println!("cargo::rerun-if-env-changed=DOCS_RS");
+    println!("cargo::rustc-env=LOADGEN_VERSION={VERSION}");
+    // docs.rs has neither LoadGen's sources nor a network; documentation needs no C++.
+    if std::env::var_os("DOCS_RS").is_some() {
+        println!("cargo::rustc-env=LOADGEN_SOURCE=none");
+        println!("cargo::rustc-env=LOADGEN_DIRECTORY=none");
+        return;
+    }
 
     match locate(&PathBuf::from(var("OUT_DIR"))).and_then(|(src, origin)| {
         check(&src)?;
@@ -45,8 +54,9 @@ fn main() {
     }) {
         Ok((src, origin)) => {
             compile(&src, &origin);
-            println!("cargo::rustc-env=OSSMARK_LOADGEN_VERSION={VERSION}");
-            println!("cargo::rustc-env=OSSMARK_LOADGEN_SOURCE={origin}");
+            println!("cargo::rustc-env=LOADGEN_SOURCE={origin}");
+            // For the tests, which build a C++ program from the same sources; nothing else looks at it.
+            println!("cargo::rustc-env=LOADGEN_DIRECTORY={}", src.display());
         }
         Err(problem) => {
             for line in problem.lines() {
@@ -188,13 +198,38 @@ fn compile(src: &Path, origin: &str) {
     bridge(src);
     loadgen(src, origin);
     println!("cargo::rustc-link-lib=pthread");
+    // rustc links with -nodefaultlibs, so that the compiler adds no runtime by itself.
+    match sanitizer() {
+        Some(Sanitizer::Address) => println!("cargo::rustc-link-lib=dylib=asan"),
+        Some(Sanitizer::Thread) => println!("cargo::rustc-link-lib=dylib=tsan"),
+        None => {}
+    }
+}
+
+/// With which the C++ side is built; for the contract tests (see README.md, "Sanitizers").
+#[derive(Clone, Copy)]
+enum Sanitizer {
+    Address,
+    Thread,
+}
+
+fn sanitizer() -> Option<Sanitizer> {
+    match std::env::var("LOADGEN_SANITIZE").as_deref() {
+        Ok("address") => Some(Sanitizer::Address),
+        Ok("thread") => Some(Sanitizer::Thread),
+        Ok(other) if !other.is_empty() => {
+            println!("cargo::error=LOADGEN_SANITIZE={other}: expected address or thread");
+            std::process::exit(1);
+        }
+        _ => None,
+    }
 }
 
 fn bridge(src: &Path) {
     let mut build = cxx_build::bridge("src/ffi.rs");
     common(&mut build, src)
         .file("src/shim.cc")
-        .compile("ossmark_loadgen_shim");
+        .compile("loadgen_shim");
 }
 
 /// The slow part: kept as long as the pinned release and the compiler's settings stay, whatever else changes.
@@ -203,24 +238,25 @@ fn loadgen(src: &Path, origin: &str) {
     let stamp = out.join("loadgen.stamp");
     let env = |name: &str| std::env::var_os(name).unwrap_or_default();
     let key = format!(
-        "{origin} {:?} {:?} {}",
+        "{origin} {:?} {:?} {:?} {}",
         env("CXX"),
         env("CXXFLAGS"),
+        env("LOADGEN_SANITIZE"),
         include_str!("build.rs")
     );
     let pinned = origin.starts_with("sha256:");
     if pinned
-        && out.join("libloadgen.a").is_file()
+        && out.join("libmlperf_loadgen.a").is_file()
         && fs::read_to_string(&stamp).is_ok_and(|old| old == key)
     {
         println!("cargo::rustc-link-search=native={}", out.display());
-        println!("cargo::rustc-link-lib=static=loadgen");
+        println!("cargo::rustc-link-lib=static=mlperf_loadgen");
         return;
     }
     let mut build = cc::Build::new();
     common(build.cpp(true), src)
         .files(SOURCES.iter().map(|name| src.join(name)))
-        .compile("loadgen");
+        .compile("mlperf_loadgen");
     fs::write(&stamp, key).unwrap_or_else(|e| panic!("{}: {e}", stamp.display()));
 }
 
@@ -230,12 +266,16 @@ fn common<'a>(build: &'a mut cc::Build, src: &Path) -> &'a mut cc::Build {
     let mut prefix_map = OsString::from("-ffile-prefix-map=");
     prefix_map.push(src);
     prefix_map.push("=loadgen");
+    match sanitizer() {
+        Some(Sanitizer::Address) => build.flag("-fsanitize=address").flag("-g"),
+        Some(Sanitizer::Thread) => build.flag("-fsanitize=thread").flag("-g"),
+        None => build.debug(false),
+    };
     build
         .include(src)
         .std("c++17")
         // Time stamps are taken in here: never slower than a release build, not even under `cargo test`.
         .opt_level(3)
-        .debug(false)
         .define("NDEBUG", None)
         .define("MAJOR_VERSION", numbers.next())
         .define("MINOR_VERSION", numbers.next())

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <deque>
 #include <map>
@@ -19,7 +20,7 @@
 #include "kernels.h"
 
 typedef int Result;
-enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NOT_FOUND = 500, LAUNCH_FAILED = 719, CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901 };
+enum { OK = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, STUB_LIBRARY = 34, NOT_FOUND = 500, LAUNCH_FAILED = 719, CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALIDATED = 901 };
 
 static std::recursive_mutex lock;
 #define LOCKED std::lock_guard<std::recursive_mutex> guard(lock)
@@ -43,16 +44,30 @@ static size_t breaks_at() {
     return n ? strtoull(n, nullptr, 10) : SIZE_MAX;
 }
 
+// A kernel has faulted: the context is of no use any more.
+static bool faulted;
+
 static Result drain() {
-    while (!queue.empty()) {
+    while (!queue.empty() && !faulted) {
         queue.front()();
         queue.pop_front();
     }
-    return launches >= breaks_at() ? LAUNCH_FAILED : OK;
+    return faulted || launches >= breaks_at() ? LAUNCH_FAILED : OK;
 }
 
 // Launches that are recorded instead of done, since cuStreamBeginCapture.
 typedef std::vector<std::function<void()>> Graph;
+struct GraphExec {
+    Graph launches;
+    // What it takes of the device's memory once it is there: OSSMARK_EMULATOR_GRAPH_KIB for each launch.
+    size_t bytes;
+    bool uploaded;
+};
+
+static size_t graph_bytes(size_t nodes) {
+    const char* kib = getenv("OSSMARK_EMULATOR_GRAPH_KIB");
+    return kib ? (strtoull(kib, nullptr, 10) << 10) * nodes : 0;
+}
 // Each thread has a device, and so a stream, of its own.
 static thread_local bool capturing, capture_broken;
 static thread_local Graph captured;
@@ -64,20 +79,36 @@ static thread_local Graph captured;
         return CAPTURE_UNSUPPORTED; \
     }
 
+// The driver's calls are not documented for no bytes at all: nobody should rely on them.
+#define NOT_NOTHING(bytes) \
+    if ((bytes) == 0) return INVALID_VALUE
+
 // `fail`: nothing can be recorded; `skip`: launches of recordings do nothing. For the tests of what happens then.
 static bool graphs_are(const char* how) {
     const char* set = getenv("OSSMARK_EMULATOR_GRAPHS");
     return set && strcmp(set, how) == 0;
 }
 
-// A kernel that does nothing. For the test of how that is noticed.
-static bool skips(const std::string& name) {
-    const char* set = getenv("OSSMARK_EMULATOR_SKIPS");
-    return set && name == set;
+// One of the kernels, by commas, that the variable names. For the tests of how trouble is noticed: _SKIPS names kernels that do
+// nothing, _HANGS those that never end, _FAULTS those that break the context.
+static bool names(const char* variable, const std::string& kernel) {
+    const char* set = getenv(variable);
+    return set && ("," + std::string(set) + ",").find("," + kernel + ",") != std::string::npos;
+}
+
+// Where OSSMARK_EMULATOR_TIMES is set (`linear_mma=5,router=20`, in milliseconds), events tell the time of a clock that only
+// launches move: those of the kernels named by so much, all others by 1. So that a choice by time can be tested.
+static const char* given_times() { return getenv("OSSMARK_EMULATOR_TIMES"); }
+static double given_ms;
+
+static double time_of(const std::string& kernel) {
+    std::string all = "," + std::string(given_times());
+    size_t at = all.find("," + kernel + "=");
+    return at == std::string::npos ? 1 : atof(all.c_str() + at + kernel.size() + 2);
 }
 
 static Result launched(const std::function<void()>& run) {
-    if (++launches >= breaks_at()) return LAUNCH_FAILED;
+    if (++launches >= breaks_at() || faulted) return LAUNCH_FAILED;
     queue.push_back(run);
     return OK;
 }
@@ -93,6 +124,7 @@ extern "C" {
 
 Result cuInit(unsigned) { return OK; }
 Result cuDriverGetVersion(int* v) {
+    if (getenv("OSSMARK_EMULATOR_STUB")) return STUB_LIBRARY;
     const char* set = getenv("OSSMARK_EMULATOR_DRIVER");
     *v = set ? atoi(set) : 13000;
     return OK;
@@ -118,11 +150,24 @@ Result cuDeviceGetAttribute(int* v, int attribute, int) {
     *v = attribute == 75 ? sm / 10 : attribute == 76 ? sm % 10 : attribute == 16 ? 4 : attribute == 97 ? 232448 : 0;
     return OK;
 }
+// With OSSMARK_EMULATOR_CONTEXTS, says when a context is made: that costs a device half a second and more.
+static int retained;
+Result cuDeviceTotalMem_v2(size_t* bytes, int) {
+    *bytes = total_memory();
+    return OK;
+}
 Result cuDevicePrimaryCtxRetain(void** ctx, int) {
+    LOCKED;
+    if (retained++ == 0 && getenv("OSSMARK_EMULATOR_CONTEXTS")) fprintf(stderr, "emulator: a context is made\n");
     *ctx = (void*)1;
     return OK;
 }
-Result cuDevicePrimaryCtxRelease_v2(int) { return OK; }
+Result cuDevicePrimaryCtxRelease_v2(int) {
+    LOCKED;
+    if (retained == 0) return INVALID_VALUE;
+    --retained;
+    return OK;
+}
 Result cuCtxSetCurrent(void*) { return OK; }
 Result cuMemGetInfo_v2(size_t* free, size_t* total) {
     LOCKED;
@@ -175,6 +220,7 @@ Result cuMemFreeHost(void* p) {
 Result cuMemcpyHtoDAsync_v2(uintptr_t to, const void* from, size_t bytes, void*) {
     LOCKED;
     NOT_WHILE_CAPTURING;
+    NOT_NOTHING(bytes);
     if (is_pinned(from)) {
         queue.push_back([=] { memcpy((void*)to, from, bytes); });
     } else {
@@ -186,6 +232,7 @@ Result cuMemcpyHtoDAsync_v2(uintptr_t to, const void* from, size_t bytes, void*)
 Result cuMemcpyHtoD_v2(uintptr_t to, const void* from, size_t bytes) {
     LOCKED;
     NOT_WHILE_CAPTURING;
+    NOT_NOTHING(bytes);
     Result r = drain();
     memcpy((void*)to, from, bytes);
     return r;
@@ -193,6 +240,7 @@ Result cuMemcpyHtoD_v2(uintptr_t to, const void* from, size_t bytes) {
 Result cuMemcpyDtoHAsync_v2(void* to, uintptr_t from, size_t bytes, void*) {
     LOCKED;
     NOT_WHILE_CAPTURING;
+    NOT_NOTHING(bytes);
     if (!is_pinned(to)) drain();
     queue.push_back([=] { memcpy(to, (const void*)from, bytes); });
     return is_pinned(to) ? OK : drain();
@@ -200,6 +248,7 @@ Result cuMemcpyDtoHAsync_v2(void* to, uintptr_t from, size_t bytes, void*) {
 Result cuMemcpyDtoH_v2(void* to, uintptr_t from, size_t bytes) {
     LOCKED;
     NOT_WHILE_CAPTURING;
+    NOT_NOTHING(bytes);
     Result r = drain();
     memcpy(to, (const void*)from, bytes);
     return r;
@@ -207,6 +256,7 @@ Result cuMemcpyDtoH_v2(void* to, uintptr_t from, size_t bytes) {
 Result cuMemsetD8Async(uintptr_t to, unsigned char v, size_t n, void*) {
     LOCKED;
     NOT_WHILE_CAPTURING;
+    NOT_NOTHING(n);
     queue.push_back([=] { memset((void*)to, v, n); });
     return OK;
 }
@@ -233,7 +283,15 @@ Result cuEventDestroy_v2(void* e) {
 Result cuEventRecord(void* e, void*) {
     LOCKED;
     NOT_WHILE_CAPTURING;
-    queue.push_back([=] { clock_gettime(CLOCK_MONOTONIC, (timespec*)e); });
+    queue.push_back([=] {
+        auto* at = (timespec*)e;
+        if (!given_times()) {
+            clock_gettime(CLOCK_MONOTONIC, at);
+            return;
+        }
+        at->tv_sec = (time_t)(given_ms / 1e3);
+        at->tv_nsec = (long)((given_ms - at->tv_sec * 1e3) * 1e6);
+    });
     return OK;
 }
 Result cuEventSynchronize(void*) {
@@ -267,12 +325,19 @@ Result cuFuncSetAttribute(void*, int, int) { return OK; }
 Result cuLaunchKernel(void* f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                       unsigned shared, void*, void** params, void**) {
     LOCKED;
-    if (gx == 0 || gy == 0 || gz == 0 || gy > 65535 || gz > 65535 || bx * by * bz == 0 || bx * by * bz > 1024) return INVALID_VALUE;
     auto* kernel = (const emulator::Kernel*)f;
+    // More threads than a kernel was compiled for are refused, whatever its registers are.
+    if (gx == 0 || gy == 0 || gz == 0 || gy > 65535 || gz > 65535 || bx * by * bz == 0 || bx * by * bz > kernel->threads) return INVALID_VALUE;
     auto run = kernel->bind(params);
-    bool skipped = skips(kernel->name);
+    const std::string& name = kernel->name;
+    bool skipped = names("OSSMARK_EMULATOR_SKIPS", name), hangs = names("OSSMARK_EMULATOR_HANGS", name);
+    bool faults = names("OSSMARK_EMULATOR_FAULTS", name);
+    double ms = given_times() ? time_of(name) : 0;
     auto all = [=] {
-        if (!skipped) emulator::run({gx, gy, gz}, {bx, by, bz}, shared, run);
+        while (hangs) sleep(1);
+        faulted |= faults;
+        given_ms += ms;
+        if (!skipped && !faults) emulator::run({gx, gy, gz}, {bx, by, bz}, shared, run);
     };
     if (!capturing) return launched(all);
     captured.push_back(all);
@@ -295,6 +360,7 @@ struct LaunchConfig {
 };
 Result cuLaunchKernelEx(const LaunchConfig* c, void* f, void** params, void** extra) {
     // Programmatic stream serialization; what it allows is not used here, and that it could be is checked at each thread's end.
+    if (c->n > 0 && getenv("OSSMARK_EMULATOR_OVERLAP")) return INVALID_VALUE;
     if (c->n > 1 || (c->n == 1 && (c->attributes->id != 6 || c->attributes->value.allowed != 1))) return INVALID_VALUE;
     return cuLaunchKernel(f, c->grid[0], c->grid[1], c->grid[2], c->block[0], c->block[1], c->block[2], c->shared, c->stream,
                           params, extra);
@@ -317,23 +383,40 @@ Result cuStreamEndCapture(void*, void** graph) {
     return OK;
 }
 Result cuGraphInstantiateWithFlags(void** exec, void* graph, unsigned long long) {
-    *exec = new Graph(*(Graph*)graph);
+    auto& launches = *(Graph*)graph;
+    *exec = new GraphExec{launches, graph_bytes(launches.size()), false};
     return OK;
 }
 Result cuGraphDestroy(void* graph) {
     delete (Graph*)graph;
     return OK;
 }
+// What the first launch does otherwise.
+Result cuGraphUpload(void* exec, void*) {
+    LOCKED;
+    NOT_WHILE_CAPTURING;
+    auto* graph = (GraphExec*)exec;
+    if (graph->uploaded) return OK;
+    if (used + graph->bytes > total_memory()) return OUT_OF_MEMORY;
+    used += graph->bytes;
+    graph->uploaded = true;
+    return OK;
+}
 Result cuGraphExecDestroy(void* exec) {
     LOCKED;
     drain();
-    return cuGraphDestroy(exec);
+    auto* graph = (GraphExec*)exec;
+    if (graph->uploaded) used -= graph->bytes;
+    delete graph;
+    return OK;
 }
-Result cuGraphLaunch(void* exec, void*) {
+Result cuGraphLaunch(void* exec, void* stream) {
     LOCKED;
     NOT_WHILE_CAPTURING;
+    Result there = cuGraphUpload(exec, stream);
+    if (there != OK) return there;
     if (graphs_are("skip")) return OK;
-    for (auto& run : *(Graph*)exec) {
+    for (auto& run : ((GraphExec*)exec)->launches) {
         if (launched(run) != OK) return LAUNCH_FAILED;
     }
     return OK;

@@ -8,8 +8,8 @@
 namespace emulator {
 
 template <typename A>
-static Kernel take(const char* name, void (*kernel)(A)) {
-    return {name, [kernel](void** params) {
+static Kernel take(const char* name, unsigned threads, void (*kernel)(A)) {
+    return {name, threads, [kernel](void** params) {
                 // Copied at launch, as the driver does.
                 auto args = *(typename std::remove_const<A>::type*)params[0];
                 return std::function<void()>([kernel, args] { kernel(args); });
@@ -17,7 +17,7 @@ static Kernel take(const char* name, void (*kernel)(A)) {
 }
 
 const std::vector<Kernel>& kernels() {
-#define TAKE(name) take(#name, ::name),
+#define TAKE(name, threads) take(#name, threads, ::name),
     static const std::vector<Kernel> all = {ALL_KERNELS};
     return all;
 }

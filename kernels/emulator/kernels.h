@@ -7,6 +7,8 @@
 namespace emulator {
 struct Kernel {
     std::string name;
+    // Most threads of a block, as its __launch_bounds__ say.
+    unsigned threads;
     // From the launch's parameters to what each thread runs.
     std::function<std::function<void()>(void** params)> bind;
 };

@@ -29,6 +29,22 @@ DEVICE void copy16_ahead(u32 to, const void* from, u32 bytes) {
 #endif
 }
 
+// The same with all sixteen bytes: a number of bytes in a register costs five instructions a copy.
+DEVICE void copy16_whole(u32 to, const void* from) {
+#ifdef OSSMARK_EMULATED
+    emulator::copy16(to, from, 16);
+#else
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" : : "r"(to), "l"(from) : "memory");
+#endif
+}
+DEVICE void copy16_whole_ahead(u32 to, const void* from) {
+#ifdef OSSMARK_EMULATED
+    emulator::copy16(to, from, 16);
+#else
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" : : "r"(to), "l"(from) : "memory");
+#endif
+}
+
 // Ends a group of copies; it may be empty.
 DEVICE void copy_commit() {
 #ifdef OSSMARK_EMULATED

@@ -72,9 +72,9 @@ struct MoeWgmmaWork {
 // What a thread copies of a piece of work, and what it decodes.
 struct MoeWgmmaShare {
     const bf16* x[MOE_WGMMA_ROUNDS];
-    u32 x_bytes[MOE_WGMMA_ROUNDS];
+    bool x_wanted[MOE_WGMMA_ROUNDS];
     const u8* w;
-    u32 w_bytes;
+    bool w_wanted;
     u32 scale_low, scale_high;
     u32 rows;
 };
@@ -85,35 +85,31 @@ DEVICE void moe_wgmma_copy(const MoeWgmmaShare& s, const MoeWgmmaThread& me, u32
         u32 stage = k % MOE_WGMMA_STAGES * MOE_WGMMA_STAGE;
 #pragma unroll
         for (int i = 0; i < MOE_WGMMA_ROUNDS; ++i) {
-            // The last round goes beyond the rows that there can be.
-            if ((i + 1) * MOE_WGMMA_ROUND <= MOE_WGMMA_ROWS || threadIdx.x / 8 + i * MOE_WGMMA_ROUND < MOE_WGMMA_ROWS) {
-                copy16(me.x_to + stage + i * (MOE_WGMMA_ROUND * WGMMA_ROW), s.x[i] + k * WGMMA_COLS, s.x_bytes[i]);
-            }
+            if (s.x_wanted[i]) copy16_whole(me.x_to + stage + i * (MOE_WGMMA_ROUND * WGMMA_ROW), s.x[i] + k * WGMMA_COLS);
         }
-        copy16_ahead(me.w_to + stage, s.w + k * 32, s.w_bytes);
+        if (s.w_wanted) copy16_whole_ahead(me.w_to + stage, s.w + k * 32);
     }
     copy_commit();
 }
 
 // Starts the copies of a piece of work: all its scales, and the first steps. Nobody may still use the stages.
-// `row_of(i)`: where in its 16 rows of A the i-th of 16 consecutive rows of the matrix goes. `x_of(tile, tile_row)`: a row's
-// activations.
-template <typename Row, typename X>
-DEVICE MoeWgmmaShare moe_wgmma_begin(const MoeArgs& a, const MoeWgmmaWork& work, const MoeWgmmaThread& me, Row row_of, X x_of,
+// `row_at(r)`: which of 16 consecutive rows of the matrix row r of the 16 of A is. `x_of(tile, tile_row)`: a row's activations.
+template <typename RowAt, typename X>
+DEVICE MoeWgmmaShare moe_wgmma_begin(const MoeArgs& a, const MoeWgmmaWork& work, const MoeWgmmaThread& me, RowAt row_at, X x_of,
                                      u32 at) {
     u32 thread = threadIdx.x, g = thread % 32 / 4, groups = a.cols / 32, steps = a.cols / WGMMA_COLS, strip = thread / 32 * 16;
     MoeWgmmaShare s;
     s.rows = min_u32(MOE_WGMMA_OUTS, a.outs - work.first_row);
-    // Places beyond the last are zero where a product reads them.
+    // Where a product reads rows beyond the last, they are the last again: nobody stores their sums.
 #pragma unroll
     for (int i = 0; i < MOE_WGMMA_ROUNDS; ++i) {
         u32 tile_row = thread / 8 + i * MOE_WGMMA_ROUND;
         s.x[i] = x_of(work.tile, min_u32(tile_row, work.tile.rows - 1)) + thread % 8 * 8;
-        s.x_bytes[i] = tile_row < work.tile.rows ? 16 : 0;
+        s.x_wanted[i] = tile_row < ceil_div(work.tile.rows, 32) * 32;
     }
     u64 first_group = ((u64)work.tile.expert * a.outs + work.first_row) * groups;
     u32 w_row = thread / 2;
-    s.w_bytes = w_row < s.rows ? 16 : 0;
+    s.w_wanted = w_row < s.rows;
     s.w = a.blocks + (first_group + (u64)min_u32(w_row, s.rows - 1) * groups + thread % 2) * 16;
     // All rows' scales lie together.
     for (u32 i = thread; i < s.rows * groups / 16; i += MOE_WGMMA_THREADS) {
@@ -121,14 +117,8 @@ DEVICE MoeWgmmaShare moe_wgmma_begin(const MoeArgs& a, const MoeWgmmaWork& work,
     }
     for (u32 k = 0; k < MOE_WGMMA_AHEAD; ++k) moe_wgmma_copy(s, me, k, steps);
     // Rows of the matrix that this lane decodes.
-    u32 low_row = 0, high_row = 0;
-#pragma unroll
-    for (u32 i = 0; i < 16; ++i) {
-        low_row = row_of(i) == g ? strip + i : low_row;
-        high_row = row_of(i) == g + 8 ? strip + i : high_row;
-    }
-    s.scale_low = low_row * groups;
-    s.scale_high = high_row * groups;
+    s.scale_low = (strip + row_at(g)) * groups;
+    s.scale_high = (strip + row_at(g + 8)) * groups;
     return s;
 }
 
@@ -173,9 +163,9 @@ DEVICE void moe_wgmma_product(const MoeArgs& a, const MoeWgmmaWork& work, const 
 }
 
 // All pieces of work of a launch, block by block. `finish(work, sums)` stores one's results, while the copies of the next are
-// under way.
-template <typename Row, typename X, typename Finish>
-DEVICE void moe_wgmma_all(const MoeArgs& a, Row row_of, X x_of, Finish finish, unsigned char* shared) {
+// under way. `row_of(i)`: where in its 16 rows of A the i-th of 16 consecutive rows of the matrix goes; `row_at` is its inverse.
+template <typename Row, typename RowAt, typename X, typename Finish>
+DEVICE void moe_wgmma_all(const MoeArgs& a, Row row_of, RowAt row_at, X x_of, Finish finish, unsigned char* shared) {
     u32 thread = threadIdx.x, lane = thread % 32, at = shared_address(shared), w_row = thread / 2;
     MoeWgmmaThread me;
     me.x_to = at + wgmma_chunk(thread / 8, thread % 8);
@@ -185,7 +175,7 @@ DEVICE void moe_wgmma_all(const MoeArgs& a, Row row_of, X x_of, Finish finish, u
     u32 blocks = ceil_div(a.outs, MOE_WGMMA_OUTS), pieces = *a.routing.n_tiles * blocks, next = blockIdx.x;
     if (next >= pieces) return;
     MoeWgmmaWork work = {a.routing.tiles[next / blocks], next % blocks * MOE_WGMMA_OUTS};
-    MoeWgmmaShare share = moe_wgmma_begin(a, work, me, row_of, x_of, at);
+    MoeWgmmaShare share = moe_wgmma_begin(a, work, me, row_at, x_of, at);
     for (;;) {
         float sums[MOE_WGMMA_ROWS / 2];
         moe_wgmma_product(a, work, share, me, shared, sums);
@@ -194,7 +184,7 @@ DEVICE void moe_wgmma_all(const MoeArgs& a, Row row_of, X x_of, Finish finish, u
         if (next < pieces) {
             work.tile = a.routing.tiles[next / blocks];
             work.first_row = next % blocks * MOE_WGMMA_OUTS;
-            share = moe_wgmma_begin(a, work, me, row_of, x_of, at);
+            share = moe_wgmma_begin(a, work, me, row_at, x_of, at);
         }
         finish(done, sums);
         if (next >= pieces) return;

@@ -27,6 +27,14 @@ struct Routing {
 };
 ASSERT_SIZE(Routing, 56);
 
+// A tile at once, without a word on whether there is one: both loads are under way together. A grid has no more blocks than there
+// is room for tiles.
+DEVICE Tile load_tile(const Routing& r, u32 at) {
+    Vec16 v = load16(&r.tiles[at]);
+    Tile tile = {v.w[0], v.w[1], v.w[2], v.w[3]};
+    return tile;
+}
+
 // A row's experts and their weights, by one warp; at most 1024 experts, 32 choices.
 DEVICE void topk_softmax_row(const Routing& r, const bf16* all_logits, u32 row, u32 experts, u32 top_k) {
     const bf16* logits = all_logits + (u64)row * experts;
@@ -68,5 +76,43 @@ DEVICE void topk_softmax_row(const Routing& r, const bf16* all_logits, u32 row, 
     if (lane < top_k) {
         r.chosen[row * top_k + lane] = mine;
         r.weights[row * top_k + lane] = weight / total;
+    }
+}
+
+// Assignments of 16 rows, with all choices that there can be.
+const u32 FEW_ASSIGNMENTS = 16 * 32;
+
+// What `moe_align` does, by one block for the assignments of at most 16 rows: an expert has no more of them than go into one tile.
+// `shared`: two words for each. All of the block's threads call it, once the choices are written.
+DEVICE void align_few(const Routing& r, u32 assignments, u32* shared) {
+    u32 *chosen = shared, *is_first = shared + FEW_ASSIGNMENTS;
+    __syncthreads();
+    for (u32 i = threadIdx.x; i < assignments; i += blockDim.x) chosen[i] = r.chosen[i];
+    __syncthreads();
+    for (u32 i = threadIdx.x; i < assignments; i += blockDim.x) {
+        u32 before = 0;
+        for (u32 j = 0; j < i; ++j) before += chosen[j] == chosen[i];
+        is_first[i] = before == 0;
+    }
+    __syncthreads();
+    for (u32 i = threadIdx.x; i < assignments; i += blockDim.x) {
+        u32 expert = chosen[i], of_smaller = 0, before = 0, of_this = 0, tile = 0;
+        for (u32 j = 0; j < assignments; ++j) {
+            u32 same = chosen[j] == expert, smaller = chosen[j] < expert;
+            of_smaller += smaller;
+            of_this += same;
+            before += same & (j < i);
+            tile += smaller & is_first[j];
+        }
+        r.assignment_at[of_smaller + before] = i;
+        if (before == 0) {
+            Tile t = {expert, of_smaller, of_this, 0};
+            r.tiles[tile] = t;
+        }
+    }
+    if (threadIdx.x == 0) {
+        u32 tiles = 0;
+        for (u32 j = 0; j < assignments; ++j) tiles += is_first[j];
+        *r.n_tiles = tiles;
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
+use ::loadgen::{InMemory, ResponseBuffer, Samples, Settings, SystemUnderTest};
 use anyhow::Result;
 use crossbeam_channel::unbounded;
-use ossmark_loadgen::{self as loadgen, Model, ResponseBuffer, Samples, Settings, SystemUnderTest};
 use ossmark_protocol::{Sampling, TokenId};
 use ossmark_remote::Settings as RemoteSettings;
 use ossmark_rules::Scenario;
@@ -22,7 +22,7 @@ use crate::run::faults::Faults;
 use crate::run::metrics::Progress;
 use crate::run::recording;
 use crate::run::responder::{Message, Setup, respond};
-use crate::run::sut::{Library, RequestTemplate, Sut};
+use crate::run::sut::{RequestTemplate, Sut};
 use ossmark_protocol::Generator;
 
 /// Steps that may wait for the responder.
@@ -43,26 +43,20 @@ pub(crate) fn run(args: &BenchChildArgs) -> Result<Outcome> {
     };
     let mut settings = Settings::new(
         scenario,
-        loadgen::Mode::Performance,
-        Model::GptOss120b,
+        loadgen::Mode::PerformanceOnly,
+        "gpt-oss-120b",
         &args.output,
     );
-    settings.overrides.target_qps = Some(args.qps);
+    settings.overrides.set_target_qps(args.qps);
     settings.overrides.min_duration_ms = Some((args.seconds * 1e3) as u64);
     settings.overrides.min_query_count = Some(1);
-    settings.overrides.performance_sample_count = Some(SAMPLES as u64);
-    let library = Library {
-        name: "null".into(),
-        total: SAMPLES,
-        performance: SAMPLES,
-    };
+    settings.overrides.performance_sample_count_override = Some(SAMPLES as u64);
+    let library = InMemory::new("null", SAMPLES);
     let clean = if args.inline {
         let sut = InlineSut {
             answer: (0..args.tokens).collect(),
         };
-        ossmark_loadgen::run(&settings, &sut, &library)?
-            .faults
-            .is_clean()
+        loadgen::run(&settings, &sut, &library)?.faults.is_clean()
     } else {
         adapter(args, &settings, &library)?
     };
@@ -73,7 +67,7 @@ pub(crate) fn run(args: &BenchChildArgs) -> Result<Outcome> {
     })
 }
 
-fn adapter(args: &BenchChildArgs, settings: &Settings, library: &Library) -> Result<bool> {
+fn adapter(args: &BenchChildArgs, settings: &Settings, library: &InMemory) -> Result<bool> {
     let offline = args.scenario == Scenario::Offline;
     let (send, inbox) = unbounded();
     let faults = Arc::new(Faults::default());
@@ -139,7 +133,7 @@ fn adapter(args: &BenchChildArgs, settings: &Settings, library: &Library) -> Res
         failed: Arc::new(AtomicBool::new(false)),
         next: AtomicU64::new(0),
     };
-    let test = ossmark_loadgen::run(settings, &sut, library)?;
+    let test = loadgen::run(settings, &sut, library)?;
     let _ = send.send(Message::End);
     generator.shutdown();
     let responded = responder.join().is_ok();

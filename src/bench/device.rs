@@ -21,6 +21,7 @@ use crate::cli::{
     BenchEngineArg, BenchEngineArgs, BenchKernelsArgs, DtypeArg, KvDtypeArg, WithoutArg,
 };
 use crate::exit::Outcome;
+use crate::generator::device::cache_folder;
 use crate::output::{self, Output};
 use crate::terminal::say;
 
@@ -66,7 +67,9 @@ pub(crate) fn kernels(args: &BenchKernelsArgs) -> Result<Outcome> {
         context: args.context,
         runs: args.runs,
         reference: args.plain,
+        without: args.without_kernels.iter().copied().collect(),
         seed: args.seed,
+        flush_bytes: if args.tiny { 1 << 16 } else { 256 << 20 },
     };
     // Shown and written one by one: what is measured is not lost with what fails after it, or is stopped.
     let (mut rows, mut wrong, mut written) = (Vec::new(), false, Ok(()));
@@ -188,7 +191,7 @@ pub(crate) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
                 let w = measure_engine(args, kv, graphs, overlap)?;
                 json!({
                     "model": w.info.description, "warnings": w.info.warnings, "kv_dtype": w.kv,
-                    "graphs": graphs, "overlap": overlap, "figures": w.figures,
+                    "graphs": graphs, "overlap": overlap, "kernels": w.info.kernels, "figures": w.figures,
                 })
             }
         });
@@ -267,6 +270,9 @@ fn settings(
         },
         graphs,
         overlap,
+        without: args.without_kernels.iter().copied().collect(),
+        tune: !args.no_tune,
+        tune_cache: cache_folder(),
         ..CudaSettings::default()
     }
 }

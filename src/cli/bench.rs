@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
+use ossmark_engine::FastKernel;
 use ossmark_rules::Scenario;
 
+use super::engine::fast_kernels;
 use super::{CpuRepackArg, DtypeArg, KvDtypeArg, ShapeArg, SpeculateArgs};
 
 #[derive(Subcommand, Debug)]
@@ -18,6 +20,10 @@ pub(crate) enum BenchCommand {
     ///
     /// Example: ossmark bench kernels --copy-gbs 3000 --json kernels.json
     Kernels(BenchKernelsArgs),
+    /// Which CUDA kernels are faster for how many rows, measured on the weights at hand, and what an engine would choose.
+    ///
+    /// Example: ossmark bench tune --synthetic gpt-oss-120b --max-batch 640 --json tune.json
+    Tune(BenchTuneArgs),
     /// An engine of this program: decode at several batch sizes, prefill at several lengths; on the CPU with the share of what
     /// memory and arithmetic allow. With a draft head: decode without and with it.
     ///
@@ -67,6 +73,9 @@ pub(crate) struct BenchKernelsArgs {
     /// Also time the plain kernels, the references on the device.
     #[arg(long)]
     pub(crate) plain: bool,
+    /// Without these fast kernels, by the names of their files: others do their work.
+    #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = fast_kernels())]
+    pub(crate) without_kernels: Vec<FastKernel>,
     /// Of weights and inputs.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u32,
@@ -79,6 +88,38 @@ pub(crate) struct BenchKernelsArgs {
     /// A tiny shape, to try the command itself.
     #[arg(long, hide = true)]
     pub(crate) tiny: bool,
+    /// Write the result as JSON.
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    /// Move an earlier --json file aside instead of refusing.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("tune-weights").required(true).args(["model", "synthetic"])))]
+pub(crate) struct BenchTuneArgs {
+    /// Directory with config.json and safetensors.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: Option<PathBuf>,
+    /// Random weights, made on the device.
+    #[arg(long, value_enum)]
+    pub(crate) synthetic: Option<ShapeArg>,
+    /// Most sequences in a step: more rows than that are timed as prompts.
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub(crate) max_batch: u32,
+    /// Most input tokens in a step.
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub(crate) max_step_tokens: u32,
+    /// KV pool in MiB [default: what the weights leave].
+    #[arg(long)]
+    pub(crate) kv_memory_mib: Option<u64>,
+    /// Without these fast kernels, by the names of their files: others do their work.
+    #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = fast_kernels())]
+    pub(crate) without_kernels: Vec<FastKernel>,
+    /// Of synthetic weights.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u32,
     /// Write the result as JSON.
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
@@ -188,6 +229,12 @@ pub(crate) struct BenchEngineArgs {
     /// Measure once more without this, with the first of --kv-dtype; each of several for itself.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) without: Vec<WithoutArg>,
+    /// On a GPU, without these fast kernels, by the names of their files: others do their work.
+    #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = fast_kernels())]
+    pub(crate) without_kernels: Vec<FastKernel>,
+    /// On a GPU, with the numbers of rows that were counted for each kernel, not with those that are measured at the start.
+    #[arg(long)]
+    pub(crate) no_tune: bool,
     /// Of synthetic weights.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u32,

@@ -11,7 +11,8 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, value_parser};
 use toml::{Table, Value};
 
-use super::Cli;
+use super::run::RunArgs;
+use super::{Cli, Command as Asked};
 
 /// Tables of the file, the group of options (the `Args` structure) that each stands for, and what their options' names
 /// begin with outside the file.
@@ -39,6 +40,20 @@ pub(crate) fn parse(line: Vec<OsString>) -> Result<Cli> {
         _ => matches,
     };
     Ok(Cli::from_arg_matches(&matches)?)
+}
+
+/// The options of `run` that these words are, with what their `--config` file adds.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub(crate) fn run_args(words: &[OsString]) -> Result<RunArgs> {
+    let mut line: Vec<OsString> = vec!["ossmark".into(), "run".into()];
+    line.extend_from_slice(words);
+    match parse(line)?.command {
+        Asked::Run(args) => Ok(*args),
+        _ => bail!("found another command than run"),
+    }
 }
 
 fn with_file(mut line: Vec<OsString>, given: &ArgMatches, file: &Path) -> Result<ArgMatches> {

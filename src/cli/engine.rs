@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use ossmark_engine::Repack;
+use ossmark_engine::{FastKernel, Repack};
 use serde::{Deserialize, Serialize};
 
 use super::SyntheticArgs;
@@ -61,6 +62,12 @@ impl CpuRepackArg {
     }
 }
 
+/// A kernel that can be left out, by the name of its file.
+pub(super) fn fast_kernels() -> impl TypedValueParser<Value = FastKernel> {
+    let names = FastKernel::all().flat_map(FastKernel::files).copied();
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<FastKernel>())
+}
+
 /// What the CUDA engine is to do without: for finding out what is at fault, or what it is worth.
 #[derive(Args, Debug, Default, Clone)]
 pub(crate) struct CudaArgs {
@@ -73,9 +80,19 @@ pub(crate) struct CudaArgs {
     /// On a GPU, compute with the plain kernels alone, which the fast ones are checked against. Slow.
     #[arg(long)]
     pub(crate) plain_kernels: bool,
+    /// On a GPU, leave these fast kernels out, by the names of their files: others do their work. For one that hangs, which
+    /// no check can catch.
+    #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = fast_kernels())]
+    pub(crate) without_kernels: Vec<FastKernel>,
     /// On a GPU, do not compare the fast kernels with the plain ones before the start.
     #[arg(long)]
     pub(crate) no_kernel_check: bool,
+    /// On a GPU, refuse to start when a fast kernel disagrees with its plain one, instead of leaving it out.
+    #[arg(long, conflicts_with = "no_kernel_check")]
+    pub(crate) strict_kernels: bool,
+    /// On a GPU, do not measure which kernels are faster for how many rows, but take the numbers that were counted.
+    #[arg(long)]
+    pub(crate) no_tune: bool,
 }
 
 /// Who answers, but for what servers and the scripted engine need to know besides.
@@ -103,7 +120,7 @@ pub(crate) struct EngineArgs {
     /// KV pool of each engine in MiB [default: computed from free memory].
     #[arg(long, value_name = "MIB")]
     pub(crate) kv_memory_mib: Option<u64>,
-    /// Most sequences in a step [default: 64 on the CPU, 256 on CUDA].
+    /// Most sequences in a step [default: 64 on the CPU, 256 to 640 on CUDA, by the memory that is left].
     #[arg(long, value_name = "N")]
     pub(crate) max_batch: Option<u32>,
     /// Most input tokens in a step [default: 512 on the CPU, 4096 on CUDA].

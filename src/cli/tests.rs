@@ -53,7 +53,8 @@ fn every_command_and_every_option_has_a_text() {
 }
 
 /// What a command does not do without, beside what clap knows.
-const NEEDED: [(&str, &[&str]); 7] = [
+const NEEDED: [(&str, &[&str]); 8] = [
+    ("peak", &["scenario"]),
     ("run", &["scenario", "mode", "output", "model", "dataset"]),
     ("generate", &["model"]),
     ("infer", &["model", "tokenizer"]),
@@ -134,5 +135,8 @@ fn seeds_are_in_their_range() {
         }
         seen += 1;
     }
-    assert_eq!(seen, 5, "run, generate, infer, serve, endpoints run");
+    assert_eq!(
+        seen, 8,
+        "run, peak, preflight, generate, infer, serve, endpoints run, auditor perturb"
+    );
 }

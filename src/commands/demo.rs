@@ -2,13 +2,14 @@
 //! binary once per LoadGen test and once to score, as a user would, and shows the verdicts, some answers and the score.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use ossmark_dataset::Dataset;
 use ossmark_files::{create_new, make_directories};
 use ossmark_harmony::Tokenizer;
+use ossmark_score::lcb::Interpreter;
 use serde_json::{Value, json};
 
 use super::report;
@@ -148,7 +149,12 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
         rows.push(verdict);
     }
     let accuracy = args.output.join("offline-accuracy");
-    let score = score(&exe, &model, &accuracy);
+    let left_out = Interpreter::find(None).err();
+    let log = match &left_out {
+        None => accuracy.join(ossmark_logs::ACCURACY),
+        Some(_) => without_programs(&model, &accuracy)?,
+    };
+    let score = score(&exe, &model, &accuracy, &log);
     children::fail_if_interrupted(|| left(args))?;
     let score = score?;
     print_table(&rows);
@@ -164,6 +170,10 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
         file.write_json(&json!({ "runs": rows, "score": score }))?;
     }
     page(&score);
+    if let Some(why) = left_out {
+        say!("");
+        say!("without livecodebench, whose answers are programs that nothing here can run: {why}");
+    }
     let runs = RUNS.map(|(scenario, mode, _)| args.output.join(format!("{scenario}-{mode}")));
     let shown = args.output.join("report.html");
     report::write_page(&runs, &mut output::claim_file(&shown, false)?)?;
@@ -181,13 +191,13 @@ fn left(args: &DemoArgs) -> String {
 }
 
 /// Scores the accuracy log as a user would; returns what the scorer prints.
-fn score(exe: &Path, model: &Path, accuracy: &Path) -> Result<String> {
+fn score(exe: &Path, model: &Path, accuracy: &Path, log: &Path) -> Result<String> {
     note!("demo: score ...");
     let mut command = Command::new(exe);
     command
         .arg("score")
         .arg("--log")
-        .arg(accuracy.join(ossmark_logs::ACCURACY))
+        .arg(log)
         .arg("--reference")
         .arg(model.join("accuracy.parquet"))
         .arg("--tokenizer")
@@ -205,6 +215,27 @@ fn score(exe: &Path, model: &Path, accuracy: &Path) -> Result<String> {
         bail!("the scorer ended with {status}; its message is above");
     }
     String::from_utf8(stdout).context("the scorer printed what is no text")
+}
+
+/// The accuracy log without the answers that are programs, for a machine that has no Python to run them.
+fn without_programs(model: &Path, accuracy: &Path) -> Result<PathBuf> {
+    let dataset = Dataset::open_with(&model.join("accuracy.parquet"), &[])?;
+    let log = read_json(&accuracy.join(ossmark_logs::ACCURACY))?;
+    let entries = log.as_array().context("the accuracy log is no list")?;
+    let is_program = |entry: &&Value| {
+        let row = entry["qsl_idx"].as_u64().map(|row| row as usize);
+        row.filter(|row| *row < dataset.len())
+            .and_then(|row| dataset.cell("dataset", row))
+            .is_some_and(|kind| kind.starts_with("livecodebench"))
+    };
+    let kept: Vec<String> = entries
+        .iter()
+        .filter(|entry| !is_program(entry))
+        .map(Value::to_string)
+        .collect();
+    let file = accuracy.join("without_programs.json");
+    output::write_whole(&file, format!("[\n{}\n]\n", kept.join(",\n")).as_bytes())?;
+    Ok(file)
 }
 
 fn read_verdict(dir: &Path) -> Result<Value> {
@@ -330,4 +361,36 @@ fn show(name: &str, text: &str) {
 
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_left_out_and_nothing_else() {
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo");
+        let dataset = Dataset::open_with(&model.join("accuracy.parquet"), &[]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let entries: Vec<Value> = (0..dataset.len())
+            .map(|row| json!({ "seq_id": row, "qsl_idx": row, "data": "00", "token_count": 1 }))
+            .collect();
+        let log = dir.path().join(ossmark_logs::ACCURACY);
+        std::fs::write(log, json!(entries).to_string()).unwrap();
+        let kept = read_json(&without_programs(&model, dir.path()).unwrap()).unwrap();
+        let rows: BTreeSet<u64> = kept
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["qsl_idx"].as_u64().unwrap())
+            .collect();
+        let mut programs = 0;
+        for row in 0..dataset.len() {
+            let kind = dataset.cell("dataset", row).unwrap();
+            let is_program = kind.starts_with("livecodebench");
+            programs += usize::from(is_program);
+            assert_eq!(rows.contains(&(row as u64)), !is_program, "{row}: {kind}");
+        }
+        assert!(programs > 0 && programs < dataset.len());
+    }
 }

@@ -16,8 +16,8 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<Outcome> {
     children::end_at_signal()?;
     let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     let loadgen = LoadgenInfo {
-        version: ossmark_loadgen::LOADGEN_VERSION.into(),
-        source: ossmark_loadgen::LOADGEN_SOURCE.into(),
+        version: loadgen::LOADGEN_VERSION.into(),
+        source: loadgen::LOADGEN_SOURCE.into(),
     };
     let checks = report(
         &loadgen,

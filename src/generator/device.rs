@@ -1,5 +1,7 @@
 //! Which device computes, from what was asked for and what there is.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 use ossmark_engine::{
     CpuSettings, CudaSettings, Drafter, Dtype, KvDtype, LoadError, LoadedModel, Repack,
@@ -31,6 +33,9 @@ pub(crate) struct DeviceOptions {
     pub(crate) speculation: Option<Speculation>,
     pub(crate) cpu_repack: Option<Repack>,
 }
+
+/// Most sequences in a step on a GPU that has room for them, unless --max-batch says otherwise.
+const MOST_CHOSEN_SEQS: u32 = 640;
 
 impl Device {
     /// One device for each of `engines`. `auto` takes CUDA devices when there are any and nothing was asked for that only
@@ -89,10 +94,15 @@ impl Device {
             graphs: !options.cuda.no_graphs,
             overlap: !options.cuda.no_overlap,
             reference_kernels: options.cuda.plain_kernels,
+            without: options.cuda.without_kernels.iter().copied().collect(),
             check: !options.cuda.no_kernel_check,
+            strict: options.cuda.strict_kernels,
+            tune: !options.cuda.no_tune,
+            tune_cache: cache_folder(),
             drafter: options.speculation.clone().map(Into::into),
             memory_budget_bytes: options.kv_memory_mib.map(|mib| mib.saturating_mul(1 << 20)),
             max_seqs: options.max_batch.unwrap_or(defaults.max_seqs),
+            max_seqs_up_to: options.max_batch.unwrap_or(MOST_CHOSEN_SEQS),
             max_step_tokens: options.max_step_tokens.unwrap_or(defaults.max_step_tokens),
             ..defaults
         })
@@ -160,5 +170,38 @@ impl Device {
             Self::Cuda(settings) if settings.drafter.is_some() => 1,
             Self::Cuda(_) => 2,
         }
+    }
+}
+
+/// Where what can be found out again is kept: `$XDG_CACHE_HOME/ossmark`, else `$HOME/.cache/ossmark`.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    cache_folder_of(|name| std::env::var_os(name).map(PathBuf::from))
+}
+
+fn cache_folder_of(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
+    // The XDG Base Directory Specification: a path that is not absolute is ignored.
+    let absolute = |name| variable(name).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME");
+    let cache = cache.or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    cache.map(|cache| cache.join("ossmark"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_is_where_xdg_says() {
+        let of = |xdg: Option<&str>, home: Option<&str>| {
+            cache_folder_of(|name| match name {
+                "HOME" => home.map(PathBuf::from),
+                _ => xdg.map(PathBuf::from),
+            })
+        };
+        let path = |text: &str| Some(PathBuf::from(text));
+        assert_eq!(of(Some("/x"), Some("/h")), path("/x/ossmark"));
+        assert_eq!(of(Some("x"), Some("/h")), path("/h/.cache/ossmark"));
+        assert_eq!(of(None, Some("/h")), path("/h/.cache/ossmark"));
+        assert_eq!(of(Some(""), None), None);
     }
 }

@@ -21,6 +21,7 @@ pub(crate) struct Replicas {
     shared: Arc<Shared>,
     /// For what is cancelled before an engine has it.
     sink: CommonSink,
+    info: ModelInfo,
 }
 
 struct Shared {
@@ -62,13 +63,37 @@ impl Replicas {
             engines,
         });
         *locked(&whole) = Arc::downgrade(&shared);
-        Ok(Self { shared, sink })
+        let info = common_info(shared.engines.iter().map(|engine| &engine.info));
+        Ok(Self { shared, sink, info })
     }
 
-    /// Of the first engine; the others have loaded the same.
+    /// Of the first engine; the others have loaded the same. With what is to be known of each.
     pub(crate) fn info(&self) -> &ModelInfo {
-        &self.shared.engines[0].info
+        &self.info
     }
+}
+
+/// What the engines have in common, and the warnings and left out kernels of each: devices may differ in these.
+fn common_info<'a>(mut engines: impl Iterator<Item = &'a ModelInfo>) -> ModelInfo {
+    let first = engines.next().expect("several engines");
+    let mut info = first.clone();
+    for (n, other) in (1..).zip(engines) {
+        let new = other
+            .warnings
+            .iter()
+            .filter(|w| !first.warnings.contains(w));
+        info.warnings
+            .extend(new.map(|w| format!("engine {n}: {w}")));
+        if let (Some(all), Some(of)) = (&mut info.kernels, &other.kernels) {
+            let known: Vec<_> = all.left_out.iter().map(|left| left.kernel).collect();
+            let new = of
+                .left_out
+                .iter()
+                .filter(|left| !known.contains(&left.kernel));
+            all.left_out.extend(new.cloned());
+        }
+    }
+    info
 }
 
 impl Generator for Replicas {
@@ -206,7 +231,43 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ossmark_engine::{FastKernel, KernelUse, LeftOut};
     use ossmark_protocol::Sampling;
+
+    #[test]
+    fn what_one_engine_leaves_out_is_told_of_all() {
+        let info = |kernels: &[FastKernel], warnings: &[&str]| ModelInfo {
+            vocab_size: 1,
+            max_context: 1,
+            stop_tokens: Vec::new(),
+            n_layers: 1,
+            weight_bytes: 1,
+            kv_bytes_per_block: 1,
+            description: "a model".into(),
+            warnings: warnings.iter().map(|w| (*w).to_owned()).collect(),
+            kernels: Some(KernelUse {
+                left_out: kernels
+                    .iter()
+                    .map(|kernel| LeftOut {
+                        kernel: *kernel,
+                        operation: "the router",
+                        rows: 1,
+                        error: 1.0,
+                    })
+                    .collect(),
+                ..KernelUse::default()
+            }),
+        };
+        let all = [
+            info(&[FastKernel::Router], &["slow"]),
+            info(&[FastKernel::Router, FastKernel::RopeKv], &["slow", "hot"]),
+        ];
+        let common = common_info(all.iter());
+        assert_eq!(common.warnings, ["slow", "engine 1: hot"]);
+        let left_out = common.kernels.unwrap().left_out;
+        let kernels: Vec<_> = left_out.iter().map(|left| left.kernel).collect();
+        assert_eq!(kernels, [FastKernel::Router, FastKernel::RopeKv]);
+    }
 
     #[test]
     fn cancelled_requests_leave_the_queue_and_the_others_keep_their_order() {

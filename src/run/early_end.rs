@@ -29,7 +29,7 @@ pub(super) fn leave_early(finish: &Finish) {
         return;
     }
     let expected = expected_samples(plan);
-    let schedule = expected.map(|n| n as f64 / plan.requested.target_qps.max(f64::MIN_POSITIVE));
+    let schedule = expected.map(|n| n as f64 / plan.requested.target_qps().max(f64::MIN_POSITIVE));
     let remaining = schedule.map_or(f64::INFINITY, |s| {
         s - finish.started.elapsed().as_secs_f64()
     });
@@ -37,13 +37,13 @@ pub(super) fn leave_early(finish: &Finish) {
         return;
     }
     std::thread::sleep(LOG_THREAD);
-    record_loadgen_faults(&finish.faults, &ossmark_loadgen::faults());
+    record_loadgen_faults(&finish.faults, &loadgen::faults());
     let outcome = finish.finish(None, true);
     exit::leave(i32::from(outcome.code()));
 }
 
 /// What the binding noticed: tickets that were dropped, panics that it kept from C++.
-pub(super) fn record_loadgen_faults(faults: &Faults, found: &ossmark_loadgen::Faults) {
+pub(super) fn record_loadgen_faults(faults: &Faults, found: &loadgen::Faults) {
     let dropped = found.dropped_issued + found.dropped_streaming;
     if dropped > 0 {
         faults.record(

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::Result;
-use ossmark_loadgen::Error;
+use loadgen::Error;
 
 use super::early_end::record_loadgen_faults;
 use super::faults::FaultKind;
@@ -16,7 +16,7 @@ use crate::terminal::note;
 /// Runs the plan to its verdict.
 pub(crate) fn execute(plan: RunPlan) -> Result<Outcome> {
     let run = wire(plan)?;
-    let test = ossmark_loadgen::run(&run.loadgen, &run.sut, &run.library);
+    let test = loadgen::run(&run.loadgen, &run.sut, &run.library);
     run.finish.progress.done.store(true, Relaxed);
     let _ = run.messages.send(Message::End);
     let latencies = run.responder.join();

@@ -67,8 +67,8 @@ pub(crate) fn run_facts(plan: &RunPlan, settings: BTreeMap<String, Value>) -> Ru
                 steps: s.steps,
             }),
         audit: audit_text.map(|text| Audit::of(&text)),
-        loadgen_version: ossmark_loadgen::LOADGEN_VERSION.into(),
-        loadgen_is_pinned: ossmark_loadgen::LOADGEN_SOURCE.starts_with("sha256:"),
+        loadgen_version: loadgen::LOADGEN_VERSION.into(),
+        loadgen_is_pinned: loadgen::LOADGEN_SOURCE.starts_with("sha256:"),
     }
 }
 

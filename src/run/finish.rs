@@ -50,6 +50,8 @@ pub(crate) struct Finish {
     /// What measures power, until the run ends.
     pub(crate) power: Mutex<Option<Telemetry>>,
     pub(crate) generator: Arc<dyn Generator>,
+    /// Kernels that disagreed with the plain ones, where a GPU computes.
+    pub(crate) left_out: Vec<String>,
     pub(crate) started: Instant,
 }
 
@@ -144,6 +146,9 @@ impl Finish {
 
     fn publish(&self, verdict: &Verdict) -> Outcome {
         print(verdict);
+        for left_out in &self.left_out {
+            say!("  kernel left out: {left_out}");
+        }
         if let Some(remote) = self.generator.describe() {
             say!(
                 "  not seen from here: {}",

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use ossmark_loadgen::most_over;
+use loadgen::most_over;
 
 /// LoadGen reads its clock after us, counts from the scheduled time as we do, and reads the system's clock, which is slewed by
 /// 0.05% at most: a sample that is over a limit by more than this is over it for LoadGen.
@@ -91,7 +91,7 @@ impl Limit {
 
 #[cfg(test)]
 mod tests {
-    use ossmark_loadgen::samples_needed;
+    use loadgen::samples_needed;
     use ossmark_report::early_stopping::allowed_over;
     use proptest::prelude::*;
 

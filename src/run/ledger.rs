@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use ossmark_loadgen::{Issued, Streaming, Ticket};
+use loadgen::{Issued, Streaming, Ticket};
 use ossmark_protocol::{RequestId, TokenId};
 
 use super::moment::Moment;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use loadgen::{Settings, TestSettings};
 use ossmark_dataset::Dataset;
 use ossmark_engine::eagle3::tensors_sha256;
-use ossmark_loadgen::{self as loadgen, Model, RequestedSettings, Settings};
 use ossmark_protocol::{Sampling, TokenId};
 use ossmark_rules::{Mode, Scenario};
 
@@ -37,7 +37,7 @@ pub(crate) struct RunPlan {
     /// Where tokens are drafted: which head that is.
     pub(crate) head: Option<Head>,
     pub(crate) loadgen: Settings,
-    pub(crate) requested: RequestedSettings,
+    pub(crate) requested: TestSettings,
     pub(crate) output: PathBuf,
     pub(crate) force: bool,
     pub(crate) watchdog: Duration,
@@ -219,21 +219,27 @@ fn check_dataset(args: &RunArgs, dataset: &Dataset, mode: Mode) -> Result<()> {
     Ok(())
 }
 
+/// LoadGen's word for a mode.
+pub(crate) fn loadgen_mode(mode: Mode) -> loadgen::Mode {
+    match mode {
+        Mode::Performance => loadgen::Mode::PerformanceOnly,
+        Mode::Accuracy => loadgen::Mode::AccuracyOnly,
+        Mode::FindPeak => loadgen::Mode::FindPeakPerformance,
+    }
+}
+
 fn loadgen_settings(args: &RunArgs, scenario: Scenario, mode: Mode, output: &Path) -> Settings {
-    let (loadgen_scenario, model) = match scenario {
-        Scenario::Offline => (loadgen::Scenario::Offline, Model::GptOss120b),
-        Scenario::Server => (loadgen::Scenario::Server, Model::GptOss120b),
-        Scenario::Interactive => (loadgen::Scenario::Server, Model::GptOss120bInteractive),
+    let loadgen_scenario = match scenario {
+        Scenario::Offline => loadgen::Scenario::Offline,
+        Scenario::Server | Scenario::Interactive => loadgen::Scenario::Server,
     };
-    let mode = match mode {
-        Mode::Performance => loadgen::Mode::Performance,
-        Mode::Accuracy => loadgen::Mode::Accuracy,
-        Mode::FindPeak => loadgen::Mode::FindPeak,
-    };
-    let mut settings = Settings::new(loadgen_scenario, mode, model, output);
+    let model = &rules().scenario(scenario).model_name.value;
+    let mut settings = Settings::new(loadgen_scenario, loadgen_mode(mode), model.as_str(), output);
     settings.user_conf = args.user_conf.clone();
     settings.audit_config = args.audit_config.clone();
-    settings.overrides.target_qps = args.target_qps;
+    if let Some(qps) = args.target_qps {
+        settings.overrides.set_target_qps(qps);
+    }
     settings
 }
 
@@ -241,7 +247,7 @@ fn prompts(
     args: &RunArgs,
     echo: bool,
     dataset: Option<&Dataset>,
-    requested: &RequestedSettings,
+    requested: &TestSettings,
 ) -> Result<Arc<[Arc<[TokenId]>]>> {
     if !echo {
         let dataset = dataset
@@ -249,10 +255,10 @@ fn prompts(
         return Ok(dataset.prompts.clone().into());
     }
     let asked = match requested.mode {
-        loadgen::Mode::Accuracy => requested.accuracy_sample_count_override,
-        loadgen::Mode::Performance | loadgen::Mode::FindPeak => {
-            requested.performance_sample_count_override
-        }
+        loadgen::Mode::AccuracyOnly => requested.accuracy_sample_count_override,
+        loadgen::Mode::PerformanceOnly
+        | loadgen::Mode::FindPeakPerformance
+        | loadgen::Mode::SubmissionRun => requested.performance_sample_count_override,
     };
     let rows = dataset.map_or(
         args.echo.echo_samples.unwrap_or(asked as usize),

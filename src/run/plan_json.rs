@@ -1,10 +1,11 @@
 //! `run_plan.json`: what was asked and what will be done, written before the test.
 
 use anyhow::Result;
-use ossmark_engine::Features;
+use ossmark_engine::{Features, KernelUse};
 use serde_json::{Value, json};
 
 use super::plan::RunPlan;
+use super::requested::requested_json;
 use super::{power, provenance};
 use crate::generator::device::Device;
 use crate::generator::engine_plan::EnginePlan;
@@ -16,6 +17,8 @@ pub(super) struct Description {
     pub(super) data: String,
     /// One line about the model.
     pub(super) model: Option<String>,
+    /// Which kernels compute, on a GPU.
+    pub(super) kernels: Option<KernelUse>,
     /// What the generator says of the servers behind it.
     pub(super) remote: Option<ossmark_protocol::Description>,
 }
@@ -41,7 +44,7 @@ pub(super) fn run_plan_json(plan: &RunPlan, description: &Description) -> Result
     Ok(json!({
         "ossmark": provenance::provenance(on_gpu),
         "command": power::shown_command(words, &plan.power),
-        "loadgen": { "version": ossmark_loadgen::LOADGEN_VERSION, "source": ossmark_loadgen::LOADGEN_SOURCE },
+        "loadgen": { "version": loadgen::LOADGEN_VERSION, "source": loadgen::LOADGEN_SOURCE },
         "round": plan.round,
         "scenario": plan.scenario,
         "mode": plan.mode,
@@ -49,7 +52,7 @@ pub(super) fn run_plan_json(plan: &RunPlan, description: &Description) -> Result
         "model": match &plan.engine {
             EnginePlan::Model { weights, devices } => json!({
                 "path": weights.path(), "synthetic": weights.synthetic_json(), "description": description.model,
-                "engines": devices.len(),
+                "engines": devices.len(), "kernels": description.kernels,
             }),
             EnginePlan::Http { model, .. } => json!({ "path": model }),
             EnginePlan::Echo(_) => Value::Null,
@@ -83,7 +86,7 @@ pub(super) fn run_plan_json(plan: &RunPlan, description: &Description) -> Result
         "max_new_tokens": plan.template.max_new_tokens,
         "user_conf": file(&plan.loadgen.user_conf),
         "audit_config": file(&plan.loadgen.audit_config),
-        "requested_settings": plan.requested,
+        "requested_settings": requested_json(&plan.requested, &plan.loadgen.model),
         "watchdog_s": plan.watchdog.as_secs_f64(),
         "stop_hopeless": plan.stop_hopeless,
         "drill": plan.fault_injection.map(|d| format!("{:?}@{}", d.kind, d.at)),

@@ -1,16 +1,15 @@
 //! `ossmark run --plan`: what a run would issue and when it would end, without issuing anything. Writes nothing but its
 //! `--json`.
 
-use anyhow::{Result, bail};
-use ossmark_loadgen::RequestedSettings;
-use ossmark_predict::{
-    Lengths, Limits, Outcome as Predicted, Plan, Query, Seeds, Service, Slots, at_once, offline,
-    server, simulate,
-};
+use anyhow::{Result, anyhow};
+use loadgen::TestSettings;
+use ossmark_predict::{Limits, Outcome as Predicted, Query};
 use ossmark_rules::{Mode, Scenario};
 use serde::Serialize;
 
+use super::issued::{self, issued};
 use super::plan::RunPlan;
+use super::serving::Serving;
 use crate::exit::Outcome;
 use crate::generator::echo::Script;
 use crate::generator::engine_plan::EnginePlan;
@@ -70,15 +69,15 @@ pub(super) fn preview(plan: &RunPlan) -> Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-fn foresee(plan: &RunPlan, settings: &RequestedSettings) -> Result<Preview> {
+fn foresee(plan: &RunPlan, settings: &TestSettings) -> Result<Preview> {
     let rows = plan.prompts.len() as u64;
     let is_offline = plan.scenario == Scenario::Offline;
     let has_limits = !is_offline && plan.mode == Mode::Performance && settings.use_token_latencies;
     let limits = has_limits.then_some(Limits {
-        ttft_ns: settings.ttft_latency_ns as i64,
-        tpot_ns: settings.tpot_latency_ns as i64,
-        percentile: settings.target_latency_percentile,
-        deciding: settings.target_latency_percentile,
+        ttft_ns: settings.server_ttft_latency as i64,
+        tpot_ns: settings.server_tpot_latency as i64,
+        percentile: settings.server_target_latency_percentile,
+        deciding: settings.server_target_latency_percentile,
     });
     if plan.mode == Mode::Accuracy {
         let samples = settings.expected_samples(rows, rows);
@@ -124,63 +123,17 @@ fn foresee(plan: &RunPlan, settings: &RequestedSettings) -> Result<Preview> {
 }
 
 /// What a performance run issues, where its settings are of the kinds that are foreseen.
-fn queries(plan: &RunPlan, settings: &RequestedSettings) -> Result<Vec<Query>> {
-    let not_foreseen = [
-        (
-            plan.mode == Mode::FindPeak,
-            "--mode find-peak: LoadGen chooses its loads while it runs",
-        ),
-        (
-            settings.performance_issue_same,
-            "performance_issue_same is set",
-        ),
-        (settings.test05, "test05 is set"),
-        (settings.coalesce_queries, "coalesce_queries is set"),
-        (settings.max_duration_ms > 0, "max_duration is set"),
-        (settings.max_query_count > 0, "max_query_count is set"),
-        (settings.max_async_queries > 0, "max_async_queries is set"),
-    ];
-    if let Some((_, why)) = not_foreseen.into_iter().find(|(is_set, _)| *is_set) {
-        bail!(
-            "--plan: {why}, and what such a run issues is not foreseen here; leave that out, or leave out --plan and run it"
-        );
-    }
-    let rows = plan.prompts.len() as u64;
-    let loaded = u32::try_from(settings.loaded_samples(rows, rows)).ok();
-    let Some(loaded_samples) = loaded.and_then(std::num::NonZeroU32::new) else {
-        bail!("--plan: {rows} samples in the data set, expected 1 to 4294967295");
-    };
-    let issued = Plan {
-        target_qps: settings.target_qps,
-        min_duration_ms: settings.min_duration_ms,
-        min_query_count: settings.min_query_count,
-        loaded_samples,
-        equal_issue: settings.sample_concatenate_permutation,
-        issue_unique: settings.performance_issue_unique,
-        seeds: Seeds {
-            qsl: settings.seeds.qsl,
-            sample_index: settings.seeds.sample_index,
-            schedule: settings.seeds.schedule,
-        },
-    };
-    Ok(match plan.scenario {
-        Scenario::Offline => at_once(&offline(&issued)),
-        Scenario::Server | Scenario::Interactive => server(&issued),
-    })
+fn queries(plan: &RunPlan, settings: &TestSettings) -> Result<Vec<Query>> {
+    let issued = issued(settings, plan.prompts.len() as u64).map_err(|error| {
+        anyhow!("--plan: {error}; leave that out, or leave out --plan and run it")
+    })?;
+    Ok(issued::queries(&issued, settings.scenario))
 }
 
 /// What the echo engine does with them by its script.
 fn echo(plan: &RunPlan, script: &Script, queries: &[Query], limits: Option<Limits>) -> Served {
-    let line = |sample: u32| &script.lines[sample as usize % script.lines.len()];
-    let service = |row: &ossmark_record::Row| Service {
-        ttft_ns: line(row.sample_index).ttft.as_nanos() as i64,
-        tpot_ns: line(row.sample_index).tpot.as_nanos() as i64,
-    };
-    let lengths = |query: &Query| Lengths {
-        prompt: 1,
-        output: line(query.sample).len().min(plan.template.max_new_tokens),
-    };
-    let rows = simulate(&mut Slots::new(script.slots, service), queries, lengths);
+    let serving = Serving::of_script(script, plan.template.max_new_tokens);
+    let rows = serving.rows(queries, &plan.prompt_tokens, 1.0);
     let none = Limits {
         ttft_ns: i64::MAX,
         tpot_ns: i64::MAX,
@@ -196,8 +149,8 @@ fn echo(plan: &RunPlan, script: &Script, queries: &[Query], limits: Option<Limit
     }
 }
 
-fn tell(preview: &Preview, settings: &RequestedSettings) {
-    let (target_qps, min_duration_ms) = (settings.target_qps, settings.min_duration_ms);
+fn tell(preview: &Preview, settings: &TestSettings) {
+    let (target_qps, min_duration_ms) = (settings.target_qps(), settings.min_duration_ms);
     let Preview {
         samples,
         queries,

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
-use ossmark_loadgen::ResponseBuffer;
+use loadgen::ResponseBuffer;
 use ossmark_protocol::{End, Event, RequestId, StepOutputs, TokenId};
 
 use super::faults::{FaultKind, Faults};

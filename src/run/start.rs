@@ -47,6 +47,7 @@ pub(super) fn start_generator(
     let description = Description {
         engine: plan.engine.name().into(),
         data,
+        kernels: started.info.as_ref().and_then(|i| i.kernels.clone()),
         model: started.info.map(|info| info.description),
         remote: started.generator.describe(),
     };

@@ -1,11 +1,11 @@
-//! What LoadGen calls: the system under test and its sample library. Runs on LoadGen's thread and must not block: a
+//! What LoadGen calls: the system under test. Runs on LoadGen's thread and must not block: a
 //! query is one message to the responder and one to the generator.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use crossbeam_channel::Sender;
-use ossmark_loadgen::{Sample, SampleLibrary, Samples, SystemUnderTest};
+use loadgen::{Sample, Samples, SystemUnderTest};
 use ossmark_protocol::{Request, RequestId, Sampling, StopTokens, TokenId, request_seed};
 
 use super::faults::FaultKind;
@@ -95,29 +95,4 @@ impl SystemUnderTest for Sut {
 
     /// Nothing is held back, so there is nothing to flush.
     fn flush(&self) {}
-}
-
-/// The data set as LoadGen sees it. All prompts are in memory from the start, so loading is only counted.
-pub(crate) struct Library {
-    pub(crate) name: String,
-    pub(crate) total: usize,
-    pub(crate) performance: usize,
-}
-
-impl SampleLibrary for Library {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn total_count(&self) -> usize {
-        self.total
-    }
-
-    fn performance_count(&self) -> usize {
-        self.performance
-    }
-
-    fn load(&self, _samples: &[usize]) {}
-
-    fn unload(&self, _samples: &[usize]) {}
 }

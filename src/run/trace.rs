@@ -40,6 +40,8 @@ enum Event {
         engine: u16,
         took: Duration,
         rows: u64,
+        prefill: u64,
+        context: u64,
         outputs: u64,
     },
 }
@@ -135,6 +137,8 @@ impl Trace {
                     engine,
                     took,
                     rows,
+                    prefill: step.prefill_tokens,
+                    context: step.context,
                     outputs,
                 },
             );
@@ -243,11 +247,13 @@ impl Event {
                 engine,
                 took,
                 rows,
+                prefill,
+                context,
                 outputs,
             } => write!(
                 to,
                 ",\n{{\"ph\":\"X\",\"cat\":\"engine\",\"name\":\"step\",\"pid\":1,\"tid\":{},\"ts\":{:.3},\"dur\":{:.3},\
-                 \"args\":{{\"rows\":{rows},\"outputs\":{outputs}}}}}",
+                 \"args\":{{\"rows\":{rows},\"prefill\":{prefill},\"context\":{context},\"outputs\":{outputs}}}}}",
                 engine + 1,
                 us(at.saturating_sub(took)),
                 us(took)
@@ -285,6 +291,8 @@ mod tests {
                 &StepOutputs {
                     took: Duration::from_micros(1500),
                     rows: 12,
+                    prefill_tokens: 9,
+                    context: 40,
                     engine: 1,
                     ..StepOutputs::default()
                 },
@@ -308,6 +316,11 @@ mod tests {
         );
         let ts = |n: usize| events[n]["ts"].as_f64().unwrap();
         assert!((ts(2) - ts(1) - 500.0).abs() < 0.01 && (ts(4) - ts(1) - 5000.0).abs() < 0.01);
+        let work = &events[2]["args"];
+        assert_eq!(
+            [&work["rows"], &work["prefill"], &work["context"]],
+            [12, 9, 40]
+        );
         assert_eq!(events[4]["args"]["end"], "stop");
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use crossbeam_channel::{Sender, unbounded};
-use ossmark_loadgen::Settings;
+use loadgen::{InMemory, Settings};
 use ossmark_logs::Drafting;
 use ossmark_record::Limits;
 use ossmark_rules::{Mode, Scenario};
@@ -21,11 +21,11 @@ use super::finish::{Finish, reserve};
 use super::hopeless::Hopeless;
 use super::metrics::{Latencies, Progress};
 use super::plan::RunPlan;
-use super::plan_json::run_plan_json;
+use super::plan_json::{Description, run_plan_json};
 use super::progress::{self, Display};
 use super::responder::{Message, Setup, respond};
 use super::start::start_generator;
-use super::sut::{Library, Sut};
+use super::sut::Sut;
 use super::{disk, recording, signals, trace};
 use crate::output;
 
@@ -33,12 +33,19 @@ use crate::output;
 pub(super) struct WiredRun {
     pub(super) loadgen: Settings,
     pub(super) sut: Sut,
-    pub(super) library: Library,
+    pub(super) library: InMemory,
     /// Into the responder.
     pub(super) messages: Sender<Message>,
     pub(super) responder: JoinHandle<Latencies>,
     pub(super) display: JoinHandle<()>,
     pub(super) finish: Arc<Finish>,
+}
+
+/// What the verdict's print says of the kernels.
+fn left_out(description: &Description) -> Vec<String> {
+    let kernels = description.kernels.iter();
+    let left_out = kernels.flat_map(|kernels| &kernels.left_out);
+    left_out.map(ToString::to_string).collect()
 }
 
 /// Starts everything that the plan needs beside LoadGen.
@@ -61,7 +68,7 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
     for (file, claimed) in inside {
         *claimed = Some(output::claim_file(file, plan.force)?);
     }
-    plan.loadgen.output_dir.clone_from(&output);
+    plan.loadgen.log.outdir.clone_from(&output);
     output::write_json(
         &output.join("run_plan.json"),
         &run_plan_json(&plan, &description)?,
@@ -75,8 +82,8 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
         label: format!("{} {}", plan.scenario.name(), plan.mode.name()),
         expected: expected_samples(&plan),
         limits_ns: (
-            plan.requested.ttft_latency_ns,
-            plan.requested.tpot_latency_ns,
+            plan.requested.server_ttft_latency,
+            plan.requested.server_tpot_latency,
         ),
     };
     let drafting = plan.engine.speculation().zip(plan.head.as_ref());
@@ -100,11 +107,8 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
         failed: Arc::clone(&failed),
         next: AtomicU64::new(0),
     };
-    let library = Library {
-        name: description.data.clone(),
-        total: plan.prompts.len(),
-        performance: plan.prompts.len(),
-    };
+    // All prompts are in memory from the start.
+    let library = InMemory::new(description.data.clone(), plan.prompts.len());
     let loadgen = plan.loadgen.clone();
     let watchdog = plan.watchdog;
     let streaming = plan.scenario != Scenario::Offline;
@@ -140,6 +144,7 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
         trace: Mutex::new(trace_writer),
         power: Mutex::new(Some(power)),
         generator: Arc::clone(&generator),
+        left_out: left_out(&description),
         started: Instant::now(),
     });
 
@@ -185,8 +190,8 @@ fn limits(plan: &RunPlan) -> Limits {
         ns.filter(|_| plan.scenario != Scenario::Offline)
     };
     Limits {
-        ttft_ns: limit(plan.requested.ttft_latency_ns),
-        tpot_ns: limit(plan.requested.tpot_latency_ns),
+        ttft_ns: limit(plan.requested.server_ttft_latency),
+        tpot_ns: limit(plan.requested.server_tpot_latency),
     }
 }
 
@@ -196,12 +201,12 @@ fn hopeless(plan: &RunPlan) -> Option<Hopeless> {
     let asked = plan.stop_hopeless && is_performance;
     let settings = plan.loadgen.audited().ok().filter(|_| asked)?;
     let rows = plan.prompts.len() as u64;
-    let limits = [settings.ttft_latency_ns, settings.tpot_latency_ns];
+    let limits = [settings.server_ttft_latency, settings.server_tpot_latency];
     settings.use_token_latencies.then(|| {
         Hopeless::new(
             limits.map(Duration::from_nanos),
             settings.scheduled_samples(rows, rows),
-            settings.target_latency_percentile,
+            settings.server_target_latency_percentile,
         )
     })
 }

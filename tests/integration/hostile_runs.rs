@@ -105,6 +105,7 @@ fn look(dir: &Path, good: &Path, what: &str) {
         vec!["compare", &good, &dir_, "--with", &good, &good],
         vec!["watch", &dir_, "--once"],
         vec!["runs", &dir_],
+        vec!["auditor", "anomalies", &dir_],
     ];
     for words in commands {
         let mut command = Command::new("sh");

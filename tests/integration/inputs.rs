@@ -254,7 +254,16 @@ fn good_folders_are_taken() {
             continue;
         };
         // These would serve, or need a device, or run for as long as the rules say.
-        if ["serve", "bench engine", "run", "infer", "endpoints run"].contains(&option.command) {
+        let long = [
+            "serve",
+            "bench engine",
+            "run",
+            "peak",
+            "preflight",
+            "infer",
+            "endpoints run",
+        ];
+        if long.contains(&option.command) {
             continue;
         }
         let tmp = tempfile::tempdir().unwrap();
@@ -292,6 +301,8 @@ fn no_command_waits_for_a_pipe_in_a_tree() {
             "submission check --input @BAD",
             "submission truncate --submitter OracleLab --backup @TMP/backup --input @BAD",
             "submission pack --submitter OracleLab --output @TMP/out.tar.zst --input @BAD",
+            "auditor anomalies @BAD",
+            "auditor reproduce @BAD --scenario server --print",
         ] {
             let copy = tmp.path().join("tree");
             let copied = Command::new("cp")
@@ -301,8 +312,8 @@ fn no_command_waits_for_a_pipe_in_a_tree() {
                 .status();
             assert!(copied.unwrap().success());
             let done = try_with(words, &copy);
-            let wanted = match words.contains("truncate") {
-                // Only logs and accuracy.txt are looked at.
+            let wanted = match words.contains("truncate") || words.contains("auditor") {
+                // Only logs and accuracy.txt are looked at, or what is not there is said.
                 true => &[0, 1, 2][..],
                 false => &[1, 2],
             };

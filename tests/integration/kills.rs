@@ -165,6 +165,11 @@ fn ctrl_c_in_commands_that_start_others() {
             "audit/test09-run",
         ),
         (
+            "peak --scenario offline --engine echo --user-conf slow.conf --echo-slots 1 --echo-ttft-ms 100 --output peak",
+            "peak/01-probe/mlperf_log_detail.txt",
+            "peak",
+        ),
+        (
             "bench loadgen --seconds 30 --output bench",
             "bench/server-saturated-1/mlperf_log_detail.txt",
             "bench",

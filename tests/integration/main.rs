@@ -7,6 +7,7 @@
 )]
 
 mod accuracy_log;
+mod auditor;
 mod bad_input;
 mod bench_cpu;
 mod common;
@@ -25,12 +26,15 @@ mod outputs;
 mod pairing;
 #[allow(dead_code, reason = "src/cli/tests/paths.rs uses the rest")]
 mod path_options;
+mod peak;
 mod power;
+mod preflight;
 mod preview;
 mod prints;
 mod record;
 mod rehearsal;
 mod remote;
+mod replay;
 mod report;
 mod runs;
 mod score;

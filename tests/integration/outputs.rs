@@ -124,7 +124,7 @@ fn signal(child: &Child, signal: rustix::process::Signal) {
 fn every_command_with_closed_and_full_outputs() {
     for (name, words) in commands() {
         // These take long; what they print first and last is the same as for all.
-        let is_slow = matches!(name, "demo" | "bench loadgen");
+        let is_slow = matches!(name, "demo" | "bench loadgen" | "peak");
         let usual = match is_slow {
             true => Some(0),
             false => end(name, &words, To::Read, To::Read).0,

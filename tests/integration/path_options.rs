@@ -52,7 +52,7 @@ pub(crate) const FOLDERS: [(&str, &[&str]); 10] = [
 ];
 
 /// Commands without such an option.
-pub(crate) const WITHOUT: [&str; 1] = ["confine"];
+pub(crate) const WITHOUT: [&str; 3] = ["completions", "confine", "man"];
 
 /// Every option: the lines of `path_options.txt`.
 pub(crate) fn path_options() -> Vec<PathOption> {

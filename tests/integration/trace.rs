@@ -31,6 +31,15 @@ fn every_sample_and_every_step_is_on_the_time_line() {
     let steps: Vec<&Value> = events.iter().filter(|event| event["ph"] == "X").collect();
     assert!(!steps.is_empty());
     assert!(steps.iter().all(|step| step["dur"].as_f64() > Some(0.0) && step["args"]["rows"].as_u64() > Some(0)));
+    // Prompts are computed once, and what decodes looks back on something.
+    let sum = |name: &str| -> u64 {
+        let of = steps
+            .iter()
+            .map(|step| step["args"][name].as_u64().unwrap());
+        of.sum()
+    };
+    assert!(0 < sum("prefill") && sum("prefill") < sum("rows"));
+    assert!(sum("context") > sum("rows") - sum("prefill"));
     // Of each sample in this order.
     let mut at: BTreeMap<u64, Vec<(String, f64)>> = BTreeMap::new();
     for event in events.iter().filter(|event| event["cat"] == "sample") {

@@ -14,6 +14,10 @@ pub(crate) struct InFlight {
     pub(crate) handle: StepHandle,
     /// Of all its sequences: input tokens, and drafted ones that are verified.
     pub(crate) rows: u64,
+    /// Those of them that are tokens of prompts.
+    pub(crate) prefill_tokens: u64,
+    /// Positions that the others look back on.
+    pub(crate) context: u64,
     /// In the order of the plan.
     pub(crate) seqs: Vec<InFlightSeq>,
 }

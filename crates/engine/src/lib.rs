@@ -40,11 +40,15 @@ pub mod weights;
 
 pub use cpu::Repack;
 pub use cpu::load::{CpuSettings, load_cpu, load_cpu_synthetic};
-pub use cuda::{CudaSettings, cuda_devices, load_cuda, load_cuda_synthetic};
+pub use cuda::{
+    CudaSettings, FastKernel, KernelSet, KernelUse, LeftOut, cuda_devices, load_cuda,
+    load_cuda_synthetic,
+};
 pub use dtype::{Dtype, KvDtype};
 pub use load::{LoadedModel, ModelInfo};
 pub use load_error::LoadError;
 pub use load_progress::LoadProgress;
+pub use model::{Change, Probe, Work};
 
 pub use blocks::BlockError;
 pub use clocked::{Clocked, Progress, StepWork};

@@ -1,12 +1,13 @@
 //! What loading a model has in common on every device: what comes of it, and the limits of a step.
 
 use crate::config::ModelConfig;
+use crate::cuda::KernelUse;
 use crate::executor::Executor;
 use crate::load_error::LoadError;
 use ossmark_protocol::TokenId;
 
 /// What a run wants to know about its model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ModelInfo {
     /// Token ids are below this.
     pub vocab_size: u32,
@@ -24,6 +25,8 @@ pub struct ModelInfo {
     pub description: String,
     /// What people should know besides: something works, but not as it might.
     pub warnings: Vec<String>,
+    /// Which kernels compute, on a GPU.
+    pub kernels: Option<KernelUse>,
 }
 
 /// A model that is ready to run.

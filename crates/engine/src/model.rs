@@ -1,6 +1,7 @@
 //! The gpt-oss forward pass, written once over [`Ops`]. Owns weights and scratch; knows no device and no scheduler.
 
 mod compare;
+mod perturb;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,6 +12,9 @@ use crate::executor::ExecError;
 use crate::load_error::LoadError;
 use crate::ops::{KvLayer, OpResult, Ops};
 use crate::weights::ModelSources;
+
+pub(crate) use perturb::Probing;
+pub use perturb::{Change, Probe, Work};
 
 pub(crate) struct Layer<O: Ops> {
     kv: KvLayer,
@@ -48,7 +52,8 @@ pub(crate) enum Op<'a, O: Ops> {
 }
 
 impl<O: Ops> Op<'_, O> {
-    fn run(&self, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> OpResult {
+    /// Launches it for the step's rows, or for the head's.
+    pub(crate) fn run(&self, ops: &mut O, s: &mut Scratch<O>, rows: usize) -> OpResult {
         match self {
             Self::Qkv(l) => ops.linear(&s.normed, &l.qkv, rows, &mut s.qkv),
             Self::RopeKv(l) => ops.rope_kv(&mut s.qkv, l.kv),
@@ -213,6 +218,21 @@ impl<O: Ops> Model<O> {
             }
         }
         Ok(())
+    }
+
+    /// The operations of a step that [`Ops::begin`] was given, with somebody who looks at each; nothing is sampled.
+    ///
+    /// # Errors
+    /// The device is lost.
+    pub(crate) fn observe(
+        &mut self,
+        ops: &mut O,
+        batch: &StepBatch,
+        observer: &mut impl Observer<O>,
+    ) -> OpResult {
+        self.run_layers(ops, batch, self.layers.len(), observer)?;
+        let logit_rows = batch.logit_rows.len().min(self.max_logit_rows);
+        self.run_lm_head(ops, 0..logit_rows, observer)
     }
 
     /// From the step's tokens to the residual stream behind the first `layers` layers.

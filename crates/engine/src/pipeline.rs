@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::error::EngineError;
-use crate::executor::Executor;
+use crate::executor::{Executor, StepPlan, StepSeq};
 use crate::in_flight::InFlight;
 use crate::resolve::resolve;
 use crate::scheduler::{PlannedStep, Scheduler};
@@ -51,6 +51,8 @@ impl Pipeline {
         let results = resolve(&oldest, results, self.scheduler.vocab_size())?;
         let mut outputs = self.scheduler.commit(results)?;
         outputs.rows = oldest.rows;
+        outputs.prefill_tokens = oldest.prefill_tokens;
+        outputs.context = oldest.context;
         Ok(Some(outputs))
     }
 
@@ -60,6 +62,7 @@ impl Pipeline {
         } = planned;
         let of_seq = plan.seqs.iter().map(|s| s.inputs.len() + s.verify.len());
         let rows = of_seq.sum::<usize>() as u64;
+        let (prefill_tokens, context) = work(&plan);
         let handle = self
             .executor
             .submit(plan)
@@ -68,6 +71,8 @@ impl Pipeline {
             step,
             handle,
             rows,
+            prefill_tokens,
+            context,
             seqs,
         });
         Ok(())
@@ -81,6 +86,19 @@ impl Pipeline {
             }
         }
     }
+}
+
+/// Tokens of prompts in a step, and positions that the sequences that decode look back on.
+fn work(plan: &StepPlan) -> (u64, u64) {
+    let decodes = |seq: &StepSeq| seq.inputs.len() == 1 && seq.start > 0;
+    let (mut prefill_tokens, mut context) = (0, 0);
+    for seq in &plan.seqs {
+        match decodes(seq) {
+            true => context += seq.end(),
+            false => prefill_tokens += seq.inputs.len() as u64,
+        }
+    }
+    (prefill_tokens, context)
 }
 
 #[cfg(test)]

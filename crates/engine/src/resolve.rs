@@ -108,6 +108,8 @@ mod tests {
             step: 3,
             handle: StepHandle(0),
             rows: 0,
+            prefill_tokens: 0,
+            context: 0,
             seqs: vec![seq],
         }
     }

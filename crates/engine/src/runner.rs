@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::batch::StepBatch;
 use crate::executor::{Capacity, ExecError, Executor, StepHandle, StepPlan, StepTokens};
-use crate::model::Model;
+use crate::model::{Model, Observer, Probe, Probing};
 use crate::ops::{BAD_LOGITS, Ops};
 
 struct InFlight {
@@ -14,6 +14,14 @@ struct InFlight {
     logits: Vec<Vec<f32>>,
 }
 
+/// From some size on, nothing was recorded.
+#[derive(Debug)]
+pub(crate) struct NotRecorded {
+    /// How many sizes were recorded before that.
+    pub(crate) kept: usize,
+    pub(crate) error: ExecError,
+}
+
 /// A model on a device, as an executor.
 pub(crate) struct ModelRunner<O: Ops> {
     ops: O,
@@ -21,6 +29,8 @@ pub(crate) struct ModelRunner<O: Ops> {
     capacity: Capacity,
     next: u64,
     in_flight: VecDeque<InFlight>,
+    /// An auditor's change of the model.
+    probe: Option<Probe>,
 }
 
 impl<O: Ops> ModelRunner<O> {
@@ -31,7 +41,13 @@ impl<O: Ops> ModelRunner<O> {
             capacity,
             next: 0,
             in_flight: VecDeque::new(),
+            probe: None,
         }
+    }
+
+    /// The same with a changed model. Its steps are not recorded.
+    pub(crate) fn probed(self, probe: Option<Probe>) -> Self {
+        Self { probe, ..self }
     }
 
     /// The operations and the model, for another runner; nothing may be in flight.
@@ -56,6 +72,20 @@ impl<O: Ops> ModelRunner<O> {
             .compare(&mut self.ops, &batch, layers, reference, found)
     }
 
+    /// [`Model::observe`] on a step; none may be in flight.
+    ///
+    /// # Errors
+    /// As for [`Executor`].
+    pub(crate) fn observe(
+        &mut self,
+        plan: &StepPlan,
+        observer: &mut impl Observer<O>,
+    ) -> Result<(), ExecError> {
+        let batch = StepBatch::new(plan, &self.capacity)?;
+        self.ops.begin(&batch)?;
+        self.model.observe(&mut self.ops, &batch, observer)
+    }
+
     /// A step from beginning to end; no other may be in flight.
     ///
     /// # Errors
@@ -65,18 +95,31 @@ impl<O: Ops> ModelRunner<O> {
         self.wait(step)
     }
 
-    /// Records decode steps of these sizes, where the device can. Before the first step.
+    /// The operations.
+    pub(crate) fn ops(&self) -> &O {
+        &self.ops
+    }
+
+    /// The operations, to be set up otherwise.
+    pub(crate) fn ops_mut(&mut self) -> &mut O {
+        &mut self.ops
+    }
+
+    /// Records decode steps of these sizes, the smallest first, where the device can. No step may be in flight.
     ///
     /// # Errors
-    /// Recording failed, and steps will be launched as ever; or the device is lost, which the next step will say.
-    pub(crate) fn record(&mut self, sizes: &[usize]) -> Result<(), ExecError> {
-        for rows in sizes {
-            if let Err(e) = self.record_size(*rows) {
-                self.ops.forget();
-                return Err(e);
-            }
+    /// Recording failed, and larger steps will be launched as ever; or the device is lost, which the next step will say.
+    pub(crate) fn record(&mut self, sizes: &[usize]) -> Result<(), NotRecorded> {
+        for (kept, rows) in sizes.iter().enumerate() {
+            self.record_size(*rows)
+                .map_err(|error| NotRecorded { kept, error })?;
         }
         Ok(())
+    }
+
+    /// Forgets what was recorded.
+    pub(crate) fn forget(&mut self) {
+        self.ops.forget();
     }
 
     fn record_size(&mut self, rows: usize) -> Result<(), ExecError> {
@@ -113,10 +156,17 @@ impl<O: Ops> Executor for ModelRunner<O> {
             self.ops.replay(size)?;
         } else {
             let mut finite = true;
-            self.model.forward(&mut self.ops, &batch, |i, row| {
+            let on_logits = |i: usize, row: &[f32]| {
                 finite &= row.iter().all(|x| x.is_finite());
                 logits[batch.logit_rows[i].seq as usize].extend_from_slice(row);
-            })?;
+            };
+            let (ops, model) = (&mut self.ops, &mut self.model);
+            match &self.probe {
+                None => model.forward(ops, &batch, on_logits)?,
+                Some(probe) => {
+                    model.forward_observed(ops, &batch, &mut Probing::new(probe), on_logits)?;
+                }
+            }
             if !finite {
                 return Err(not_finite(step));
             }

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use crate::faults;
 use crate::ffi::{self, QuerySampleResponse};
-use crate::ticket::{Issued, Streaming, Ticket, response};
+use crate::ticket::{Issued, Streaming, Ticket, bytes_response, response};
 
 /// Reusable memory for batches, so that a step allocates nothing. Holds nothing between batches.
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl ResponseBuffer {
     }
 
     /// Whatever is left here was in a leaked batch (`mem::forget`), and may not be answered from this thread.
-    fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.responses.clear();
         self.indices.clear();
     }
@@ -53,11 +53,20 @@ impl ResponseBuffer {
         self.indices.push(index);
     }
 
-    fn len(&self) -> usize {
+    pub(crate) fn push_bytes(&mut self, (id, index): (usize, usize), data: &[u8]) {
+        self.responses.push(bytes_response(id, data));
+        self.indices.push(index);
+    }
+
+    pub(crate) fn responses(&mut self) -> &mut [QuerySampleResponse] {
+        &mut self.responses
+    }
+
+    pub(crate) fn len(&self) -> usize {
         self.responses.len()
     }
 
-    fn raw(&self, at: usize) -> (usize, usize) {
+    pub(crate) fn raw(&self, at: usize) -> (usize, usize) {
         (self.responses[at].id, self.indices[at])
     }
 }

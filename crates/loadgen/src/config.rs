@@ -1,6 +1,7 @@
 //! LoadGen's settings object while it is being filled from the built-in mlperf.conf, user.conf, overrides and audit.config.
 //! Checks LoadGen's return codes; does not look for lines that LoadGen misreads without a word. Any thread.
 
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -8,7 +9,8 @@ use cxx::UniquePtr;
 
 use crate::error::Error;
 use crate::ffi::{self, Numbers, TestSettings};
-use crate::settings::{Mode, Settings};
+use crate::scenario::Mode;
+use crate::settings::Settings;
 
 const USER: &str = "user.conf";
 pub(crate) const AUDIT: &str = "audit.config";
@@ -118,30 +120,41 @@ impl Config {
         if mode == settings.mode.code() {
             return Ok(());
         }
-        let name = |code| Mode::name_of_code(code).to_owned();
         Err(Error::ModeConflict {
             what,
             path: path.into(),
-            found: name(mode),
-            asked: name(settings.mode.code()),
+            found: Mode::of_code(mode).map_or("?", Mode::as_str).to_owned(),
+            asked: settings.mode.as_str().to_owned(),
         })
     }
 
     fn finish(&mut self, settings: &Settings) {
         let mut numbers = self.numbers();
-        settings.override_numbers(&mut numbers);
+        settings.overrides.apply(&mut numbers);
         ffi::set_numbers(self.settings.pin_mut(), &numbers);
     }
 }
 
-/// LoadGen opens a directory without complaint and cuts a path at a NUL.
+/// LoadGen opens a directory without complaint, waits for ever at a named pipe, and cuts a path at a NUL.
 fn check_readable(what: &'static str, path: &Path) -> Result<(), Error> {
-    match ossmark_files::read(path) {
-        Ok(_) => Ok(()),
-        Err(source) => Err(Error::ConfigUnreadable {
-            what,
-            path: path.into(),
-            source,
-        }),
-    }
+    let open = || -> io::Result<()> {
+        if !path.metadata()?.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file",
+            ));
+        }
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "a regular file, as was just seen"
+        )]
+        let file = std::fs::File::open(path)?;
+        drop(file);
+        Ok(())
+    };
+    open().map_err(|source| Error::ConfigUnreadable {
+        what,
+        path: path.into(),
+        source,
+    })
 }

@@ -6,7 +6,7 @@ use crate::ffi;
 ///
 /// ```
 /// // Of 6396 samples 45 may be over a limit on the 99th percentile.
-/// use ossmark_loadgen::samples_needed;
+/// use loadgen::samples_needed;
 /// assert!(samples_needed(45, 0.99) <= 6396 && samples_needed(46, 0.99) > 6396);
 /// ```
 pub fn samples_needed(over: u64, percentile: f64) -> u64 {

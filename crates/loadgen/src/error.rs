@@ -46,6 +46,17 @@ pub enum Error {
         asked: String,
     },
 
+    /// The threads on which LoadGen was to issue queries did not start. The process's test is used up.
+    #[error(
+        "cannot start {count} threads to issue queries on (server_num_issue_query_threads): {source}"
+    )]
+    Threads {
+        /// How many were asked for.
+        count: u64,
+        /// What the operating system said.
+        source: io::Error,
+    },
+
     /// The settings ask for something that LoadGen cannot do, and would answer with a crash, a hang or nonsense.
     #[error("these settings cannot be run: {0}")]
     Impossible(String),
@@ -82,5 +93,14 @@ pub enum Error {
     NoLog {
         /// The detail log.
         path: PathBuf,
+    },
+
+    /// LoadGen's detail log does not say what was asked of it.
+    #[error("LoadGen's detail log {path}: {problem}; was the test cut off?", path = path.display())]
+    Log {
+        /// The detail log.
+        path: PathBuf,
+        /// What is wrong with it, or missing.
+        problem: String,
     },
 }

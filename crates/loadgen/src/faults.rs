@@ -10,7 +10,7 @@ use serde::Serialize;
 /// Things that happened during a test and mean that its result may not be trusted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Faults {
-    /// Tickets dropped before their first token. LoadGen was given an empty answer for each.
+    /// Tickets dropped before their first token, untimed ones before their answer. LoadGen was given an empty answer for each.
     pub dropped_issued: u64,
     /// Tickets dropped between first token and completion. LoadGen was given an empty answer for each.
     pub dropped_streaming: u64,
@@ -88,7 +88,8 @@ pub(crate) fn claim_test(needs_first_token: bool) -> bool {
     true
 }
 
-/// LoadGen wants first tokens in every scenario but Offline (StartTest: `SetNeedsFirstToken(scenario != Offline)`).
+/// LoadGen wants first tokens in every scenario but Offline (StartTest: `SetNeedsFirstToken(scenario != Offline)`), where it
+/// times tokens at all.
 /// Set before the first ticket exists and never changed after.
 pub(crate) fn needs_first_token() -> bool {
     NEEDS_FIRST_TOKEN.load(Ordering::Relaxed)

@@ -1,10 +1,11 @@
 //! The cxx bridge to the shim, and the two LoadGen structs that cross it without a copy. Nothing here leaves the package.
-//! `Callbacks` runs on the thread that called [`crate::run()`]; the two completion functions on any thread.
+//! `Callbacks` runs on the thread that called [`crate::run()`], or `issue` on the threads that it started for it; the two
+//! completion functions on any thread.
 #![allow(unsafe_code, reason = "calls into LoadGen, each with its reason")]
 
 use cxx::{ExternType, kind, type_id};
 
-use crate::run::Callbacks;
+use crate::callbacks::Callbacks;
 
 /// One sample of a query. `id` is an address inside LoadGen: never zero, valid until the sample has been completed.
 #[repr(C)]
@@ -50,23 +51,31 @@ unsafe impl ExternType for QuerySampleResponse {
     type Kind = kind::Trivial;
 }
 
-#[cxx::bridge(namespace = "ossmark")]
+#[cxx::bridge(namespace = "loadgen_rs")]
 #[allow(
     unreachable_pub,
     clippy::undocumented_unsafe_blocks,
     reason = "what cxx generates"
 )]
 mod bridge {
-    /// The members of `mlperf::TestSettings` that matter here, by their C++ names. Enums as their C++ values.
+    /// The members of `mlperf::TestSettings` by their C++ names. Enums as their C++ values.
     #[derive(Clone, Debug)]
     struct Numbers {
         scenario: i32,
         mode: i32,
+        single_stream_expected_latency_ns: f64,
+        single_stream_target_latency_percentile: f64,
+        multi_stream_expected_latency_ns: f64,
+        multi_stream_target_latency_percentile: f64,
+        multi_stream_samples_per_query: u64,
         server_target_qps: f64,
         server_target_latency_ns: u64,
         server_target_latency_percentile: f64,
         server_coalesce_queries: bool,
+        server_find_peak_qps_decimals_of_precision: i32,
+        server_find_peak_qps_boundary_step_size: f64,
         server_max_async_queries: u64,
+        server_num_issue_query_threads: u64,
         offline_expected_qps: f64,
         sample_concatenate_permutation: bool,
         min_duration_ms: u64,
@@ -80,6 +89,9 @@ mod bridge {
         accuracy_log_probability: f64,
         accuracy_log_sampling_target: u64,
         test05: bool,
+        test05_qsl_rng_seed: u64,
+        test05_sample_index_rng_seed: u64,
+        test05_schedule_rng_seed: u64,
         print_timestamps: bool,
         performance_issue_unique: bool,
         performance_issue_same: bool,
@@ -90,6 +102,7 @@ mod bridge {
         server_ttft_latency: u64,
         server_tpot_latency: u64,
         infer_token_latencies: bool,
+        token_latency_scaling_factor: u64,
     }
 
     /// Everything else that a test needs to be told. Paths are bytes, as the operating system has them.
@@ -98,9 +111,13 @@ mod bridge {
         qsl_name: String,
         total_count: usize,
         performance_count: usize,
-        output_dir: Vec<u8>,
-        log_prefix: String,
+        outdir: Vec<u8>,
+        prefix: String,
+        suffix: String,
+        copy_detail_to_stdout: bool,
         copy_summary_to_stdout: bool,
+        log_mode: i32,
+        log_mode_async_poll_interval_ms: u64,
         enable_trace: bool,
         audit_config: Vec<u8>,
     }
@@ -115,7 +132,7 @@ mod bridge {
     }
 
     unsafe extern "C++" {
-        include!("ossmark-loadgen/src/shim.h");
+        include!("loadgen-rs/src/shim.h");
 
         #[namespace = "mlperf"]
         type QuerySample = super::QuerySample;
@@ -154,6 +171,11 @@ mod bridge {
         /// The id was issued by LoadGen and has not been completed.
         unsafe fn scheduled_ns(id: usize) -> i64;
 
+        /// Returns when the test has ended, or `end_issue_query_threads` was called.
+        fn register_issue_query_thread();
+        fn end_issue_query_threads();
+        fn mlperf_conf() -> String;
+        fn date_time() -> String;
         fn arrivals_within(qps: f64, seed: u64, duration_ms: u64) -> u64;
         fn min_passing(over: i64, percentile: f64) -> i64;
         fn exit_now(code: i32);

@@ -15,7 +15,7 @@
 #error "LoadGen reads past the end of a vector in Offline with token latencies; with _GLIBCXX_ASSERTIONS it would abort. Remove that define (and hardening flags that imply it) from CXXFLAGS."
 #endif
 
-namespace ossmark {
+namespace loadgen_rs {
 
 struct Callbacks;
 struct Numbers;
@@ -30,8 +30,12 @@ void start_test(const Callbacks& callbacks, const mlperf::TestSettings& settings
 void first_token_complete(rust::Slice<mlperf::QuerySampleResponse> responses);
 void samples_complete(rust::Slice<mlperf::QuerySampleResponse> responses);
 int64_t scheduled_ns(size_t id);
+void register_issue_query_thread();
+void end_issue_query_threads();
+rust::String mlperf_conf();
+rust::String date_time();
 uint64_t arrivals_within(double qps, uint64_t seed, uint64_t duration_ms);
 int64_t min_passing(int64_t over, double percentile);
 void exit_now(int32_t code);
 
-}  // namespace ossmark
+}  // namespace loadgen_rs

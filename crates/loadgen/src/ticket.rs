@@ -9,12 +9,19 @@ use std::num::NonZeroUsize;
 use crate::faults;
 use crate::ffi::{self, QuerySample, QuerySampleResponse};
 
-/// The state of a [`Ticket`]: [`Issued`] or [`Streaming`].
+/// The state of a [`Ticket`]: [`Issued`], [`Streaming`] or [`Untimed`].
 pub trait State: sealed::Sealed {}
+
+/// A state in which tickets arrive: [`Issued`] or [`Untimed`].
+pub trait First: State {}
 
 /// No token has been reported yet.
 #[derive(Debug)]
 pub struct Issued(());
+
+/// Of a test that times no tokens: the answer is bytes and comes in one piece, from any thread.
+#[derive(Debug)]
+pub struct Untimed(());
 
 /// The first token has been reported. Not `Send`: LoadGen buffers its log per thread and wants the completion of a sample
 /// from the OS thread that reported the first token (from another one: lost latencies, in accuracy mode a crash).
@@ -23,6 +30,9 @@ pub struct Streaming(PhantomData<*const ()>);
 
 impl State for Issued {}
 impl State for Streaming {}
+impl State for Untimed {}
+impl First for Issued {}
+impl First for Untimed {}
 
 mod sealed {
     pub trait Sealed {
@@ -34,10 +44,14 @@ mod sealed {
     impl Sealed for super::Streaming {
         const STREAMING: bool = true;
     }
+    impl Sealed for super::Untimed {
+        const STREAMING: bool = false;
+    }
 }
 
 /// The right and the duty to answer one sample, exactly once: [`first_token`](Ticket::first_token), then
-/// [`complete`](Ticket::complete). Two words, no allocation.
+/// [`complete`](Ticket::complete); or, where no tokens are timed, [`answer`](Ticket::answer). The same in every scenario: of a
+/// stream, the next query comes when all tickets of the one before are used up. Two words, no allocation.
 ///
 /// A dropped ticket is recorded in [`crate::Faults`] and LoadGen gets an empty answer (0 tokens, which LoadGen logs as an
 /// error), so that the test can end. A leaked ticket (`mem::forget`) makes it wait for ever.
@@ -101,6 +115,18 @@ impl Ticket<Streaming> {
     }
 }
 
+impl Ticket<Untimed> {
+    /// Completes the sample, now, with an answer that LoadGen writes into its accuracy log as it is, in hexadecimal. It has a
+    /// name of its own so that bytes are never taken for tokens.
+    pub fn answer(self, data: &[u8]) {
+        let (id, _) = self.into_raw();
+        let mut response = [bytes_response(id, data)];
+        // SAFETY: the ticket just consumed was not completed, and the test wants no first token; `data` is borrowed over the
+        // call.
+        unsafe { ffi::samples_complete(&mut response) };
+    }
+}
+
 impl<S: State> Drop for Ticket<S> {
     fn drop(&mut self) {
         faults::dropped(S::STREAMING, self.index);
@@ -124,41 +150,53 @@ pub(crate) fn response(id: usize, tokens: &[u32]) -> QuerySampleResponse {
     }
 }
 
+pub(crate) fn bytes_response(id: usize, data: &[u8]) -> QuerySampleResponse {
+    QuerySampleResponse {
+        id,
+        data: data.as_ptr().expose_provenance(),
+        size: data.len(),
+        n_tokens: 0,
+    }
+}
+
 /// One sample of a query.
 #[derive(Debug)]
-pub struct Sample {
+pub struct Sample<S: First = Issued> {
     /// Index in the [`crate::SampleLibrary`]; it is among those loaded.
     pub index: usize,
     /// How many nanoseconds before LoadGen handed the query over its schedule wanted the sample issued, on LoadGen's own
     /// clock. LoadGen counts every latency from then.
     pub late_ns: u64,
     /// The right to answer it.
-    pub ticket: Ticket<Issued>,
+    pub ticket: Ticket<S>,
 }
 
 /// The samples of one query, in LoadGen's order. Nothing is allocated. Dropping it drops the tickets not taken.
 #[derive(Debug)]
-pub struct Samples<'q> {
+pub struct Samples<'q, S: First = Issued> {
     rest: std::slice::Iter<'q, QuerySample>,
     /// LoadGen's clock when it handed them over.
     now_ns: i64,
+    state: PhantomData<S>,
 }
 
-impl<'q> Samples<'q> {
+impl<'q, S: First> Samples<'q, S> {
     /// # Safety
-    /// `samples` is a query that LoadGen has just issued, and no other `Samples` is made of it.
-    pub(crate) unsafe fn new(samples: &'q [QuerySample], now_ns: i64) -> Samples<'q> {
+    /// `samples` is a query that LoadGen has just issued, of a test whose tickets arrive as `S`, and no other `Samples` is made
+    /// of it.
+    pub(crate) unsafe fn new(samples: &'q [QuerySample], now_ns: i64) -> Samples<'q, S> {
         Samples {
             rest: samples.iter(),
             now_ns,
+            state: PhantomData,
         }
     }
 }
 
-impl Iterator for Samples<'_> {
-    type Item = Sample;
+impl<S: First> Iterator for Samples<'_, S> {
+    type Item = Sample<S>;
 
-    fn next(&mut self) -> Option<Sample> {
+    fn next(&mut self) -> Option<Sample<S>> {
         let sample = self.rest.next()?;
         // SAFETY: LoadGen issued this id, and nobody has had its ticket yet.
         let scheduled_ns = unsafe { ffi::scheduled_ns(sample.id) };
@@ -178,9 +216,9 @@ impl Iterator for Samples<'_> {
     }
 }
 
-impl ExactSizeIterator for Samples<'_> {}
+impl<S: First> ExactSizeIterator for Samples<'_, S> {}
 
-impl Drop for Samples<'_> {
+impl<S: First> Drop for Samples<'_, S> {
     fn drop(&mut self) {
         for sample in self {
             drop(sample);

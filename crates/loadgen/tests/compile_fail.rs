@@ -11,7 +11,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Name, error code, lines that compile, the line that does not.
-const CASES: [(&str, &str, &str, &str); 9] = [
+const CASES: [(&str, &str, &str, &str); 18] = [
     (
         "completes_twice",
         "E0382",
@@ -66,6 +66,60 @@ const CASES: [(&str, &str, &str, &str); 9] = [
         "let mut buffer = ResponseBuffer::new(); let tokens = vec![1, 2]; let mut batch = buffer.first_tokens(); batch.push(issued, &tokens);",
         "drop(tokens); batch.send();",
     ),
+    (
+        "answers_an_untimed_ticket_twice",
+        "E0382",
+        "plain.answer(&[1]);",
+        "plain.answer(&[1]);",
+    ),
+    (
+        "clones_an_untimed_ticket",
+        "E0599",
+        "let t = plain;",
+        "let u = t.clone();",
+    ),
+    (
+        "reports_a_first_token_where_none_is_timed",
+        "E0599",
+        "let t = plain;",
+        "t.first_token(&[1]);",
+    ),
+    (
+        "answers_a_timed_ticket_with_bytes",
+        "E0599",
+        "let t = issued;",
+        "t.answer(&[1]);",
+    ),
+    (
+        "batches_a_timed_ticket_with_bytes",
+        "E0308",
+        "let mut buffer = ResponseBuffer::new(); let mut batch = buffer.answers(); batch.push(plain, &[1]);",
+        "batch.push(issued, &[1]);",
+    ),
+    (
+        "makes_up_a_ticket",
+        "E0624",
+        "drop(issued);",
+        "let t = unsafe { Ticket::<Issued>::from_raw((16, 0)) };",
+    ),
+    (
+        "makes_up_a_state",
+        "E0277",
+        "struct Mine;",
+        "impl State for Mine {}",
+    ),
+    (
+        "keeps_a_query_after_it_was_issued",
+        "E0521",
+        "for sample in samples { drop(sample); }",
+        "std::thread::spawn(move || drop(more));",
+    ),
+    (
+        "times_a_system_without_tokens",
+        "E0277",
+        "let _ = run_untimed(settings, sut, library);",
+        "let _ = run(settings, sut, library);",
+    ),
 ];
 
 #[test]
@@ -92,7 +146,7 @@ fn library(deps: &Path, dir: &Path) -> PathBuf {
         .map(|entry| entry.unwrap().path())
         .filter(|path| {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            name.starts_with("libossmark_loadgen-") && name.ends_with(".rlib")
+            name.starts_with("libloadgen-") && name.ends_with(".rlib")
         })
         .collect();
     builds.sort_by_key(|path| fs::metadata(path).unwrap().modified().unwrap());
@@ -109,8 +163,10 @@ fn library(deps: &Path, dir: &Path) -> PathBuf {
 fn check(deps: &Path, library: &Path, dir: &Path, body: &str) -> BTreeSet<String> {
     let source = dir.join("case.rs");
     let text = format!(
-        "#![allow(warnings)]\nuse ossmark_loadgen::{{Issued, ResponseBuffer, Ticket}};\n\
-         pub fn case(issued: Ticket<Issued>, other: Ticket<Issued>) {{ {body} }}\n"
+        "#![allow(warnings)]\nuse loadgen::{{Issued, ResponseBuffer, SampleLibrary, Samples, Settings, State, SystemUnderTest, \
+         Ticket, Untimed, run, run_untimed}};\n\
+         pub fn case<S: SystemUnderTest<Untimed>>(issued: Ticket<Issued>, other: Ticket<Issued>, plain: Ticket<Untimed>, \
+         samples: Samples<'_>, more: Samples<'_>, settings: &Settings, sut: &S, library: &dyn SampleLibrary) {{ {body} }}\n"
     );
     fs::write(&source, text).unwrap();
     let run = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
@@ -125,7 +181,7 @@ fn check(deps: &Path, library: &Path, dir: &Path, body: &str) -> BTreeSet<String
             "json",
         ])
         .arg("--extern")
-        .arg(format!("ossmark_loadgen={}", library.display()))
+        .arg(format!("loadgen={}", library.display()))
         .arg("-L")
         .arg(format!("dependency={}", deps.display()))
         .arg("-o")

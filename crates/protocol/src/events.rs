@@ -58,6 +58,10 @@ pub struct StepOutputs {
     pub took: Duration,
     /// Input tokens of the step, of prompts and of sequences that decode, with drafted ones.
     pub rows: u64,
+    /// Those of `rows` that are tokens of prompts. A prompt's last token alone is not told from one that decodes.
+    pub prefill_tokens: u64,
+    /// Positions that the sequences that decode look back on, of all of them.
+    pub context: u64,
     /// Which engine's step it was, from 0.
     pub engine: u16,
 }

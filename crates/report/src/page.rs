@@ -5,6 +5,7 @@
 
 mod curve;
 mod panel;
+mod peak;
 mod power;
 mod speculation;
 mod spread;
@@ -20,6 +21,7 @@ use sha2::{Digest, Sha256};
 
 use crate::curve::Curve;
 use crate::figures::Figures;
+use crate::peak::Peak;
 use crate::run::Run;
 use panel::{Panel, Section};
 use table::{Table, plain};
@@ -106,6 +108,17 @@ pub fn curve_page(curve: &Curve) -> String {
         overview: curve::overview(curve),
         footer: "A submitted curve is measured with MLCommons' own client.",
         ..Page::new(plain(&curve.title), curve::sections(curve))
+    };
+    page.text()
+}
+
+/// The page of a search for the highest load that passes.
+pub fn peak_page(peak: &Peak) -> String {
+    let page = Page {
+        cards: vec![peak::card(peak)],
+        overview: peak::overview(peak),
+        footer: "A run of official length is submitted as it is, with its user.conf.",
+        ..Page::new(plain(&peak.title), peak::sections(peak))
     };
     page.text()
 }

@@ -6,7 +6,7 @@
 //! energy is taken from.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nvml_wrapper::Nvml;
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
@@ -21,7 +21,7 @@ use crate::source::{Round, Source, Trouble};
 /// The driver's package has the first, the toolkit's development files the second.
 const LIBRARIES: [&str; 2] = ["libnvidia-ml.so.1", "libnvidia-ml.so"];
 /// More than a machine has.
-const MAX_GPUS: u32 = 256;
+pub(crate) const MAX_GPUS: u32 = 256;
 
 /// The library as a source.
 pub(crate) struct NvmlSource {
@@ -36,33 +36,34 @@ impl NvmlSource {
             nvml: None,
         }
     }
+}
 
-    fn load(&self) -> Result<Nvml, Trouble> {
-        let load = |path: &OsStr| Nvml::builder().lib_path(path).init();
-        let loaded = match &self.library {
-            Some(path) => load(path.as_os_str()),
-            None => load(LIBRARIES[0].as_ref()).or_else(|error| match error {
-                NvmlError::LibloadingError(_) => load(LIBRARIES[1].as_ref()),
-                error => Err(error),
-            }),
-        };
-        loaded.map_err(|error| {
-            let what = format!("NVML cannot be used: {}", Escaped(&error));
-            match error {
-                NvmlError::LibloadingError(_)
-                | NvmlError::DriverNotLoaded
-                | NvmlError::LibraryNotFound => Trouble::Absent(what),
-                _ => Trouble::Fault(what),
-            }
-        })
-    }
+/// The library of this name, or the system's.
+pub(crate) fn load(library: Option<&Path>) -> Result<Nvml, Trouble> {
+    let load = |path: &OsStr| Nvml::builder().lib_path(path).init();
+    let loaded = match library {
+        Some(path) => load(path.as_os_str()),
+        None => load(LIBRARIES[0].as_ref()).or_else(|error| match error {
+            NvmlError::LibloadingError(_) => load(LIBRARIES[1].as_ref()),
+            error => Err(error),
+        }),
+    };
+    loaded.map_err(|error| {
+        let what = format!("NVML cannot be used: {}", Escaped(&error));
+        match error {
+            NvmlError::LibloadingError(_)
+            | NvmlError::DriverNotLoaded
+            | NvmlError::LibraryNotFound => Trouble::Absent(what),
+            _ => Trouble::Fault(what),
+        }
+    })
 }
 
 impl Source for NvmlSource {
     fn read(&mut self) -> Result<Round, Trouble> {
         let nvml = match self.nvml.take() {
             Some(nvml) => nvml,
-            None => self.load()?,
+            None => load(self.library.as_deref())?,
         };
         let fault = |error: NvmlError| Trouble::Fault(format!("NVML: {}", Escaped(error)));
         let count = match nvml.device_count() {

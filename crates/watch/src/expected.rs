@@ -7,7 +7,7 @@ use serde_json::Value;
 /// The samples that LoadGen will issue, as far as `run_plan.json` tells; none where it does not, or says more than a record
 /// can hold. Server's arrivals are random, which makes it approximate.
 ///
-/// Source: the arithmetic of `RequestedSettings::expected_samples` in crates/loadgen, which has it from LoadGen.
+/// Source: the arithmetic of `TestSettings::expected_samples` in crates/loadgen, which has it from LoadGen.
 pub(crate) fn expected_samples(plan: &Value) -> Option<u64> {
     let settings = plan.get("requested_settings")?;
     let number = |name: &str| settings.get(name).and_then(Value::as_u64).unwrap_or(0);

@@ -102,7 +102,7 @@ impl std::ops::AddAssign for Rows {
 pub(super) fn print(report: &Report, args: &BenchLoadgenArgs) {
     say!(
         "LoadGen {}, {} tokens an answer, {} s a test",
-        ossmark_loadgen::LOADGEN_VERSION,
+        ::loadgen::LOADGEN_VERSION,
         args.tokens,
         args.seconds
     );

@@ -10,7 +10,7 @@ use crate::executor::{Capacity, Executor};
 use crate::load::{LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, useful_blocks};
 use crate::load_error::LoadError;
 use crate::memory::check_rest;
-use crate::model::Model;
+use crate::model::{Model, Probe};
 use crate::runner::ModelRunner;
 use crate::weights::{Checkpoint, ModelSources, Placement, Synthetic, weight_bytes};
 
@@ -40,6 +40,8 @@ pub struct CpuSettings {
     pub simd: Option<Simd>,
     /// Whether experts are copied into the order in which they are read.
     pub repack: Repack,
+    /// A changed model, for an auditor; never of a run.
+    pub probe: Option<Probe>,
 }
 
 impl Default for CpuSettings {
@@ -56,6 +58,7 @@ impl Default for CpuSettings {
             drafter: None,
             simd: None,
             repack: Repack::Auto,
+            probe: None,
         }
     }
 }
@@ -114,6 +117,7 @@ fn load(
     if let Some(Drafter::Synthetic(_)) = settings.drafter {
         check_synthetic(synthetic_head_bytes(config))?;
     }
+    check_probe(config, settings)?;
     let head = settings.drafter.as_ref();
     let head = head.map(|d| LoadedHead::new(d, config, Placement::InMemory));
     let head = head.transpose()?;
@@ -189,6 +193,7 @@ fn load(
             head.as_ref().map_or("", |h| &h.description),
         ),
         warnings: Vec::new(),
+        kernels: None,
     };
     let executor: Box<dyn Executor> = match drafter.zip(head.as_ref()) {
         Some((drafter, loaded)) => Box::new(SpeculativeRunner::new(
@@ -197,9 +202,29 @@ fn load(
             loaded,
             capacity,
         )),
-        None => Box::new(ModelRunner::new(ops, model, capacity)),
+        None => Box::new(ModelRunner::new(ops, model, capacity).probed(settings.probe.clone())),
     };
     Ok(LoadedModel { executor, info })
+}
+
+/// A probe changes a layer that is there, and what a head drafts is no part of it.
+fn check_probe(config: &ModelConfig, settings: &CpuSettings) -> Result<(), LoadError> {
+    let Some(probe) = &settings.probe else {
+        return Ok(());
+    };
+    if settings.drafter.is_some() {
+        return Err(LoadError::Settings(
+            "a changed model and a draft head: found both, expected one of them".into(),
+        ));
+    }
+    let layers = config.layers.len();
+    match probe.change.layer() {
+        Some(layer) if layer as usize >= layers => Err(LoadError::Settings(format!(
+            "the layer to change is {layer}, expected 0 to {}",
+            layers - 1
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Rows whose logits are computed at a time: those of a step in which all sequences decode.

@@ -4,72 +4,58 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::attention::pool::block_bytes;
-use super::check;
 use super::driver::graphs;
 use super::ops::CudaOps;
-use super::select;
+use super::prepare::{HeadParts, Prepared, prepare};
+use super::settings::CudaSettings;
 use crate::config::ModelConfig;
 use crate::dtype::KvDtype;
-use crate::eagle3::{Drafter, Head, LoadedHead, SpeculativeRunner};
-use crate::executor::{Capacity, ExecError, Executor};
+use crate::eagle3::{Head, LoadedHead};
+use crate::executor::Capacity;
 use crate::load::{LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, useful_blocks};
 use crate::load_error::LoadError;
-use crate::load_progress::LoadProgress;
 use crate::model::Model;
 use crate::runner::ModelRunner;
 use crate::weights::{Checkpoint, ModelSources, Placement, Synthetic, weight_bytes};
 
-/// What the CUDA engine may use.
-#[derive(Clone, Debug)]
-pub struct CudaSettings {
-    /// Which device.
-    pub device: u32,
-    /// Bytes for keys and values; `None`: what is left once weights and buffers are there, less a reserve.
-    pub memory_budget_bytes: Option<u64>,
-    /// Positions in a KV block. Attention is made for 16; other sizes are left to its reference kernel.
-    pub block_size: u32,
-    /// Most input tokens in a step.
-    pub max_step_tokens: u32,
-    /// Most sequences in a step.
-    pub max_seqs: u32,
-    /// How keys and values are kept.
-    pub kv: KvDtype,
-    /// Record decode steps when the model is loaded, and replay them.
-    pub graphs: bool,
-    /// Put a kernel on the device while the one before it still runs (programmatic dependent launch).
-    pub overlap: bool,
-    /// Compute with the reference kernels alone: slow, and what the others are checked against.
-    pub reference_kernels: bool,
-    /// Compare the kernels made for speed with the reference ones before anything is answered, and refuse to load when they
-    /// differ.
-    pub check: bool,
-    /// What drafts tokens, if anything does.
-    pub drafter: Option<Drafter>,
-    /// Counts the weights' bytes while they are copied to the device; random weights are made there and not counted.
-    pub progress: Arc<LoadProgress>,
-}
-
-impl Default for CudaSettings {
-    fn default() -> Self {
-        Self {
-            device: 0,
-            memory_budget_bytes: None,
-            block_size: 16,
-            max_step_tokens: 4096,
-            max_seqs: 256,
-            kv: KvDtype::AsActivations,
-            graphs: true,
-            overlap: true,
-            reference_kernels: false,
-            check: true,
-            drafter: None,
-            progress: Arc::default(),
-        }
-    }
-}
-
 /// Left free for the driver: local memory and printf buffers appear at the first launches.
 const RESERVE_BYTES: u64 = 512 << 20;
+/// And for each launch of a recorded step: drivers were seen to take 20 to 64 KiB.
+const RECORDED_LAUNCH_BYTES: u64 = 64 << 10;
+/// Launches of a layer, with some to spare.
+const LAUNCHES_OF_LAYER: u64 = 12;
+
+/// What is left free of `left` bytes.
+fn reserve(config: &ModelConfig, s: &CudaSettings, left: u64) -> u64 {
+    let sizes = match s.graphs {
+        true => graphs::sizes(s.max_step_tokens.min(s.max_seqs) as usize).len() as u64,
+        false => 0,
+    };
+    let recorded = sizes * config.layers.len() as u64 * LAUNCHES_OF_LAYER * RECORDED_LAUNCH_BYTES;
+    (RESERVE_BYTES + recorded).min(left / 8)
+}
+
+/// Positions of a sequence that room is counted for: what MLPerf's prompts (4,638 on average, docs/gpu.md) have half way
+/// through an answer.
+const TYPICAL_POSITIONS: usize = 5300;
+/// Sizes of recorded steps are multiples of it where there are so many.
+const SEQS_ROUND: u64 = 64;
+
+/// Most sequences in a step, with `room` bytes for keys and values. The weights of all experts are read whatever the batch, so
+/// that more sequences in a step cost little.
+fn most_seqs(config: &ModelConfig, s: &CudaSettings, room: u64) -> u32 {
+    let size = s.block_size as usize;
+    let full = TYPICAL_POSITIONS.div_ceil(size);
+    let window = config.window.map_or(0, |w| w.div_ceil(size) + 1);
+    let bytes = (full + window) * block_bytes(config, size, s.kv);
+    let seqs = room / bytes.max(1) as u64 / SEQS_ROUND * SEQS_ROUND;
+    // With a head a step has several rows of each, and their logits.
+    let up_to = match s.drafter {
+        None => s.max_seqs_up_to,
+        Some(_) => s.max_seqs,
+    };
+    (seqs.min(u64::from(up_to)) as u32).max(s.max_seqs)
+}
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
@@ -149,6 +135,12 @@ fn load(
             free: at_first,
         });
     }
+    let room = at_first - weight_bytes;
+    let room = room.saturating_sub(reserve(config, settings, room));
+    let settings = &CudaSettings {
+        max_seqs: most_seqs(config, settings, room),
+        ..settings.clone()
+    };
     let span = 1 + loaded.as_ref().map_or(0, |l| l.steps);
     let rows = settings.max_step_tokens as usize;
     let logit_rows = rows.min((settings.max_seqs * span) as usize);
@@ -179,54 +171,16 @@ fn load(
     }
     let device = ops.info().clone();
     let (major, minor) = device.capability;
-    let free = ops.device.free_bytes()?;
-    let mut runner = ModelRunner::new(ops, model, capacity);
-    let mut warnings = Vec::new();
-    let mut warn = |recorded: Result<(), ExecError>| {
-        if let Err(e) = recorded {
-            warnings.push(format!(
-                "decode steps are launched kernel by kernel, which is slower: they could not be recorded ({e})"
-            ));
-        }
-    };
-    // With a head a round is recorded, and no step without.
-    if settings.graphs && head.is_none() {
-        warn(runner.record(&graphs::sizes(rows.min(settings.max_seqs as usize))));
-    }
-    let mut checks = Vec::new();
-    if settings.check && !settings.reference_kernels {
-        checks.push(check::check_kernels(&mut runner, config)?);
-    }
-    let executor: Box<dyn Executor> = match head {
-        None => Box::new(runner),
-        Some((loaded, head_ops, head)) => {
-            let mut runner =
-                SpeculativeRunner::new(runner.into_parts(), (head_ops, head), loaded, capacity);
-            // More new rows of a sequence are left to other kernels than those that were recorded.
-            if settings.graphs && (span as usize) < select::MIN_PREFILL_ROWS {
-                let seqs = (rows / span as usize).min(settings.max_seqs as usize);
-                if seqs > 0 {
-                    warn(runner.record(&graphs::sizes(seqs)));
-                }
-            }
-            if settings.check && !settings.reference_kernels {
-                checks.push(check::check_head(&mut runner, config)?);
-            }
-            Box::new(runner)
-        }
-    };
-    let kernels = if settings.reference_kernels {
-        "plain kernels alone".to_owned()
-    } else if !settings.check {
-        "kernels not checked".to_owned()
-    } else if let Some(found) = check::KernelCheck::all(&checks) {
-        format!(
-            "kernels checked against the plain ones: {} results differ by at most {:.4} of their size",
-            found.results, found.error
-        )
-    } else {
-        "kernels not checked, for the KV memory is too small".to_owned()
-    };
+    ops.device.leave_out(settings.without);
+    let head = head.map(|(loaded, ops, head)| HeadParts { loaded, ops, head });
+    let runner = ModelRunner::new(ops, model, capacity);
+    let ready = prepare(runner, head, config, settings)?;
+    let Prepared {
+        executor,
+        warnings,
+        kernels,
+        free,
+    } = ready;
     let info = ModelInfo {
         vocab_size: capacity.vocab_size,
         max_context: capacity.max_context,
@@ -237,7 +191,7 @@ fn load(
         description: format!(
             "{name}, {} layers, hidden {}, {} experts top-{}, vocabulary {}; {} (compute capability {major}.{minor}, {} \
              multiprocessors); memory: {:.2} GiB weights and buffers, {:.2} GiB keys and values in {} ({} blocks of {} \
-             positions), {:.2} of {:.2} GiB left; {kernels}{}",
+             positions), {:.2} GiB recorded decode steps, {:.2} of {:.2} GiB left; {}{}",
             config.layers.len(),
             config.hidden,
             config.experts,
@@ -253,11 +207,14 @@ fn load(
             },
             capacity.n_blocks,
             capacity.block_size,
+            kernels.recorded_bytes as f64 / GIB,
             free as f64 / GIB,
             device.total_bytes as f64 / GIB,
+            kernels,
             loaded.as_ref().map_or("", |l| &l.description),
         ),
         warnings,
+        kernels: Some(kernels),
     };
     Ok(LoadedModel { executor, info })
 }
@@ -269,7 +226,7 @@ fn capacity(
     left: u64,
     head: Option<&LoadedHead>,
 ) -> Result<Capacity, LoadError> {
-    let room = left.saturating_sub(RESERVE_BYTES.min(left / 8));
+    let room = left.saturating_sub(reserve(config, s, left));
     let budget = s.memory_budget_bytes.unwrap_or(room);
     // A head sees all positions, whatever the model's layers do.
     let has_full = head.is_some() || config.layers.contains(&crate::config::LayerKind::Full);
@@ -304,4 +261,51 @@ fn capacity(
         vocab_size: config.vocab_size as u32,
         draft_tokens: head.map_or(0, |h| h.steps),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::gpt_oss_120b;
+
+    #[test]
+    fn as_many_sequences_as_keys_and_values_leave_room_for() {
+        let c = gpt_oss_120b();
+        let with = |kv, up_to| CudaSettings {
+            kv,
+            max_seqs_up_to: up_to,
+            ..CudaSettings::default()
+        };
+        let (fp8, bf16) = (with(KvDtype::Fp8, 640), with(KvDtype::AsActivations, 640));
+        // An H200 has some 75 GiB beside the weights, an H100 with 80 GB some 15.
+        assert_eq!(most_seqs(&c, &fp8, 75 << 30), 640);
+        assert_eq!(most_seqs(&c, &bf16, 75 << 30), 384);
+        assert_eq!(most_seqs(&c, &fp8, 15 << 30), 256);
+        assert_eq!(most_seqs(&c, &fp8, 0), 256);
+        // What was asked for stays.
+        assert_eq!(most_seqs(&c, &with(KvDtype::Fp8, 256), 75 << 30), 256);
+        let more = CudaSettings {
+            max_seqs: 300,
+            ..with(KvDtype::Fp8, 256)
+        };
+        assert_eq!(most_seqs(&c, &more, 75 << 30), 300);
+    }
+
+    #[test]
+    fn more_recorded_steps_leave_more_free() {
+        let c = gpt_oss_120b();
+        let with = |max_seqs, graphs| CudaSettings {
+            max_seqs,
+            graphs,
+            ..CudaSettings::default()
+        };
+        let left = 100 << 30;
+        let of = |max_seqs, graphs| reserve(&c, &with(max_seqs, graphs), left);
+        assert_eq!(of(256, false), 512 << 20);
+        // 20 and 26 sizes of 36 layers of 12 launches.
+        assert_eq!(of(256, true), (512 << 20) + ((20 * 36 * 12) << 16));
+        assert_eq!(of(640, true), (512 << 20) + ((26 * 36 * 12) << 16));
+        // A small device is not left without keys and values.
+        assert_eq!(reserve(&c, &with(256, true), 800), 100);
+    }
 }

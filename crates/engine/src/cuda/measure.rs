@@ -1,9 +1,14 @@
 //! Times of the operations at gpt-oss-120b's shape, on random weights made on the device. An operation is timed only when
 //! its result agrees with the reference kernels'. Measurements only.
 
+mod flush;
+mod small;
+
+use self::flush::Flush;
 use super::buffer::CudaBuf;
 use super::dense::synthetic::{Numbers, synthetic};
-use super::driver::{Memory, load_failed};
+use super::driver::load_failed;
+use super::fast::KernelSet;
 use super::moe::routing::CudaRouting;
 use super::ops::CudaOps;
 use super::weights::{CudaExperts, CudaLinear, CudaVector};
@@ -39,9 +44,6 @@ pub struct Timing {
 
 /// A relative error that rounding to bf16 can explain: between 1e-3 and 1e-2.
 pub(super) const MAX_ERROR: f64 = 1e-2;
-/// Written before each run: five times an H100's second-level cache.
-const FLUSH_BYTES: usize = 256 << 20;
-
 /// What is measured.
 #[derive(Clone, Debug)]
 pub struct MeasureSettings {
@@ -59,13 +61,18 @@ pub struct MeasureSettings {
     pub runs: usize,
     /// Also time the reference kernels.
     pub reference: bool,
+    /// Kernels made for speed that are not used.
+    pub without: KernelSet,
     /// Of weights and inputs.
     pub seed: u32,
+    /// Bytes that are read before each run, so that nothing of it is in the second-level cache: five times an H100's, unless
+    /// the command itself is tried.
+    pub flush_bytes: usize,
 }
 
 struct Bench<'a> {
     ops: CudaOps,
-    flush: Memory,
+    flush: Flush,
     capacity: Capacity,
     settings: MeasureSettings,
     each: &'a mut dyn FnMut(Timing),
@@ -98,13 +105,14 @@ pub fn measure(settings: MeasureSettings, each: &mut dyn FnMut(Timing)) -> Resul
         draft_tokens: 0,
     };
     let mut ops = CudaOps::open(&config, settings.device)?;
+    ops.device.leave_out(settings.without);
     ops.plan(&capacity)?;
     let sources = ModelSources::synthetic(
         &config,
         Synthetic::seeded(settings.seed),
         Placement::OnDevice,
     )?;
-    let flush = ops.device.memory("the cache's eviction", FLUSH_BYTES)?;
+    let flush = Flush::new(&mut ops, config.hidden, settings.flush_bytes)?;
     let mut b = Bench {
         ops,
         flush,
@@ -151,6 +159,7 @@ pub fn measure(settings: MeasureSettings, each: &mut dyn FnMut(Timing)) -> Resul
             &mut |o, out| o.rmsnorm(&x, &norm, n, out),
         )?;
         b.experts(&experts, &c, n)?;
+        b.small(n, &c, (&router, &norm))?;
         b.attention(n, &c, &sinks, "", false)?;
         b.sample(n, &c)?;
     }
@@ -392,7 +401,7 @@ impl Bench<'_> {
     fn median(&mut self, out: &mut CudaBuf, work: Work<'_>) -> Result<f64, LoadError> {
         let mut times = Vec::new();
         for _ in 0..self.settings.runs.max(1) {
-            self.ops.device.fill(&self.flush, 0).map_err(load_failed)?;
+            self.flush.evict(&mut self.ops).map_err(load_failed)?;
             times.push(f64::from(
                 self.ops.time_ms(|o| work(o, out)).map_err(load_failed)?,
             ));

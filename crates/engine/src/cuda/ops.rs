@@ -20,6 +20,7 @@ use super::moe::tiles::KernelVariant;
 use super::moe::{router, topk_softmax};
 use super::select;
 use super::step::Step;
+use super::thresholds::Thresholds;
 use super::weights::{CudaExperts, CudaLinear, CudaVector, Uploader};
 use crate::batch::StepBatch;
 use crate::config::ModelConfig;
@@ -42,6 +43,7 @@ pub struct CudaOps {
     config: ModelConfig,
     rope: Rope,
     pub(super) reference: bool,
+    pub(super) thresholds: Thresholds,
     /// Whether all experts' matrices so far are for the mma and wgmma kernels' decoding.
     moderate_scales: bool,
     kv: KvDtype,
@@ -98,6 +100,7 @@ impl CudaOps {
             config: config.clone(),
             rope,
             reference: false,
+            thresholds: Thresholds::counted(config),
             moderate_scales: true,
             kv: KvDtype::AsActivations,
             device: Arc::clone(device),
@@ -145,6 +148,10 @@ impl CudaOps {
 
     /// From now on, computes with the reference kernels alone, or with the best there are.
     pub fn use_reference_kernels(&mut self, reference: bool) {
+        let launched = self.device.take_launched();
+        if reference && !self.reference {
+            self.device.note_tried(launched);
+        }
         self.reference = reference;
     }
 
@@ -206,6 +213,7 @@ impl CudaOps {
 
     fn experts_variant(&self, rows: usize) -> KernelVariant {
         let (d, c) = (&self.device, &self.config);
+        let rows = (rows, self.thresholds.experts);
         select::experts(d, c, self.reference, self.moderate_scales, rows)
     }
 }
@@ -378,7 +386,8 @@ impl Ops for CudaOps {
             rows,
             out,
         };
-        select::linear(self.reference, &product)
+        let from = self.thresholds.of_linear(&self.config, w.outs, w.cols);
+        select::linear(self.reference, &product, from)
     }
 
     fn rope(&mut self, qkv: &mut CudaBuf) -> OpResult {
@@ -424,7 +433,8 @@ impl Ops for CudaOps {
         logits: &mut CudaBuf,
         routing: &mut CudaRouting,
     ) -> OpResult {
-        if self.reference || !select::router_takes(rows, w) {
+        let from = self.thresholds.router;
+        if self.reference || !select::router_takes(&self.device, w, (rows, from)) {
             self.linear(x, w, rows, logits)?;
             return self.route(logits, routing);
         }

@@ -9,24 +9,16 @@ use super::dense::{linear_mma, linear_reference, linear_wgmma, rmsnorm, sample};
 use super::draft::args::Argmax;
 use super::draft::{draft_argmax, draft_argmax_wgmma};
 use super::driver::{Device, Memory};
+use super::fast::FastKernel;
 use super::moe::args::{Down, GateUp};
 use super::moe::tiles::{KernelVariant, mma_takes, wgmma_takes};
 use super::moe::{moe_down_mma, moe_down_reference, moe_down_wgmma, topk_softmax};
 use super::moe::{moe_gate_up_mma, moe_gate_up_reference, moe_gate_up_wgmma};
+use super::thresholds::MIN_WGMMA_ROWS;
 use super::weights::CudaLinear;
 use crate::config::ModelConfig;
 use crate::load_error::LoadError;
 use crate::ops::{KvLayer, OpResult};
-
-/// Rows an expert has on average from which on the wgmma kernels take them. The mma ones read an expert's weights anew for
-/// each 16 rows, the wgmma ones once for 128; at 16 rows on average half of the experts need a second reading. Below
-/// that the mma ones have more loads in flight. To be measured.
-const MIN_WGMMA_ROWS_OF_EXPERT: usize = 16;
-
-/// Rows of a step from which on every kernel that this model can have takes a part in it.
-pub(super) fn rows_for_all(c: &ModelConfig) -> usize {
-    MIN_WGMMA_ROWS.max((MIN_WGMMA_ROWS_OF_EXPERT * c.experts).div_ceil(c.top_k))
-}
 
 /// Refuses a shape beyond the kernels' limits.
 pub(super) fn check_shape(config: &ModelConfig) -> Result<(), LoadError> {
@@ -53,23 +45,28 @@ pub(super) fn check_shape(config: &ModelConfig) -> Result<(), LoadError> {
 }
 
 /// For both products of a step's experts, by shape alone: all layers have one. `moderate_scales`: all experts have them
-/// (`CudaMatrices`).
+/// (`CudaMatrices`); `from`: rows from which on the wgmma kernels take them.
 pub(super) fn experts(
     d: &Device,
     c: &ModelConfig,
     reference: bool,
     moderate_scales: bool,
-    rows: usize,
+    (rows, from): (usize, u32),
 ) -> KernelVariant {
-    let wgmma = moderate_scales
+    let wgmma = d.uses(FastKernel::MoeWgmma)
+        && moderate_scales
         && wgmma_takes(d, 2 * c.intermediate, c.hidden)
         && wgmma_takes(d, c.hidden, c.intermediate);
+    let mma = d.uses(FastKernel::MoeMma);
+    let many = rows >= from as usize;
     if reference {
         KernelVariant::Reference
-    } else if wgmma && rows * c.top_k >= MIN_WGMMA_ROWS_OF_EXPERT * c.experts {
+    } else if wgmma && (many || !mma) {
         KernelVariant::Wgmma
-    } else {
+    } else if mma {
         KernelVariant::Mma
+    } else {
+        KernelVariant::Reference
     }
 }
 
@@ -92,23 +89,22 @@ pub(super) fn moe_down(p: &Down<'_>, out: &CudaBuf) -> OpResult {
     moe_down_reference::moe_combine(p, out)
 }
 
-/// Rows from which on the wgmma kernel takes a dense product. The mma one reads the matrix again for each 16 rows, from the
-/// second-level cache at best: four times at 64 rows, 21 us for 5,120 x 2,880 at 5.5 TB/s by count, where the wgmma one
-/// reads it once, on the 32 multiprocessors that have a block. To be measured.
-const MIN_WGMMA_ROWS: usize = 64;
-
 /// Whether the router's product and what follows it are one kernel: where the product is the mma kernel's.
-pub(super) fn router_takes(rows: usize, w: &CudaLinear) -> bool {
-    rows < MIN_WGMMA_ROWS && linear_mma::takes(w)
+/// `from`: rows from which on it is not.
+pub(super) fn router_takes(d: &Device, w: &CudaLinear, (rows, from): (usize, u32)) -> bool {
+    d.uses(FastKernel::Router) && rows < from as usize && linear_mma::takes(w)
 }
 
-/// Launches a dense product.
-pub(super) fn linear(reference: bool, p: &Linear<'_>) -> OpResult {
+/// Launches a dense product; `from`: rows from which on the wgmma kernel takes it.
+pub(super) fn linear(reference: bool, p: &Linear<'_>, from: usize) -> OpResult {
+    let d = p.device;
+    let wgmma = d.uses(FastKernel::LinearWgmma) && linear_wgmma::takes(d, p.w);
+    let mma = d.uses(FastKernel::LinearMma) && linear_mma::takes(p.w);
     if reference {
         linear_reference::linear_reference(p)
-    } else if p.rows >= MIN_WGMMA_ROWS && linear_wgmma::takes(p.device, p.w) {
+    } else if wgmma && (p.rows >= from || !mma) {
         linear_wgmma::linear_wgmma(p)
-    } else if linear_mma::takes(p.w) {
+    } else if mma {
         linear_mma::linear_mma(p)
     } else {
         linear_reference::linear_reference(p)
@@ -118,9 +114,13 @@ pub(super) fn linear(reference: bool, p: &Linear<'_>) -> OpResult {
 /// Launches a draft head's guess.
 pub(super) fn draft_argmax(reference: bool, p: &Argmax<'_>) -> OpResult {
     let l = &p.linear;
-    if !reference && l.rows >= MIN_WGMMA_ROWS && linear_wgmma::takes(l.device, l.w) {
+    let wgmma = l.device.uses(FastKernel::DraftArgmaxWgmma) && linear_wgmma::takes(l.device, l.w);
+    let mma = l.device.uses(FastKernel::DraftArgmax) && linear_mma::takes(l.w);
+    if reference {
+        draft_argmax::draft_argmax_reference(p)
+    } else if wgmma && (l.rows >= MIN_WGMMA_ROWS as usize || !mma) {
         draft_argmax_wgmma::draft_argmax_wgmma(p)
-    } else if !reference && linear_mma::takes(l.w) {
+    } else if mma {
         draft_argmax::draft_argmax(p)
     } else {
         draft_argmax::draft_argmax_reference(p)
@@ -129,7 +129,7 @@ pub(super) fn draft_argmax(reference: bool, p: &Argmax<'_>) -> OpResult {
 
 /// Rotates queries and keys, and writes keys and values to the pool.
 pub(super) fn rope_kv(reference: bool, c: &Context<'_>, qkv: &CudaBuf, layer: KvLayer) -> OpResult {
-    if !reference && rope_kv::takes(c.config) {
+    if !reference && c.device.uses(FastKernel::RopeKv) && rope_kv::takes(c.config) {
         return rope_kv::rope_kv(c, qkv, layer);
     }
     rope::rope(c, qkv)?;
@@ -143,15 +143,20 @@ pub(super) const MIN_PREFILL_ROWS: usize = 16;
 /// Launches attention: the sequences of a step may go to different kernels.
 pub(super) fn attention(reference: bool, operands: &Operands<'_>, partials: &Memory) -> OpResult {
     let c = &operands.context;
-    if reference || !attention_decode::takes(c.config, c.pool) {
+    let decode = c.device.uses(FastKernel::AttentionDecode);
+    if reference || !decode || !attention_decode::takes(c.config, c.pool) {
         return attention_reference::attention_reference(operands);
     }
+    let prefill_from = match c.device.uses(FastKernel::AttentionPrefill) {
+        true => MIN_PREFILL_ROWS,
+        false => usize::MAX,
+    };
     let (min, max) = c.step.rows_of_seqs;
-    if max >= MIN_PREFILL_ROWS {
-        attention_prefill::attention_prefill(operands, MIN_PREFILL_ROWS)?;
+    if max >= prefill_from {
+        attention_prefill::attention_prefill(operands, prefill_from)?;
     }
-    if min < MIN_PREFILL_ROWS {
-        attention_decode::attention_decode(operands, partials, MIN_PREFILL_ROWS)?;
+    if min < prefill_from {
+        attention_decode::attention_decode(operands, partials, prefill_from)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::attention::splits::plan_kv_splits;
+use super::attention::splits::{plan_kv_splits, rows_of_short};
 use super::driver::{Device, Event, Memory, Pinned, load_failed};
 use crate::batch::{Stand, StepBatch, TableRef};
 use crate::executor::{Capacity, ExecError, InputToken, StepHandle, TokenPlaces};
@@ -16,6 +16,10 @@ const NO_SAMPLE: u32 = u32::MAX;
 /// Words of `SeqMeta` and of `LogitRowMeta`.
 const SEQ: usize = 12;
 const LOGIT_ROW: usize = 8;
+
+/// Words between two parts that are not copied with them: there is room for the logits of all rows, 128 KiB of a step of 4,096,
+/// and a decode step has few. A copy costs some microseconds, in which 16 KiB and more are on their way.
+const WORTH_A_COPY: usize = 4096;
 
 /// Of a sequence that no token is chosen for, and of one whose drafts are compared with what was chosen.
 const STAND_NOTHING: u32 = u32::MAX;
@@ -62,6 +66,10 @@ pub(super) struct Step {
     pub(super) max_context: usize,
     /// Fewest and most rows of a sequence of the current step.
     pub(super) rows_of_seqs: (usize, usize),
+    /// First row and number of rows of each.
+    seq_rows: Vec<(usize, usize)>,
+    /// Whether rows are there to fill it up, which belong to no sequence.
+    is_filled_up: bool,
 }
 
 impl Step {
@@ -126,6 +134,8 @@ impl Step {
             logit_rows: 0,
             max_context: capacity.max_context as usize,
             rows_of_seqs: (0, 0),
+            seq_rows: Vec::new(),
+            is_filled_up: false,
         })
     }
 
@@ -209,14 +219,30 @@ impl Step {
         words[l.blocks..][..batch.blocks.len()].copy_from_slice(&batch.blocks);
         (self.rows, self.seqs) = (batch.rows(), batch.seqs.len());
         self.logit_rows = batch.logit_rows.len();
+        let seqs = batch.seqs.iter();
+        self.seq_rows.clear();
+        self.seq_rows
+            .extend(seqs.map(|s| (s.first_row as usize, s.rows as usize)));
+        self.is_filled_up = batch.padding > 0;
         let rows = batch.seqs.iter().map(|s| s.rows as usize);
         self.rows_of_seqs = (rows.clone().min().unwrap_or(0), rows.max().unwrap_or(0));
-        device.upload(
-            &mut buffer.metadata,
-            (l.blocks + batch.blocks.len()) * 4,
-            &self.device,
-            0,
-        )
+        let used = l.logit_rows + batch.logit_rows.len() * LOGIT_ROW;
+        let end = l.blocks + batch.blocks.len();
+        let (metadata, to) = (&mut buffer.metadata, &self.device);
+        if l.blocks - used < WORTH_A_COPY {
+            return device.upload_range(metadata, 0..end * 4, to);
+        }
+        device.upload_range(metadata, 0..used * 4, to)?;
+        device.upload_range(metadata, l.blocks * 4..end * 4, to)
+    }
+
+    /// Rows up to the last one of a sequence with fewer than `below`; all where any fill the step up: what is recorded so has
+    /// to do for any sequences.
+    pub(super) fn rows_of_short(&self, below: usize) -> usize {
+        match self.is_filled_up {
+            true => self.rows,
+            false => rows_of_short(&self.seq_rows, below),
+        }
     }
 
     /// Where nobody calls [`Step::end`]: the metadata may be filled in again once they are on the device.

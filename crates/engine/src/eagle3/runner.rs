@@ -18,6 +18,7 @@ use crate::executor::{
 };
 use crate::model::Model;
 use crate::ops::{BAD_LOGITS, DraftOps, OpResult};
+use crate::runner::NotRecorded;
 use ossmark_protocol::TokenId;
 
 /// A model and a head, each with its own operations: they differ in shape, rotary embedding and pool.
@@ -107,18 +108,22 @@ impl<O: DraftOps> SpeculativeRunner<O> {
         self.wait(step)
     }
 
-    /// Records rounds of so many sequences, each with all drafts, where the device can. Before the first step.
+    /// Records rounds of so many sequences, the fewest first, each with all drafts, where the device can. None may be in
+    /// flight.
     ///
     /// # Errors
-    /// Recording failed, and steps will be launched as ever; or the device is lost, which the next step will say.
-    pub(crate) fn record(&mut self, sizes: &[usize]) -> OpResult {
-        for seqs in sizes {
-            if let Err(e) = self.record_size(*seqs) {
-                self.ops.forget();
-                return Err(e);
-            }
+    /// As for [`crate::runner::ModelRunner::record`].
+    pub(crate) fn record(&mut self, sizes: &[usize]) -> Result<(), NotRecorded> {
+        for (kept, seqs) in sizes.iter().enumerate() {
+            self.record_size(*seqs)
+                .map_err(|error| NotRecorded { kept, error })?;
         }
         Ok(())
+    }
+
+    /// Forgets what was recorded.
+    pub(crate) fn forget(&mut self) {
+        self.ops.forget();
     }
 
     fn record_size(&mut self, seqs: usize) -> OpResult {

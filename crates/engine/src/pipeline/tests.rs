@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use super::Pipeline;
-use crate::executor::Capacity;
+use super::{Pipeline, work};
+use crate::executor::{Capacity, InputToken, StepPlan, StepSeq};
 use crate::fake::{FakeExecutor, FakeModel};
 use crate::limits::Limits;
 use crate::scheduler::Scheduler;
@@ -466,4 +466,16 @@ fn the_stop_token_is_the_last_token() {
             (Some(&stop), &Some(End::Stop))
         );
     }
+}
+
+#[test]
+fn a_step_says_what_it_computes() {
+    let seq = |start, inputs: usize| StepSeq {
+        start,
+        inputs: vec![InputToken::Known(9); inputs],
+        ..StepSeq::default()
+    };
+    // Two prompts from their start, one that goes on, and a sequence that decodes at position 7.
+    let seqs = vec![seq(0, 5), seq(0, 1), seq(4, 3), seq(7, 1)];
+    assert_eq!(work(&StepPlan { seqs }), (5 + 1 + 3, 8));
 }

@@ -8,12 +8,13 @@ use ossmark_engine::KvDtype;
 use ossmark_engine::batch::StepBatch;
 use ossmark_engine::config::ModelConfig;
 use ossmark_engine::cpu::CpuOps;
-use ossmark_engine::cuda::{CudaOps, cuda_devices};
+use ossmark_engine::cuda::{CudaOps, cuda_devices, keep_context};
 use ossmark_engine::executor::{BlockTable, Capacity, InputToken, SampleSpec, StepPlan, StepSeq};
 use ossmark_engine::ops::Ops;
 use ossmark_engine::weights::{Checkpoint, ModelSources};
 use tempfile::TempDir;
 
+use crate::switches::without;
 use crate::tiny::{Random, Tiny};
 
 thread_local! {
@@ -46,8 +47,11 @@ impl Device for CudaOps {
     const HAS_TENSOR_CORES: bool = true;
     fn open(config: &ModelConfig, capacity: &Capacity) -> Self {
         let mut ops = CudaOps::open(config, 0).unwrap_or_else(|e| panic!("{e}"));
-        if REFERENCE.get() {
+        if REFERENCE.get() || without("fast") {
             ops.use_reference_kernels(true);
+        }
+        if without("overlap") {
+            ops.disable_overlap();
         }
         ops.set_kv_dtype(KV.get());
         ops.plan(capacity).unwrap_or_else(|e| panic!("{e}"));
@@ -58,7 +62,12 @@ impl Device for CudaOps {
 /// Whether there is a CUDA device; says when not. The emulator counts.
 pub(crate) fn has_cuda(test: &str) -> bool {
     match cuda_devices() {
-        Ok(n) if n > 0 => true,
+        Ok(n) if n > 0 => {
+            // One context for all tests of a process: each engine would make one of its own, and take it along.
+            static KEPT: OnceLock<()> = OnceLock::new();
+            KEPT.get_or_init(|| keep_context(0).unwrap_or_else(|e| panic!("{e}")));
+            true
+        }
         found => {
             let required = std::env::var_os("OSSMARK_REQUIRE_GPU").is_some_and(|v| v == "1");
             assert!(

@@ -4,6 +4,7 @@ use ossmark_engine::{
     CudaSettings, Drafter, KvDtype, LoadError, LoadedModel, SyntheticHead, load_cuda,
 };
 
+use crate::switches::switched;
 use crate::tiny::Tiny;
 
 const HEAD: Drafter = Drafter::Synthetic(SyntheticHead {
@@ -40,7 +41,8 @@ fn load(
         kv_heads: 1,
         ..Tiny::default()
     };
-    let settings = CudaSettings {
+    let settings = switched(CudaSettings {
+        strict: std::env::var_os("OSSMARK_TEST_STRICT").is_some(),
         memory_budget_bytes: Some(64 << 20),
         max_step_tokens: 600,
         max_seqs,
@@ -48,7 +50,7 @@ fn load(
         drafter,
         kv,
         ..CudaSettings::default()
-    };
+    });
     let loaded = load_cuda(model.folder().path(), &settings);
     let (bytes, total) = settings.progress.bytes();
     // Headers are not copied, and biases become wider.
@@ -100,28 +102,40 @@ mod cuda {
 
 /// Loads, and prints how that went; its parent sets up the trouble. Not a test of its own.
 #[test]
-#[ignore = "run by emulator::a_kernel_that_does_nothing_is_noticed_before_the_start"]
+#[ignore = "run by emulator_check.rs"]
 fn child() {
     say(load_plain(KvDtype::AsActivations));
 }
 
 /// The same with a head.
 #[test]
-#[ignore = "run by emulator::a_kernel_that_does_nothing_is_noticed_before_the_start"]
+#[ignore = "run by emulator_check.rs"]
 fn child_with_head() {
     say(load_with_head(KvDtype::AsActivations));
 }
 
 /// The same with few sequences, and rounds that are recorded.
 #[test]
-#[ignore = "run by emulator::a_kernel_that_does_nothing_is_noticed_before_the_start"]
+#[ignore = "run by emulator_check.rs"]
 fn child_with_recorded_rounds() {
     say(load(KvDtype::AsActivations, 2, true, Some(HEAD)));
 }
 
 fn say(loaded: Result<LoadedModel, LoadError>) {
     match loaded {
-        Ok(loaded) => println!("LOADED: {}", loaded.info.description),
+        Ok(loaded) => {
+            let kernels = loaded.info.kernels.expect("on CUDA");
+            println!("LOADED: {}", loaded.info.description);
+            println!("RECORDED: {:?}", kernels.recorded);
+            for left_out in &kernels.left_out {
+                println!("LEFT OUT: {left_out}");
+                let named = |w: &&String| w.contains(&left_out.to_string());
+                assert_eq!(loaded.info.warnings.iter().filter(named).count(), 1);
+            }
+            for warning in loaded.info.warnings {
+                println!("WARNING: {warning}");
+            }
+        }
         Err(e) => println!("LOAD: {e}"),
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-/// What `kernels/emulator/kernels.cpp` takes in: every kernel's file, and `TAKE(name)` for every kernel.
+/// What `kernels/emulator/kernels.cpp` takes in: every kernel's file, and `TAKE(name, threads)` for every kernel.
 fn all_kernels(kernels: &Path) -> String {
     let entries = std::fs::read_dir(kernels).unwrap();
     let mut files: Vec<_> = entries.map(|e| e.unwrap().path()).collect();
@@ -17,8 +17,8 @@ fn all_kernels(kernels: &Path) -> String {
     for path in files {
         writeln!(includes, "#include {path:?}").unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
-        for name in crate::pairing::kernels_of(&text) {
-            write!(names, " TAKE({name})").unwrap();
+        for (name, threads) in crate::pairing::kernels_of(&text) {
+            write!(names, " TAKE({name}, {threads})").unwrap();
         }
     }
     format!("{includes}#define ALL_KERNELS{names}\n")
@@ -69,7 +69,7 @@ fn folder() -> &'static Path {
     })
 }
 
-fn child(args: &[&str], env: &[(&str, &str)]) -> Output {
+pub(crate) fn child(args: &[&str], env: &[(&str, &str)]) -> Output {
     Command::new(std::env::current_exe().unwrap())
         .args(args)
         .env("LD_LIBRARY_PATH", folder())
@@ -80,7 +80,7 @@ fn child(args: &[&str], env: &[(&str, &str)]) -> Output {
         .unwrap()
 }
 
-fn is_child() -> bool {
+pub(crate) fn is_child() -> bool {
     std::env::var_os("OSSMARK_ON_EMULATOR").is_some()
 }
 
@@ -145,6 +145,10 @@ fn trouble_is_a_clear_error() {
     );
     for (env, expected) in [
         (
+            ("OSSMARK_EMULATOR_STUB", "1"),
+            "LOAD: cuDriverGetVersion failed: the libcuda.so that was found is the CUDA toolkit's stub",
+        ),
+        (
             ("OSSMARK_EMULATOR_DRIVER", "12020"),
             "LOAD: NVIDIA's driver supports CUDA 12.2, expected 13.0 or later",
         ),
@@ -158,6 +162,10 @@ fn trouble_is_a_clear_error() {
         ),
         (
             ("OSSMARK_EMULATOR_BREAKS_AT", "70"),
+            "STEP: the CUDA device is lost: ",
+        ),
+        (
+            ("OSSMARK_EMULATOR_FAULTS", "none,embed"),
             "STEP: the CUDA device is lost: ",
         ),
     ] {
@@ -198,6 +206,16 @@ fn recordings_that_fail_are_done_without() {
         "{warnings}"
     );
     assert_eq!(without, tokens);
+    // Each takes some 60 MiB, and there is room for two of four: the larger ones are launched, in a run that finds memory.
+    let (warnings, some) = said(&[
+        ("OSSMARK_EMULATOR_GRAPH_KIB", "2048"),
+        ("OSSMARK_EMULATOR_MIB", "240"),
+    ]);
+    assert!(
+        warnings.contains("decode steps of more than") && warnings.contains("cuGraphUpload"),
+        "{warnings}"
+    );
+    assert_eq!(some, tokens);
     let skipped = child(
         &["--ignored", "--exact", "graphs::child", "--nocapture"],
         &[("OSSMARK_EMULATOR_GRAPHS", "skip")],
@@ -207,78 +225,44 @@ fn recordings_that_fail_are_done_without() {
     assert!(!text.contains(&tokens), "without the recordings: {text}");
 }
 
-/// Each kernel made for speed, in turn.
+/// What a run is told to do without is not done; and was, where it is not told so.
 #[test]
-fn a_kernel_that_does_nothing_is_noticed_before_the_start() {
+fn tests_do_without_what_they_are_told() {
     if is_child() {
         return;
     }
-    for kernel in [
-        "linear_mma",
-        "linear_wgmma",
-        "rope_kv",
-        "router",
-        "attention_decode",
-        "attention_prefill",
-        "moe_gate_up_mma",
-        "moe_gate_up_wgmma",
-        "moe_down_mma",
-        "moe_down_wgmma",
+    let product = "linear_mma::cuda::fewer_spans_than_warps";
+    for (word, trouble) in [
+        ("overlap", ("OSSMARK_EMULATOR_OVERLAP", "refused")),
+        ("fast", ("OSSMARK_EMULATOR_SKIPS", "linear_mma")),
     ] {
-        let output = child(
-            &["--ignored", "--exact", "check::child", "--nocapture"],
-            &[("OSSMARK_EMULATOR_SKIPS", kernel)],
-        );
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            text.contains("LOAD: ") && text.contains("--plain-kernels"),
-            "{kernel}: {text}"
-        );
+        let passes = |env: &[(&str, &str)]| child(&["--exact", product], env).status.success();
+        assert!(!passes(&[trouble]), "{trouble:?}");
+        assert!(passes(&[trouble, ("OSSMARK_TEST_WITHOUT", word)]), "{word}");
     }
-    for (skipped, of, expected) in [
-        (
-            ("OSSMARK_EMULATOR_SKIPS", "draft_argmax"),
-            "check::child_with_head",
-            "guess",
-        ),
-        (
-            ("OSSMARK_EMULATOR_SKIPS", "draft_argmax_wgmma"),
-            "check::child_with_head",
-            "guess",
-        ),
-        // A round that does nothing leaves no tokens, where a plain step leaves those of the one before.
-        (
-            ("OSSMARK_EMULATOR_GRAPHS", "skip"),
-            "check::child_with_recorded_rounds",
-            "the check of the kernels failed",
-        ),
-        (
-            ("OSSMARK_EMULATOR_SKIPS", "none"),
-            "check::child_with_recorded_rounds",
-            "LOADED: ",
-        ),
-    ] {
-        let output = child(&["--ignored", "--exact", of, "--nocapture"], &[skipped]);
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(
-            text.contains("LOAD") && text.contains(expected),
-            "{skipped:?}: {text}"
-        );
+    let recorded = child(
+        &["--ignored", "--exact", "graphs::child", "--nocapture"],
+        &[
+            ("OSSMARK_EMULATOR_GRAPHS", "fail"),
+            ("OSSMARK_TEST_WITHOUT", "graphs"),
+        ],
+    );
+    let text = String::from_utf8_lossy(&recorded.stdout);
+    assert!(text.contains("WARNINGS: []"), "{text}");
+}
+
+#[test]
+fn all_tests_of_a_process_use_one_context() {
+    if is_child() {
+        return;
     }
-    for (skipped, expected) in [
-        (("OSSMARK_EMULATOR_SKIPS", "none"), "LOADED: "),
-        (
-            ("OSSMARK_EMULATOR_GRAPHS", "skip"),
-            "LOAD: a recorded decode step gives the tokens",
-        ),
-    ] {
-        let output = child(
-            &["--ignored", "--exact", "check::child", "--nocapture"],
-            &[skipped],
-        );
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(text.contains(expected), "{skipped:?}: {text}");
-    }
+    let made = child(
+        &["--test-threads=1", "linear_mma::cuda::"],
+        &[("OSSMARK_EMULATOR_CONTEXTS", "1")],
+    );
+    assert!(made.status.success());
+    let text = String::from_utf8_lossy(&made.stderr);
+    assert_eq!(text.matches("a context is made").count(), 1, "{text}");
 }
 
 #[test]

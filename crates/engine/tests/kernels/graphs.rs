@@ -8,6 +8,7 @@ use ossmark_engine::{CudaSettings, KvDtype, LoadedModel, load_cuda};
 use ossmark_protocol::Sampling;
 
 use crate::drive::{Seq, run};
+use crate::switches::switched;
 use crate::tiny::Tiny;
 
 fn model() -> Tiny {
@@ -22,7 +23,7 @@ fn model() -> Tiny {
 }
 
 fn load(dir: &std::path::Path, graphs: bool, kv: KvDtype) -> LoadedModel {
-    let settings = CudaSettings {
+    let settings = switched(CudaSettings {
         memory_budget_bytes: Some(64 << 20),
         max_step_tokens: 600,
         max_seqs: 6,
@@ -31,7 +32,7 @@ fn load(dir: &std::path::Path, graphs: bool, kv: KvDtype) -> LoadedModel {
         // In check.rs.
         check: false,
         ..CudaSettings::default()
-    };
+    });
     load_cuda(dir, &settings).unwrap_or_else(|e| panic!("{e}"))
 }
 

@@ -1,6 +1,7 @@
 //! The kernels' operations against f64, and the model on them, on three devices: the CPU, a CUDA device where there is
 //! one (else the tests say that they were skipped; `OSSMARK_REQUIRE_GPU=1` makes that a failure), and the emulator, in a
-//! child process that takes it for a CUDA device. `OSSMARK_TEST_SEED` repeats a run's random numbers.
+//! child process that takes it for a CUDA device. `OSSMARK_TEST_SEED` repeats a run's random numbers; `OSSMARK_TEST_WITHOUT`
+//! (switches.rs) does without what may be at fault on a GPU.
 #![allow(clippy::disallowed_methods, reason = "tests open what they made")]
 #![allow(
     clippy::print_stdout,
@@ -21,11 +22,14 @@ mod tiny;
 mod bench;
 mod check;
 mod emulator;
+mod emulator_check;
 mod graphs;
 mod model;
 mod pairing;
 mod soak;
 mod speculation;
+mod switches;
+mod tune;
 
 // One file per kernel.
 mod accept_drafts;

@@ -8,12 +8,18 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The names of the kernels in a file's text.
-pub(crate) fn kernels_of(text: &str) -> impl Iterator<Item = &str> {
+/// The kernels in a file's text: the name of each, and the most threads of a block that it is compiled for. Without a bound the
+/// compiler may give a thread more registers than there are for as many threads as the host starts.
+pub(crate) fn kernels_of(text: &str) -> impl Iterator<Item = (&str, u32)> {
     let kernels = text.lines().filter(|l| l.starts_with("KERNEL "));
     kernels.map(|l| {
         let (before, _) = l.split_once("(const ").expect("one argument structure");
-        before.rsplit(' ').next().expect("a name")
+        let name = before.rsplit(' ').next().expect("a name");
+        let bounds = before.strip_prefix("KERNEL __launch_bounds__(");
+        let digits = bounds.and_then(|b| b.split([',', ')']).next());
+        let threads = digits.and_then(|d| d.parse().ok());
+        let threads = threads.unwrap_or_else(|| panic!("kernel {name} has no __launch_bounds__"));
+        (name, threads)
     })
 }
 
@@ -47,7 +53,7 @@ fn every_kernel_has_wrapper_tests_reference_and_ledger_line() {
                 "kernels/{name}.cu has no {name}.rs in crates/engine/{folder}"
             );
         }
-        for kernel in kernels_of(&text) {
+        for (kernel, _) in kernels_of(&text) {
             assert!(
                 table.contains(&format!("= \"{kernel}\" in \"{name}\",")),
                 "crates/engine/src/cuda/kernels.rs has no kernel {kernel} of {name}.cu"

@@ -70,8 +70,9 @@ mod cuda {
                 hidden: 96,
                 ..Tiny::default()
             };
-            // The last is left to the wgmma kernel, or to the mma one, and `route`.
-            the_same_bits(&m, &[2, 33, 63, 65]);
+            // Five outputs are no product for the wgmma kernel, so that the bits are the same for more than 64 rows, too; the
+            // last is left to `linear` and `route`.
+            the_same_bits(&m, &[2, 33, 63, 65, 200, 513]);
         }
     }
 }

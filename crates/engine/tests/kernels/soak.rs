@@ -9,6 +9,7 @@ use ossmark_engine::{CudaSettings, Engine, EngineSettings, load_cuda};
 use ossmark_protocol::{End, Event, Request, RequestId, Sampling, StopTokens};
 
 use crate::bench::{has_cuda, seed};
+use crate::switches::switched;
 use crate::tiny::{Random, Tiny};
 
 /// At the emulator's pace, a step of hundreds of rows takes a while.
@@ -57,7 +58,7 @@ mod cuda {
             head_dim: 8,
             ..Tiny::default()
         };
-        let settings = CudaSettings {
+        let settings = switched(CudaSettings {
             // Room for the first two blocks of 512 sequences, and little more.
             memory_budget_bytes: Some(1100 * 4 * 2 * 8 * 2),
             block_size: 4,
@@ -66,7 +67,7 @@ mod cuda {
             check: false,
             graphs: false,
             ..CudaSettings::default()
-        };
+        });
         let loaded = load_cuda(model.folder().path(), &settings).unwrap();
         let all_blocks = u64::from(loaded.executor.capacity().n_blocks);
         let (send, events) = unbounded();

@@ -16,6 +16,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 
 use crate::drive::fixture;
+use crate::switches::switched;
 
 /// At the emulator's pace.
 const LONG: Duration = Duration::from_secs(300);
@@ -50,7 +51,8 @@ fn settings(drafter: Option<Drafter>) -> CudaSettings {
 }
 
 fn load(model: &str, settings: &CudaSettings) -> LoadedModel {
-    load_cuda(&golden(model), settings).unwrap_or_else(|e| panic!("{e}"))
+    let settings = switched(settings.clone());
+    load_cuda(&golden(model), &settings).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// How the prompts begin that the heads of a checkpoint were trained on, greedy and sampled.

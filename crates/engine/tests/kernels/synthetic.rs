@@ -12,6 +12,7 @@ use ossmark_engine::{CpuSettings, load_cpu_synthetic, load_cuda_synthetic};
 
 use crate::bench::has_cuda;
 use crate::drive::{alone, log_softmax};
+use crate::switches::switched;
 
 /// gpt-oss-120b, made small.
 fn small() -> ModelConfig {
@@ -86,12 +87,12 @@ mod cuda {
         if !has_cuda("synthetic::cuda::a_synthetic_model_runs_and_says_what_it_is") {
             return;
         }
-        let settings = ossmark_engine::CudaSettings {
+        let settings = switched(ossmark_engine::CudaSettings {
             memory_budget_bytes: Some(32 << 20),
             max_step_tokens: 64,
             max_seqs: 4,
             ..Default::default()
-        };
+        });
         let mut loaded = load_cuda_synthetic(&small(), Synthetic::seeded(1), &settings).unwrap();
         assert!(
             loaded.info.description.starts_with("SYNTHETIC"),

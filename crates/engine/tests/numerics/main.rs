@@ -12,6 +12,7 @@ mod drive;
 mod golden;
 mod ops;
 mod paths;
+mod probe;
 mod reference;
 mod shapes;
 mod tiny;

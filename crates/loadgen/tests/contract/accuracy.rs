@@ -1,9 +1,10 @@
 //! Accuracy runs: every sample once, with all its tokens.
 
-use ossmark_loadgen::{Mode, Model, Scenario};
+use loadgen::{Mode, Scenario};
+use serde_json::Value;
 
 use crate::child::{Answer, Event, tokens_of};
-use crate::parent::{Case, Done, LOADED, TOTAL};
+use crate::parent::{Case, Done, GPT_OSS, LOADED, TOTAL};
 
 fn check(done: &Done, server: bool) {
     done.assert_clean();
@@ -34,21 +35,17 @@ fn check(done: &Done, server: bool) {
         assert_eq!(entry.count, tokens.len() as u64);
         assert_eq!(entry.first, server.then(|| tokens[..1].to_vec()));
     }
-    let effective = done.detail().effective().unwrap();
-    assert_eq!(
-        (
-            effective.test_mode.as_str(),
-            effective.accuracy_sample_count
-        ),
-        ("AccuracyOnly", TOTAL as u64)
-    );
-    assert_eq!(done.summary().result, None, "an accuracy run has no result");
+    let effective = &done.report().effective;
+    assert_eq!(effective["test_mode"], "AccuracyOnly");
+    assert_eq!(effective["accuracy_sample_count"], TOTAL);
+    assert_eq!(done.summary().0, None, "an accuracy run has no result");
+    assert_eq!(done.report().summary["performance"], Value::Null);
 }
 
 #[test]
 fn offline_logs_every_sample_once() {
     for answer in [Answer::Inline, Answer::Batches] {
-        let mut case = Case::new(Scenario::Offline, Mode::Accuracy);
+        let mut case = Case::new(Scenario::Offline, Mode::AccuracyOnly);
         case.spec.answer = answer;
         check(&case.test(), false);
     }
@@ -57,19 +54,19 @@ fn offline_logs_every_sample_once() {
 #[test]
 fn server_logs_every_sample_once() {
     for (model, answer) in [
-        (Model::GptOss120b, Answer::Batches),
-        (Model::GptOss120bInteractive, Answer::Inline),
+        (GPT_OSS, Answer::Batches),
+        ("gpt-oss-120b-interactive", Answer::Inline),
     ] {
-        let mut case = Case::new(Scenario::Server, Mode::Accuracy);
+        let mut case = Case::new(Scenario::Server, Mode::AccuracyOnly);
         case.spec.answer = answer;
-        case.spec.model = model;
+        case.spec.model = model.into();
         check(&case.test(), true);
     }
 }
 
 #[test]
 fn a_library_smaller_than_the_benchmark_is_issued_whole() {
-    let mut case = Case::new(Scenario::Offline, Mode::Accuracy);
+    let mut case = Case::new(Scenario::Offline, Mode::AccuracyOnly);
     // As the built-in mlperf.conf has it: 6396 loaded, 4395 issued, of a library of 24.
     case.spec.user_conf = None;
     let requested = case.spec.settings().requested().unwrap();

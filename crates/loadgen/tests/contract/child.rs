@@ -1,13 +1,15 @@
 //! The test process that a contract test starts: one LoadGen test with a null SUT, reported as JSON.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use ossmark_loadgen::{
-    Error, Faults, Issued, Mode, Model, Overrides, ResponseBuffer, Sample, SampleLibrary, Samples,
-    Scenario, Settings, SystemUnderTest, Ticket, exit_now, run,
+use loadgen::{
+    Error, Faults, Issued, LogSettings, Mode, Overrides, ResponseBuffer, Sample, SampleLibrary,
+    Samples, Scenario, Settings, SystemUnderTest, Ticket, Untimed, exit_now, run, run_untimed,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,11 +41,10 @@ pub(crate) enum Answer {
 pub(crate) struct Spec {
     pub(crate) scenario: Scenario,
     pub(crate) mode: Mode,
-    pub(crate) model: Model,
+    pub(crate) model: String,
     pub(crate) user_conf: Option<PathBuf>,
     pub(crate) audit_config: Option<PathBuf>,
-    pub(crate) output_dir: PathBuf,
-    pub(crate) log_prefix: String,
+    pub(crate) log: LogSettings,
     pub(crate) overrides: Overrides,
     pub(crate) sut_name: String,
     pub(crate) total: usize,
@@ -51,6 +52,8 @@ pub(crate) struct Spec {
     pub(crate) answer: Answer,
     /// Runs the test again in the same process.
     pub(crate) twice: bool,
+    /// Whether the SUT answers with bytes.
+    pub(crate) untimed: bool,
 }
 
 impl Spec {
@@ -58,9 +61,9 @@ impl Spec {
         Settings {
             user_conf: self.user_conf.clone(),
             audit_config: self.audit_config.clone(),
-            log_prefix: self.log_prefix.clone(),
+            log: self.log.clone(),
             overrides: self.overrides.clone(),
-            ..Settings::new(self.scenario, self.mode, self.model, &self.output_dir)
+            ..Settings::new(self.scenario, self.mode, self.model.as_str(), "")
         }
     }
 }
@@ -81,7 +84,13 @@ pub(crate) struct Report {
     /// Of samples that were answered inline: from when the schedule wanted them until just before LoadGen was told.
     pub(crate) latencies_ns: Vec<i64>,
     pub(crate) requested: Value,
+    pub(crate) effective: Value,
+    pub(crate) summary: Value,
     pub(crate) faults: Value,
+    /// Threads on which queries came.
+    pub(crate) threads: usize,
+    /// LoadGen's three logs, as the library says where they are.
+    pub(crate) logs: Vec<PathBuf>,
 }
 
 /// All tokens of a sample's answer: every answer differs, and none is shorter than LoadGen allows.
@@ -99,7 +108,9 @@ struct Null {
     answer: Answer,
     events: Mutex<Vec<Event>>,
     latencies_ns: Mutex<Vec<i64>>,
-    to_responder: Mutex<Option<std::sync::mpsc::Sender<Vec<Sample>>>>,
+    threads: Mutex<HashSet<ThreadId>>,
+    to_responder: Mutex<Option<Sender<Vec<Sample>>>>,
+    untimed_to_responder: Mutex<Option<Sender<Vec<Sample<Untimed>>>>>,
 }
 
 impl Null {
@@ -128,6 +139,8 @@ impl SystemUnderTest for Null {
 
     fn issue(&self, mut samples: Samples<'_>) {
         let (expected, at) = (samples.len(), Instant::now());
+        let thread = std::thread::current().id();
+        self.threads.lock().unwrap().insert(thread);
         match self.answer {
             Answer::Batches | Answer::DropBatches => {
                 let samples: Vec<Sample> = samples.collect();
@@ -173,6 +186,53 @@ impl SystemUnderTest for Null {
 
     fn flush(&self) {
         self.log(Event::Flush);
+    }
+}
+
+/// With two bytes a sample, as null_sut.cc has them; `DropSome` drops as above.
+impl SystemUnderTest<Untimed> for Null {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn issue(&self, samples: Samples<'_, Untimed>) {
+        let samples: Vec<Sample<Untimed>> = samples.collect();
+        let indices = samples.iter().map(|s| s.index).collect();
+        self.log(Event::Issue(indices));
+        if self.answer == Answer::Batches {
+            let to = self.untimed_to_responder.lock().unwrap();
+            to.as_ref().unwrap().send(samples).unwrap();
+            return;
+        }
+        for sample in samples {
+            if self.answer == Answer::DropSome && sample.index % 10 == 3 {
+                continue;
+            }
+            sample.ticket.answer(&bytes_of(sample.index));
+        }
+    }
+
+    fn flush(&self) {
+        self.log(Event::Flush);
+    }
+}
+
+pub(crate) fn bytes_of(index: usize) -> [u8; 2] {
+    [index as u8, 7]
+}
+
+/// Answers untimed samples in batches.
+fn respond_untimed(queries: &Receiver<Vec<Sample<Untimed>>>) {
+    let mut buffer = ResponseBuffer::new();
+    while let Ok(mut samples) = queries.recv() {
+        samples.extend(queries.try_iter().flatten());
+        let bytes: Vec<[u8; 2]> = samples.iter().map(|s| bytes_of(s.index)).collect();
+        let mut batch = buffer.answers();
+        for (sample, bytes) in samples.into_iter().zip(&bytes) {
+            batch.push(sample.ticket, bytes);
+        }
+        assert_eq!(batch.len(), bytes.len());
+        batch.send();
     }
 }
 
@@ -243,7 +303,11 @@ pub(crate) fn main(spec: &str) {
     let spec: Spec = serde_json::from_str(spec).unwrap();
     let drop_all = spec.answer == Answer::DropBatches;
     let (to_responder, queries) = channel();
-    let responder = std::thread::spawn(move || respond(&queries, drop_all));
+    let (untimed_to_responder, untimed) = channel();
+    let responders = [
+        std::thread::spawn(move || respond(&queries, drop_all)),
+        std::thread::spawn(move || respond_untimed(&untimed)),
+    ];
     let null = Null {
         name: spec.sut_name.clone(),
         total: spec.total,
@@ -251,33 +315,48 @@ pub(crate) fn main(spec: &str) {
         answer: spec.answer,
         events: Mutex::default(),
         latencies_ns: Mutex::default(),
+        threads: Mutex::default(),
         to_responder: Mutex::new(Some(to_responder)),
+        untimed_to_responder: Mutex::new(Some(untimed_to_responder)),
     };
     let settings = spec.settings();
-    let result = run(&settings, &null, &null);
-    let second_error = spec
-        .twice
-        .then(|| run(&settings, &null, &null).unwrap_err().to_string());
+    let test = || match spec.untimed {
+        true => run_untimed(&settings, &null, &null),
+        false => run(&settings, &null, &null),
+    };
+    let result = test();
+    let second_error = spec.twice.then(|| test().unwrap_err().to_string());
     null.to_responder.lock().unwrap().take();
-    responder.join().unwrap();
+    null.untimed_to_responder.lock().unwrap().take();
+    for responder in responders {
+        responder.join().unwrap();
+    }
     let must_exit = matches!(result, Err(Error::LoadGen(_)));
-    let (error, requested, faults) = match result {
-        Ok(test) => (
-            None,
-            serde_json::to_value(test.requested).unwrap(),
-            test.faults,
-        ),
-        Err(error) => (Some(error.to_string()), Value::Null, Faults::default()),
-    };
-    let faults = serde_json::to_value(faults).unwrap();
-    let report = Report {
-        error,
+    let mut report = Report {
+        error: None,
         second_error,
-        events: null.events.into_inner().unwrap(),
-        latencies_ns: null.latencies_ns.into_inner().unwrap(),
-        requested,
-        faults,
+        events: Vec::new(),
+        latencies_ns: Vec::new(),
+        requested: Value::Null,
+        effective: Value::Null,
+        summary: Value::Null,
+        faults: serde_json::to_value(Faults::default()).unwrap(),
+        threads: 0,
+        logs: Vec::new(),
     };
+    match result {
+        Ok(test) => {
+            report.effective = serde_json::to_value(test.effective().unwrap()).unwrap();
+            report.summary = serde_json::to_value(test.summary().unwrap()).unwrap();
+            report.requested = serde_json::to_value(&test.requested).unwrap();
+            report.faults = serde_json::to_value(&test.faults).unwrap();
+            report.logs = vec![test.logs.summary, test.logs.detail, test.logs.accuracy];
+        }
+        Err(error) => report.error = Some(error.to_string()),
+    }
+    report.events = null.events.into_inner().unwrap();
+    report.latencies_ns = null.latencies_ns.into_inner().unwrap();
+    report.threads = null.threads.into_inner().unwrap().len();
     println!("\nREPORT {}", serde_json::to_string(&report).unwrap());
     if must_exit {
         exit_now(0);
@@ -286,3 +365,4 @@ pub(crate) fn main(spec: &str) {
 
 /// A ticket is two words, and a channel's `Option` of it no more.
 const _: () = assert!(size_of::<Option<Ticket<Issued>>>() == 16);
+const _: () = assert!(size_of::<Option<Ticket<Untimed>>>() == 16);

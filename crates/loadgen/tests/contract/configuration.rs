@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use ossmark_loadgen::{Mode, Scenario};
+use loadgen::{Mode, Scenario};
 
 use crate::parent::Case;
 
 fn offline() -> Case {
-    Case::new(Scenario::Offline, Mode::Performance)
+    Case::new(Scenario::Offline, Mode::PerformanceOnly)
 }
 
 #[test]
@@ -33,12 +33,12 @@ fn an_audit_config_given_by_path_is_applied() {
     case.spec.audit_config = Some("mine.config".into());
     let done = case.test();
     let detail = done.detail();
-    assert_eq!(detail.error_count, 0);
+    assert_eq!(detail.errors(), [""; 0]);
     assert_eq!(detail.bool("effective_performance_issue_same"), Some(true));
     assert!(
-        detail.warnings.iter().any(|w| w.contains("Audit Config")),
+        detail.warnings().iter().any(|w| w.contains("Audit Config")),
         "{:?}",
-        detail.warnings
+        detail.warnings()
     );
     let expected = done.sets()[0][3];
     assert!(done.issued().iter().all(|index| *index == expected));
@@ -63,6 +63,21 @@ fn an_audit_config_that_loadgen_would_drop_is_refused() {
         error.contains("none.config") && error.contains("No such file"),
         "{error}"
     );
+}
+
+#[test]
+fn an_audit_config_that_begins_to_time_tokens_is_refused() {
+    for (untimed, value) in [(true, 1), (false, 0)] {
+        let mut case = match untimed {
+            true => Case::untimed(Scenario::SingleStream, Mode::PerformanceOnly),
+            false => offline(),
+        };
+        let line = format!("*.*.use_token_latencies = {value}\n");
+        case.spec.audit_config = Some(case.file("audit.config", &line));
+        let error = case.error();
+        let expected = format!("sets use_token_latencies to {value}");
+        assert!(error.contains(&expected), "{error}");
+    }
 }
 
 #[test]
@@ -125,7 +140,8 @@ fn settings_can_be_looked_at_any_number_of_times() {
     settings.user_conf = Some(case.file("seeds.conf", "*.*.qsl_rng_seed = 1\n"));
     let requested = settings.requested().unwrap();
     assert_eq!(
-        requested.seeds, first.seeds,
+        requested.seeds(),
+        first.seeds(),
         "user.conf cannot change seeds"
     );
 }
@@ -133,7 +149,7 @@ fn settings_can_be_looked_at_any_number_of_times() {
 #[test]
 fn an_output_directory_that_cannot_be_written_is_refused() {
     let mut case = offline();
-    case.spec.output_dir = case.dir.path().join("none");
+    case.spec.log.outdir = case.dir.path().join("none");
     let error = case.error();
     assert!(
         error.contains("none/mlperf_log_trace.json") && error.contains("must exist"),
@@ -141,7 +157,7 @@ fn an_output_directory_that_cannot_be_written_is_refused() {
     );
 
     let mut case = offline();
-    case.spec.output_dir = case.file("file", "");
+    case.spec.log.outdir = case.file("file", "");
     assert!(case.error().contains("Not a directory"));
 
     let case = offline();
@@ -156,11 +172,11 @@ fn text_that_loadgen_cannot_log_is_refused() {
     assert!(case.error().contains("system under test"));
 
     let mut case = offline();
-    case.spec.log_prefix = "a/b".into();
+    case.spec.log.prefix = "a/b".into();
     assert!(case.error().contains("log prefix"));
 
     let mut case = offline();
-    case.spec.output_dir = PathBuf::from("a\0b");
+    case.spec.log.outdir = PathBuf::from("a\0b");
     assert!(case.error().contains("output directory"));
 }
 
@@ -171,7 +187,7 @@ fn settings_that_loadgen_would_crash_on_are_refused() {
         change(&mut case);
         case.error()
     };
-    assert!(refused(&|case| case.spec.mode = Mode::FindPeak).contains("Use Server"));
+    assert!(refused(&|case| case.spec.mode = Mode::FindPeakPerformance).contains("Use Server"));
     assert!(refused(&|case| case.spec.total = 0).contains("at least 1"));
     assert!(
         refused(&|case| case.spec.overrides.min_query_count = Some(u64::MAX))
@@ -179,7 +195,7 @@ fn settings_that_loadgen_would_crash_on_are_refused() {
     );
     assert!(
         refused(&|case| {
-            case.spec.overrides.target_qps = Some(1e300);
+            case.spec.overrides.set_target_qps(1e300);
             case.spec.overrides.min_duration_ms = Some(1000);
         })
         .contains("1 to 1000000000")
@@ -192,7 +208,7 @@ fn settings_that_loadgen_would_crash_on_are_refused() {
     for rate in [0.0, -1.0] {
         let error = refused(&|case| {
             case.spec.scenario = Scenario::Server;
-            case.spec.overrides.target_qps = Some(rate);
+            case.spec.overrides.set_target_qps(rate);
         });
         assert!(error.contains("target_qps"), "{error}");
     }
@@ -226,7 +242,7 @@ fn a_test07_like_audit_issues_every_sample_once() {
         50
     );
     let done = case.test();
-    assert_eq!(done.detail().error_count, 0);
+    assert_eq!(done.detail().errors(), [""; 0]);
     let mut issued = done.issued();
     issued.sort_unstable();
     assert_eq!(issued, (0..50).collect::<Vec<_>>());

@@ -11,9 +11,13 @@
 mod accuracy;
 mod child;
 mod configuration;
+mod cpp;
 mod faults;
+mod log;
 mod parent;
 mod performance;
+mod same;
+mod streams;
 
 #[test]
 #[ignore = "the child process of the other tests"]

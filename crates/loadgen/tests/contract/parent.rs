@@ -7,13 +7,12 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ossmark_loadgen::{Mode, Model, Overrides, Scenario};
-use ossmark_logs::detail_log::DetailLog;
-use ossmark_logs::summary::Summary;
+use loadgen::{LogSettings, Mode, Overrides, Scenario};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::child::{Answer, Event, Report, SPEC_VARIABLE, Spec};
+use crate::log::{Log, summary};
 
 /// Far beyond what any case takes, even on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -26,6 +25,9 @@ pub(crate) struct Case {
     pub(crate) address_space_kb: Option<u64>,
 }
 
+/// The benchmark of most cases: its tokens are timed, and its samples are issued equally often.
+pub(crate) const GPT_OSS: &str = "gpt-oss-120b";
+
 /// 24 samples, 12 loaded at a time, short runs, every other setting as mlperf.conf has it.
 pub(crate) const TOTAL: usize = 24;
 pub(crate) const LOADED: usize = 12;
@@ -37,29 +39,42 @@ impl Case {
         let text = format!(
             "*.*.performance_sample_count_override = {LOADED}\n*.*.accuracy_sample_count_override = {TOTAL}\n\
              *.Offline.min_duration = 0\n*.Offline.target_qps = 1000\n*.Offline.min_query_count = 100\n\
-             *.Server.min_duration = 100\n*.Server.target_qps = 2000\n*.Server.min_query_count = 700\n"
+             *.Server.min_duration = 100\n*.Server.target_qps = 2000\n*.Server.min_query_count = 700\n\
+             *.SingleStream.min_duration = 0\n*.SingleStream.min_query_count = 100\n\
+             *.MultiStream.min_duration = 0\n*.MultiStream.min_query_count = 700\n"
         );
         std::fs::write(&user_conf, text).unwrap();
         let spec = Spec {
             scenario,
             mode,
-            model: Model::GptOss120b,
+            model: GPT_OSS.into(),
             user_conf: Some(user_conf),
             audit_config: None,
-            output_dir: dir.path().into(),
-            log_prefix: "mlperf_log_".into(),
+            log: LogSettings::in_dir(dir.path()),
             overrides: Overrides::default(),
             sut_name: "null SUT".into(),
             total: TOTAL,
             performance: LOADED,
             answer: Answer::Inline,
             twice: false,
+            untimed: false,
         };
         Case {
             dir,
             spec,
             address_space_kb: None,
         }
+    }
+
+    /// The same of a benchmark without tokens. No limit on latency is missed however slow the machine is.
+    pub(crate) fn untimed(scenario: Scenario, mode: Mode) -> Case {
+        let mut case = Case::new(scenario, mode);
+        let path = case.spec.user_conf.clone().unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text + "*.Server.target_latency = 60000\n").unwrap();
+        case.spec.model = "resnet50".into();
+        case.spec.untimed = true;
+        case
     }
 
     /// Writes a file into the case's directory.
@@ -188,17 +203,17 @@ impl Done {
     }
 
     pub(crate) fn path(&self, log: &str) -> PathBuf {
-        self.spec
-            .output_dir
-            .join(format!("{}{log}", self.spec.log_prefix))
+        let settings = &self.spec.log;
+        settings.outdir.join(format!("{}{log}", settings.prefix))
     }
 
-    pub(crate) fn detail(&self) -> DetailLog {
-        DetailLog::read(&self.path("detail.txt")).unwrap()
+    pub(crate) fn detail(&self) -> Log {
+        Log::read(&self.path("detail.txt"))
     }
 
-    pub(crate) fn summary(&self) -> Summary {
-        Summary::read(&self.path("summary.txt")).unwrap()
+    /// The result, and the number of errors.
+    pub(crate) fn summary(&self) -> (Option<String>, Option<u64>) {
+        summary(&self.path("summary.txt"))
     }
 
     /// The entries of the accuracy log: index, tokens of `data`, tokens of `token_data`, `token_count`.
@@ -263,14 +278,14 @@ impl Done {
     /// No errors in LoadGen's eyes, none in ours, a finished log, no warning about a stray audit.config.
     pub(crate) fn assert_clean(&self) {
         let detail = self.detail();
-        assert_eq!((detail.error_count, &detail.errors[..]), (0, &[][..]));
+        assert_eq!(detail.errors(), [""; 0]);
         assert!(detail.is_complete());
+        let warnings = detail.warnings();
         assert!(
-            !detail.warnings.iter().any(|w| w.contains("Audit")),
-            "{:?}",
-            detail.warnings
+            !warnings.iter().any(|w| w.contains("Audit")),
+            "{warnings:?}"
         );
-        assert_eq!(self.summary().errors, Some(0));
+        assert_eq!(self.summary().1, Some(0));
         let faults = &self.report().faults;
         assert_eq!(
             (

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::{Duration, Instant, SystemTime};
 
-use ossmark_telemetry::{Method, Power, Settings, SourceKind, Telemetry, Window};
+use ossmark_telemetry::{Method, Power, Settings, SourceKind, Telemetry, Window, gpu_states};
 
 use crate::fake::{library, nothing, nvml};
 
@@ -297,4 +297,21 @@ fn an_interval_out_of_range_is_refused() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn how_gpus_are_set_up_is_told_as_far_as_they_know() {
+    let states = gpu_states(Some(library("LOST").as_path())).unwrap();
+    let [first, second] = &states[..] else {
+        panic!("{states:?}")
+    };
+    assert_eq!((first.index, first.name.as_str()), (0, "Fake GPU"));
+    // The stand-in's functions do not tell these.
+    assert_eq!((first.ecc, first.mig, &first.lost), (None, None, &None));
+    assert!(second.index == 1 && second.lost.is_some(), "{second:?}");
+    assert_eq!(
+        gpu_states(Some(library("NO_DRIVER").as_path())),
+        Ok(Vec::new())
+    );
+    assert!(gpu_states(Some(library("BROKEN").as_path())).is_err());
 }

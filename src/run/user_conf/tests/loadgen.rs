@@ -1,18 +1,14 @@
 //! What the reader says is held against LoadGen itself: its own parser reads the same random file, through the binding.
 
-use ossmark_loadgen::{Mode, Model, RequestedSettings, Scenario, Settings as Test};
+use ::loadgen::{Mode, Scenario, Settings as Test, TestSettings};
 use ossmark_logs::config;
 use proptest::prelude::*;
 
 use super::*;
 
 /// What LoadGen holds after it has read mlperf.conf and, if there is one, the file.
-fn loadgen(
-    file: Option<&Path>,
-    scenario: Scenario,
-    model: Model,
-) -> Result<RequestedSettings, String> {
-    let mut test = Test::new(scenario, Mode::Performance, model, "/");
+fn loadgen(file: Option<&Path>, scenario: Scenario, model: &str) -> Result<TestSettings, String> {
+    let mut test = Test::new(scenario, Mode::PerformanceOnly, model, "/");
     test.user_conf = file.map(Path::to_owned);
     test.requested().map_err(|error| error.to_string())
 }
@@ -33,10 +29,10 @@ fn look_up<'a>(
 }
 
 /// What LoadGen must hold if the reader understood every line; the mode's number apart. `got` gives the values that nobody
-/// claims to know (hexadecimal fractions).
-fn expected(settings: &[Setting<'_>], got: &RequestedSettings) -> RequestedSettings {
-    let mut out = loadgen(None, got.scenario, got.model).unwrap();
-    let (model, scenario) = (got.model.as_str(), got.scenario.as_str());
+/// claims to know (hexadecimal fractions), and those of other scenarios.
+fn expected(settings: &[Setting<'_>], model: &str, got: &TestSettings) -> TestSettings {
+    let mut out = loadgen(None, got.scenario, model).unwrap();
+    let scenario = got.scenario.as_str();
     let whole =
         |scenario: &str, key: &str| look_up(settings, model, scenario, key).map(config::whole);
     let real = |key: &str, got: f64, factor: f64| {
@@ -113,7 +109,7 @@ fn expected(settings: &[Setting<'_>], got: &RequestedSettings) -> RequestedSetti
         (
             "coalesce_queries",
             "Server",
-            &mut out.coalesce_queries,
+            &mut out.server_coalesce_queries,
             false,
         ),
     ] {
@@ -122,24 +118,39 @@ fn expected(settings: &[Setting<'_>], got: &RequestedSettings) -> RequestedSetti
     }
     if out.use_token_latencies {
         for (key, field) in [
-            ("ttft_latency", &mut out.ttft_latency_ns),
-            ("tpot_latency", &mut out.tpot_latency_ns),
+            ("ttft_latency", &mut out.server_ttft_latency),
+            ("tpot_latency", &mut out.server_tpot_latency),
         ] {
             *field = whole("Server", key).map_or(*field, |ms| ms.wrapping_mul(1_000_000));
         }
     }
-    out.target_latency_ns = whole("Server", "target_latency")
-        .map_or(out.target_latency_ns, |ms| ms.wrapping_mul(1_000_000));
-    out.max_async_queries =
-        whole("Server", "max_async_queries").map_or(out.max_async_queries, |n| n as i32 as u64);
-    out.target_qps = real("target_qps", got.target_qps, 1.0).unwrap_or(out.target_qps);
-    out.target_latency_percentile = real(
+    out.server_target_latency_ns = whole("Server", "target_latency")
+        .map_or(out.server_target_latency_ns, |ms| {
+            ms.wrapping_mul(1_000_000)
+        });
+    out.server_max_async_queries = whole("Server", "max_async_queries")
+        .map_or(out.server_max_async_queries, |n| n as i32 as u64);
+    let rate = real("target_qps", got.target_qps(), 1.0).unwrap_or(out.target_qps());
+    let is_server = got.scenario == Scenario::Server;
+    (out.server_target_qps, out.offline_expected_qps) = match is_server {
+        true => (rate, got.offline_expected_qps),
+        false => (got.server_target_qps, rate),
+    };
+    out.server_target_latency_percentile = real(
         "target_latency_percentile",
-        got.target_latency_percentile,
+        got.server_target_latency_percentile,
         0.01,
     )
-    .unwrap_or(out.target_latency_percentile);
-    out
+    .unwrap_or(out.server_target_latency_percentile);
+    TestSettings {
+        single_stream_expected_latency_ns: got.single_stream_expected_latency_ns,
+        single_stream_target_latency_percentile: got.single_stream_target_latency_percentile,
+        multi_stream_expected_latency_ns: got.multi_stream_expected_latency_ns,
+        multi_stream_target_latency_percentile: got.multi_stream_target_latency_percentile,
+        multi_stream_samples_per_query: got.multi_stream_samples_per_query,
+        token_latency_scaling_factor: got.token_latency_scaling_factor,
+        ..out
+    }
 }
 
 /// Holds everything that the reader says of a file against LoadGen.
@@ -165,12 +176,11 @@ fn holds(bytes: &[u8]) -> Result<(), TestCaseError> {
         }
     }
     for (scenario, model) in [
-        (Scenario::Offline, Model::GptOss120b),
-        (Scenario::Server, Model::GptOss120b),
-        (Scenario::Server, Model::GptOss120bInteractive),
+        (Scenario::Offline, "gpt-oss-120b"),
+        (Scenario::Server, "gpt-oss-120b"),
+        (Scenario::Server, "gpt-oss-120b-interactive"),
     ] {
-        let mode =
-            look_up(&report.settings, model.as_str(), scenario.as_str(), "mode").map(config::whole);
+        let mode = look_up(&report.settings, model, scenario.as_str(), "mode").map(config::whole);
         match loadgen(Some(file.path()), scenario, model) {
             Err(why) if dropped => prop_assert!(why.contains("-22"), "{}", why),
             Err(why) => prop_assert!(
@@ -187,7 +197,7 @@ fn holds(bytes: &[u8]) -> Result<(), TestCaseError> {
                 // As text: one of the numbers may be NaN.
                 prop_assert_eq!(
                     format!("{got:?}"),
-                    format!("{:?}", expected(&report.settings, &got))
+                    format!("{:?}", expected(&report.settings, model, &got))
                 );
             }
         }

@@ -91,7 +91,9 @@ pub(crate) fn attention_decode(
     below_rows: usize,
 ) -> OpResult {
     let c = &operands.context;
-    let (d, rows, kv_heads) = (c.device, c.step.rows, c.pool.kv_heads);
+    // Of a long prompt behind them, no row has a block.
+    let rows = c.step.rows_of_short(below_rows);
+    let (d, kv_heads) = (c.device, c.pool.kv_heads);
     let kernel = match c.pool.kv {
         KvDtype::AsActivations => Kernel::AttentionDecode,
         KvDtype::Fp8 => Kernel::AttentionDecodeFp8,

@@ -1,88 +1,25 @@
 //! One CUDA device: its context, one stream, the loaded kernels, and memory that frees itself. Owns every call of the
 //! driver; knows nothing of the model. Used by one thread at a time, the engine thread once the model is loaded.
 
-use std::ffi::{CString, c_int, c_void};
+use std::ffi::{CString, c_void};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use cudarc::driver::{DriverError, result, sys};
+use cudarc::driver::{result, sys};
 
+use super::devices::{DeviceInfo, device_info, get};
+use super::errors::{failed, lost};
 use super::images;
 use super::memory::{Context, Event, Memory, Pinned};
+use crate::cuda::fast::{FastKernel, KernelSet};
 use crate::cuda::kernels::{KERNELS, Kernel};
 use crate::executor::ExecError;
 use crate::load_error::LoadError;
 use crate::ops::OpResult;
 
-/// The oldest driver that loads what CUDA 13 builds, as `cuDriverGetVersion` counts.
-const OLDEST_DRIVER: c_int = 13_000;
-
-/// What a person wants to know of a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeviceInfo {
-    /// As the driver calls it.
-    pub name: String,
-    /// Compute capability, major and minor.
-    pub capability: (i32, i32),
-    /// Streaming multiprocessors.
-    pub multiprocessors: u32,
-    /// Device memory.
-    pub total_bytes: u64,
-}
-
-/// How many CUDA devices there are.
-///
-/// # Errors
-/// No driver, or one that is too old or does not answer; the message says what to do.
-pub fn cuda_devices() -> Result<u32, LoadError> {
-    // SAFETY: only asks the system's loader for the library.
-    if !unsafe { sys::is_culib_present() } {
-        return Err(LoadError::Cuda(
-            "NVIDIA's driver (libcuda.so) was not found: install driver 580 or later, or use --engine cpu (run, generate, infer, serve)".into(),
-        ));
-    }
-    let mut version = 0;
-    // SAFETY: the library is present, and this call is allowed before cuInit.
-    unsafe { sys::cuDriverGetVersion(&mut version) }
-        .result()
-        .map_err(|e| failed("cuDriverGetVersion", e))?;
-    if version < OLDEST_DRIVER {
-        return Err(LoadError::Cuda(format!(
-            "NVIDIA's driver supports CUDA {}.{}, expected 13.0 or later: install driver 580 or later, or use --engine cpu (run, generate, infer, serve)",
-            version / 1000,
-            version % 1000 / 10
-        )));
-    }
-    result::init().map_err(|e| failed("cuInit", e))?;
-    let count = result::device::get_count().map_err(|e| failed("cuDeviceGetCount", e))?;
-    Ok(count.max(0) as u32)
-}
-
-fn failed(call: &str, e: DriverError) -> LoadError {
-    LoadError::Cuda(format!("{call} failed: {}", describe(e)))
-}
-
-fn describe(e: DriverError) -> String {
-    let name = e.error_name().map(|n| n.to_string_lossy().into_owned());
-    let what = e.error_string().map(|n| n.to_string_lossy().into_owned());
-    match (name, what) {
-        (Ok(name), Ok(what)) => format!("{name}: {what}"),
-        _ => format!("CUDA error {}", e.0 as u32),
-    }
-}
-
-pub(crate) fn lost(call: &str, e: DriverError) -> ExecError {
-    ExecError(format!(
-        "the CUDA device is lost: {call} failed: {}",
-        describe(e)
-    ))
-}
-
-/// What failed while a model was loaded.
-pub(crate) fn load_failed(e: ExecError) -> LoadError {
-    LoadError::Cuda(e.0)
-}
+/// Per cent of a multiprocessor's memory that kernels ask for as shared memory.
+const SHARED_SHARE: i32 = 58;
 
 /// A device with its kernels.
 pub(crate) struct Device {
@@ -94,7 +31,16 @@ pub(crate) struct Device {
     /// Kernels may be put on the device while the one ahead of them still runs (`next_may_start` in
     /// `kernels/include/common.h`).
     overlap: AtomicBool,
+    /// A [`KernelSet`]: those that are not used on this device.
+    left_out: AtomicU32,
+    /// Kernels that were launched since somebody asked, a bit each.
+    launched: AtomicU64,
+    /// A [`KernelSet`]: those that were launched for what is compared with the reference kernels' result.
+    tried: AtomicU32,
 }
+
+// A bit for each.
+const _: () = assert!(KERNELS.len() <= 64);
 
 // SAFETY: modules and functions may be used from any thread.
 unsafe impl Send for Device {}
@@ -114,31 +60,17 @@ impl Drop for Device {
 impl Device {
     /// Opens device `ordinal` and loads its kernels.
     pub(crate) fn open(ordinal: u32) -> Result<Self, LoadError> {
-        let count = cuda_devices()?;
-        if ordinal >= count {
-            return Err(LoadError::Cuda(format!(
-                "CUDA device {ordinal} was asked for, and there are {count}: choose one below that, or use --engine cpu (run, generate, infer, serve)"
-            )));
-        }
-        let device = result::device::get(ordinal as c_int).map_err(|e| failed("cuDeviceGet", e))?;
-        use sys::CUdevice_attribute as Attribute;
-        let attribute = |a| {
-            // SAFETY: the device was just given by the driver.
-            unsafe { result::device::get_attribute(device, a) }
-                .map_err(|e| failed("cuDeviceGetAttribute", e))
-        };
-        let capability = (
-            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
-            attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
-        );
-        let multiprocessors =
-            attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?.max(0) as u32;
-        let max_shared =
-            attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
+        let device = get(ordinal)?;
+        let info = device_info(device)?;
+        let largest =
+            sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+        // SAFETY: the device was just given by the driver.
+        let max_shared = unsafe { result::device::get_attribute(device, largest) }
+            .map_err(|e| failed("cuDeviceGetAttribute", e))?;
         // Before any context: an architecture that no image fits should cost nothing.
         let images = images::modules()
             .iter()
-            .map(|m| Ok((m.name, m.image(capability)?)))
+            .map(|m| Ok((m.name, m.image(info.capability)?)))
             .collect::<Result<Vec<_>, LoadError>>()?;
         // SAFETY: released when `Context` is dropped.
         let context = unsafe { result::primary_ctx::retain(device) }
@@ -152,19 +84,16 @@ impl Device {
             context,
             stream,
         });
-        let (_, total) = result::mem_get_info().map_err(|e| failed("cuMemGetInfo", e))?;
         let mut opened = Self {
             context,
             functions: Vec::new(),
             modules: Vec::new(),
-            info: DeviceInfo {
-                name: result::device::get_name(device).map_err(|e| failed("cuDeviceGetName", e))?,
-                capability,
-                multiprocessors,
-                total_bytes: total as u64,
-            },
+            overlap: AtomicBool::new(info.capability.0 >= 9),
+            info,
             max_shared,
-            overlap: AtomicBool::new(capability.0 >= 9),
+            left_out: AtomicU32::new(0),
+            launched: AtomicU64::new(0),
+            tried: AtomicU32::new(0),
         };
         let mut loaded = Vec::new();
         for (name, image) in images {
@@ -187,6 +116,18 @@ impl Device {
             // SAFETY: the module was loaded above and lives as long as `opened`.
             let function = unsafe { result::module::get_function(*module, symbol) }
                 .map_err(|e| failed(&format!("looking up kernel {name}"), e))?;
+            // A multiprocessor whose share of shared memory has to change for the next kernel must run empty first, which would
+            // undo the overlap: all kernels get one share (132 of 228 KiB on Hopper: what two blocks of the largest need), but
+            // those that take all there is. A hint: a driver that does not take it changes nothing else.
+            let share = if name.ends_with("_wgmma") {
+                100
+            } else {
+                SHARED_SHARE
+            };
+            let carveout =
+                sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT;
+            // SAFETY: just looked up.
+            let _ = unsafe { result::function::set_function_attribute(function, carveout, share) };
             if name.ends_with("_wgmma") {
                 let max =
                     sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
@@ -211,6 +152,36 @@ impl Device {
     /// From now on, each kernel is started when the one before it has ended.
     pub(crate) fn disable_overlap(&self) {
         self.overlap.store(false, Relaxed);
+    }
+
+    /// The kernels that are not used on this device.
+    pub(crate) fn left_out(&self) -> KernelSet {
+        KernelSet::from_bits(self.left_out.load(Relaxed))
+    }
+
+    /// From now on, these are not used.
+    pub(crate) fn leave_out(&self, kernels: KernelSet) {
+        self.left_out.store(kernels.bits(), Relaxed);
+    }
+
+    /// Whether this one is used where it takes the work.
+    pub(crate) fn uses(&self, kernel: FastKernel) -> bool {
+        !self.left_out().contains(kernel)
+    }
+
+    /// The kernels made for speed that were launched since this was asked last.
+    pub(crate) fn take_launched(&self) -> KernelSet {
+        KernelSet::of_launched(self.launched.swap(0, Relaxed))
+    }
+
+    /// These were launched for a result that is compared.
+    pub(crate) fn note_tried(&self, kernels: KernelSet) {
+        self.tried.fetch_or(kernels.bits(), Relaxed);
+    }
+
+    /// The kernels whose result is compared.
+    pub(crate) fn take_tried(&self) -> KernelSet {
+        KernelSet::from_bits(self.tried.swap(0, Relaxed))
     }
 
     /// Makes the device the calling thread's; once per step is enough, since a step stays on its thread.
@@ -316,6 +287,10 @@ impl Device {
         to: &Memory,
         offset: usize,
     ) -> OpResult {
+        // The driver's calls say nothing of copies of no bytes.
+        if bytes == 0 {
+            return Ok(());
+        }
         let from = from
             .bytes()
             .get(..bytes)
@@ -328,6 +303,25 @@ impl Device {
         })?;
         // SAFETY: both ranges were checked; pinned memory stays where it is until it is dropped, which waits.
         unsafe { result::memcpy_htod_async(to.at + offset as u64, from, self.context.stream) }
+            .map_err(|e| lost("cuMemcpyHtoDAsync", e))
+    }
+
+    /// Copies these bytes of `from` to the same place of `to`, likewise.
+    pub(crate) fn upload_range(
+        &self,
+        from: &mut Pinned,
+        bytes: Range<usize>,
+        to: &Memory,
+    ) -> OpResult {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let part = from.bytes().get(bytes.clone());
+        let part = part
+            .filter(|_| bytes.end <= to.bytes)
+            .ok_or_else(|| ExecError(format!("upload of bytes {bytes:?} to {} bytes", to.bytes)))?;
+        // SAFETY: both ranges were checked; pinned memory stays where it is until it is dropped, which waits.
+        unsafe { result::memcpy_htod_async(to.at + bytes.start as u64, part, self.context.stream) }
             .map_err(|e| lost("cuMemcpyHtoDAsync", e))
     }
 
@@ -367,6 +361,9 @@ impl Device {
                 from.bytes
             )));
         }
+        if to.is_empty() {
+            return Ok(());
+        }
         // SAFETY: the range was checked; the call returns when the copy is done.
         unsafe { result::memcpy_dtoh_sync(to, from.at) }.map_err(|e| lost("cuMemcpyDtoH", e))
     }
@@ -381,6 +378,9 @@ impl Device {
                 from.len(),
                 to.bytes
             )));
+        }
+        if from.is_empty() {
+            return Ok(());
         }
         // In the stream's order: the synchronous call may return before the copy is done, and this stream does not wait
         // for the default one.
@@ -428,6 +428,7 @@ impl Device {
         if grid.0 == 0 || grid.1 == 0 {
             return Ok(());
         }
+        self.launched.fetch_or(1 << (kernel as u32), Relaxed);
         let mut params = [std::ptr::from_ref(args).cast_mut().cast::<c_void>()];
         let mut overlap = sys::CUlaunchAttribute {
             id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,

@@ -8,19 +8,25 @@ use std::sync::Arc;
 
 use cudarc::driver::{result, sys};
 
-use super::device::{Device, lost};
+use super::device::Device;
+use super::errors::{lost, refused};
 use super::memory::Graph;
 use crate::executor::ExecError;
 use crate::ops::OpResult;
 
 /// Up to here, every power of two; from here on, multiples of it: what `linear_mma` does in one round.
 const ROUND: usize = 16;
+/// From here on, multiples of [`WIDE_ROUND`]: each size costs memory, and a few rows more cost such a step little.
+const WIDE: usize = 256;
+const WIDE_ROUND: usize = 64;
 
-/// Sizes of decode steps that are recorded, for at most `rows` rows.
+/// Sizes of decode steps that are recorded, for at most `rows` rows, the smallest first.
 pub(crate) fn sizes(rows: usize) -> Vec<usize> {
     let powers = (0..).map(|i| 1 << i).take_while(|n| *n < ROUND);
-    let rounds = (1..=rows / ROUND).map(|i| i * ROUND);
-    let mut sizes: Vec<usize> = powers.filter(|n| *n < rows).chain(rounds).collect();
+    let rounds = (1..=rows.min(WIDE) / ROUND).map(|i| i * ROUND);
+    let wide = (WIDE / WIDE_ROUND + 1..=rows / WIDE_ROUND).map(|i| i * WIDE_ROUND);
+    let powers = powers.filter(|n| *n < rows);
+    let mut sizes: Vec<usize> = powers.chain(rounds).chain(wide).collect();
     if sizes.last() != Some(&rows) {
         sizes.push(rows);
     }
@@ -57,14 +63,14 @@ impl Device {
         let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         // SAFETY: the stream lives as long as the context, and is not recording: nobody else uses it.
         unsafe { result::stream::begin_capture(self.context.stream, mode) }
-            .map_err(|e| lost("cuStreamBeginCapture", e))
+            .map_err(|e| refused("cuStreamBeginCapture", e))
     }
 
     /// What was recorded, ready to be launched; the stream is as before, whatever went wrong.
     pub(crate) fn end_recording(&self) -> Result<Graph, ExecError> {
         // SAFETY: as above; this ends the recording that `begin_recording` began.
         let graph = unsafe { result::stream::end_capture(self.context.stream) }
-            .map_err(|e| lost("cuStreamEndCapture", e))?;
+            .map_err(|e| refused("cuStreamEndCapture", e))?;
         if graph.is_null() {
             return Err(ExecError("the recording came to nothing".into()));
         }
@@ -74,11 +80,17 @@ impl Device {
             let _ = result::graph::destroy(graph);
             exec
         };
-        let exec = exec.map_err(|e| lost("cuGraphInstantiateWithFlags", e))?;
-        Ok(Graph {
+        let exec = exec.map_err(|e| refused("cuGraphInstantiateWithFlags", e))?;
+        let graph = Graph {
             context: Arc::clone(&self.context),
             exec,
-        })
+        };
+        // Its first launch would do this otherwise, and find no memory for it in the middle of a run.
+        // SAFETY: just instantiated; the stream lives as long as the context.
+        unsafe { result::graph::upload(graph.exec, self.context.stream) }
+            .map_err(|e| refused("cuGraphUpload", e))?;
+        self.synchronize()?;
+        Ok(graph)
     }
 
     /// Launches what was recorded, in the stream's order.
@@ -103,5 +115,8 @@ mod tests {
         assert_eq!(sizes(16), [1, 2, 4, 8, 16]);
         assert_eq!(sizes(40), [1, 2, 4, 8, 16, 32, 40]);
         assert_eq!(sizes(256).len(), 20);
+        assert_eq!(sizes(640).len(), 26);
+        assert_eq!(sizes(640)[19..], [256, 320, 384, 448, 512, 576, 640]);
+        assert_eq!(sizes(300)[19..], [256, 300]);
     }
 }

@@ -2,6 +2,7 @@
 //! Loading only.
 
 use cudarc::nvrtc::{self, CompileOptions};
+use sha2::{Digest, Sha256};
 
 use crate::load_error::LoadError;
 
@@ -18,6 +19,27 @@ include!(concat!(env!("OUT_DIR"), "/modules.rs"));
 
 pub(crate) fn modules() -> &'static [Module] {
     MODULES
+}
+
+/// Whether this binary carries kernels for a device of this compute capability, so that it needs no compiler.
+pub fn has_kernels_for((major, minor): (i32, i32)) -> bool {
+    let fits = |arch: &str| arch == format!("{major}{minor}a") || arch == format!("{major}{minor}");
+    let has = |module: &Module| module.images.iter().any(|(arch, _)| fits(arch));
+    modules().iter().all(has)
+}
+
+/// Of all that this binary can give a device.
+pub(crate) fn kernels_sha256() -> String {
+    let mut all = Sha256::new();
+    for module in modules() {
+        all.update(module.name);
+        all.update(module.source);
+        for (arch, image) in module.images {
+            all.update(arch);
+            all.update(image);
+        }
+    }
+    all.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// The oldest architecture with the instructions that the kernels use (bf16 conversion and products).

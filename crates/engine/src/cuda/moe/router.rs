@@ -22,7 +22,8 @@ struct RouterArgs {
 const _: () =
     assert!(size_of::<RouterArgs>() == 128 && std::mem::offset_of!(RouterArgs, n_rows) == 104);
 
-/// [`super::topk_softmax::topk_softmax`] with the product before it, where `linear_mma::takes` the matrix.
+/// [`super::topk_softmax::topk_softmax`] with the product before it, where `linear_mma::takes` the matrix; one launch for up to
+/// 16 rows.
 pub(crate) fn router(
     step: &Step,
     p: &Linear<'_>,
@@ -43,5 +44,10 @@ pub(crate) fn router(
     };
     // SAFETY: as for `linear_mma` and `topk_softmax`; there is a counter for each 16 rows, and every launch leaves it at 0.
     unsafe { p.device.launch(Kernel::Router, grid, 256, &args) }?;
+    if grid.1 == 1 {
+        // The kernel has done what `moe_align` does: a tile of any variant has room for all rows of an expert.
+        routing.variant = variant;
+        return Ok(());
+    }
     moe_align(p.device, step, p.out, routing, variant)
 }

@@ -12,7 +12,6 @@ use std::num::NonZeroU32;
 use std::process::Command;
 use std::sync::Mutex;
 
-use ossmark_loadgen as loadgen;
 use ossmark_predict::{Plan, Seeds, offline, server};
 use rand_mt::Mt64;
 
@@ -109,26 +108,21 @@ fn due_by_trace(trace: &str) -> Vec<u64> {
 fn run(n: u64) {
     let (scenario, plan) = case(n);
     let dir = tempfile::tempdir().unwrap();
-    let settings = loadgen::Settings {
-        enable_trace: true,
-        overrides: loadgen::Overrides {
-            target_qps: Some(plan.target_qps),
-            min_duration_ms: Some(plan.min_duration_ms),
-            min_query_count: Some(plan.min_query_count),
-            seeds: Some(loadgen::Seeds {
-                qsl: plan.seeds.qsl,
-                sample_index: plan.seeds.sample_index,
-                schedule: plan.seeds.schedule,
-            }),
-            ..Default::default()
-        },
-        ..loadgen::Settings::new(
-            scenario,
-            loadgen::Mode::Performance,
-            loadgen::Model::GptOss120b,
-            dir.path(),
-        )
-    };
+    let mut settings = loadgen::Settings::new(
+        scenario,
+        loadgen::Mode::PerformanceOnly,
+        "gpt-oss-120b",
+        dir.path(),
+    );
+    settings.log.enable_trace = true;
+    settings.overrides.set_target_qps(plan.target_qps);
+    settings.overrides.min_duration_ms = Some(plan.min_duration_ms);
+    settings.overrides.min_query_count = Some(plan.min_query_count);
+    settings.overrides.set_seeds(loadgen::Seeds {
+        qsl: plan.seeds.qsl,
+        sample_index: plan.seeds.sample_index,
+        schedule: plan.seeds.schedule,
+    });
     let sut = Null::default();
     loadgen::run(
         &settings,

@@ -1,0 +1,101 @@
+//! A run of the CPU engine, replayed: its own scheduler on a virtual clock, each step as long as it was. What the prediction
+//! knows of this engine but for the model of its steps.
+
+use std::time::Duration;
+
+use ossmark_engine::executor::Capacity;
+use ossmark_engine::{Clocked, EngineSettings, Progress};
+use ossmark_predict::{Limits, Outcome};
+use ossmark_protocol::RequestId;
+use ossmark_record::{Record, Row};
+
+use crate::common::{ANY_SPEED, Bench, finish, read_json};
+
+const LIMIT: Duration = Duration::from_secs(300);
+
+const CONF: &str = "\
+gpt-oss-120b.*.performance_sample_count_override = 64
+gpt-oss-120b.Server.target_qps = 20
+gpt-oss-120b.Server.min_duration = 1000
+gpt-oss-120b.Server.min_query_count = 200
+";
+
+/// With blocks in plenty.
+const CAPACITY: Capacity = Capacity {
+    n_blocks: 1_000_000,
+    block_size: 16,
+    window: None,
+    has_full: true,
+    max_step_tokens: 512,
+    max_seqs: 64,
+    max_context: 1 << 17,
+    vocab_size: 2,
+    draft_tokens: 0,
+};
+
+fn replay(rows: &[Row], steps_ns: Vec<u64>) -> Vec<Row> {
+    let settings = EngineSettings {
+        stop_tokens: Vec::new(),
+        pipeline_depth: 1,
+        max_batch: None,
+        max_chunk: None,
+    };
+    let last = *steps_ns.last().unwrap();
+    let mut steps = steps_ns.into_iter();
+    let mut engine =
+        Clocked::new(CAPACITY, settings, move |_| steps.next().unwrap_or(last)).unwrap();
+    let mut replayed: Vec<Row> = rows.to_vec();
+    for row in &mut replayed {
+        row.first_token_ns = None;
+        row.completed_ns = None;
+    }
+    let note = |rows: &mut [Row], progress: Progress| {
+        let row = &mut rows[progress.id.0 as usize];
+        let at_ns = Some(progress.at_ns as i64);
+        row.first_token_ns = row.first_token_ns.or(at_ns);
+        if progress.ended {
+            row.completed_ns = at_ns;
+        }
+    };
+    for (place, row) in rows.iter().enumerate() {
+        // The engine has it from when it was issued.
+        let at_ns = row.issued_ns.unwrap() as u64;
+        engine
+            .work(at_ns, |progress| note(&mut replayed, progress))
+            .unwrap();
+        let id = RequestId(place as u64);
+        engine
+            .submit(at_ns, id, row.prompt_tokens, row.output_tokens)
+            .unwrap();
+    }
+    engine
+        .work(u64::MAX, |progress| note(&mut replayed, progress))
+        .unwrap();
+    replayed
+}
+
+/// On a machine that does nothing else: `cargo test --release --test integration replay -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement: what else the machine does is in it"]
+fn a_run_with_its_own_step_times_takes_as_long() {
+    let bench = Bench::with_conf(&format!("{CONF}{ANY_SPEED}"));
+    let args = ["--trace", "out/trace.json"];
+    let done = finish(bench.demo_model("server", "performance", &args), LIMIT);
+    assert_eq!(done.code(), Some(0), "{}\n{}", done.stdout, done.stderr);
+    let trace = read_json(&bench.out().join("trace.json"));
+    let steps = trace.as_array().unwrap().iter();
+    let steps_ns: Vec<u64> = steps
+        .filter(|event| event["name"] == "step")
+        .map(|event| (event["dur"].as_f64().unwrap() * 1e3) as u64)
+        .collect();
+    let measured = Record::open(&bench.out()).unwrap().rows;
+    let limits = Limits::new(i64::MAX, i64::MAX, 0.99, measured.len() as u64);
+    let thought = Outcome::of(&replay(&measured, steps_ns), &limits);
+    let measured = Outcome::of(&measured, &limits);
+    println!("measured {measured:?}\nreplayed {thought:?}");
+    assert_eq!(thought.unanswered, 0);
+    for k in [0, 1] {
+        let ratio = thought.percentile_ns[k] as f64 / measured.percentile_ns[k] as f64;
+        assert!((ratio - 1.0).abs() < 0.05, "{k}: {ratio}");
+    }
+}
