@@ -5,12 +5,16 @@ mod auditor;
 mod bench;
 pub(crate) mod config_file;
 mod dataset;
+mod earlier;
 mod endpoints;
 mod engine;
+pub(crate) mod everywhere;
+mod heading;
 #[cfg(test)]
 mod help;
 mod http;
 mod infer;
+pub(crate) mod missing;
 mod peak;
 mod power;
 mod preflight;
@@ -24,7 +28,7 @@ mod speculate;
 mod submission;
 mod synthetic;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::PathBuf;
 
@@ -64,124 +68,151 @@ pub(crate) use synthetic::{ShapeArg, SyntheticArgs};
 
 use clap::{Args, Parser, Subcommand};
 
-/// MLPerf Inference harness for gpt-oss-120b: LoadGen, engine, logs and verdict in one binary.
+/// An MLPerf Inference harness for gpt-oss-120b.
 ///
-/// Exit status: 0 done and good, 1 done and not good (invalid run, failed check), 2 could not run, 130 interrupted. Output
-/// files named - or /dev/stdout are standard output.
+/// LoadGen, engine, logs and verdict in one binary. Exit status: 0 done and good, 1 done and not good (invalid run, failed
+/// check), 2 could not run, 130 interrupted. Output files named - or /dev/stdout are standard output.
 #[derive(Parser, Debug)]
 #[command(name = "ossmark", version, max_term_width = 110)]
+#[command(after_help = r"To begin with:
+  ossmark doctor    what this machine has
+  ossmark demo      the main job in minutes, without any file")]
 pub(crate) struct Cli {
+    /// Say results, warnings and errors only: no progress.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
-    /// The main job on the embedded default: Offline, Server, Interactive and accuracy runs of the demo checkpoint on the CPU.
+    /// The main job on an embedded checkpoint: four runs, their score.
     ///
-    /// Example: ossmark demo --output out/demo
+    /// Offline, Server, Interactive and accuracy through LoadGen on the CPU, with test settings. Minutes on 2 cores.
+    #[command(after_help = r"Example:
+  ossmark demo --output out/demo")]
     Demo(DemoArgs),
     /// One LoadGen test: logs, run plan and verdict.
     ///
-    /// Example: ossmark run --scenario offline --mode performance --model DIR --dataset perf.parquet --output out/offline
+    /// The first line says what the run will be and how it deviates from the round's rules; --dry-run says the same and starts
+    /// nothing. Exits 1 when the run is invalid.
+    #[command(after_help = r"Example:
+  ossmark run --scenario offline --mode performance --model DIR \
+      --dataset perf.parquet --output out/offline")]
     Run(Box<RunArgs>),
-    /// The highest load that passes, in a few runs: short probes that correct a model, then runs of official length.
+    /// The highest load that passes, in a few runs.
     ///
-    /// Options of `run` go to every run. Each is a directory below the output; killed, the same command goes on. Of Offline,
-    /// which has no load, the rate. Exits 1 when nothing passed, or not as often as was asked for. See docs/peak.md.
-    ///
-    /// Example: ossmark peak --scenario server --model DIR --dataset perf.parquet --user-conf user.conf --output out/peak
+    /// Short probes correct a model, then come runs of official length. Options of `run` go to every run. Each is a directory
+    /// below the output; killed, the same command goes on. Of Offline, which has no load, the rate. Exits 1 when nothing
+    /// passed, or not as often as was asked for. See docs/peak.md.
+    #[command(after_help = r"Example:
+  ossmark peak --scenario server --model DIR --dataset perf.parquet \
+      --user-conf user.conf --output out/peak")]
     Peak(Box<PeakArgs>),
-    /// What can be known before hours of GPU time: settings, files, machine, and of every run its queries, its time, whether it
-    /// can pass.
+    /// What can be known before hours of GPU time.
     ///
-    /// Without --mode: performance, accuracy, TEST07 and TEST09 of the scenario, or of all three. Exits 1 when a run cannot
-    /// pass, or would be no official one. Nothing is started but connections to servers. See docs/peak.md.
-    ///
-    /// Example: ossmark preflight --scenario server --model DIR --dataset perf.parquet --user-conf user.conf --from out/server
+    /// Settings, files, machine, and of every run its queries, its time, whether it can pass. Without --mode: performance,
+    /// accuracy, TEST07 and TEST09 of the scenario, or of all three. Exits 1 when a run cannot pass, or would be no official
+    /// one. Nothing is started but connections to servers. See docs/peak.md.
+    #[command(after_help = r"Example:
+  ossmark preflight --scenario server --model DIR --dataset perf.parquet \
+      --user-conf user.conf --from out/server")]
     Preflight(Box<PreflightArgs>),
-    /// Tokens for prompts without LoadGen, for debugging and golden comparison.
-    ///
-    /// Example: ossmark generate --model DIR --input prompts.jsonl --output tokens.jsonl --temperature 0
+    /// Tokens for prompts without LoadGen, for debugging.
+    #[command(after_help = r"Example:
+  ossmark generate --model DIR --input prompts.jsonl --output tokens.jsonl \
+      --temperature 0")]
     Generate(GenerateArgs),
-    /// Answers to all prompts of a data set, K times each, through any engine: a parquet file for `score --inferred`.
+    /// Answers to all prompts of a data set, K times each.
     ///
-    /// Exits 1 when requests failed; run it again to try them again. It may be killed at any time.
-    ///
-    /// Example: ossmark infer --dataset acc.parquet --output inferred.parquet --pass-k 5 --engine http --endpoint
-    /// http://host:30000 --tokenizer gpt-oss-120b/ --max-concurrency 4096
+    /// Through any engine, to a parquet file for `score --inferred`. Exits 1 when requests failed; run it again to try them
+    /// again. It may be killed at any time.
+    #[command(after_help = r"Example:
+  ossmark infer --dataset acc.parquet --output inferred.parquet --pass-k 5 \
+      --engine http --endpoint http://host:30000 --tokenizer gpt-oss-120b/ \
+      --max-concurrency 4096")]
     Infer(Box<InferArgs>),
-    /// The accuracy score of a log, as the reference gives it, or pass@k of a file of inferred outputs.
+    /// The accuracy score of a log, or pass@k of inferred outputs.
     ///
-    /// Exits 0 whatever the score. LiveCodeBench's programs are run confined (see `ossmark doctor`).
-    ///
-    /// Example: ossmark score --log out/accuracy/mlperf_log_accuracy.json --reference acc_eval_ref.parquet --tokenizer
-    /// gpt-oss-120b/ --lcb-problems test6.jsonl --details details.jsonl --accuracy-txt accuracy.txt
+    /// As the reference gives it. Exits 0 whatever the score. LiveCodeBench's programs are run confined (see `ossmark doctor`).
+    #[command(after_help = r"Example:
+  ossmark score out/accuracy \
+      --dataset acc_eval_ref.parquet --tokenizer gpt-oss-120b/ \
+      --lcb-problems test6.jsonl --details details.jsonl \
+      --accuracy-txt accuracy.txt")]
     Score(Box<ScoreArgs>),
-    /// A page of one run or several side by side: why each passed or failed, how far each limit was, what happened when.
+    /// A page of one run or several: why each passed or failed.
     ///
-    /// Exits 1 when files of a run are not those that its verdict was given on, or cannot be read. See docs/report.md.
-    ///
-    /// Example: ossmark report out/server --output report.html
+    /// Also how far each limit was, and what happened when. Exits 1 when files of a run are not those that its verdict was
+    /// given on, or cannot be read. See docs/report.md.
+    #[command(after_help = r"Example:
+  ossmark report out/server --output report.html")]
     Report(ReportArgs),
-    /// What differs between runs: settings, and metrics with their ratio, its interval and whether it is more than noise.
+    /// What differs between runs, and whether it is noise.
     ///
-    /// Example: ossmark compare out/before out/after --expect-within 2
+    /// Settings, and metrics with their ratio, its interval and whether it is more than noise.
+    #[command(after_help = r"Example:
+  ossmark compare out/before out/after --expect-within 2")]
     Compare(CompareArgs),
     /// The runs below a directory, a line each, the latest first.
-    ///
-    /// Example: ossmark runs out --scenario server --verdict valid
+    #[command(after_help = r"Example:
+  ossmark runs out --scenario server --verdict valid")]
     Runs(RunsArgs),
-    /// A run that goes on, or ended, live: progress, rates, limits with the samples that may still be over them, faults.
+    /// A run that goes on, live, from another terminal.
     ///
-    /// Reads the run's record only: it may be started in another terminal, ended and started again at any time, and never
-    /// delays the run. Where standard output is no terminal it prints one view and ends, as with --once. See docs/report.md.
-    ///
-    /// Example: ossmark watch out/server
+    /// Progress, rates, limits with the samples that may still be over them, faults. Reads the run's record only: it may be
+    /// started in another terminal, ended and started again at any time, and never delays the run. Where standard output is no
+    /// terminal it prints one view and ends, as with --once. See docs/report.md.
+    #[command(after_help = r"Example:
+  ossmark watch out/server")]
     Watch(WatchArgs),
-    /// The engine behind HTTP: SGLang's /generate, OpenAI's completions and chat, /health, /metrics.
+    /// The engine behind HTTP: SGLang's and OpenAI's interfaces.
     ///
-    /// Prints its address, and ends at SIGTERM or Ctrl-C once open requests have ended. See docs/serve.md.
-    ///
-    /// Example: ossmark serve --model gpt-oss-120b/ --dp 8 --port 30000
+    /// /generate, /v1/completions, /v1/chat/completions, /v1/models, /health, /metrics. Prints its address, and ends at SIGTERM
+    /// or Ctrl-C once open requests have ended. See docs/serve.md.
+    #[command(after_help = r"Example:
+  ossmark serve --model gpt-oss-120b/ --dp 8 --port 30000")]
     Serve(Box<ServeArgs>),
     /// Data sets: made from their publishers' files, or looked at.
     Dataset {
         #[command(subcommand)]
         command: DatasetCommand,
     },
-    /// Compliance tests: the run, or the logs of one; the verdict; the directory that is submitted.
+    /// Compliance tests: the run or its logs, the verdict.
     Audit {
         #[command(subcommand)]
         command: AuditCommand,
     },
-    /// For auditors: oddities of a tree or a run, the machine against its description, a run made again, probes, the report.
+    /// For auditors: oddities, the machine, a run made again, probes.
     Auditor {
         #[command(subcommand)]
         command: AuditorCommand,
     },
-    /// Submissions: build a tree from runs, truncate its logs, check it, pack it.
+    /// Submissions: build a tree, truncate its logs, check, pack.
     Submission {
         #[command(subcommand)]
         command: SubmissionCommand,
     },
-    /// MLPerf Endpoints: plan a curve, check a submission's tree.
+    /// MLPerf Endpoints: plan, rehearse, build, check, report.
     Endpoints {
         #[command(subcommand)]
         command: EndpointsCommand,
     },
-    /// Measurements.
+    /// Measurements of the harness, the engine, the kernels.
     Bench {
         #[command(subcommand)]
         command: BenchCommand,
     },
-    /// What this machine has for the main job: driver, Python, sandbox features, LoadGen's version and hashes.
+    /// What this machine has for the main job, and what it lacks.
     ///
-    /// Example: ossmark doctor --json doctor.json
+    /// Driver, Python, sandbox features, LoadGen's version and hashes.
+    #[command(after_help = r"Example:
+  ossmark doctor --json doctor.json")]
     Doctor(DoctorArgs),
-    /// Completions of commands and options for a shell, to be put where it looks for them.
-    ///
-    /// Example: ossmark completions bash > ~/.local/share/bash-completion/completions/ossmark
+    /// Completions of commands and options for a shell.
+    #[command(after_help = r"Example:
+  ossmark completions bash > ~/.local/share/bash-completion/completions/ossmark")]
     Completions {
         /// The shell.
         #[arg(value_enum)]
@@ -233,8 +264,10 @@ pub(crate) struct DemoArgs {
 
 #[derive(Args, Debug)]
 #[command(
-    override_usage = "ossmark generate --input <FILE.jsonl> --output <FILE.jsonl> --model <DIR> [OPTIONS]
-       ossmark generate --input <FILE.jsonl> --output <FILE.jsonl> --synthetic <SHAPE> [OPTIONS]"
+    override_usage = "ossmark generate --input <FILE.jsonl> --output <FILE.jsonl>
+                        --model <DIR> [OPTIONS]
+       ossmark generate --input <FILE.jsonl> --output <FILE.jsonl>
+                        --synthetic <SHAPE> [OPTIONS]"
 )]
 pub(crate) struct GenerateArgs {
     #[command(flatten)]

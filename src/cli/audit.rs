@@ -8,12 +8,14 @@ use clap::{Args, Subcommand};
 #[derive(Subcommand, Debug)]
 pub(crate) enum AuditCommand {
     /// TEST07: is the score of a performance run's answers high enough, over each of the 990 samples once?
-    ///
-    /// Example: ossmark audit test07 --logs out/test07 --reference gpqa.parquet --tokenizer MODEL --output out/Offline
+    #[command(after_help = r"Example:
+  ossmark audit test07 --logs out/test07 --dataset gpqa.parquet \
+      --tokenizer MODEL --output out/Offline")]
     Test07(AuditTest07Args),
     /// TEST09: is the mean length of a performance run's answers within bounds, over each of the 6396 samples once?
-    ///
-    /// Example: ossmark audit test09 --output out/Offline -- --scenario offline --model DIR --dataset perf.parquet
+    #[command(after_help = r"Example:
+  ossmark audit test09 --output out/Offline -- --scenario offline --model DIR \
+      --dataset perf.parquet")]
     Test09(AuditTest09Args),
 }
 
@@ -43,11 +45,12 @@ pub(crate) struct AuditArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(
-    override_usage = "ossmark audit test07 --output <DIR> --logs <DIR> --reference <FILE> --tokenizer <PATH> [OPTIONS]
-       ossmark audit test07 --output <DIR> --logs <DIR> --accuracy-output <FILE> [OPTIONS]
-       ossmark audit test07 --output <DIR> --reference <FILE> --tokenizer <PATH> [OPTIONS] -- <RUN OPTIONS>..."
-)]
+#[command(override_usage = "ossmark audit test07 --output <DIR> --logs <DIR>
+                            --dataset <FILE> --tokenizer <PATH> [OPTIONS]
+       ossmark audit test07 --output <DIR> --logs <DIR>
+                            --accuracy-output <FILE> [OPTIONS]
+       ossmark audit test07 --output <DIR> --dataset <FILE> --tokenizer <PATH>
+                            [OPTIONS] -- <RUN OPTIONS>...")]
 pub(crate) struct AuditTest07Args {
     #[command(flatten)]
     pub(crate) common: AuditArgs,
@@ -60,7 +63,12 @@ pub(crate) struct AuditTest07Args {
     )]
     pub(crate) reference: Option<PathBuf>,
     /// The model's directory or its tokenizer.json, to score the log.
-    #[arg(long, value_name = "PATH", requires = "reference")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "reference",
+        required_unless_present = "accuracy_output"
+    )]
     pub(crate) tokenizer: Option<PathBuf>,
     /// What a scorer printed about the log, instead of scoring it; its first 'exact_match': counts.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["reference", "tokenizer"])]

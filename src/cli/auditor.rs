@@ -13,33 +13,37 @@ pub(crate) enum AuditorCommand {
     /// What of a run or of a submission's tree is not as usual: figure, what is usual, how rare, what to ask.
     ///
     /// No verdict. What the input cannot show is listed. Exits 1 when there is something to ask. See docs/audit.md.
-    ///
-    /// Example: ossmark auditor anomalies inference_results --json anomalies.json
+    #[command(after_help = r"Example:
+  ossmark auditor anomalies inference_results --json anomalies.json")]
     Anomalies(AuditorAnomaliesArgs),
     /// This machine against its description in a submission, field by field, with what cannot be seen.
     ///
     /// Exits 1 when a field differs.
-    ///
-    /// Example: ossmark auditor fingerprint --system closed/Org/systems/box.json --model gpt-oss-120b/ --json fingerprint.json
+    #[command(after_help = r"Example:
+  ossmark auditor fingerprint --system closed/Org/systems/box.json \
+      --model gpt-oss-120b/ --json fingerprint.json")]
     Fingerprint(AuditorFingerprintArgs),
     /// A result's run made again here, and compared by the rules' 2% with the fields that they name.
     ///
     /// From the tree only named numbers are taken, never a path, an address, a command or a key: model, data, endpoint and
     /// output are yours. Exits 1 when the result was not reproduced.
-    ///
-    /// Example: ossmark auditor reproduce inference_results --scenario server --output again -- --engine http --endpoint
-    /// http://127.0.0.1:30000 --dataset perf_eval_ref.parquet
+    #[command(after_help = r"Example:
+  ossmark auditor reproduce inference_results --scenario server \
+      --output again -- --engine http --endpoint http://127.0.0.1:30000 \
+      --dataset perf_eval_ref.parquet")]
     Reproduce(AuditorReproduceArgs),
     /// Questions to a changed model, and changed and other questions: what an implementation made for the benchmark fails.
     ///
     /// One layer left out, experts swapped (--engine cpu, at counted, equal work); one token of each prompt changed, other
     /// prompts (every engine). Exits 1 when there is something to ask.
-    ///
-    /// Example: ossmark auditor perturb --model demo --dataset demo/accuracy.parquet --other demo/perf.parquet --rows 60
+    #[command(after_help = r"Example:
+  ossmark auditor perturb --model demo --dataset demo/accuracy.parquet \
+      --other demo/perf.parquet --rows 60")]
     Perturb(Box<AuditorPerturbArgs>),
     /// One page and its data: what was done, found, asked and is open, and the chain from checkpoint to score.
-    ///
-    /// Example: ossmark auditor report anomalies.json fingerprint.json reproduce.json --run again/accuracy --output audit.html
+    #[command(after_help = r"Example:
+  ossmark auditor report anomalies.json fingerprint.json reproduce.json \
+      --run again/accuracy --output audit.html")]
     Report(AuditorReportArgs),
 }
 
@@ -86,9 +90,11 @@ pub(crate) struct AuditorFingerprintArgs {
 
 #[derive(Args, Debug)]
 #[command(
-    override_usage = "ossmark auditor reproduce <TREE> --scenario <SCENARIO> --output <DIR> [OPTIONS] -- <RUN OPTIONS>...
-       ossmark auditor reproduce <TREE> --scenario <SCENARIO> --measured <DIR> [OPTIONS]
-       ossmark auditor reproduce <TREE> --scenario <SCENARIO> --print"
+    override_usage = "ossmark auditor reproduce <TREE> --scenario <SCENARIO> --output <DIR>
+                                 [OPTIONS] -- <RUN OPTIONS>...
+       ossmark auditor reproduce <TREE> --scenario <SCENARIO> --measured <DIR>
+                                 [OPTIONS]
+       ossmark auditor reproduce <TREE> --scenario <SCENARIO> --dry-run"
 )]
 pub(crate) struct AuditorReproduceArgs {
     /// The directory that holds closed/ or open/.
@@ -104,7 +110,7 @@ pub(crate) struct AuditorReproduceArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
     /// Only print user.conf and the commands.
-    #[arg(long, conflicts_with = "output")]
+    #[arg(long = "dry-run", visible_alias = "print", conflicts_with = "output")]
     pub(crate) print: bool,
     /// A performance run that was made already, by any harness with LoadGen's logs: nothing is run.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "print"])]
@@ -160,7 +166,8 @@ pub(crate) struct AuditorReproduceArgs {
 #[derive(Args, Debug)]
 #[command(
     override_usage = "ossmark auditor perturb --dataset <FILE.parquet> --model <DIR> [OPTIONS]
-       ossmark auditor perturb --dataset <FILE.parquet> --engine http --endpoint <URL> --tokenizer <PATH> [OPTIONS]"
+       ossmark auditor perturb --dataset <FILE.parquet> --engine http
+                               --endpoint <URL> --tokenizer <PATH> [OPTIONS]"
 )]
 pub(crate) struct AuditorPerturbArgs {
     /// Questions with known answers: tokenised prompts, columns dataset and ground_truth. Programs are left out.

@@ -8,26 +8,30 @@ use ossmark_engine::FastKernel;
 use ossmark_rules::Scenario;
 
 use super::engine::fast_kernels;
+use super::heading;
 use super::{CpuRepackArg, DtypeArg, KvDtypeArg, ShapeArg, SpeculateArgs};
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum BenchCommand {
     /// LoadGen through the whole adapter with an engine that answers at once.
-    ///
-    /// Example: ossmark bench loadgen --compare-python --python .venv/bin/python3 --json bench.json
+    #[command(after_help = r"Example:
+  ossmark bench loadgen --compare-python --python .venv/bin/python3 \
+      --json bench.json")]
     Loadgen(BenchLoadgenArgs),
     /// Times of the CUDA operations at gpt-oss-120b's shape on random weights; what is wrong is not timed.
-    ///
-    /// Example: ossmark bench kernels --copy-gbs 3000 --json kernels.json
+    #[command(after_help = r"Example:
+  ossmark bench kernels --copy-gbs 3000 --json kernels.json")]
     Kernels(BenchKernelsArgs),
     /// Which CUDA kernels are faster for how many rows, measured on the weights at hand, and what an engine would choose.
-    ///
-    /// Example: ossmark bench tune --synthetic gpt-oss-120b --max-batch 640 --json tune.json
+    #[command(after_help = r"Example:
+  ossmark bench tune --synthetic gpt-oss-120b --max-batch 640 \
+      --json tune.json")]
     Tune(BenchTuneArgs),
     /// An engine of this program: decode at several batch sizes, prefill at several lengths; on the CPU with the share of what
     /// memory and arithmetic allow. With a draft head: decode without and with it.
-    ///
-    /// Example: ossmark bench engine --synthetic gpt-oss-120b --kv-dtype bf16,fp8 --without graphs,overlap --json engine.json
+    #[command(after_help = r"Example:
+  ossmark bench engine --synthetic gpt-oss-120b --kv-dtype bf16,fp8 \
+      --without graphs,overlap --json engine.json")]
     Engine(Box<BenchEngineArgs>),
 }
 
@@ -117,8 +121,13 @@ pub(crate) struct BenchTuneArgs {
     /// Without these fast kernels, by the names of their files: others do their work.
     #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = fast_kernels())]
     pub(crate) without_kernels: Vec<FastKernel>,
-    /// Of synthetic weights.
-    #[arg(long, default_value_t = 1)]
+    /// Other seeds, other random weights.
+    #[arg(
+        long = "synthetic-seed",
+        visible_alias = "seed",
+        value_name = "N",
+        default_value_t = 1
+    )]
     pub(crate) seed: u32,
     /// Write the result as JSON.
     #[arg(long)]
@@ -206,16 +215,16 @@ pub(crate) struct BenchEngineArgs {
     pub(crate) cpu_repack: Option<CpuRepackArg>,
     /// Requests given at once, as LoadGen's Offline does: prompts of --offline-prompt tokens, each answered to
     /// --offline-tokens; 0 leaves it out.
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(help_heading = heading::OFFLINE, long, value_name = "N", default_value_t = 0)]
     pub(crate) offline: u32,
     /// Mean length of their prompts.
-    #[arg(long, value_name = "N", default_value_t = 4638)]
+    #[arg(help_heading = heading::OFFLINE, long, value_name = "N", default_value_t = 4638)]
     pub(crate) offline_prompt: usize,
     /// Mean length of their answers.
-    #[arg(long, value_name = "N", default_value_t = 1300)]
+    #[arg(help_heading = heading::OFFLINE, long, value_name = "N", default_value_t = 1300)]
     pub(crate) offline_tokens: u32,
     /// Lengths are spread evenly between 1 - X and 1 + X times the mean.
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    #[arg(help_heading = heading::OFFLINE, long, value_name = "X", default_value_t = 0.0)]
     pub(crate) offline_spread: f64,
     /// Most input tokens in a step [default: 4096; on the CPU 512].
     #[arg(long)]
@@ -235,8 +244,13 @@ pub(crate) struct BenchEngineArgs {
     /// On a GPU, with the numbers of rows that were counted for each kernel, not with those that are measured at the start.
     #[arg(long)]
     pub(crate) no_tune: bool,
-    /// Of synthetic weights.
-    #[arg(long, default_value_t = 1)]
+    /// Other seeds, other random weights.
+    #[arg(
+        long = "synthetic-seed",
+        visible_alias = "seed",
+        value_name = "N",
+        default_value_t = 1
+    )]
     pub(crate) seed: u32,
     /// Write the result as JSON.
     #[arg(long)]

@@ -8,11 +8,12 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use clap::builder::ValueParser;
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, value_parser};
 use toml::{Table, Value};
 
+use super::everywhere::command;
 use super::run::RunArgs;
-use super::{Cli, Command as Asked};
+use super::{Cli, Command as Asked, earlier};
 
 /// Tables of the file, the group of options (the `Args` structure) that each stands for, and what their options' names
 /// begin with outside the file.
@@ -24,6 +25,8 @@ const TABLES: [(&str, &str, &str); 4] = [
 ];
 /// Options that the file cannot hold: itself, and what starts a program.
 const NOT_IN_A_FILE: [&str; 3] = ["config", "help", "power_command"];
+/// A name that is at least as much like the one that was found was probably meant.
+const ALIKE: f64 = 0.8;
 
 /// The command line, with what its `--config` file adds.
 ///
@@ -31,7 +34,8 @@ const NOT_IN_A_FILE: [&str; 3] = ["config", "help", "power_command"];
 ///
 /// Of the file, for people; of the command line, a `clap::Error`.
 pub(crate) fn parse(line: Vec<OsString>) -> Result<Cli> {
-    let matches = Cli::command().try_get_matches_from(&line)?;
+    let line = earlier::without_names(line);
+    let matches = command().try_get_matches_from(&line)?;
     let matches = match matches.subcommand() {
         Some(("run", run)) => match run.get_one::<std::path::PathBuf>("config") {
             Some(file) => with_file(line, run, file)?,
@@ -61,7 +65,7 @@ fn with_file(mut line: Vec<OsString>, given: &ArgMatches, file: &Path) -> Result
         .with_context(|| format!("--config {}: cannot read", file.display()))?;
     let in_file = || format!("--config {}", file.display());
     let table: Table = toml::from_str(&text).with_context(in_file)?;
-    let mut cli = Cli::command();
+    let mut cli = command();
     cli.build();
     let run = cli.find_subcommand("run").context("no command `run`")?;
     let base = file.parent().unwrap_or(Path::new(""));
@@ -82,7 +86,7 @@ fn with_file(mut line: Vec<OsString>, given: &ArgMatches, file: &Path) -> Result
     let typed = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
     let arguments = self::arguments(run, &table, base, typed)?;
     line.splice(2..2, arguments);
-    Ok(Cli::command().try_get_matches_from(line)?)
+    Ok(command().try_get_matches_from(line)?)
 }
 
 /// The arguments that a file stands for, without those whose option `is_typed` on the command line.
@@ -100,9 +104,11 @@ fn arguments(
             }
             argument(arg, value, base, &mut arguments).with_context(|| format!("key '{key}'"))
         };
+        let key = &plain(key);
         match (TABLES.iter().find(|(name, ..)| name == key), value) {
             (Some((_, group, prefix)), Value::Table(inner)) => {
                 for (name, value) in inner {
+                    let name = &plain(name);
                     let (arg, key) = (in_table(run, group, prefix, name), format!("{key}.{name}"));
                     add(
                         arg.ok_or_else(|| unknown(run, group, prefix, &key))?,
@@ -116,7 +122,7 @@ fn arguments(
                  starts none"
             ),
             _ => {
-                let arg = outside_tables(run).find(|arg| arg.get_long() == Some(key));
+                let arg = outside_tables(run).find(|arg| names(arg).any(|name| name == key));
                 add(arg.ok_or_else(|| unknown(run, "", "", key))?, key, value)?;
             }
         }
@@ -124,12 +130,20 @@ fn arguments(
     Ok(arguments)
 }
 
+/// A key as options are spelled: TOML's usual underscores are theirs too.
+fn plain(key: &str) -> String {
+    key.replace('_', "-")
+}
+
+/// All names of an option.
+fn names(arg: &Arg) -> impl Iterator<Item = &str> {
+    let aliases = arg.get_all_aliases().into_iter().flatten();
+    arg.get_long().into_iter().chain(aliases)
+}
+
 /// The option that `name` is in the table of a group: without its prefix, or the prefix itself for the group's switch.
 fn in_table<'a>(run: &'a Command, group: &str, prefix: &str, name: &str) -> Option<&'a Arg> {
-    members(run, group).find(|arg| {
-        arg.get_long()
-            .is_some_and(|long| short_name(long, prefix) == name)
-    })
+    members(run, group).find(|arg| names(arg).any(|long| short_name(long, prefix) == name))
 }
 
 fn short_name<'a>(long: &'a str, prefix: &str) -> &'a str {
@@ -174,7 +188,27 @@ fn unknown(run: &Command, group: &str, prefix: &str, key: &str) -> anyhow::Error
         let longs = members(run, group).filter(shown).filter_map(Arg::get_long);
         longs.map(|long| short_name(long, prefix)).collect()
     };
-    anyhow!("unknown key '{key}', expected one of {}", names.join(", "))
+    let found = key.rsplit('.').next().unwrap_or(key);
+    let alike = names
+        .iter()
+        .map(|name| (strsim::jaro_winkler(found, name), name));
+    let meant = alike.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    let meant = match meant.filter(|(alike, _)| *alike >= ALIKE) {
+        Some((_, name)) => format!("; did you mean '{name}'?"),
+        None => String::new(),
+    };
+    // What stands in another place is there by its name, with or without the prefix.
+    let others = TABLES.iter().filter(|(_, other, _)| *other != group);
+    let elsewhere = others.into_iter().find_map(|(table, other, prefix)| {
+        let arg = in_table(run, other, prefix, short_name(found, prefix))?;
+        let name = short_name(arg.get_long()?, prefix);
+        Some(format!("; '{name}' belongs into the table [{table}]"))
+    });
+    let hint = elsewhere.unwrap_or(meant);
+    anyhow!(
+        "unknown key '{key}', expected one of {}{hint}",
+        names.join(", ")
+    )
 }
 
 /// Appends what `value` is on a command line.

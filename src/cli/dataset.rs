@@ -19,14 +19,15 @@ pub(crate) enum DatasetCommand {
     ///     kind = "livecodebench_v6"
     ///     directory = "code_generation_lite"
     ///     release = "release_v6"
-    ///
-    /// Example: ossmark dataset prepare --recipe accuracy.toml --tokenizer gpt-oss-120b/ --output acc_eval.parquet
+    #[command(after_help = r"Example:
+  ossmark dataset prepare accuracy.toml --tokenizer gpt-oss-120b/ \
+      --output acc_eval.parquet")]
     #[command(verbatim_doc_comment)]
     Prepare(DatasetPrepareArgs),
     /// Row count, columns, token statistics and fingerprints of a parquet file; which benchmark file it is and which runs it
     /// suits.
-    ///
-    /// Example: ossmark dataset inspect --dataset perf.parquet
+    #[command(after_help = r"Example:
+  ossmark dataset inspect perf.parquet")]
     Inspect(DatasetInspectArgs),
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::heading;
 use super::{EchoArgs, EngineArgs, HttpArgs, SamplingArgs, SpeculateArgs};
 
 #[derive(Subcommand, Debug)]
@@ -11,30 +12,34 @@ pub(crate) enum EndpointsCommand {
     /// Everything that MLCommons' own checker objects to in a submission of MLPerf Endpoints, and what it lets through.
     ///
     /// Where events.jsonl of a run is there, every figure of its summary is recomputed from it.
-    ///
-    /// Example: ossmark endpoints check submissions/org --tokenizer gpt-oss-120b/ --json findings.json
+    #[command(after_help = r"Example:
+  ossmark endpoints check submissions/org --tokenizer gpt-oss-120b/ \
+      --json findings.json")]
     Check(EndpointsCheckArgs),
     /// The points of a curve: regions, requests, hours, seeds.
-    ///
-    /// Example: ossmark endpoints plan --c-max 512 --c-min 32 --seconds 32=4.5 --seconds 512=21
+    #[command(after_help = r"Example:
+  ossmark endpoints plan --c-max 512 --c-min 32 --seconds 32=4.5 \
+      --seconds 512=21")]
     Plan(EndpointsPlanArgs),
     /// A rehearsal of a curve: each point with its requests under way, against servers or an engine in process, in files as
     /// MLCommons' client writes them. It may be killed at any time; the same command goes on.
     ///
     /// Exits 1 when requests failed. Nothing of it may be submitted: a curve is measured with MLCommons' own client.
-    ///
-    /// Example: ossmark endpoints run --points 1,8,32 --dataset perf.parquet --engine http --endpoint http://127.0.0.1:30000
-    /// --tokenizer gpt-oss-120b/ --output out/curve
+    #[command(after_help = r"Example:
+  ossmark endpoints run --points 1,8,32 --dataset perf.parquet --engine http \
+      --endpoint http://127.0.0.1:30000 --tokenizer gpt-oss-120b/ \
+      --output out/curve")]
     Run(Box<EndpointsRunArgs>),
     /// A submission's tree from run directories (of MLCommons' client, or rehearsals) and a description; then its check.
     ///
     /// What does not add up is refused, all of it at once. Exits 1 when the check of the finished tree finds errors.
-    ///
-    /// Example: ossmark endpoints build --description curve.toml --tokenizer gpt-oss-120b/ --output submissions
+    #[command(after_help = r"Example:
+  ossmark endpoints build curve.toml --tokenizer gpt-oss-120b/ \
+      --output submissions")]
     Build(EndpointsBuildArgs),
     /// A curve as one self-contained page: rates, each point's distributions, power.
-    ///
-    /// Example: ossmark endpoints report submissions/org --output curve.html
+    #[command(after_help = r"Example:
+  ossmark endpoints report submissions/org --output curve.html")]
     Report(EndpointsReportArgs),
 }
 
@@ -103,19 +108,19 @@ pub(crate) struct EndpointsRunArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rows: Option<u32>,
     /// Requests before each point that do not count.
-    #[arg(long, value_name = "N")]
+    #[arg(help_heading = heading::WARM_UP, long, value_name = "N")]
     pub(crate) warmup_requests: Option<u64>,
     /// Their prompts, none of the performance set [default number of requests: its rows].
-    #[arg(long, value_name = "FILE.parquet")]
+    #[arg(help_heading = heading::WARM_UP, long, value_name = "FILE.parquet")]
     pub(crate) warmup_dataset: Option<PathBuf>,
     /// Accuracy runs over these prompts, right after the points that need one (one of each region, and the Offline result).
-    #[arg(long, value_name = "FILE.parquet")]
+    #[arg(help_heading = heading::ACCURACY, long, value_name = "FILE.parquet")]
     pub(crate) accuracy_dataset: Option<PathBuf>,
     /// Most tokens generated for an answer of an accuracy run.
-    #[arg(long, value_name = "N", default_value_t = 32_768, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(help_heading = heading::ACCURACY, long, value_name = "N", default_value_t = 32_768, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) accuracy_max_new_tokens: u32,
     /// LiveCodeBench's problems, for the accuracy data set's programs, which run in `score`'s sandbox.
-    #[arg(long, value_name = "FILE.jsonl")]
+    #[arg(help_heading = heading::ACCURACY, long, value_name = "FILE.jsonl")]
     pub(crate) lcb_problems: Vec<PathBuf>,
     /// The published seeds that give the order of the samples.
     #[arg(long, value_name = "NAME", default_value = "A")]

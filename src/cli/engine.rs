@@ -8,6 +8,7 @@ use ossmark_engine::{FastKernel, Repack};
 use serde::{Deserialize, Serialize};
 
 use super::SyntheticArgs;
+use super::heading;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -70,6 +71,7 @@ pub(super) fn fast_kernels() -> impl TypedValueParser<Value = FastKernel> {
 
 /// What the CUDA engine is to do without: for finding out what is at fault, or what it is worth.
 #[derive(Args, Debug, Default, Clone)]
+#[command(next_help_heading = heading::GPU)]
 pub(crate) struct CudaArgs {
     /// On a GPU, launch decode steps kernel by kernel instead of replaying recorded ones.
     #[arg(long)]
@@ -97,8 +99,9 @@ pub(crate) struct CudaArgs {
 
 /// Who answers, but for what servers and the scripted engine need to know besides.
 #[derive(Args, Debug, Default, Clone)]
+#[command(next_help_heading = heading::ENGINE)]
 pub(crate) struct EngineArgs {
-    /// Directory with config.json, safetensors and tokenizer.json.
+    /// Directory with config.json, safetensors, tokenizer.json.
     #[arg(long, value_name = "DIR")]
     pub(crate) model: Option<PathBuf>,
     /// What answers [default: auto].
@@ -107,34 +110,41 @@ pub(crate) struct EngineArgs {
     /// Numerics of the engine [default: bf16].
     #[arg(long, value_enum)]
     pub(crate) dtype: Option<DtypeArg>,
-    /// How keys and values are kept: fp8 has room for twice as many on a GPU [default: bf16].
+    /// How keys and values are kept [default: bf16].
+    ///
+    /// fp8 has room for twice as many on a GPU.
     #[arg(long, value_enum)]
     pub(crate) kv_dtype: Option<KvDtypeArg>,
+    /// Engines that share the work [default: 1].
+    ///
+    /// One on each of the first N GPUs, or N that share the CPU.
+    #[arg(long, value_name = "N")]
+    pub(crate) dp: Option<u32>,
+    /// KV pool of each engine in MiB [default: computed from free memory].
+    #[arg(long, value_name = "MIB", hide_short_help = true)]
+    pub(crate) kv_memory_mib: Option<u64>,
+    /// Most sequences in a step [default: by device and memory].
+    ///
+    /// 64 on the CPU, 256 to 640 on CUDA, by the memory that is left.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_batch: Option<u32>,
+    /// Most input tokens in a step [default: 512 on the CPU, 4096 on CUDA].
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    pub(crate) max_step_tokens: Option<u32>,
+    /// CPU threads of each engine [default: all, shared out].
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// Copy the experts at load into the order in which the CPU reads them: faster, for their size in memory [default: auto].
+    #[arg(long, value_enum, hide_short_help = true)]
+    pub(crate) cpu_repack: Option<CpuRepackArg>,
     #[command(flatten)]
     pub(crate) cuda: CudaArgs,
     #[command(flatten)]
     pub(crate) synthetic: SyntheticArgs,
-    /// Engines that share the work: one on each of the first N GPUs, or N that share the CPU [default: 1].
-    #[arg(long, value_name = "N")]
-    pub(crate) dp: Option<u32>,
-    /// KV pool of each engine in MiB [default: computed from free memory].
-    #[arg(long, value_name = "MIB")]
-    pub(crate) kv_memory_mib: Option<u64>,
-    /// Most sequences in a step [default: 64 on the CPU, 256 to 640 on CUDA, by the memory that is left].
-    #[arg(long, value_name = "N")]
-    pub(crate) max_batch: Option<u32>,
-    /// Most input tokens in a step [default: 512 on the CPU, 4096 on CUDA].
-    #[arg(long, value_name = "N")]
-    pub(crate) max_step_tokens: Option<u32>,
-    /// CPU threads of each engine [default: all cores, shared out].
-    #[arg(long, value_name = "N")]
-    pub(crate) threads: Option<usize>,
-    /// Copy the experts at load into the order in which the CPU reads them: faster, for their size in memory [default: auto].
-    #[arg(long, value_enum)]
-    pub(crate) cpu_repack: Option<CpuRepackArg>,
 }
 
 #[derive(Args, Debug, Default, Clone)]
+#[command(next_help_heading = heading::ECHO)]
 pub(crate) struct EchoArgs {
     /// Scripted answers for --engine echo: columns index, tokens, and optionally ttft_ms and tpot_ms.
     #[arg(long, value_name = "FILE.parquet")]

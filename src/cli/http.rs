@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use super::heading;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ApiArg {
@@ -38,19 +40,24 @@ pub(crate) enum StreamArg {
 
 /// In a `--config` file these stand in a table `http`.
 #[derive(Args, Debug, Default, Clone)]
+#[command(next_help_heading = heading::HTTP)]
 pub(crate) struct HttpArgs {
-    /// A server for --engine http, such as http://host:30000; give it again for more of them.
-    #[arg(long, value_name = "URL")]
+    /// A server for --engine http; again for more of them.
+    ///
+    /// Such as http://host:30000.
+    #[arg(long, value_name = "URL", help_heading = heading::ENGINE)]
     pub(crate) endpoint: Vec<String>,
-    /// Their API [default: found out].
+    /// Their API [default: detected].
     #[arg(long, value_enum)]
     pub(crate) api: Option<ApiArg>,
     /// Requests under way at once over all servers, and connections [default: 1024; `infer` with other engines: 256].
     #[arg(long, value_name = "N")]
     pub(crate) max_concurrency: Option<usize>,
-    /// Seconds that a request over HTTP may take [default: 2400].
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) http_timeout: Option<f64>,
+    /// Seconds that a request may take [default: 2400].
+    ///
+    /// A request of `infer` fails after that, whoever answers, and is tried again when the command is run again.
+    #[arg(long, value_name = "SECONDS", visible_alias = "http-timeout")]
+    pub(crate) timeout: Option<f64>,
     /// How often a request is sent again whose connection broke before the response began [default: 2].
     #[arg(long, value_name = "N")]
     pub(crate) http_retries: Option<u32>,
@@ -67,8 +74,8 @@ pub(crate) struct HttpArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) source_address: Vec<IpAddr>,
     /// The model's name for OpenAI's API [default: the one that the server has].
-    #[arg(long, value_name = "NAME")]
-    pub(crate) served_model: Option<String>,
+    #[arg(long, value_name = "NAME", visible_alias = "served-model")]
+    pub(crate) served_model_name: Option<String>,
     /// A file with the key that the servers want [default: the environment's OSSMARK_API_KEY].
     #[arg(long, value_name = "FILE")]
     pub(crate) api_key_file: Option<PathBuf>,

@@ -8,31 +8,36 @@ use super::{EchoArgs, EngineArgs, HttpArgs, SamplingArgs, SpeculateArgs};
 
 #[derive(Args, Debug)]
 #[command(
-    override_usage = "ossmark infer --dataset <FILE.parquet> --output <FILE.parquet> --model <DIR> [OPTIONS]
-       ossmark infer --dataset <FILE.parquet> --output <FILE.parquet> --engine http --endpoint <URL> --tokenizer <PATH> [OPTIONS]"
+    override_usage = "ossmark infer --dataset <FILE.parquet> --output <FILE.parquet>
+                     --model <DIR> [OPTIONS]
+       ossmark infer --dataset <FILE.parquet> --output <FILE.parquet>
+                     --engine http --endpoint <URL> --tokenizer <PATH>
+                     [OPTIONS]"
 )]
 pub(crate) struct InferArgs {
     /// Parquet file with the tokenised prompts.
     #[arg(long, value_name = "FILE.parquet")]
     pub(crate) dataset: PathBuf,
-    /// The data set's columns as they are, with model_output_0 and on, for `score --inferred`. Until all answers are there
-    /// they are kept in FILE.parquet.journal; run the same command again to resume, and to try failed requests again.
+    /// The file that `score --inferred` reads.
+    ///
+    /// The data set's columns as they are, with model_output_0 and on. Until all answers are there they are kept in
+    /// FILE.parquet.journal; run the same command again to resume, and to try failed requests again.
     #[arg(long, value_name = "FILE.parquet")]
     pub(crate) output: PathBuf,
     /// Answers to each prompt.
     #[arg(long, value_name = "K", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) pass_k: u32,
-    /// tokenizer.json or its directory, for the outputs' text [default: that of --model].
+    /// tokenizer.json or its directory [default: --model's].
+    ///
+    /// For the outputs' text.
     #[arg(long, value_name = "PATH")]
     pub(crate) tokenizer: Option<PathBuf>,
     /// Most tokens generated for an answer.
     #[arg(long, value_name = "N", default_value_t = 32768, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_new_tokens: u32,
-    /// Seconds that a request may take; it fails after that, and is tried again when the command is run again.
-    #[arg(long, value_name = "SECONDS", default_value_t = 2400.0)]
-    pub(crate) timeout: f64,
-    /// With --engine http: seconds that servers which are all gone get to come back, while requests wait; 0: requests fail at
-    /// once [default: 600].
+    /// Seconds that servers get to come back [default: 600].
+    ///
+    /// With --engine http, where all are gone: requests wait meanwhile. 0: they fail at once.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) hold: Option<f64>,
     #[command(flatten)]
@@ -45,10 +50,14 @@ pub(crate) struct InferArgs {
     pub(crate) http: HttpArgs,
     #[command(flatten)]
     pub(crate) echo: EchoArgs,
-    /// Leave no record. Else FILE.parquet.record has a row of each answer with its times, for `report`, `compare` and `runs`.
+    /// Leave no record of the answers' times.
+    ///
+    /// Else FILE.parquet.record has a row of each answer, for `report`, `compare` and `runs`.
     #[arg(long)]
     pub(crate) no_record: bool,
-    /// Begin anew: move an earlier output, journal and record aside.
+    /// Begin anew: move what is there aside.
+    ///
+    /// Output, journal and record.
     #[arg(long)]
     pub(crate) force: bool,
     /// Write what was done as JSON.

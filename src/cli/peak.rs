@@ -8,7 +8,8 @@ use super::run_options::RunOptions;
 
 #[derive(Args, Debug)]
 #[command(
-    override_usage = "ossmark peak --scenario <SCENARIO> --output <DIR> [OPTIONS] [OPTIONS OF run]"
+    override_usage = "ossmark peak --scenario <SCENARIO> --output <DIR> [OPTIONS]
+                    [OPTIONS OF run]"
 )]
 pub(crate) struct PeakArgs {
     /// Where the search is kept, with a directory for each run. One that holds a search of the same settings is gone on with.

@@ -2,7 +2,10 @@
 
 use clap::Args;
 
+use super::heading;
+
 #[derive(Args, Debug, Default, Clone)]
+#[command(next_help_heading = heading::POWER)]
 pub(crate) struct PowerArgs {
     /// A program that prints watts, a line a reading, for as long as it likes or once each time it is started: arguments
     /// quoted as in a shell, run without one and without OSSMARK_API_KEY. Only on the command line, never in --config.

@@ -8,7 +8,8 @@ use ossmark_rules::Mode;
 use super::run_options::RunOptions;
 
 #[derive(Args, Debug)]
-#[command(override_usage = "ossmark preflight [--scenario <SCENARIO>] [OPTIONS] [OPTIONS OF run]")]
+#[command(override_usage = "ossmark preflight [--scenario <SCENARIO>] [OPTIONS]
+                         [OPTIONS OF run]")]
 pub(crate) struct PreflightArgs {
     /// Only this run of the scenario [default: performance, accuracy and the compliance tests].
     #[arg(long, value_enum)]

@@ -6,10 +6,11 @@ use std::ffi::OsString;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, Error, FromArgMatches};
 
+use super::heading::{OPTIONS_OF_RUN, RUN};
 use super::run::RunArgs;
 
 /// What the command decides for its runs, or has an option of its own for.
-const DECIDED: [&str; 12] = [
+const DECIDED: [&str; 13] = [
     "mode",
     "output",
     "force",
@@ -17,7 +18,8 @@ const DECIDED: [&str; 12] = [
     "audit_config",
     "target_qps",
     "stop_hopeless",
-    "plan",
+    "dry_run",
+    "require_official",
     "trace",
     "no_record",
     "json",
@@ -41,8 +43,11 @@ fn taken_over() -> Vec<Arg> {
 impl Args for RunOptions {
     fn augment_args(command: Command) -> Command {
         let args = taken_over().into_iter().enumerate().map(|(i, arg)| {
+            let arg = match arg.get_help_heading() {
+                Some(RUN) => arg.help_heading(OPTIONS_OF_RUN),
+                _ => arg,
+            };
             arg.display_order(Some(PLACE + i))
-                .help_heading("Options of run")
         });
         command.args(args)
     }

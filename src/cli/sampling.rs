@@ -3,7 +3,10 @@
 use clap::Args;
 use ossmark_protocol::{MAX_SEED, Sampling};
 
+use super::heading;
+
 #[derive(Args, Debug)]
+#[command(next_help_heading = heading::SAMPLING)]
 pub(crate) struct SamplingArgs {
     /// What the logits are divided by before the next token is drawn; 0 takes the likeliest, always.
     #[arg(long, default_value_t = 1.0)]

@@ -7,33 +7,43 @@ use clap::{ArgGroup, Args, ValueEnum};
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("input").required(true).args(["log", "inferred"])))]
 #[command(
-    override_usage = "ossmark score --log <FILE> --reference <FILE> --tokenizer <PATH> [--lcb-problems <FILE.jsonl>]... [OPTIONS]
-       ossmark score --inferred <FILE> [--lcb-problems <FILE.jsonl>]... [OPTIONS]"
+    override_usage = "ossmark score <RUN_DIR> --dataset <FILE> --tokenizer <PATH>
+                     [--lcb-problems <FILE.jsonl>]... [OPTIONS]
+       ossmark score --inferred <FILE> [--lcb-problems <FILE.jsonl>]...
+                     [OPTIONS]"
 )]
 pub(crate) struct ScoreArgs {
-    /// LoadGen's mlperf_log_accuracy.json.
-    #[arg(long, value_name = "FILE")]
+    /// An accuracy run's directory, or its mlperf_log_accuracy.json
+    #[arg(long, value_name = "RUN_DIR")]
     pub(crate) log: Option<PathBuf>,
-    /// pass@k instead: a parquet file with model_output_0 and on, tok_model_output_len_0 and on, dataset, ground_truth.
+    /// pass@k of a parquet file instead.
+    ///
+    /// With model_output_0 and on, tok_model_output_len_0 and on, dataset, ground_truth, as `infer` writes it.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["reference", "tokenizer", "log_hash"])]
     pub(crate) inferred: Option<PathBuf>,
-    /// The accuracy data set: parquet with the columns dataset and ground_truth.
-    #[arg(long, value_name = "FILE")]
+    /// The run's data set.
+    ///
+    /// Parquet with the columns dataset and ground_truth.
+    #[arg(long, value_name = "FILE", required_unless_present = "inferred")]
     pub(crate) reference: Option<PathBuf>,
     /// The model's directory, or its tokenizer.json.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", required_unless_present = "inferred")]
     pub(crate) tokenizer: Option<PathBuf>,
-    /// LiveCodeBench's problems (release_v6 is test.jsonl, test2.jsonl ... test6.jsonl: give the option six times, or a
-    /// pattern in quotes); forms: docs/datasets.md.
+    /// LiveCodeBench's problems.
+    ///
+    /// release_v6 is test.jsonl, test2.jsonl ... test6.jsonl: give the option six times, or a pattern in quotes. Forms:
+    /// docs/datasets.md.
     #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) lcb_problems: Vec<PathBuf>,
     /// Seconds a program may take for one test.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) lcb_timeout: u64,
-    /// What the time limit counts. wall is the reference's, and depends on what else the machine does.
+    /// What the time limit counts.
+    ///
+    /// wall is the reference's, and depends on what else the machine does.
     #[arg(long, value_enum, default_value = "wall")]
     pub(crate) time_limit: TimeLimitArg,
-    /// The interpreter that runs the programs; the official one has numpy.
+    /// The programs' interpreter; the official has numpy.
     #[arg(long, value_name = "PATH", default_value = "python3")]
     pub(crate) python: PathBuf,
     /// Programs run at once [default: the machine's cores].
@@ -42,30 +52,40 @@ pub(crate) struct ScoreArgs {
     /// MiB of memory a program may use.
     #[arg(long, value_name = "MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(64..=1 << 20))]
     pub(crate) lcb_memory_mib: u64,
-    /// Run programs even where this machine does not confine them (see `ossmark doctor`). They may do whatever you may.
+    /// Run programs even where nothing confines them.
+    ///
+    /// See `ossmark doctor`. They may do whatever you may.
     #[arg(long)]
     pub(crate) allow_unconfined: bool,
-    /// One {"seq_id","qsl_idx","dataset","extracted","correct","reason","token_count"} a line, in the log's order. While
-    /// programs are run, their verdicts are kept in FILE.jsonl.partial; run the same command again to resume.
+    /// What came of each answer, a line each.
+    ///
+    /// {"seq_id","qsl_idx","dataset","extracted","correct","reason","token_count"}, in the log's order. While programs are run,
+    /// their verdicts are kept in FILE.jsonl.partial; run the same command again to resume.
     #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) details: Option<PathBuf>,
     /// The printed result as a submission's accuracy.txt.
     #[arg(long, value_name = "FILE")]
     pub(crate) accuracy_txt: Option<PathBuf>,
-    /// Add the line hash=SHA256 of the log to accuracy.txt, which a submission with truncated logs needs.
+    /// Add the log's hash to accuracy.txt.
+    ///
+    /// As hash=SHA256, which a submission with truncated logs needs.
     #[arg(long)]
     pub(crate) log_hash: bool,
     /// Write the result as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Score the log also where what the run left beside it (run_plan.json, LoadGen's detail log) says that it was made from
-    /// another data set, in another mode or with another tokenizer.
+    /// Score a log that seems to be another run's too.
+    ///
+    /// Where what the run left beside it (run_plan.json, LoadGen's detail log) says that it was made from another data set, in
+    /// another mode or with another tokenizer.
     #[arg(long, conflicts_with = "inferred")]
     pub(crate) anyway: bool,
-    /// Replace existing output files by moving them aside.
+    /// Move earlier output files aside.
     #[arg(long)]
     pub(crate) force: bool,
-    /// Read the reference data or inferred outputs from a pandas pickle as well. It is read as data; nothing in it is run.
+    /// Read --dataset or --inferred from a pandas pickle too.
+    ///
+    /// It is read as data; nothing in it is run.
     #[arg(long)]
     pub(crate) allow_pickle: bool,
 }

@@ -26,7 +26,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
     /// What answers call the model [default: the name of the model's directory].
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", visible_alias = "served-model")]
     pub(crate) served_model_name: Option<String>,
     /// tokenizer.json, or a directory that holds one [default: the model's]. Without it only token ids are understood.
     #[arg(long, value_name = "PATH")]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use super::heading;
+
 /// What the layer ids of a head's configuration mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -16,6 +18,7 @@ pub(crate) enum FeaturesArg {
 }
 
 #[derive(Args, Debug, Default, Clone)]
+#[command(next_help_heading = heading::SPECULATION)]
 pub(crate) struct SpeculateArgs {
     /// Draft tokens with the EAGLE3 head of this directory (config.json, safetensors) and verify them: the same tokens in
     /// fewer steps. See docs/speculation.md.

@@ -7,20 +7,23 @@ use clap::{Args, Subcommand};
 #[derive(Subcommand, Debug)]
 pub(crate) enum SubmissionCommand {
     /// The tree that is submitted, from the directories of finished runs and one description.
-    ///
-    /// Example: ossmark submission build --description submission.toml --output tree
+    #[command(after_help = r"Example:
+  ossmark submission build submission.toml --output tree")]
     Build(SubmissionBuildArgs),
     /// Everything that MLCommons' own checker objects to, and what it lets through.
-    ///
-    /// Example: ossmark submission check --input inference_results --round v6.1 --submitter Org
+    #[command(after_help = r"Example:
+  ossmark submission check inference_results --round v6.1 \
+      --submitter Org")]
     Check(SubmissionCheckArgs),
     /// Accuracy logs cut to their first and last characters, their hashes in accuracy.txt, the originals set aside.
-    ///
-    /// Example: ossmark submission truncate --input inference_results --submitter Org --backup originals
+    #[command(after_help = r"Example:
+  ossmark submission truncate inference_results --submitter Org \
+      --backup originals")]
     Truncate(SubmissionTruncateArgs),
     /// One file from a tree, the same bytes from the same files, with the hash of each; or the proof that such a file is whole.
-    ///
-    /// Example: ossmark submission pack --input inference_results --submitter Org --output org.tar.zst
+    #[command(after_help = r"Example:
+  ossmark submission pack inference_results --submitter Org \
+      --output org.tar.zst")]
     Pack(SubmissionPackArgs),
 }
 
@@ -60,19 +63,18 @@ pub(crate) struct SubmissionTruncateArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(
-    override_usage = "ossmark submission pack --input <DIR> --submitter <NAME> --output <FILE.tar.zst> [OPTIONS]
-       ossmark submission pack --verify <FILE.tar.zst> [OPTIONS]"
-)]
+#[command(override_usage = "ossmark submission pack <DIR> --submitter <NAME>
+                               --output <FILE.tar.zst> [OPTIONS]
+       ossmark submission pack --verify <FILE.tar.zst> [OPTIONS]")]
 pub(crate) struct SubmissionPackArgs {
     /// The directory that holds closed/, open/ or network/.
     #[arg(long, value_name = "DIR", required_unless_present = "verify", requires_all = ["submitter", "output"])]
     pub(crate) input: Option<PathBuf>,
     /// Pack this submitter's directories.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", required_unless_present = "verify")]
     pub(crate) submitter: Option<String>,
     /// The file that is written.
-    #[arg(long, value_name = "FILE.tar.zst")]
+    #[arg(long, value_name = "FILE.tar.zst", required_unless_present = "verify")]
     pub(crate) output: Option<PathBuf>,
     /// Check a packed file instead.
     #[arg(long, value_name = "FILE.tar.zst", conflicts_with_all = ["input", "submitter", "output"])]

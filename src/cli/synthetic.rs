@@ -5,6 +5,8 @@ use ossmark_engine::config::ModelConfig;
 use ossmark_engine::weights::gpt_oss_120b;
 use serde::{Deserialize, Serialize};
 
+use super::heading;
+
 /// Shapes that random weights can be made in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum ShapeArg {
@@ -58,6 +60,7 @@ impl ShapeArg {
 }
 
 #[derive(Args, Debug, Default, Clone)]
+#[command(next_help_heading = heading::SYNTHETIC)]
 pub(crate) struct SyntheticArgs {
     /// Random weights of this shape instead of --model: for measuring speed and memory. Answers are noise, and every
     /// output says so.

@@ -5,13 +5,14 @@ mod paths;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clap::{Command as Clap, CommandFactory};
+use clap::{Arg, Command as Clap};
 
-use super::Cli;
+use super::earlier;
+use super::everywhere::command;
 use messages::named;
 
 /// Every command that does something, by its words, hidden ones included.
-fn commands() -> BTreeMap<String, Clap> {
+pub(crate) fn commands() -> BTreeMap<String, Clap> {
     fn walk(command: &Clap, path: &str, out: &mut BTreeMap<String, Clap>) {
         let children: Vec<&Clap> = command
             .get_subcommands()
@@ -25,21 +26,32 @@ fn commands() -> BTreeMap<String, Clap> {
             walk(child, path.trim_start(), out);
         }
     }
-    let mut root = Cli::command();
+    let mut root = command();
     root.build();
     let mut out = BTreeMap::new();
     walk(&root, "", &mut out);
     out
 }
 
+/// The options of a command by all their names, those of before among them.
 fn options(command: &Clap) -> BTreeSet<String> {
-    let long = command.get_arguments().filter_map(|arg| arg.get_long());
-    long.map(str::to_owned).collect()
+    let arguments = command.get_positionals().filter(|arg| {
+        let mut earlier = earlier::ARGUMENTS.iter();
+        earlier.any(|(_, option)| arg.get_id() == option)
+    });
+    let arguments = arguments.map(|arg| arg.get_id().to_string());
+    let long = command.get_arguments().flat_map(names).map(str::to_owned);
+    long.chain(arguments).collect()
+}
+
+fn names(arg: &Arg) -> impl Iterator<Item = &str> {
+    let aliases = arg.get_all_aliases().into_iter().flatten();
+    arg.get_long().into_iter().chain(aliases)
 }
 
 #[test]
 fn clap_finds_nothing_wrong() {
-    Cli::command().debug_assert();
+    command().debug_assert();
 }
 
 #[test]
@@ -47,7 +59,8 @@ fn every_command_and_every_option_has_a_text() {
     for (name, command) in commands() {
         assert!(command.get_about().is_some(), "{name}");
         for arg in command.get_arguments() {
-            assert!(arg.get_help().is_some(), "{name}: {}", arg.get_id());
+            let text = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(text.len() > 2, "{name}: {}", arg.get_id());
         }
     }
 }
@@ -59,32 +72,43 @@ const NEEDED: [(&str, &[&str]); 8] = [
     ("generate", &["model"]),
     ("infer", &["model", "tokenizer"]),
     ("serve", &["model"]),
-    ("score", &["log", "inferred", "reference", "tokenizer"]),
-    ("audit test07", &["logs", "reference", "tokenizer"]),
+    ("score", &["inferred", "dataset", "tokenizer"]),
+    ("audit test07", &["logs", "dataset", "tokenizer"]),
     ("audit test09", &["logs"]),
 ];
+
+/// What a usage line has of an option or an argument.
+fn shown_as(arg: &Arg) -> String {
+    match (arg.get_long(), arg.get_value_names()) {
+        (Some(long), _) => format!("--{long}"),
+        (None, Some([value, ..])) => format!("<{value}>"),
+        (None, _) => format!("<{}>", arg.get_id().as_str().to_uppercase()),
+    }
+}
 
 #[test]
 fn usage_lines_show_what_is_required() {
     for (name, mut command) in commands() {
         let usage = command.render_usage().to_string();
         let required = command.get_arguments().filter(|arg| arg.is_required_set());
-        let mut needed: Vec<String> = required
-            .filter_map(|arg| arg.get_long())
-            .map(str::to_owned)
-            .collect();
+        let mut needed: Vec<String> = required.map(|arg| shown_as(arg)).collect();
         for group in command.get_groups().filter(|group| group.is_required_set()) {
             let members = command
                 .get_arguments()
                 .filter(|arg| group.get_args().any(|id| id == arg.get_id()));
-            needed.extend(members.filter_map(|arg| arg.get_long()).map(str::to_owned));
+            needed.extend(members.map(shown_as));
         }
         let more = NEEDED.iter().filter(|(command, _)| *command == name);
-        needed.extend(more.flat_map(|(_, names)| names.iter().map(|n| (*n).to_owned())));
-        for option in needed {
-            let shown =
-                usage.contains(&format!("--{option} ")) || usage.contains(&format!("--{option}|"));
-            assert!(shown, "{name} needs --{option}: {usage}");
+        let more = more.flat_map(|(_, names)| names.iter().map(|name| format!("--{name}")));
+        needed.extend(more);
+        for needed in needed {
+            let shown = [" ", "|", ">", "\n", "."]
+                .iter()
+                .any(|behind| usage.contains(&format!("{needed}{behind}")));
+            assert!(
+                shown || usage.ends_with(&needed),
+                "{name} needs {needed}: {usage}"
+            );
         }
         // A line that was written by hand names nothing that is not there.
         for option in named(&usage) {

@@ -1,11 +1,11 @@
 //! `ossmark completions` and `ossmark man`: the command line as shells and man(1) want it, from what clap knows of it.
 
 use anyhow::{Context, Result, bail};
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_complete::Shell;
 use ossmark_files::Escaped;
 
-use crate::cli::Cli;
+use crate::cli::everywhere;
 use crate::exit::Outcome;
 use crate::terminal::raw;
 
@@ -13,7 +13,7 @@ const NAME: &str = "ossmark";
 
 pub(crate) fn completions(shell: Shell) -> Result<Outcome> {
     let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), NAME, &mut text);
+    clap_complete::generate(shell, &mut everywhere::command(), NAME, &mut text);
     raw(&String::from_utf8(text).context("the completions are no text")?);
     Ok(Outcome::Good)
 }
@@ -26,7 +26,7 @@ pub(crate) fn man(page: &str) -> Result<Outcome> {
 /// The page in roff; it names those of the commands below.
 fn render(page: &str) -> Result<String> {
     // `ossmark help` has no page.
-    let mut root = Cli::command().disable_help_subcommand(true);
+    let mut root = everywhere::command().disable_help_subcommand(true);
     root.build();
     let Some(command) = find(&root, NAME, page) else {
         bail!(

@@ -140,7 +140,7 @@ impl Settings {
             return bad("--stream-interval", found, "1 to 4096 tokens");
         }
         if self.timeout.is_zero() {
-            return bad("--http-timeout", "0".into(), "more than 0 seconds");
+            return bad("--timeout", "0".into(), "more than 0 seconds");
         }
         let key = self.api_key.as_deref().unwrap_or("k");
         if key.is_empty() || !key.bytes().all(|b| (0x21..=0x7e).contains(&b)) {

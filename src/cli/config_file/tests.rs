@@ -45,7 +45,7 @@ fn the_command_line_wins_and_paths_are_relative_to_the_file() {
 /// Every option of `run`, listed by clap, from the file alone.
 #[test]
 fn any_option_may_stand_in_the_file() {
-    let mut cli = Cli::command();
+    let mut cli = command();
     cli.build();
     let run = cli.find_subcommand("run").unwrap();
     let value = |arg: &Arg| match (arg.get_action(), arg.get_value_parser().possible_values()) {
@@ -80,7 +80,7 @@ fn any_option_may_stand_in_the_file() {
         let table: Table = toml::from_str(&text).unwrap();
         let given = arguments(run, &table, Path::new(""), |_| false).unwrap();
         let line = ["ossmark".into(), "run".into()].into_iter().chain(given);
-        let matches = Cli::command().try_get_matches_from(line).unwrap();
+        let matches = command().try_get_matches_from(line).unwrap();
         let matches = matches.subcommand_matches("run").unwrap();
         assert_eq!(
             matches.value_source(id),
@@ -90,6 +90,60 @@ fn any_option_may_stand_in_the_file() {
         options += 1;
     }
     assert!(options > 40, "{options}");
+}
+
+/// TOML's usual spelling, and names of before.
+#[test]
+fn underscores_and_earlier_names_are_understood() {
+    let (args, _) = parsed(
+        "target_qps = 2.5\nplan = true\n[http]\nserved-model = \"m\"\nmax_concurrency = 7\n[cuda]\nno_graphs = true\n",
+        &[],
+    )
+    .unwrap();
+    assert_eq!(args.target_qps, Some(2.5));
+    assert!(args.dry_run && args.engine.cuda.no_graphs);
+    assert_eq!(args.http.served_model_name.as_deref(), Some("m"));
+    assert_eq!(args.http.max_concurrency, Some(7));
+    let twice = parsed("target_qps = 1\ntarget-qps = 2\n", &[]).unwrap_err();
+    assert!(format!("{twice:#}").contains("multiple times"), "{twice:#}");
+}
+
+#[test]
+fn a_key_that_is_nearly_right_is_told_the_right_one() {
+    for (file, hint) in [
+        ("scenari = \"server\"", "did you mean 'scenario'?"),
+        ("temprature = 1", "did you mean 'temperature'?"),
+        ("target_qp = 1", "did you mean 'target-qps'?"),
+        ("[http]\nretry = 1", "did you mean 'retries'?"),
+        (
+            "endpoint = [\"http://a:1\"]",
+            "'endpoint' belongs into the table [http]",
+        ),
+        ("echo_tokens = 4", "'tokens' belongs into the table [echo]"),
+        ("[http]\nslots = 4", "'slots' belongs into the table [echo]"),
+    ] {
+        let error = format!("{:#}", parsed(file, &[]).unwrap_err());
+        assert!(error.contains(hint), "{file}: {error}");
+    }
+    let error = format!("{:#}", parsed("zzz = 1", &[]).unwrap_err());
+    assert!(!error.contains("did you mean"), "{error}");
+}
+
+/// The file that is there to begin with.
+#[test]
+fn the_sample_is_one() {
+    let sample = include_str!("../../../mlperf_conf/run.toml");
+    let (args, dir) = parsed(sample, &[]).unwrap();
+    assert_eq!(args.scenario, Some(Scenario::Server));
+    assert_eq!(args.engine.model, Some(dir.join("gpt-oss-120b")));
+    // What is in comments are options as well.
+    let all: String = sample
+        .lines()
+        .map(|line| line.strip_prefix("#= ").unwrap_or(line))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert!(all.len() < sample.len(), "no options in comments");
+    parsed(&all, &[]).unwrap();
 }
 
 #[test]
@@ -120,12 +174,14 @@ fn what_is_wrong_in_the_file_is_named() {
 
 #[test]
 fn a_file_starts_no_program() {
-    let error = parsed("power-command = \"reboot\"", &[]).unwrap_err();
-    let error = format!("{error:#}");
-    assert!(
-        error.contains("run.toml") && error.contains("on the command line only"),
-        "{error}"
-    );
+    for key in ["power-command", "power_command"] {
+        let error = parsed(&format!("{key} = \"reboot\""), &[]).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(
+            error.contains("run.toml") && error.contains("on the command line only"),
+            "{error}"
+        );
+    }
     let (args, _) = parsed(
         "power-prometheus = \"http://h:9400/metrics\"",
         &["--power-command", "watts"],

@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::CommandFactory;
-
-use crate::cli::Cli;
+use crate::cli::everywhere::command;
 
 #[path = "../../../tests/integration/path_options.rs"]
 #[allow(
@@ -39,7 +37,7 @@ fn of_clap(command: &clap::Command, name: &str, found: &mut BTreeSet<(String, St
 #[test]
 fn every_option_that_takes_a_path_is_listed() {
     let mut found = BTreeSet::new();
-    of_clap(&Cli::command(), "", &mut found);
+    of_clap(&command(), "", &mut found);
     let listed: BTreeSet<_> = path_options::path_options()
         .into_iter()
         .map(|o| (o.command.to_owned(), o.option.to_owned()))

@@ -199,7 +199,7 @@ fn settings_out_of_range() {
     };
     assert!(with(|s| s.endpoints.clear()).contains("--endpoint"));
     assert!(with(|s| s.max_concurrency = 0).contains("--max-concurrency"));
-    assert!(with(|s| s.timeout = Duration::ZERO).contains("--http-timeout"));
+    assert!(with(|s| s.timeout = Duration::ZERO).contains("--timeout"));
     assert!(with(|s| s.api_key = Some("a b".into())).contains("API key"));
     // Memory, open files or ports: which of them is missing first is the machine's.
     assert!(with(|s| s.max_concurrency = 1 << 20).contains("lower --max-concurrency"));
