@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::{INTERRUPTED, Interrupted};
-use crate::terminal::note;
+use crate::terminal::{is_quiet, note};
 
 static SIGNALS: AtomicU32 = AtomicU32::new(0);
 /// The child that runs now; 0 where none does.
@@ -102,6 +102,20 @@ pub(crate) fn fail_if_interrupted(left: impl FnOnce() -> String) -> Result<()> {
         true => Err(Interrupted(left()).into()),
         false => Ok(()),
     }
+}
+
+/// This program, to be started with other arguments; as quiet as this one is.
+///
+/// # Errors
+///
+/// Its file cannot be found.
+pub(crate) fn this_program() -> Result<Command> {
+    let file = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut command = Command::new(file);
+    if is_quiet() {
+        command.arg("--quiet");
+    }
+    Ok(command)
 }
 
 /// Runs a child to its end, whatever signals come.

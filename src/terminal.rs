@@ -1,7 +1,8 @@
 //! All that people read on standard output and standard error. Nothing else in ossmark prints (clippy sees to it).
 //!
-//! [`say!`] is one line on standard output, [`note!`] one on standard error. Whatever is in a line, it stays one line without
-//! control characters: names, messages and answers from outside reach a terminal only as [`Escaped`] text.
+//! [`say!`] is one line on standard output, [`note!`] one on standard error, [`progress!`] one there that --quiet leaves out.
+//! Whatever is in a line, it stays one line without control characters: names, messages and answers from outside reach a
+//! terminal only as [`Escaped`] text.
 //!
 //! A standard output that is closed (`| head`) wants no more: what was asked for is done in silence, and the exit code is that
 //! of the result. One that fails otherwise (a full disk) has lost what was printed: the work is done, then exit code 2.
@@ -9,16 +10,18 @@
 #![expect(clippy::disallowed_types, reason = "Bar is the door for all others")]
 
 pub(crate) mod screen;
+pub(crate) mod status;
+pub(crate) mod text;
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, IsTerminal};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use ossmark_files::Escaped;
 
 /// A line on standard output.
@@ -31,7 +34,12 @@ macro_rules! note {
     ($($text:tt)*) => { $crate::terminal::line_err(format_args!($($text)*)) };
 }
 
-pub(crate) use {note, say};
+/// A line on standard error that says how far something is; none with --quiet.
+macro_rules! progress {
+    ($($text:tt)*) => { $crate::terminal::line_of_progress(format_args!($($text)*)) };
+}
+
+pub(crate) use {note, progress, say};
 
 enum Stdout {
     Open,
@@ -44,6 +52,10 @@ enum Stdout {
 static STDOUT: Mutex<Stdout> = Mutex::new(Stdout::Open);
 /// An output file goes to standard output, and what people read to standard error.
 static GIVEN_AWAY: AtomicBool = AtomicBool::new(false);
+/// Results, warnings and errors only.
+static QUIET: AtomicBool = AtomicBool::new(false);
+/// What moves on standard error: taken away for as long as a line is written, so that none sticks to it.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 /// A pipe that does not block and is full, as some programs leave theirs, is tried again after this.
 const AGAIN: Duration = Duration::from_millis(5);
 
@@ -55,6 +67,22 @@ pub(crate) fn line_out(text: Arguments<'_>) {
 /// [`note!`].
 pub(crate) fn line_err(text: Arguments<'_>) {
     err(&format!("{}\n", Escaped(text)));
+}
+
+/// [`progress!`].
+pub(crate) fn line_of_progress(text: Arguments<'_>) {
+    if !is_quiet() {
+        line_err(text);
+    }
+}
+
+/// --quiet, from here on.
+pub(crate) fn be_quiet() {
+    QUIET.store(true, Relaxed);
+}
+
+pub(crate) fn is_quiet() -> bool {
+    QUIET.load(Relaxed)
 }
 
 /// A text of several lines on standard output, such as a report; the writer of the text has escaped what is in its lines.
@@ -90,7 +118,7 @@ fn out(text: &str) {
     if !matches!(*stdout, Stdout::Open) {
         return;
     }
-    match write_all(handle::stdout(), text.as_bytes()) {
+    match BARS.suspend(|| write_all(handle::stdout(), text.as_bytes())) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => *stdout = Stdout::Closed,
         Err(error) => *stdout = Stdout::Broken(error.to_string()),
@@ -98,7 +126,7 @@ fn out(text: &str) {
 }
 
 fn err(text: &str) {
-    let _ = write_all(handle::stderr(), text.as_bytes());
+    let _ = BARS.suspend(|| write_all(handle::stderr(), text.as_bytes()));
 }
 
 /// Straight to the descriptor: what a buffer holds when the process ends is lost without a word.
@@ -157,14 +185,24 @@ impl Bar {
     /// One that shows where standard error is a terminal; `template` is indicatif's.
     pub(crate) fn new(total: u64, template: &str) -> Self {
         let style = ProgressStyle::with_template(template);
-        let bar = ProgressBar::new(total);
-        Self(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
+        let bar = match is_quiet() {
+            true => ProgressBar::hidden(),
+            false => BARS.add(ProgressBar::new(total)),
+        };
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_length(total);
+        Self(bar)
     }
 
     /// One, where standard error is a terminal.
     pub(crate) fn on_terminal(total: u64, template: &str) -> Option<Self> {
         let terminal = handle::stderr().is_terminal();
         terminal.then(|| Self::new(total, template))
+    }
+
+    /// A line of one's own making, where standard error is a terminal.
+    pub(crate) fn line() -> Option<Self> {
+        Self::on_terminal(0, "{msg}")
     }
 
     pub(crate) fn message(&self, text: impl std::fmt::Display) {

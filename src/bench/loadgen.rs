@@ -22,7 +22,7 @@ use crate::cli::BenchLoadgenArgs;
 use crate::exit::Outcome;
 use crate::output;
 use crate::run::logs;
-use crate::terminal::{note, say};
+use crate::terminal::{progress, say};
 
 /// LoadGen's Python binding doing the same.
 const PYTHON_SUT: &str = include_str!("null_sut.py");
@@ -315,7 +315,7 @@ impl Bench<'_> {
         if who == SutKind::Recorded {
             command.arg("--record");
         }
-        note!("bench loadgen: {name} ...");
+        progress!("bench loadgen: {name} ...");
         let status = children::status(command.stdout(Stdio::null()))
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         children::fail_if_interrupted(|| match &self.args.output {

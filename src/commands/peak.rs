@@ -37,7 +37,7 @@ pub(crate) fn peak(args: &PeakArgs) -> Result<Outcome> {
     let (_directory, dir) = directory(args)?;
     let mut state = State::open(&dir, &asked.settings)?;
     state.write()?;
-    let runs = Runs::new(&dir, &asked.words)?;
+    let runs = Runs::new(&dir, &asked.words);
     let told = match asked.plan.scenario {
         Scenario::Offline => {
             let last = offline::size(args, &asked, &runs, &mut state)?;

@@ -22,7 +22,7 @@ use crate::cli::{
     CpuRepackArg, DtypeArg, EchoArgs, EngineArg, EngineArgs, FeaturesArg, HttpArgs, KvDtypeArg,
     SpeculateArgs, StreamArg,
 };
-use crate::terminal::note;
+use crate::terminal::{note, progress};
 use ossmark_protocol::Generator;
 
 /// Who answers.
@@ -230,8 +230,8 @@ impl EnginePlan {
                     }
                 };
                 match devices.len() {
-                    1 => note!("{}", info.description),
-                    n => note!("{n} engines, each: {}", info.description),
+                    1 => progress!("{}", info.description),
+                    n => progress!("{n} engines, each: {}", info.description),
                 }
                 for warning in &info.warnings {
                     note!("ossmark: warning: {warning}");

@@ -38,6 +38,14 @@ pub(crate) struct FaultInjection {
     pub(crate) at: u64,
 }
 
+impl FaultInjection {
+    /// What the verdict says of it.
+    pub(crate) fn deviation(self) -> String {
+        let Self { kind, at } = self;
+        format!("--drill {kind:?}@{at}: something was broken on purpose")
+    }
+}
+
 impl std::str::FromStr for FaultInjection {
     type Err = String;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ossmark_engine::LoadProgress;
 
-use crate::terminal::{Bar, note};
+use crate::terminal::{Bar, progress};
 
 const TEMPLATE: &str =
     "weights {wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}";
@@ -38,7 +38,7 @@ impl ProgressDisplay {
                         bar.length(total);
                         bar.position(loaded);
                     }
-                    None if total > 0 => note!("{}", line(loaded, total, start.elapsed())),
+                    None if total > 0 => progress!("{}", line(loaded, total, start.elapsed())),
                     None => {}
                 }
             }

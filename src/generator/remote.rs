@@ -13,7 +13,7 @@ use ossmark_remote::{Api, Endpoint, Remote, ServerInfo, Settings};
 use serde_json::json;
 
 use crate::cli::{ApiArg, HttpArgs, StreamArg};
-use crate::terminal::note;
+use crate::terminal::{note, progress};
 
 /// What a server does not show to whoever asks it; in a submission, the submitter's to show.
 const NOT_SEEN_FROM_HERE: [&str; 5] = [
@@ -35,10 +35,10 @@ pub(crate) fn settings(args: &HttpArgs) -> Result<Settings> {
     let endpoints = args.endpoint.iter().map(|url| url.parse::<Endpoint>());
     let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
     let defaults = Settings::new(endpoints);
-    let timeout = match args.http_timeout {
+    let timeout = match args.timeout {
         None => defaults.timeout,
         Some(s) if (0.001..=1e6).contains(&s) => Duration::from_secs_f64(s),
-        Some(s) => bail!("--http-timeout {s}: expected seconds between 0.001 and 1000000"),
+        Some(s) => bail!("--timeout {s}: expected seconds between 0.001 and 1000000"),
     };
     Ok(Settings {
         api: args.api.map(|api| match api {
@@ -58,7 +58,7 @@ pub(crate) fn settings(args: &HttpArgs) -> Result<Settings> {
         stream_interval: args.stream_interval.unwrap_or(defaults.stream_interval),
         threads: args.http_threads,
         source_addresses: args.source_address.clone(),
-        served_model: args.served_model.clone(),
+        served_model: args.served_model_name.clone(),
         api_key: key(args.api_key_file.as_deref())?,
         ca_file: args.ca_file.clone(),
         ..defaults
@@ -87,7 +87,7 @@ impl Http {
         let remote = Remote::start(settings.clone(), sink)?;
         let settings = settings.clone();
         for server in remote.servers() {
-            note!("{}: {}", server.endpoint, server.dialect);
+            progress!("{}: {}", server.endpoint, server.dialect);
         }
         if let Some(raised) = remote.raised_limit() {
             note!("ossmark: {raised}");

@@ -13,8 +13,10 @@ use ratatui::{Frame, Terminal};
 
 use super::handle;
 
-/// Columns of what is printed where there is no terminal to ask.
+/// Columns of a view where there is no terminal to ask.
 const COLUMNS: u16 = 100;
+/// Columns of a text likewise.
+const TEXT: usize = 80;
 
 /// Whether standard output is a terminal.
 pub(crate) fn is_terminal() -> bool {
@@ -25,6 +27,19 @@ pub(crate) fn is_terminal() -> bool {
 pub(crate) fn columns() -> usize {
     let asked = is_terminal().then(size).and_then(Result::ok);
     asked.map_or(COLUMNS, |(columns, _)| columns).into()
+}
+
+/// Columns for a text on standard output: as wide as the terminal, but no wider than is read easily.
+pub(crate) fn text_columns() -> usize {
+    match is_terminal() {
+        true => columns().clamp(40, 120),
+        false => TEXT,
+    }
+}
+
+/// Columns for a line on standard error, which is a terminal.
+pub(crate) fn line_columns() -> usize {
+    size().map_or(TEXT, |(columns, _)| columns.into())
 }
 
 /// What was asked for with the keyboard.

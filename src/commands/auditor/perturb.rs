@@ -19,7 +19,7 @@ use crate::exit::Outcome;
 use crate::generator::device::Device;
 use crate::generator::engine_plan::EnginePlan;
 use crate::output;
-use crate::terminal::{note, say};
+use crate::terminal::{note, progress, say};
 use asking::{Answers, ask};
 use questions::Questions;
 
@@ -41,6 +41,7 @@ pub(crate) fn perturb(args: &AuditorPerturbArgs) -> Result<Outcome> {
     let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
     let mut engine = args.engine.clone();
     engine.engine = Some(engine.engine.unwrap_or(EngineArg::Cpu));
+    engine.refuse_missing(&args.http, args.tokenizer.as_ref())?;
     let none = SpeculateArgs::default();
     let mut plan = EnginePlan::choose(&engine, &none, Some(&args.http), &EchoArgs::default())?;
     let layers = layers(&plan)?;
@@ -161,7 +162,7 @@ fn run(
         });
         counts = true;
     }
-    note!("{} ...", probe.name());
+    progress!("{} ...", probe.name());
     let mut answers = ask(args, plan, prompts, counts)?;
     if counts {
         answers.work = Some((work.steps(), work.rows()));

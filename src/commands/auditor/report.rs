@@ -23,9 +23,7 @@ const MAX_PARTS: usize = 400_000;
 pub(crate) fn report(args: &AuditorReportArgs) -> Result<Outcome> {
     children::end_at_signal()?;
     if args.parts.is_empty() && args.run.is_empty() {
-        bail!(
-            "found nothing to report, expected files that the other commands wrote, or --run RUN"
-        );
+        bail!("nothing to report: expected files that the other commands wrote, or --run RUN");
     }
     let mut output_file = output::claim_file(&args.output, args.force)?;
     let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;

@@ -3,7 +3,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use ossmark_audit::reproduce::{Measured, Reproduced, compare};
@@ -18,7 +17,7 @@ use crate::children;
 use crate::cli::AuditorReproduceArgs;
 use crate::exit::Outcome;
 use crate::output;
-use crate::terminal::{note, say};
+use crate::terminal::{note, progress, say};
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -84,7 +83,7 @@ pub(crate) fn reproduce(args: &AuditorReproduceArgs) -> Result<Outcome> {
     if measured.performance.is_none() {
         bail!(
             "found no run to compare, expected --output DIR with the options of the run after --, --measured DIR with LoadGen's logs \
-             of one, or --print"
+             of one, or --dry-run"
         );
     }
     let reproduced = compare(&place, &measured);
@@ -278,10 +277,9 @@ fn child(words: &[OsString], output: &Path) -> Result<()> {
         .iter()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
-    note!("ossmark {}", shown.join(" "));
-    let this = std::env::current_exe().context("cannot find this program's own file")?;
+    progress!("ossmark {}", shown.join(" "));
     let status =
-        children::status(Command::new(this).args(words)).context("cannot start the run")?;
+        children::status(children::this_program()?.args(words)).context("cannot start the run")?;
     children::fail_if_interrupted(|| {
         format!(
             "nothing was compared; what there is of the runs is in {}",

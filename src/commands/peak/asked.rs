@@ -14,6 +14,7 @@ use crate::cli::{PeakArgs, RunArgs, config_file};
 use crate::generator::engine_plan::EnginePlan;
 use crate::run::issued::{self, issued};
 use crate::run::plan::{RunPlan, plan};
+use crate::terminal::note;
 
 /// A search that can be made.
 pub(super) struct Asked {
@@ -55,6 +56,9 @@ impl Asked {
         };
         let config = run.config.as_deref().map(file).transpose()?;
         let plan = plan(run)?;
+        for warning in &plan.warnings {
+            note!("ossmark: warning: {warning}");
+        }
         let conf = plan.loadgen.user_conf.as_deref().map(file).transpose()?;
         let conf = conf.unwrap_or_default();
         let official = issued(&plan.requested, plan.prompts.len() as u64)?;
@@ -189,7 +193,8 @@ fn refuse_decided(run: &RunArgs) -> Result<()> {
         (run.target_qps.is_some(), "target-qps"),
         (run.audit_config.is_some(), "audit-config"),
         (run.stop_hopeless, "stop-hopeless"),
-        (run.plan, "plan"),
+        (run.dry_run, "dry-run"),
+        (run.require_official, "require-official"),
         (run.trace.is_some(), "trace"),
         (run.no_record, "no-record"),
         (run.json.is_some(), "json"),

@@ -13,7 +13,7 @@ use super::steps::steps;
 use crate::generator::device::Device;
 use crate::generator::engine_plan::EnginePlan;
 use crate::run::serving::Calibration;
-use crate::terminal::note;
+use crate::terminal::progress;
 
 /// The name of the run, and in it of the trace of its steps.
 const NAME: &str = "00-calibration";
@@ -36,7 +36,7 @@ pub(super) fn calibrate(asked: &Asked, runs: &Runs) -> Result<Calibration> {
     let engines = u32::try_from(engines).unwrap_or(1).max(1);
     let samples = limits.map_or(OF_SERVERS, |(max_seqs, _)| max_seqs.saturating_mul(TIMES));
     let samples = samples.saturating_mul(engines).clamp(32, 4096);
-    note!("peak: how long steps take, from {samples} samples at once ...");
+    progress!("peak: how long steps take, from {samples} samples at once ...");
     let mut set = vec![("target_qps", AT_ONCE_QPS.to_string())];
     set.extend(short(1, u64::from(samples)));
     let (conf, trace) = (asked.conf_with(&set), runs.place(NAME).join(TRACE));

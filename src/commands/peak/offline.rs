@@ -10,7 +10,7 @@ use super::runs::{Made, Runs};
 use super::state::{Rates, State};
 use crate::cli::PeakArgs;
 use crate::run::serving::six_digits;
-use crate::terminal::{note, say};
+use crate::terminal::{progress, say};
 
 /// The name of the probe.
 pub(super) const PROBE: &str = "01-probe";
@@ -54,7 +54,7 @@ pub(super) fn size(
                 next
             }
         };
-        note!("peak: {} for {} samples/s ...", name(n), shown(target_qps));
+        progress!("peak: {} for {} samples/s ...", name(n), shown(target_qps));
         let conf = asked.conf_with(&[("target_qps", target_qps.to_string())]);
         let made = runs.make(&name(n), &conf, &[])?;
         let rate = made.metric("samples_per_second").unwrap_or(0.0);
@@ -89,7 +89,7 @@ fn keep(state: &mut State, rates: &Rates) -> Result<()> {
 
 fn probe(args: &PeakArgs, asked: &Asked, runs: &Runs) -> Result<f64> {
     let samples = u64::from(args.probe_samples);
-    note!("peak: {PROBE} of {samples} samples ...");
+    progress!("peak: {PROBE} of {samples} samples ...");
     let mut set = vec![("target_qps", "1".to_owned())];
     set.extend(short(1, samples));
     let made = runs.make(PROBE, &asked.conf_with(&set), &[])?;

@@ -4,7 +4,6 @@
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -20,7 +19,6 @@ use crate::terminal::note;
 /// Where runs are made, and with which options.
 pub(super) struct Runs {
     dir: PathBuf,
-    program: PathBuf,
     words: Vec<OsString>,
 }
 
@@ -67,12 +65,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 impl Runs {
     /// Below `dir`, which is absolute.
-    pub(super) fn new(dir: &Path, words: &[OsString]) -> Result<Self> {
-        Ok(Self {
+    pub(super) fn new(dir: &Path, words: &[OsString]) -> Self {
+        Self {
             dir: dir.to_owned(),
-            program: std::env::current_exe().context("cannot find this program's own file")?,
             words: words.to_vec(),
-        })
+        }
     }
 
     /// The run of this name, made now unless it is there, with a user.conf and options of its own.
@@ -93,7 +90,7 @@ impl Runs {
         }
         let user_conf = self.dir.join(format!("{name}.user.conf"));
         output::write_whole(&user_conf, conf.as_bytes())?;
-        let mut command = Command::new(&self.program);
+        let mut command = children::this_program()?;
         command
             .arg("run")
             .args(&self.words)
@@ -117,7 +114,7 @@ impl Runs {
         match look(&dir)? {
             Found::Made(made) => Ok(made),
             Found::Broken(why) => bail!(
-                "{shown}: {why}, so that the run says nothing of the load; see its verdict.json, mend it, and give the same \
+                "{shown}: {why}, so that the run says nothing of the load; see its verdict.json, fix it, and give the same \
                  command again: it makes this run anew"
             ),
             Found::Nothing => bail!(

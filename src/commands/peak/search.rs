@@ -15,7 +15,7 @@ use super::state::State;
 use crate::cli::PeakArgs;
 use crate::generator::engine_plan::EnginePlan;
 use crate::run::serving::{Serving, six_digits};
-use crate::terminal::{note, say};
+use crate::terminal::{progress, say};
 
 /// Probes end when the limit is known to so much of it.
 const PRECISION: f64 = 0.01;
@@ -62,7 +62,7 @@ pub(super) fn search(
             Next::Run(run) => run,
             Next::Done(found) => return Ok(Searched { search, found }),
         };
-        note!(
+        progress!(
             "peak: {} at {} queries/s ...",
             name(&run),
             shown(run.target_qps)
