@@ -63,11 +63,15 @@ pub(crate) fn exit_code(result: anyhow::Result<Outcome>) -> ExitCode {
     })
 }
 
+/// What the system says of a file that is not there.
+const ABSENT: &str = "No such file or directory (os error 2)";
+
 /// An error with its causes, each once: some errors say their cause themselves.
 fn whole(error: &anyhow::Error) -> String {
     error.chain().fold(String::new(), |said, cause| {
         let cause = cause.to_string();
-        if said.ends_with(&cause) {
+        let cause = cause.replace(ABSENT, "not found");
+        if said.contains(&cause) {
             said
         } else if cause.starts_with(&said) {
             cause
@@ -106,5 +110,12 @@ mod tests {
         assert_eq!(whole(&error), "cannot write a: no space");
         let error = anyhow!("no space").context("a").context("--output");
         assert_eq!(whole(&error), "--output: a: no space");
+        let error = anyhow!("no space").context("cannot write a (no space): give another place");
+        assert_eq!(
+            whole(&error),
+            "cannot write a (no space): give another place"
+        );
+        let error = anyhow!(std::io::Error::from_raw_os_error(2)).context("a: cannot be read");
+        assert_eq!(whole(&error), "a: cannot be read: not found");
     }
 }

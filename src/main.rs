@@ -40,6 +40,9 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
+    if cli.quiet {
+        terminal::be_quiet();
+    }
     match cli.command {
         Command::Demo(args) => commands::demo::demo(&args),
         Command::Run(args) => run::run(*args),

@@ -112,12 +112,12 @@ impl Pairing<'_> {
         let dataset = &plan["dataset"];
         if dataset.is_null() {
             found.push(format!(
-                "{plan_file}: the run was made without a data set (made-up prompts), and --reference is {}",
+                "{plan_file}: the run was made without a data set (made-up prompts), and --dataset is {}",
                 Escaped::path(self.reference)
             ));
         } else if let Some(why) = self.other_dataset(dataset)? {
             found.push(format!(
-                "{plan_file}: the run was made with {}, and --reference is {}: {why}",
+                "{plan_file}: the run was made with {}, and --dataset is {}: {why}",
                 shown(&dataset["path"]),
                 Escaped::path(self.reference)
             ));

@@ -1,7 +1,9 @@
 //! `ossmark run`: one LoadGen test. `plan` decides, `execute` does, `finish` interprets and publishes.
 
+mod before;
 mod disk;
 mod early_end;
+mod ending;
 mod execute;
 pub(crate) mod facts;
 pub(crate) mod faults;
@@ -39,8 +41,9 @@ use crate::exit::Outcome;
 
 /// Runs the command.
 pub(crate) fn run(args: RunArgs) -> Result<Outcome> {
-    let only_tell = args.plan;
+    let only_tell = args.dry_run;
     let plan = plan::plan(args)?;
+    before::tell(&plan)?;
     match only_tell {
         true => preview::preview(&plan),
         false => execute::execute(plan),

@@ -2,7 +2,6 @@
 //! by `crates/submission`; this starts the run as a child, scores, prints and keeps the books.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
@@ -62,7 +61,7 @@ fn scorer_output(args: &AuditTest07Args, logs: &Path) -> Result<String> {
     }
     let (Some(reference), Some(tokenizer)) = (&args.reference, &args.tokenizer) else {
         bail!(
-            "expected --reference FILE and --tokenizer PATH to score the log, or --accuracy-output FILE"
+            "expected --dataset FILE and --tokenizer PATH to score the log, or --accuracy-output FILE"
         );
     };
     let (reference_file, tokenizer_file) = (reference, tokenizer);
@@ -83,7 +82,7 @@ fn scorer_output(args: &AuditTest07Args, logs: &Path) -> Result<String> {
     }
     if answers.code_answers() > 0 {
         bail!(
-            "--reference: found questions whose answers are programs, expected GPQA's 990 (acc_eval_compliance_gpqa)"
+            "--dataset: found questions whose answers are programs, expected GPQA's 990 (acc_eval_compliance_gpqa)"
         );
     }
     Ok(answers.report().to_string())
@@ -172,7 +171,7 @@ fn make_run(args: &AuditArgs, test: &Test) -> Result<(PathBuf, Outcome)> {
         }
         None => output::write_whole(&config, test.audit_config.as_bytes())?,
     }
-    let mut command = Command::new(std::env::current_exe().context("where this program lies")?);
+    let mut command = children::this_program()?;
     command.args(["run", "--mode", "performance"]);
     command.arg("--output").arg(&dir);
     command.arg("--audit-config").arg(&config);

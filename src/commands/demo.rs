@@ -1,9 +1,9 @@
 //! `ossmark demo`: the main job on the embedded default. Writes the demo checkpoint and its data out, then runs this very
 //! binary once per LoadGen test and once to score, as a user would, and shows the verdicts, some answers and the score.
 
-use std::collections::BTreeSet;
+mod ending;
+
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use ossmark_dataset::Dataset;
@@ -12,13 +12,14 @@ use ossmark_harmony::Tokenizer;
 use ossmark_score::lcb::Interpreter;
 use serde_json::{Value, json};
 
+use self::ending::Ending;
 use super::report;
 use crate::children;
 use crate::cli::DemoArgs;
 use crate::exit::Outcome;
 use crate::output;
 use crate::run::logs;
-use crate::terminal::{note, page, say};
+use crate::terminal::{page, progress, say};
 
 /// The demo's files, embedded so that the binary needs nothing beside itself.
 const FILES: [(&str, &[u8]); 9] = [
@@ -92,16 +93,14 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
             output::write_whole(&directory.join(name), content)?;
         }
     }
-    let exe = std::env::current_exe().context("cannot find this program's own file")?;
     let mut rows = Vec::new();
     let mut outcome = Outcome::Good;
     let mut server_qps = SERVER_QPS;
     for (scenario, mode, data) in RUNS {
         let dir = args.output.join(format!("{scenario}-{mode}"));
-        note!("demo: {scenario} {mode} ...");
         let log = args.output.join(format!("{scenario}-{mode}.log"));
         let stdout = create_new(&log).with_context(|| log.display().to_string())?;
-        let mut command = Command::new(&exe);
+        let mut command = children::this_program()?;
         command
             .args([
                 "run",
@@ -154,21 +153,14 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
         None => accuracy.join(ossmark_logs::ACCURACY),
         Some(_) => without_programs(&model, &accuracy)?,
     };
-    let score = score(&exe, &model, &accuracy, &log);
+    let score = score(&model, &accuracy, &log);
     children::fail_if_interrupted(|| left(args))?;
     let score = score?;
-    print_table(&rows);
-    print_deviations(&rows);
-    print_answers(&model, &accuracy)?;
-    say!("");
-    say!(
-        "logs, plans, verdicts and scores: {}",
-        args.output.display()
-    );
+    let result = read_json(&accuracy.join("score.json"))?;
     if let Some(file) = &mut json_file {
-        let score = read_json(&accuracy.join("score.json"))?;
-        file.write_json(&json!({ "runs": rows, "score": score }))?;
+        file.write_json(&json!({ "runs": rows, "score": result }))?;
     }
+    print_answers(&model, &accuracy)?;
     page(&score);
     if let Some(why) = left_out {
         say!("");
@@ -178,7 +170,15 @@ pub(crate) fn demo(args: &DemoArgs) -> Result<Outcome> {
     let shown = args.output.join("report.html");
     report::write_page(&runs, &mut output::claim_file(&shown, false)?)?;
     say!("");
-    say!("what happened when, on one page: {}", shown.display());
+    let ending = Ending {
+        runs: &rows,
+        score: result["exact_match"].as_f64(),
+        output: &args.output,
+        page: &shown,
+    };
+    for line in ending.lines() {
+        say!("{line}");
+    }
     Ok(outcome)
 }
 
@@ -191,14 +191,14 @@ fn left(args: &DemoArgs) -> String {
 }
 
 /// Scores the accuracy log as a user would; returns what the scorer prints.
-fn score(exe: &Path, model: &Path, accuracy: &Path, log: &Path) -> Result<String> {
-    note!("demo: score ...");
-    let mut command = Command::new(exe);
+fn score(model: &Path, accuracy: &Path, log: &Path) -> Result<String> {
+    progress!("demo: score ...");
+    let mut command = children::this_program()?;
     command
         .arg("score")
         .arg("--log")
         .arg(log)
-        .arg("--reference")
+        .arg("--dataset")
         .arg(model.join("accuracy.parquet"))
         .arg("--tokenizer")
         .arg(model)
@@ -248,80 +248,6 @@ fn read_json(file: &Path) -> Result<Value> {
     serde_json::from_slice(&text).with_context(|| file.display().to_string())
 }
 
-fn print_table(rows: &[Value]) {
-    say!("");
-    say!(
-        "{:<11} {:<12} {:<8} {:<9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>9}",
-        "scenario",
-        "mode",
-        "verdict",
-        "settings",
-        "samples",
-        "tokens",
-        "tokens/s",
-        "TTFT p99",
-        "TPOT p99",
-        "LG errors"
-    );
-    let ms = |v: &Value| {
-        v.as_f64()
-            .map_or("-".into(), |ns| format!("{:.1} ms", ns / 1e6))
-    };
-    for v in rows {
-        let m = &v["metrics"];
-        // Accuracy mode has no figure of LoadGen's: the harness's own is shown.
-        let own_rate = m["output_tokens"]
-            .as_f64()
-            .zip(m["elapsed_s"].as_f64())
-            .map(|(n, s)| n / s);
-        let rate = m["tokens_per_second"].as_f64().or(own_rate);
-        say!(
-            "{:<11} {:<12} {:<8} {:<9} {:>7} {:>10} {:>10} {:>10} {:>10} {:>9}",
-            text(&v["scenario"]),
-            text(&v["mode"]),
-            text(&v["verdict"]),
-            text(&v["settings"]),
-            m["samples_completed"],
-            m["output_tokens"],
-            rate.map_or("-".into(), |r| format!("{r:.0}")),
-            ms(&m["ttft_p99_ns"]),
-            ms(&m["tpot_p99_ns"]),
-            v["loadgen"]["errors"],
-        );
-    }
-    for v in rows {
-        if let Some(length) = v["metrics"]["speculation"]["acceptance_length"].as_f64() {
-            say!(
-                "  {} {}: tokens were drafted by a head (EAGLE3), {length:.2} tokens a round; {} decode steps saved",
-                text(&v["scenario"]),
-                text(&v["mode"]),
-                v["metrics"]["speculation"]["steps_saved"],
-            );
-        }
-        for reason in v["reasons"].as_array().into_iter().flatten() {
-            say!(
-                "  {} {}: {}",
-                text(&v["scenario"]),
-                text(&v["mode"]),
-                text(reason)
-            );
-        }
-    }
-}
-
-fn print_deviations(rows: &[Value]) {
-    let deviations = rows
-        .iter()
-        .flat_map(|v| v["deviations"].as_array().into_iter().flatten())
-        .map(text);
-    let distinct: BTreeSet<&str> = deviations.collect();
-    say!("");
-    say!("These are test runs, not MLPerf results; they deviate from the round's rules:");
-    for deviation in distinct {
-        say!("  - {deviation}");
-    }
-}
-
 /// The first answer of each kind, as it stands in the accuracy log.
 fn print_answers(model: &Path, dir: &Path) -> Result<()> {
     let dataset = Dataset::open_with(
@@ -359,12 +285,10 @@ fn show(name: &str, text: &str) {
     }
 }
 
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or("-")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]

@@ -20,6 +20,7 @@ use crate::generator::engine_plan::{EnginePlan, check_prompts};
 use crate::generator::weights::NOISE;
 use crate::output::{self, Output};
 use crate::terminal::note;
+use crate::terminal::text::counted;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -133,9 +134,14 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<Outcome> {
         .filter(|g| matches!(g.end, Some(End::Failed(_))))
         .count();
     let n_tokens: usize = generated.iter().map(|g| g.tokens.len()).sum();
+    let failures = match failed {
+        0 => String::new(),
+        failed => format!(", {failed} failed"),
+    };
     note!(
-        "{} prompts answered with {n_tokens} tokens, {failed} failed",
-        prompts.len() - failed
+        "{} ({}){failures}",
+        counted((prompts.len() - failed) as u64, "answer"),
+        counted(n_tokens as u64, "token")
     );
     if plan.speculation().is_some() {
         let drafted_some = |r: &&Round| !r.drafted.is_empty();

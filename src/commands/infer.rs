@@ -15,6 +15,7 @@ use ossmark_files::{IfExists, is_stdout, move_aside};
 use ossmark_harmony::Detokenizer;
 use ossmark_infer::{Journal, write_output};
 use ossmark_protocol::{RemoteStats, TokenId};
+use ossmark_report::number::count;
 use serde_json::{Value, json};
 
 use self::drive::{InferStats, Template, drive};
@@ -23,7 +24,8 @@ use crate::cli::{InferArgs, StreamArg};
 use crate::exit::Outcome;
 use crate::generator::engine_plan::{EnginePlan, check_prompts};
 use crate::output::{self, Output};
-use crate::terminal::{note, say};
+use crate::terminal::text::counted;
+use crate::terminal::{note, progress, say};
 
 pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
     let began = Instant::now();
@@ -51,12 +53,15 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
         );
     }
     if resumed.answered + resumed.failed > 0 {
-        note!(
-            "{}: going on after {} of {} answers; {} that failed are tried again",
+        progress!(
+            "{}: going on after {} of {} answers{}",
             journal_path.display(),
             resumed.answered,
             journal.requests(),
-            resumed.failed
+            match resumed.failed {
+                0 => String::new(),
+                failed => format!("; {failed} that failed are tried again"),
+            }
         );
     }
     if args.output.exists() && journal.answered() < journal.requests() {
@@ -125,12 +130,16 @@ fn one_file(dataset: &Path) -> Result<PathBuf> {
     }
 }
 
+/// How long a request may take.
+fn timeout_s(args: &InferArgs) -> f64 {
+    let usual = ossmark_remote::Settings::TIMEOUT.as_secs_f64();
+    args.http.timeout.unwrap_or(usual)
+}
+
 fn plan(args: &InferArgs) -> Result<EnginePlan> {
-    if !(0.001..=1e6).contains(&args.timeout) {
-        bail!(
-            "--timeout {}: expected seconds between 0.001 and 1000000",
-            args.timeout
-        );
+    let timeout = timeout_s(args);
+    if !(0.001..=1e6).contains(&timeout) {
+        bail!("--timeout {timeout}: expected seconds between 0.001 and 1000000");
     }
     if args.http.max_concurrency == Some(0) {
         bail!("--max-concurrency 0: expected at least 1");
@@ -141,10 +150,10 @@ fn plan(args: &InferArgs) -> Result<EnginePlan> {
              ossmark generate take it"
         );
     }
-    let mut http = args.http.clone();
-    http.http_timeout.get_or_insert(args.timeout);
+    let http = &args.http;
+    args.engine.refuse_missing(http, args.tokenizer.as_ref())?;
     let streaming = http.http_stream.unwrap_or(StreamArg::Auto);
-    let mut plan = EnginePlan::choose(&args.engine, &args.speculate, Some(&http), &args.echo)?;
+    let mut plan = EnginePlan::choose(&args.engine, &args.speculate, Some(http), &args.echo)?;
     plan.stream_unless_told(streaming, false);
     let hold = match args.hold.unwrap_or(HOLD_S) {
         0.0 => None,
@@ -228,7 +237,7 @@ fn journal_settings(args: &InferArgs, plan: &EnginePlan, dataset: &Dataset) -> V
         "seed": args.sampling.seed,
         "engine": plan.name(),
         "model": plan.model().map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned())),
-        "served_model": args.http.served_model,
+        "served_model": args.http.served_model_name,
         "dtype": args.engine.dtype,
         "kv_dtype": args.engine.kv_dtype,
         "echo": echo,
@@ -263,7 +272,7 @@ fn run(
     // The time over HTTP begins when a request is sent, which may be after an outage.
     let timeout = match plan {
         EnginePlan::Http { .. } => Duration::MAX,
-        EnginePlan::Model { .. } | EnginePlan::Echo(_) => Duration::from_secs_f64(args.timeout),
+        EnginePlan::Model { .. } | EnginePlan::Echo(_) => Duration::from_secs_f64(timeout_s(args)),
     };
     let done = drive(
         &*generator,
@@ -286,12 +295,16 @@ fn report(
     mut result: Value,
 ) -> Result<()> {
     let failed = journal.failed();
+    let (answered, requests) = (journal.answered(), journal.requests());
+    let of_all = match answered == requests {
+        true => String::new(),
+        false => format!("{} of ", count(answered)),
+    };
     say!(
-        "{} of {} answers, {} of them now with {} tokens in {:.1} s",
-        journal.answered(),
-        journal.requests(),
-        done.answered,
-        done.tokens,
+        "{of_all}{} ({} new), {} in {:.1} s",
+        counted(requests, "answer"),
+        count(done.answered),
+        counted(done.tokens, "token"),
         result["elapsed_s"].as_f64().unwrap_or_default()
     );
     const SHOWN: usize = 5;
@@ -300,8 +313,9 @@ fn report(
     }
     if failed > 0 {
         note!(
-            "ossmark: {failed} request(s) failed; their messages are in {}. Run the same command again to try them again; no \
+            "ossmark: {} failed; the messages are in {}. Run the same command again to try them again; no \
              output is written before all are answered",
+            counted(failed, "request"),
             journal.path().display()
         );
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use ossmark_record::Record;
-use ossmark_report::number::span;
+use ossmark_report::number::{count, span};
 use ossmark_telemetry::gpu_states;
 use serde::Serialize;
 
@@ -179,10 +179,8 @@ fn tell(told: &Told, machine: &[Probe]) {
     say!("{OF_THE_MACHINE}:");
     machine.iter().for_each(line);
     say!(
-        "{:<12} {:<12} {:>10} {:>10} {:>24} {:>10} {:>12}",
-        "scenario",
+        "{:<23} {:>8} {:>24} {:>9} {:>12}",
         "run",
-        "queries",
         "samples",
         "duration",
         "MiB",
@@ -203,12 +201,10 @@ fn tell(told: &Told, machine: &[Probe]) {
             (Some(false), _) => "no".to_owned(),
         };
         say!(
-            "{:<12} {:<12} {:>10} {:>10} {duration:>24} {:>10} {can_pass:>12}",
-            run.scenario,
-            run.mode,
-            run.queries,
-            run.samples,
-            run.disk_bytes >> 20
+            "{:<23} {:>8} {duration:>24} {:>9} {can_pass:>12}",
+            format!("{} {}", run.scenario, run.mode),
+            count(run.samples),
+            count(run.disk_bytes >> 20)
         );
     }
 }

@@ -14,7 +14,7 @@ use crate::cli::{ScoreArgs, TimeLimitArg};
 use crate::exit::Outcome;
 use crate::output::{self, Output};
 use crate::pairing::Pairing;
-use crate::terminal::{Bar, note, page};
+use crate::terminal::{Bar, note, page, progress};
 
 pub(crate) fn score(args: &ScoreArgs) -> Result<Outcome> {
     if args.log_hash && args.accuracy_txt.is_none() {
@@ -29,7 +29,7 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<Outcome> {
     match (&args.log, &args.inferred) {
         (Some(log), None) => score_log(args, files, log),
         (None, Some(file)) => score_inferred(args, files, file),
-        _ => bail!("expected --log mlperf_log_accuracy.json or --inferred FILE.parquet"),
+        _ => bail!("expected RUN_DIR or --inferred FILE.parquet"),
     }
 }
 
@@ -42,7 +42,7 @@ struct Files {
 
 fn score_log(args: &ScoreArgs, mut files: Files, log: &Path) -> Result<Outcome> {
     let reference = args.reference.as_deref().context(
-        "missing --reference FILE: the accuracy data set, with the columns dataset and ground_truth",
+        "missing --dataset FILE: the accuracy data set, with the columns dataset and ground_truth",
     )?;
     let tokenizer = args.tokenizer.as_deref().context(
         "missing --tokenizer PATH: the model's directory or its tokenizer.json, which turns the log's tokens into text",
@@ -239,7 +239,11 @@ impl Display {
             } else {
                 format!(", about {left:.0} s left")
             };
-            note!("LiveCodeBench: {done} of {total} programs, {resumed} of them earlier{left}");
+            let earlier = match resumed {
+                0 => String::new(),
+                resumed => format!(" ({resumed} earlier)"),
+            };
+            progress!("LiveCodeBench: {done} of {total} programs{earlier}{left}");
         }
     }
 

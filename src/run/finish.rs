@@ -14,6 +14,7 @@ use ossmark_rules::Mode;
 use ossmark_telemetry::{Measured, Telemetry};
 use serde_json::{Map, Value, json};
 
+use super::ending::Ending;
 use super::facts::run_facts;
 use super::faults::{FaultKind, Faults};
 use super::logs;
@@ -22,9 +23,12 @@ use super::plan::RunPlan;
 use super::power;
 use super::rules::deviations;
 use super::trace::TraceWriter;
-use super::verdict::{Evidence, SettingsLabel, Validity, Verdict, judge};
+use super::verdict::{Evidence, Validity, Verdict, judge};
 use crate::exit::Outcome;
 use crate::output::{self, Output};
+use crate::terminal::screen::text_columns;
+use crate::terminal::text::counted;
+use crate::terminal::text::shell_word;
 use crate::terminal::{note, say};
 use ossmark_protocol::{Generator, SpeculationStats};
 
@@ -89,11 +93,8 @@ impl Finish {
         let mut deviations = deviations(&facts);
         let remote = self.generator.describe();
         deviations.extend(remote.iter().flat_map(|remote| remote.differences.clone()));
-        if let Some(injection) = self.plan.fault_injection {
-            deviations.push(format!(
-                "--drill {:?}@{}: something was broken on purpose",
-                injection.kind, injection.at
-            ));
+        if let Some(drill) = self.plan.fault_injection {
+            deviations.push(drill.deviation());
             self.faults.record(FaultKind::Drill, None, || {
                 "a fault was injected (--drill): the result does not count".into()
             });
@@ -137,23 +138,23 @@ impl Finish {
         }
         if record.lost > 0 {
             note!(
-                "ossmark: warning: the run's record lacks {} sample(s): its writer could not follow",
-                record.lost
+                "ossmark: warning: the run's record lacks {}: its writer could not follow",
+                counted(record.lost, "sample")
             );
         }
         Some(record)
     }
 
     fn publish(&self, verdict: &Verdict) -> Outcome {
-        print(verdict);
-        for left_out in &self.left_out {
-            say!("  kernel left out: {left_out}");
-        }
-        if let Some(remote) = self.generator.describe() {
-            say!(
-                "  not seen from here: {}",
-                remote.not_seen_from_here.join(", ")
-            );
+        let remote = self.generator.describe();
+        let ending = Ending {
+            verdict,
+            limits: self.plan.limits_ns(),
+            left_out: &self.left_out,
+            not_seen: remote.as_ref().map(|remote| &remote.not_seen_from_here[..]),
+        };
+        for line in ending.lines(text_columns()) {
+            say!("{line}");
         }
         let mut outcome = match verdict.verdict {
             Validity::Valid => Outcome::Good,
@@ -178,7 +179,22 @@ impl Finish {
                 }
             }
         }
+        say!("next: {}", self.next(verdict));
         outcome
+    }
+
+    /// What people do with such a run.
+    fn next(&self, verdict: &Verdict) -> String {
+        let shown = |path: &Path| shell_word(path);
+        let run = shown(&self.plan.output);
+        let data = self.plan.dataset.as_ref().map(|data| shown(&data.path));
+        match (&data, verdict.verdict) {
+            (Some(data), Validity::Valid) if self.plan.mode == Mode::Accuracy => {
+                let tokenizer = self.plan.engine.model().map_or("MODEL".into(), shown);
+                format!("ossmark score {run} --dataset {data} --tokenizer {tokenizer}")
+            }
+            _ => format!("ossmark report {run} --output report.html"),
+        }
     }
 
     fn metrics(
@@ -266,58 +282,3 @@ const LOADGEN_METRICS: [(&str, &str); 8] = [
     ("result_mean_latency_ns", "latency_mean_ns"),
     ("result_99.00_percentile_latency_ns", "latency_p99_ns"),
 ];
-
-fn print(verdict: &Verdict) {
-    let word = match verdict.verdict {
-        Validity::Valid => "valid",
-        Validity::Invalid => "INVALID",
-    };
-    let label = match verdict.settings {
-        SettingsLabel::Official => "official",
-        SettingsLabel::Test => "test",
-    };
-    say!(
-        "{} {}: {word}, settings {label}",
-        verdict.scenario,
-        verdict.mode
-    );
-    for reason in &verdict.reasons {
-        say!("  reason: {reason}");
-    }
-    for deviation in &verdict.deviations {
-        say!("  deviation: {deviation}");
-    }
-    let none = match verdict.mode.as_str() {
-        "accuracy" => "no result (accuracy mode prints none)",
-        _ => "no result",
-    };
-    let said = verdict.loadgen.result.as_deref().unwrap_or(none);
-    say!(
-        "  LoadGen: {said}, {} error(s), {} warning(s)",
-        verdict.loadgen.errors,
-        verdict.loadgen.warnings
-    );
-    for name in ["tokens_per_second", "samples_per_second"] {
-        if let Some(value) = verdict.metrics.get(name).and_then(Value::as_f64) {
-            say!("  {name}: {value:.2}");
-        }
-    }
-    if let Some(retries) = verdict.metrics.get("remote").map(|r| &r["retries"])
-        && *retries != json!(0)
-    {
-        say!("  retried over HTTP: {retries} time(s), see metrics.remote in verdict.json");
-    }
-    let power = verdict.metrics.get("power").unwrap_or(&Value::Null);
-    if let (Some(energy), Some(source)) = (power["energy_j"].as_f64(), power["source"].as_str()) {
-        let per_joule = power["tokens_per_joule"].as_f64().unwrap_or_default();
-        say!(
-            "  energy: {energy:.1} J by {}, {per_joule:.3} tokens/J",
-            Escaped(source)
-        );
-    }
-    for (name, label) in [("ttft_p99_ns", "p99 TTFT"), ("tpot_p99_ns", "p99 TPOT")] {
-        if let Some(value) = verdict.metrics.get(name).and_then(Value::as_f64) {
-            say!("  {label}: {:.2} ms", value / 1e6);
-        }
-    }
-}

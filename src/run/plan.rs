@@ -16,10 +16,9 @@ use super::power;
 use super::rules::{Audit, OfficialFile, rules};
 use super::sut::RequestTemplate;
 use super::user_conf::{self, Kind};
-use crate::cli::{DtypeArg, EngineArg, RunArgs, StreamArg};
+use crate::cli::{DtypeArg, EngineArg, RunArgs, StreamArg, missing};
 use crate::generator::engine_plan::EnginePlan;
 use crate::generator::fault_injection::FaultInjection;
-use crate::terminal::note;
 
 /// What a run will do, validated.
 pub(crate) struct RunPlan {
@@ -40,6 +39,10 @@ pub(crate) struct RunPlan {
     pub(crate) requested: TestSettings,
     pub(crate) output: PathBuf,
     pub(crate) force: bool,
+    /// Of its configuration files, for people.
+    pub(crate) warnings: Vec<String>,
+    /// A deviation from the round's rules is refused.
+    pub(crate) require_official: bool,
     pub(crate) watchdog: Duration,
     pub(crate) fault_injection: Option<FaultInjection>,
     pub(crate) stop_hopeless: bool,
@@ -49,14 +52,29 @@ pub(crate) struct RunPlan {
     pub(crate) json: Option<PathBuf>,
 }
 
+impl RunPlan {
+    /// Limits of p99 time to first token and time per output token, in nanoseconds, where the run is held against them: Offline
+    /// has none, and in accuracy mode LoadGen holds no run against any.
+    pub(crate) fn limits_ns(&self) -> Option<(u64, u64)> {
+        let settings = &self.requested;
+        let is_held = self.scenario != Scenario::Offline
+            && self.mode != Mode::Accuracy
+            && settings.use_token_latencies;
+        is_held.then_some((settings.server_ttft_latency, settings.server_tpot_latency))
+    }
+}
+
 const DEFAULT_ROUND: &str = "v6.1";
 const DEFAULT_WATCHDOG_S: f64 = 300.0;
 
 /// Validates what was asked.
 pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
-    let scenario = required(args.scenario, "--scenario offline|server|interactive")?;
-    let mode = required(args.mode, "--mode performance|accuracy|find-peak")?;
-    let output = required(args.output.clone(), "--output DIR")?;
+    refuse_missing(&args)?;
+    let (Some(scenario), Some(mode), Some(output)) =
+        (args.scenario, args.mode, args.output.clone())
+    else {
+        bail!("found no scenario, mode or output");
+    };
     let round = args.round.clone().unwrap_or_else(|| DEFAULT_ROUND.into());
     let Some(round_rules) = rules().round(&round) else {
         let known: Vec<&str> = rules().rounds().collect();
@@ -65,7 +83,7 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
             known.join(", ")
         );
     };
-    check_configuration_files(&args)?;
+    let warnings = check_configuration_files(&args)?;
 
     let settings = loadgen_settings(&args, scenario, mode, &output);
     let requested = settings.requested()?;
@@ -99,7 +117,7 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
     // Answers that come whole may all be under way for as long as one may take.
     let default_watchdog = match args.engine.engine {
         Some(EngineArg::Http) => {
-            let timeout = args.http.http_timeout;
+            let timeout = args.http.timeout;
             timeout.unwrap_or(ossmark_remote::Settings::TIMEOUT.as_secs_f64()) + 60.0
         }
         _ => DEFAULT_WATCHDOG_S,
@@ -139,6 +157,8 @@ pub(crate) fn plan(args: RunArgs) -> Result<RunPlan> {
         requested,
         output,
         force: args.force,
+        warnings,
+        require_official: args.require_official,
         watchdog: Duration::from_secs_f64(watchdog),
         fault_injection,
         stop_hopeless: args.stop_hopeless,
@@ -172,26 +192,36 @@ fn head(engine: &EnginePlan, revision: Option<String>) -> Result<Option<Head>> {
     }))
 }
 
-fn required<T>(value: Option<T>, flag: &str) -> Result<T> {
-    value.with_context(|| format!("missing {flag} (on the command line or in --config)"))
+/// All that is missing at once: whoever has to start again knows all of it.
+fn refuse_missing(args: &RunArgs) -> Result<()> {
+    let needs_data = args.engine.engine != Some(EngineArg::Echo);
+    let missing = [
+        (args.scenario.is_none()).then_some("--scenario offline|server|interactive"),
+        (args.mode.is_none()).then_some("--mode performance|accuracy|find-peak"),
+        (args.output.is_none()).then_some("--output DIR: where logs and verdict go"),
+        args.engine.missing(&args.http),
+        (needs_data && args.dataset.is_none())
+            .then_some("--dataset FILE: the parquet file with the tokenised prompts"),
+    ];
+    let missing: Vec<&str> = missing.into_iter().flatten().collect();
+    missing::refuse(&missing, ", on the command line or in --config")
 }
 
 /// LoadGen drops or misreads lines in silence, so both files are read by stricter eyes first. An `audit.config` in the
 /// working directory is refused: LoadGen's usual wrappers would run it as a compliance test, so that beside this run it is
 /// almost surely a mistake.
-fn check_configuration_files(args: &RunArgs) -> Result<()> {
+fn check_configuration_files(args: &RunArgs) -> Result<Vec<String>> {
     user_conf::refuse_stray_audit(Path::new("."), args.audit_config.as_deref())?;
+    let mut warnings = Vec::new();
     for (file, kind) in [
         (&args.user_conf, Kind::User),
         (&args.audit_config, Kind::Audit),
     ] {
         if let Some(file) = file {
-            for warning in user_conf::lint_file(file, kind)? {
-                note!("ossmark: warning: {warning}");
-            }
+            warnings.extend(user_conf::lint_file(file, kind)?);
         }
     }
-    Ok(())
+    Ok(warnings)
 }
 
 /// Only a file that is known to be for another kind of run is refused: that is a mistake, found out after hours. Any other

@@ -1,4 +1,4 @@
-//! `ossmark run --plan`: what a run would issue and when it would end, without issuing anything. Writes nothing but its
+//! `ossmark run --dry-run`: what a run would issue and when it would end, without issuing anything. Writes nothing but its
 //! `--json`.
 
 use anyhow::{Result, anyhow};
@@ -7,6 +7,7 @@ use ossmark_predict::{Limits, Outcome as Predicted, Query};
 use ossmark_rules::{Mode, Scenario};
 use serde::Serialize;
 
+use super::before;
 use super::issued::{self, issued};
 use super::plan::RunPlan;
 use super::serving::Serving;
@@ -15,6 +16,8 @@ use crate::generator::echo::Script;
 use crate::generator::engine_plan::EnginePlan;
 use crate::output::claim_file;
 use crate::terminal::say;
+use crate::terminal::screen::text_columns;
+use crate::terminal::text::wrapped;
 
 /// What is known of a run before it.
 #[derive(Debug, Serialize)]
@@ -31,6 +34,8 @@ struct Preview {
     last_due_s: Option<f64>,
     /// Limits on the percentile, and how many samples early stopping allows over each; null where there are none.
     limits: Option<Allowed>,
+    /// How it would differ from what its round asks for.
+    deviations: Vec<String>,
     /// What the engine would do; null where that is not known before it was measured.
     predicted: Option<Served>,
 }
@@ -73,6 +78,7 @@ fn foresee(plan: &RunPlan, settings: &TestSettings) -> Result<Preview> {
     let rows = plan.prompts.len() as u64;
     let is_offline = plan.scenario == Scenario::Offline;
     let has_limits = !is_offline && plan.mode == Mode::Performance && settings.use_token_latencies;
+    let deviations = before::deviations(plan)?;
     let limits = has_limits.then_some(Limits {
         ttft_ns: settings.server_ttft_latency as i64,
         tpot_ns: settings.server_tpot_latency as i64,
@@ -93,6 +99,7 @@ fn foresee(plan: &RunPlan, settings: &TestSettings) -> Result<Preview> {
             distinct: samples,
             last_due_s: is_offline.then_some(0.0),
             limits: None,
+            deviations,
             predicted: None,
         });
     }
@@ -118,6 +125,7 @@ fn foresee(plan: &RunPlan, settings: &TestSettings) -> Result<Preview> {
             percentile: limits.percentile,
             allowed_over: ossmark_record::early_stopping::allowed_over(samples, limits.percentile),
         }),
+        deviations,
         predicted,
     })
 }
@@ -125,7 +133,7 @@ fn foresee(plan: &RunPlan, settings: &TestSettings) -> Result<Preview> {
 /// What a performance run issues, where its settings are of the kinds that are foreseen.
 fn queries(plan: &RunPlan, settings: &TestSettings) -> Result<Vec<Query>> {
     let issued = issued(settings, plan.prompts.len() as u64).map_err(|error| {
-        anyhow!("--plan: {error}; leave that out, or leave out --plan and run it")
+        anyhow!("--dry-run: {error}; leave that out, or leave out --dry-run and run it")
     })?;
     Ok(issued::queries(&issued, settings.scenario))
 }
@@ -150,6 +158,11 @@ fn echo(plan: &RunPlan, script: &Script, queries: &[Query], limits: Option<Limit
 }
 
 fn tell(preview: &Preview, settings: &TestSettings) {
+    for deviation in &preview.deviations {
+        for line in wrapped(&format!("deviation: {deviation}"), text_columns(), 4) {
+            say!("{line}");
+        }
+    }
     let (target_qps, min_duration_ms) = (settings.target_qps(), settings.min_duration_ms);
     let Preview {
         samples,

@@ -18,6 +18,7 @@ use super::metrics::{Latencies, Progress};
 use super::moment::Moment;
 use super::recording::{self, Recording};
 use super::trace::Trace;
+use crate::terminal::text::counted;
 
 /// What the responder is told.
 pub(crate) enum Message {
@@ -302,8 +303,8 @@ impl Responder {
             if tokens.len() < 2 {
                 self.setup.faults.record(FaultKind::ShortAnswer, Some(ended.asked.sample), || {
                     format!(
-                        "the answer has {} token(s); LoadGen needs at least 2 to compute the time per output token",
-                        tokens.len()
+                        "the answer has {}; LoadGen needs at least 2 to compute the time per output token",
+                        counted(tokens.len() as u64, "token")
                     )
                 });
             }
@@ -412,9 +413,9 @@ impl Responder {
         }
         if self.ledger.len() > 0 && now.since(self.moved) > self.setup.watchdog {
             let message = format!(
-                "nothing moved for {:.1} s while {} sample(s) were open (their rows are listed under not_served)",
+                "nothing moved for {:.1} s with {} open (their rows are listed under not_served)",
                 self.setup.watchdog.as_secs_f64(),
-                self.ledger.len(),
+                counted(self.ledger.len() as u64, "sample"),
             );
             self.fail(FaultKind::Stalled, message);
         }

@@ -165,6 +165,16 @@ pub(crate) fn lint_file(path: &Path, kind: Kind) -> Result<Vec<String>, Error> {
         .collect())
 }
 
+/// Whether a file sets a key of a run, as LoadGen looks it up: for the model and the scenario, or for all of either.
+pub(crate) fn sets(bytes: &[u8], (model, scenario): (&str, &str), key: &str) -> bool {
+    let is = |found: &str, wanted: &str| found == wanted || found == "*";
+    [Kind::User, Kind::Audit].iter().any(|kind| {
+        let report = lint(bytes, *kind);
+        let mut settings = report.settings.iter();
+        settings.any(|s| s.key.name == key && is(s.model, model) && is(s.scenario, scenario))
+    })
+}
+
 /// Refuses to start beside an `audit.config` that nobody asked for. `given` is the one that was, which may be that very file.
 pub(crate) fn refuse_stray_audit(dir: &Path, given: Option<&Path>) -> Result<(), Error> {
     let path = dir.join("audit.config");

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::faults::Fault;
+use crate::terminal::text::counted;
 
 /// May the run be believed?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -114,8 +115,8 @@ pub(crate) fn judge(evidence: Evidence) -> Verdict {
     }
     if let Some(first) = logs.errors.first() {
         reasons.push(format!(
-            "LoadGen logged {} error(s), the first: {first}",
-            logs.error_count
+            "LoadGen logged {}, the first: {first}",
+            counted(logs.error_count, "error")
         ));
     }
     let result = logs

@@ -26,7 +26,7 @@ use super::progress::{self, Display};
 use super::responder::{Message, Setup, respond};
 use super::start::start_generator;
 use super::sut::Sut;
-use super::{disk, recording, signals, trace};
+use super::{before, disk, recording, signals, trace};
 use crate::output;
 
 /// A run that LoadGen can be called for.
@@ -64,6 +64,9 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
     }
     let (messages, inbox) = unbounded();
     let (generator, description) = start_generator(&plan, &messages)?;
+    if let Some(remote) = &description.remote {
+        before::refuse(plan.require_official, &plan.round, &remote.differences)?;
+    }
     let (directory, output) = claimed.make_room()?;
     for (file, claimed) in inside {
         *claimed = Some(output::claim_file(file, plan.force)?);
@@ -79,12 +82,12 @@ pub(super) fn wire(mut plan: RunPlan) -> Result<WiredRun> {
     let progress = Arc::new(Progress::default());
     let failed = Arc::new(AtomicBool::new(false));
     let display = Display {
-        label: format!("{} {}", plan.scenario.name(), plan.mode.name()),
+        label: match plan.mode {
+            Mode::Performance => plan.scenario.name().to_owned(),
+            mode => format!("{} {}", plan.scenario.name(), mode.name()),
+        },
         expected: expected_samples(&plan),
-        limits_ns: (
-            plan.requested.server_ttft_latency,
-            plan.requested.server_tpot_latency,
-        ),
+        limits_ns: plan.limits_ns(),
     };
     let drafting = plan.engine.speculation().zip(plan.head.as_ref());
     let drafting = drafting.map(|(s, head)| Drafting::new(&head.tensors_sha256, s.steps));

@@ -54,7 +54,7 @@ fn drills_of_the_engines_answers() {
         ("panic@1", "channel_closed", "engine"),
         ("close@1", "channel_closed", "engine"),
         ("lose@3", "stalled", "nothing moved"),
-        ("short@3", "short_answer", "1 token(s)"),
+        ("short@3", "short_answer", "1 token;"),
         ("twice@3", "unknown_request", "answered twice"),
     ] {
         let bench = Bench::new();
@@ -161,7 +161,7 @@ fn an_answer_of_one_token() {
         bench.echo("server", "performance", &["--echo-tokens", "1"]),
         LIMIT,
     );
-    let verdict = assert_invalid(&bench, &done, "short_answer", "1 token(s)");
+    let verdict = assert_invalid(&bench, &done, "short_answer", "1 token;");
     assert_eq!(
         verdict["loadgen"]["result"], "VALID",
         "LoadGen alone would have believed it"

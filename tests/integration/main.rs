@@ -9,6 +9,7 @@
 mod accuracy_log;
 mod auditor;
 mod bad_input;
+mod before;
 mod bench_cpu;
 mod common;
 mod dataset;

@@ -16,14 +16,8 @@ fn assert_print(name: &str, code: i32, done: &Done, print: &str) {
     settings.set_snapshot_path("../snapshots/prints");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
-    for figure in [
-        "tokens_per_second",
-        "samples_per_second",
-        "p99 TTFT",
-        "p99 TPOT",
-    ] {
-        settings.add_filter(&format!(r"{figure}: [\d.]+"), format!("{figure}: [figure]"));
-    }
+    let figures = r"(tokens/s|samples/s|TTFT p99|TPOT p99) +[\d.,]+";
+    settings.add_filter(figures, "$1 [figure]");
     settings.bind(|| insta::assert_snapshot!(name, print));
 }
 

@@ -343,7 +343,7 @@ fn bad_input_is_refused_by_name() {
     finish(score(&reference, &reference), LIMIT).refused(&["found 'P'", "a list of entries"]);
     finish(score(&log, &log), LIMIT).refused(&["mlperf_log_accuracy.json", "parquet"]);
     finish(score(&out.path().join("none.json"), &reference), LIMIT)
-        .refused(&["none.json: cannot be read", "No such file"]);
+        .refused(&["none.json: cannot be read", "not found"]);
 
     let perf = repository().join("tests/fixtures/echo_script.parquet");
     finish(score(&log, &perf), LIMIT).refused(&["echo_script.parquet", "dataset"]);

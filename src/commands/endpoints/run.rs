@@ -195,6 +195,7 @@ fn who_answers(
         bail!("--max-concurrency: each point has its own; leave it out");
     }
     http.max_concurrency = Some(usize::try_from(most)?);
+    args.engine.refuse_missing(&http, args.tokenizer.as_ref())?;
     let mut plan = EnginePlan::choose(&args.engine, &args.speculate, Some(&http), &args.echo)?;
     plan.stream_unless_told(http.http_stream.unwrap_or(StreamArg::Auto), true);
     args.sampling.sampling().check()?;

@@ -75,9 +75,7 @@ impl Asked {
         for (row, cell) in cells.iter().enumerate().take(rows as usize) {
             let said = cell.as_deref().filter(|said| !said.is_empty());
             let said = said.with_context(|| {
-                format!(
-                    "--message-column {column}: {file}, row {row}: found nothing, expected a text"
-                )
+                format!("--message-column {column}: {file}, row {row}: has no text, expected one")
             })?;
             prompts.push(Arc::from([TokenId::try_from(messages.len())?]));
             messages.push(said.into());

@@ -15,7 +15,7 @@ use super::accuracy::Accuracy;
 use super::load::{Load, Measured, Task};
 use crate::cli::EndpointsRunArgs;
 use crate::commands::endpoints::Counting;
-use crate::terminal::{note, say};
+use crate::terminal::{note, progress, say};
 
 /// What a curve is set to, and how far it is.
 const STATE: &str = "rehearsal.json";
@@ -90,7 +90,7 @@ impl Curve {
     ) -> Result<bool> {
         let name = point.name();
         if let Some(done) = self.done("points", &name) {
-            note!("{name}: is there");
+            progress!("{name}: is there");
             return Ok(done["failed"] == 0);
         }
         let dir = self.dir.path().join(&name);
@@ -136,7 +136,7 @@ impl Curve {
     ) -> Result<bool> {
         let name = point.name();
         if let Some(done) = self.done("accuracy", &name) {
-            note!("{name} accuracy: is there");
+            progress!("{name} accuracy: is there");
             return Ok(done["failed"] == 0);
         }
         let dir = self.dir.path().join(&name).join("accuracy");
@@ -172,7 +172,7 @@ impl Curve {
         }
         if !resumed.is_new() {
             let (kept, dropped) = (resumed.kept.len(), resumed.dropped);
-            note!("{name}: going on after {kept} requests; {dropped} are made again");
+            progress!("{name}: going on after {kept} requests; {dropped} are made again");
         }
         let measured = load.measure(task, log, &resumed, &mut self.next_id)?;
         if let Some(message) = &measured.failure {
