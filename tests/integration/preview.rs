@@ -133,7 +133,7 @@ fn what_is_not_foreseen_is_said_and_not_guessed() {
     ] {
         let bench = Bench::with_conf(&format!("{SHORT_CONF}{line}"));
         let done = finish(bench.echo("server", mode, &["--plan"]), LIMIT);
-        done.refused(&[why, "--plan"]);
+        done.refused(&[why, "--dry-run"]);
         assert!(!bench.out().exists());
     }
 }
