@@ -78,7 +78,7 @@ pub(crate) struct BenchKernelsArgs {
     #[arg(long)]
     pub(crate) plain: bool,
     /// Without these fast kernels, by the names of their files: others do their work.
-    #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = fast_kernels())]
+    #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = fast_kernels(), hide_short_help = true)]
     pub(crate) without_kernels: Vec<FastKernel>,
     /// Of weights and inputs.
     #[arg(long, default_value_t = 1)]
@@ -119,7 +119,7 @@ pub(crate) struct BenchTuneArgs {
     #[arg(long)]
     pub(crate) kv_memory_mib: Option<u64>,
     /// Without these fast kernels, by the names of their files: others do their work.
-    #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = fast_kernels())]
+    #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = fast_kernels(), hide_short_help = true)]
     pub(crate) without_kernels: Vec<FastKernel>,
     /// Other seeds, other random weights.
     #[arg(
@@ -239,7 +239,7 @@ pub(crate) struct BenchEngineArgs {
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) without: Vec<WithoutArg>,
     /// On a GPU, without these fast kernels, by the names of their files: others do their work.
-    #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = fast_kernels())]
+    #[arg(long, value_name = "KERNEL", value_delimiter = ',', value_parser = fast_kernels(), hide_short_help = true)]
     pub(crate) without_kernels: Vec<FastKernel>,
     /// On a GPU, with the numbers of rows that were counted for each kernel, not with those that are measured at the start.
     #[arg(long)]
