@@ -209,10 +209,6 @@ impl Bar {
         self.0.set_message(Escaped(text).to_string());
     }
 
-    pub(crate) fn prefix(&self, text: &str) {
-        self.0.set_prefix(Escaped(text).to_string());
-    }
-
     pub(crate) fn length(&self, total: u64) {
         self.0.set_length(total);
     }
