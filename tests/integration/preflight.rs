@@ -89,11 +89,19 @@ fn wrong(told: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Lines of user.conf, options, a file beside it; what finds it, and a part of what is found.
+type Mistake = (
+    &'static str,
+    &'static [&'static str],
+    Option<&'static str>,
+    &'static str,
+    &'static str,
+);
+
 #[test]
 fn each_planted_mistake_is_found() {
     let audit = "gpt-oss-120b.*.mode = 2\n";
-    // Lines of user.conf, options, a file beside it; what finds it, and a part of what is found.
-    let mistakes: [(&str, &[&str], Option<&str>, &str, &str); 17] = [
+    let mistakes: [Mistake; 17] = [
         (
             "gpt-oss-120b.Server.target_qps = 2O\n",
             SERVER,

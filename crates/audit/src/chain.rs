@@ -232,6 +232,8 @@ mod tests {
         open.map(|link| (link.name, link.state)).collect()
     }
 
+    type Cut = fn(&mut Run);
+
     #[test]
     fn a_whole_chain_has_no_open_link_and_each_cut_is_named() {
         let tmp = tempfile::tempdir().unwrap();
@@ -243,7 +245,7 @@ mod tests {
             open(&of_run(&good, &Value::Null)),
             [("checkpoint to run", State::Missing)]
         );
-        let cuts: [(fn(&mut Run), (&str, State)); 7] = [
+        let cuts: [(Cut, (&str, State)); 7] = [
             (
                 |run| run.plan["ossmark"]["git_revision"] = json!("unknown"),
                 ("source to program", State::Missing),
