@@ -194,6 +194,8 @@ fn who_answers(
     }
     http.max_concurrency = Some(usize::try_from(most)?);
     let mut plan = EnginePlan::choose(&args.engine, &args.speculate, Some(&http), &args.echo)?;
+    let kept_up = points.iter().flatten().max().copied().unwrap_or(0);
+    plan.connect_ahead(usize::try_from(kept_up)?);
     plan.stream_unless_told(http.http_stream.unwrap_or(StreamArg::Auto), true);
     args.sampling.sampling().check()?;
     let path = args.tokenizer.as_deref().or(plan.model());
