@@ -203,16 +203,20 @@ fn seeds_decide_the_order() {
     assert_ne!(test(None).0, loaded, "the built-in seeds are others");
 }
 
-#[test]
-fn find_peak_searches_the_target_rate() {
+/// 4 ms a sample on one thread: a peak below 250 queries/s. The limit on the first token is met until queries pile up.
+pub(crate) fn find_peak() -> Case {
     let mut case = Case::new(Scenario::Server, Mode::FindPeakPerformance);
-    // 4 ms a sample on one thread: a peak below 250 queries/s. The limit on the first token is met until queries pile up.
     case.spec.answer = Answer::Slowly(4);
     case.user_conf(
         "*.*.performance_sample_count_override = 12\n*.Server.target_qps = 20\n*.Server.min_duration = 300\n\
          *.Server.min_query_count = 12\n*.Server.max_duration = 3000\n*.Server.ttft_latency = 60\n",
     );
-    let done = case.test();
+    case
+}
+
+#[test]
+fn find_peak_searches_the_target_rate() {
+    let done = find_peak().test();
     let detail = done.detail();
     assert_eq!(
         detail.str("effective_test_mode"),

@@ -3,10 +3,11 @@
 
 use loadgen::{Mode, Scenario};
 
-use crate::child::Answer;
+use crate::child::{Answer, Event};
 use crate::cpp;
 use crate::log::summary;
 use crate::parent::{Case, Done};
+use crate::performance::find_peak;
 
 /// Settings, counts and seeds of the detail log; times are none of them.
 fn compare(done: &Done, what: &str) {
@@ -98,4 +99,26 @@ fn untimed_streams_are_loadgens_own() {
 fn untimed_server_and_offline_are_loadgens_own() {
     with_bytes(Scenario::Server);
     with_bytes(Scenario::Offline);
+}
+
+/// How far the search gets depends on the machine; how it begins does not.
+#[test]
+fn a_search_begins_as_loadgens_own() {
+    let done = find_peak().test();
+    let cpp = cpp::run(&done.spec);
+    let first_trial = |events: &[Event]| -> Vec<Event> {
+        let of = events.split_inclusive(|event| *event == Event::Flush);
+        of.map(<[Event]>::to_vec).next().unwrap()
+    };
+    let ours = first_trial(done.events());
+    assert!(ours.len() > 12, "{ours:?}");
+    assert_eq!(ours, first_trial(&cpp.events));
+    let detail = done.detail();
+    for prefix in ["requested_", "effective_"] {
+        assert_eq!(
+            detail.with_prefix(prefix),
+            cpp.detail.with_prefix(prefix),
+            "{prefix}"
+        );
+    }
 }
