@@ -53,7 +53,7 @@ DEVICE bool linear_wgmma_last(const LinearWgmmaArgs& a, u32 tile, u32 part, u32 
             for (u32 first = 0; first < DENSE_OUTS / 2; first += 40) {
                 float here[40];
 #pragma unroll
-                for (u32 j = 0; j < 40; ++j) here[j] = load_f32(mine + (half * (DENSE_OUTS / 2) + first + j) * DENSE_THREADS);
+                for (u32 j = 0; j < 40; ++j) here[j] = load_written(mine + (half * (DENSE_OUTS / 2) + first + j) * DENSE_THREADS);
 #pragma unroll
                 for (u32 j = 0; j < 40; ++j) sums[half][first + j] += here[j];
             }

@@ -101,12 +101,13 @@ DEVICE Vec8 load8(const void* p) {
     return v;
 }
 
-DEVICE float load_f32(const float* p) {
+// Past the first-level cache, which may have what was there before another multiprocessor wrote it.
+DEVICE float load_written(const float* p) {
 #ifdef OSSMARK_EMULATED
     return *p;
 #else
     float v;
-    asm volatile("ld.global.f32 %0, [%1];" : "=f"(v) : "l"(p));
+    asm volatile("ld.global.cg.f32 %0, [%1];" : "=f"(v) : "l"(p));
     return v;
 #endif
 }

@@ -24,14 +24,34 @@ struct MoeMmaStep {
     Vec16 scales;
 };
 
-// Groups of 32 columns to multiply.
-template <int N>
-struct MoeMmaGroups {
-    static const int count = N;
-};
-
 // Two bytes of scale, from `first` on, as `mxfp4_scale` has them, one in each half.
 DEVICE u32 moe_mma_scales(u32 scales, int first) { return two_bytes(scales, first) * 0x80u + 0x3f003f00u; }
+
+// The first `GROUPS` times 32 columns of a step, from column `first` of x on.
+template <int ROWS8, int GROUPS>
+DEVICE void moe_mma_step(const MoeMmaStep& w, const bf16* const (&x)[ROWS8], u32 first, MoeMmaSums<ROWS8>& sums) {
+#pragma unroll
+    for (int group = 0; group < GROUPS; ++group) {
+        u32 b[ROWS8][4];
+#pragma unroll
+        for (int p = 0; p < ROWS8; ++p) {
+#pragma unroll
+            for (int j = 0; j < 4; ++j) b[p][j] = load4(x[p] + first + group * 32 + 8 * j);
+        }
+#pragma unroll
+        for (int s = 0; s < 4; ++s) {
+            u32 by = moe_mma_scales(w.scales.w[s], 2 * group), low = w.words[s].w[2 * group], high = w.words[s].w[2 * group + 1];
+#pragma unroll
+            for (int half = 0; half < 2; ++half) {
+                u32 a0 = multiply2_by<false>(mxfp4_pair(low, 2 * half), by), a1 = multiply2_by<true>(mxfp4_pair(high, 2 * half), by);
+                u32 a2 = multiply2_by<false>(mxfp4_pair(low, 2 * half + 1), by);
+                u32 a3 = multiply2_by<true>(mxfp4_pair(high, 2 * half + 1), by);
+#pragma unroll
+                for (int p = 0; p < ROWS8; ++p) mma_bf16(sums.c[s][p], a0, a1, a2, a3, b[p][2 * half], b[p][2 * half + 1]);
+            }
+        }
+    }
+}
 
 // `x_of(i)`: the activations of tile row 8 i + g, or of any row beyond the last, whose sums nobody takes.
 template <int ROWS8, typename X>
@@ -63,32 +83,9 @@ DEVICE void moe_mma_product(const MoeArgs& a, u32 expert, u32 row_block, X x_of,
     const bf16* x[ROWS8];
 #pragma unroll
     for (int p = 0; p < ROWS8; ++p) x[p] = x_of(p) + begin * MXFP4_SIDE + 2 * t;
-    auto multiply = [&](int i, auto groups) {
-#pragma unroll
-        for (int group = 0; group < groups.count; ++group) {
-            u32 b[ROWS8][4];
-#pragma unroll
-            for (int p = 0; p < ROWS8; ++p) {
-#pragma unroll
-                for (int j = 0; j < 4; ++j) b[p][j] = load4(x[p] + i * MXFP4_SIDE + group * 32 + 8 * j);
-            }
-#pragma unroll
-            for (int s = 0; s < 4; ++s) {
-                u32 by = moe_mma_scales(w[i].scales.w[s], 2 * group), low = w[i].words[s].w[2 * group], high = w[i].words[s].w[2 * group + 1];
-#pragma unroll
-                for (int half = 0; half < 2; ++half) {
-                    u32 a0 = multiply2_by<false>(mxfp4_pair(low, 2 * half), by), a1 = multiply2_by<true>(mxfp4_pair(high, 2 * half), by);
-                    u32 a2 = multiply2_by<false>(mxfp4_pair(low, 2 * half + 1), by);
-                    u32 a3 = multiply2_by<true>(mxfp4_pair(high, 2 * half + 1), by);
-#pragma unroll
-                    for (int p = 0; p < ROWS8; ++p) mma_bf16(sums.c[s][p], a0, a1, a2, a3, b[p][2 * half], b[p][2 * half + 1]);
-                }
-            }
-        }
-    };
     for (u32 k = begin; k < end;) {
-        multiply(0, MoeMmaGroups<2>());
-        if (k + 1 < end) multiply(1, MoeMmaGroups<2>());
+        moe_mma_step<ROWS8, 2>(w[0], x, 0, sums);
+        if (k + 1 < end) moe_mma_step<ROWS8, 2>(w[1], x, MXFP4_SIDE, sums);
         k += 2;
         words += 2 * MXFP4_WORDS;
         scales += 2 * MXFP4_SCALES;
@@ -105,7 +102,7 @@ DEVICE void moe_mma_product(const MoeArgs& a, u32 expert, u32 row_block, X x_of,
 #pragma unroll
         for (int p = 0; p < ROWS8; ++p) x[p] -= odd * MXFP4_SIDE;
         load(0);
-        multiply(0, MoeMmaGroups<1>());
+        moe_mma_step<ROWS8, 1>(w[0], x, 0, sums);
     }
 }
 
