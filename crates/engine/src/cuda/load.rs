@@ -59,7 +59,7 @@ fn most_seqs(config: &ModelConfig, s: &CudaSettings, room: u64) -> u32 {
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
-/// Loads a checkpoint onto a CUDA device: weights as shipped, buffers for the largest step, and all that is left for keys
+/// Loads a checkpoint onto a CUDA device: weights, buffers for the largest step, and all that is left for keys
 /// and values.
 ///
 /// # Errors
