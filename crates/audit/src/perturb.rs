@@ -86,6 +86,12 @@ fn share(part: usize, all: usize) -> f64 {
 
 /// The unchanged score says something from here on.
 const ENOUGH: f64 = 0.5;
+/// Answers that stay the same although a token of the prompt is another: the demo's four layers, which add numbers, give half
+/// of them again, and who looks answers up gives all.
+const SAME_NOTE: f64 = 0.5;
+const SAME_ASK: f64 = 0.9;
+/// A token changes what some short questions ask, and never all of them.
+const LOST: f64 = 0.3;
 /// How much slower unknown prompts may be: machines are busy now and then.
 const SLOWER_NOTE: f64 = 1.5;
 const SLOWER_ASK: f64 = 3.0;
@@ -158,10 +164,10 @@ fn model(unchanged: &Probed, probed: &Probed, found: &mut Findings) {
 
 fn prompts(unchanged: &Probed, probed: &Probed, found: &mut Findings) {
     let place = probed.probe.name();
-    let mut ask = |figure: String, usual: &str| {
+    let mut tell = |level: Level, figure: String, usual: &str| {
         found.add(Finding::new(
             Kind::PromptsKnown,
-            Level::Ask,
+            level,
             &place,
             figure,
             usual,
@@ -172,7 +178,8 @@ fn prompts(unchanged: &Probed, probed: &Probed, found: &mut Findings) {
         share(probed.readable, probed.answers),
     );
     if now < before / 2.0 {
-        ask(
+        tell(
+            Level::Ask,
             format!(
                 "{:.1}% of the answers say anything, {:.1}% of the unchanged ones",
                 100.0 * now,
@@ -183,30 +190,51 @@ fn prompts(unchanged: &Probed, probed: &Probed, found: &mut Findings) {
     }
     let failed = share(probed.failed, probed.answers);
     if failed > 0.05 {
-        ask(
+        tell(
+            Level::Ask,
             format!("{:.1}% of the requests failed", 100.0 * failed),
             "none",
         );
     }
     let same = share(probed.as_before.unwrap_or(0), probed.answers);
-    if same > 0.5 {
-        ask(
+    if same > SAME_NOTE {
+        tell(
+            if same > SAME_ASK {
+                Level::Ask
+            } else {
+                Level::Note
+            },
             format!(
                 "{:.1}% of the answers are those to the unchanged prompts, token for token",
                 100.0 * same
             ),
-            "few: at temperature 1 an answer of some length is not given twice, and another question has another",
+            "few: at temperature 1 an answer of some length is not given twice; small models with little to choose give half of them again",
         );
     }
     let (score, right) = (unchanged.score(), probed.score());
-    if probed.probe == Probe::OtherPrompts && score >= ENOUGH && right < score / 2.0 {
-        ask(
+    if score >= ENOUGH && right < score / 2.0 {
+        let (level, usual) = match probed.probe {
+            Probe::OtherPrompts => (
+                Level::Ask,
+                "about as many, where the questions are of the same kinds",
+            ),
+            _ => (
+                if right < LOST * score {
+                    Level::Ask
+                } else {
+                    Level::Note
+                },
+                "nearly as many, where prompts are long; of short ones some ask something else by it",
+            ),
+        };
+        tell(
+            level,
             format!(
                 "{:.1}% right, {:.1}% of the data set's",
                 100.0 * right,
                 100.0 * score
             ),
-            "about as many, where the questions are of the same kinds",
+            usual,
         );
     }
     speed(unchanged, probed, &place, found);

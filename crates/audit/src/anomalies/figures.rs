@@ -101,10 +101,14 @@ pub(super) fn of_record(rows: &[Row], log: &Logged, place: &str, found: &mut Fin
             format!("{there:.3}, which the log's rates give"),
         ));
     }
-    let last = rows.iter().filter_map(|row| row.completed_ns).max();
+    let last = match log.is_offline() {
+        true => rows.iter().filter_map(|row| row.completed_ns).max(),
+        // LoadGen counts until the query is answered that it issued last, and not to the last answer.
+        false => rows.last().and_then(|row| row.completed_ns),
+    };
     let Some(last) = last.map(|ns| ns as f64 / 1e9).filter(|last| *last >= 1.0) else {
         return found.skip(format!(
-            "{place}: the record's rate against the log's; the run is shorter than a second"
+            "{place}: the record's rate against the log's; the run is shorter than a second, or its last query was not answered"
         ));
     };
     let here = tokens as f64 / last;
@@ -117,7 +121,7 @@ pub(super) fn of_record(rows: &[Row], log: &Logged, place: &str, found: &mut Fin
             Kind::RecordAgainstLog,
             if off > 0.1 { Level::Ask } else { Level::Note },
             place,
-            format!("{here:.1} tokens/s in the record, until the last answer"),
+            format!("{here:.1} tokens/s in the record, until the end of LoadGen's count"),
             format!("{there}, which the log has"),
         ));
     }
