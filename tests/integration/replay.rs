@@ -15,9 +15,9 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 const CONF: &str = "\
 gpt-oss-120b.*.performance_sample_count_override = 64
-gpt-oss-120b.Server.target_qps = 20
+gpt-oss-120b.Server.target_qps = 40
 gpt-oss-120b.Server.min_duration = 1000
-gpt-oss-120b.Server.min_query_count = 200
+gpt-oss-120b.Server.min_query_count = 700
 ";
 
 /// With blocks in plenty.
