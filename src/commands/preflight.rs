@@ -2,6 +2,7 @@
 //! it, and of every run what it will be. Starts no engine, writes nothing but its `--json`.
 
 mod files;
+mod memory;
 mod runs;
 mod servers;
 mod subject;
@@ -22,6 +23,7 @@ use crate::generator::engine_plan::EnginePlan;
 use crate::output;
 use crate::run::serving::{Calibration, Serving};
 use crate::terminal::say;
+use memory::KvMemory;
 use runs::{RunForecast, Samples, foresee};
 use subject::{Kind, Subject, scenarios};
 
@@ -72,7 +74,10 @@ pub(crate) fn preflight(args: &PreflightArgs) -> Result<Outcome> {
     });
     let mut machine = Host::here().probes(&needs);
     if has_gpus {
-        machine.extend(gpus(&gpu_states(None).unwrap_or_default()));
+        match gpu_states(None) {
+            Ok(states) => machine.extend(gpus(&states)),
+            Err(what) => machine.push(Probe::new("GPUs", Err(what), "see nvidia-smi")),
+        }
     }
     let machine_serves = machine
         .iter()
@@ -93,7 +98,14 @@ fn serving(args: &PreflightArgs, subject: &Subject) -> Result<Option<Serving>> {
     let plan = &subject.plan;
     if let Some(dir) = &args.from {
         let record = Record::open(dir).with_context(|| format!("--from {}", dir.display()))?;
-        let calibration = Calibration::of_rows(&record.rows, None, None, 1).with_context(|| {
+        let engines = record.rows.iter().map(|row| u32::from(row.engine) + 1);
+        let engines = engines.max().unwrap_or(1);
+        let limits = match &plan.engine {
+            EnginePlan::Model { devices, .. } => Some(devices[0].limits()),
+            EnginePlan::Http { .. } | EnginePlan::Echo(_) => None,
+        };
+        let calibration = Calibration::of_rows(&record.rows, None, limits, engines);
+        let calibration = calibration.with_context(|| {
             format!(
                 "--from {}: its {} samples have no times from which those of steps follow, expected a Server run with answers of \
                  two tokens or more",
@@ -145,10 +157,10 @@ fn look(
     let samples = Samples {
         rows: settings.rows,
         prompts: &subject.plan.prompt_tokens,
-        max_new_tokens: subject.plan.template.max_new_tokens,
+        max_new_tokens: settings.max_new_tokens,
     };
     let names = (subject.scenario.name(), kind.name());
-    let forecast = match foresee(names, &settings.audited, &samples, serving) {
+    let mut forecast = match foresee(names, &settings.audited, &samples, serving) {
         Ok(forecast) => forecast,
         Err(error) => {
             let mend = "leave the setting out: no run that is submitted has it";
@@ -167,6 +179,12 @@ fn look(
         false => "lower target_qps in user.conf (`ossmark peak` finds the highest that passes)",
     };
     told.checks.push(Probe::new("can pass", can_pass, mend));
+    if let Some(kv) = KvMemory::of(&subject.plan, settings.max_new_tokens)? {
+        forecast.kv_bytes = Some(kv.most_bytes());
+        told.checks.push(kv.probe(&run));
+    }
+    told.checks
+        .extend(servers::streams(&subject.plan, &run, &forecast));
     let bytes = forecast.disk_bytes;
     told.runs.push(forecast);
     Ok(bytes)
@@ -179,13 +197,14 @@ fn tell(told: &Told, machine: &[Probe]) {
     say!("{OF_THE_MACHINE}:");
     machine.iter().for_each(line);
     say!(
-        "{:<12} {:<12} {:>10} {:>10} {:>24} {:>10} {:>12}",
+        "{:<12} {:<12} {:>10} {:>10} {:>24} {:>10} {:>10} {:>12}",
         "scenario",
         "run",
         "queries",
         "samples",
         "duration",
-        "MiB",
+        "disk, MiB",
+        "KV, MiB",
         "can pass"
     );
     for run in &told.runs {
@@ -203,12 +222,14 @@ fn tell(told: &Told, machine: &[Probe]) {
             (Some(false), _) => "no".to_owned(),
         };
         say!(
-            "{:<12} {:<12} {:>10} {:>10} {duration:>24} {:>10} {can_pass:>12}",
+            "{:<12} {:<12} {:>10} {:>10} {duration:>24} {:>10} {:>10} {can_pass:>12}",
             run.scenario,
             run.mode,
             run.queries,
             run.samples,
-            run.disk_bytes >> 20
+            run.disk_bytes >> 20,
+            run.kv_bytes
+                .map_or_else(|| "-".to_owned(), |bytes| (bytes >> 20).to_string())
         );
     }
 }
