@@ -6,6 +6,7 @@
 mod accuracy;
 mod asked;
 mod curve;
+mod desk;
 mod load;
 mod phase;
 mod text;
@@ -26,7 +27,9 @@ use serde_json::{Value, json};
 use self::accuracy::Accuracy;
 use self::asked::Asked;
 use self::curve::Curve;
-use self::load::{Desk, Load, Template};
+use self::desk::Desk;
+use self::load::Load;
+use self::phase::Template;
 use self::text::Texts;
 use super::Counting;
 use crate::children;

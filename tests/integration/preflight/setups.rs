@@ -42,6 +42,9 @@ fn cut(file: &Path, bytes: u64) {
     file.set_len(bytes).unwrap();
 }
 
+/// What is done to a checkpoint, options; what finds it, and a part of what is found.
+type Mistake<'a> = (&'a dyn Fn(&Path), &'a [&'a str], &'a str, &'a str);
+
 #[test]
 fn mistakes_in_a_checkpoint_and_its_memory_are_found() {
     const WEIGHTS: &str = "model.safetensors";
@@ -51,7 +54,7 @@ fn mistakes_in_a_checkpoint_and_its_memory_are_found() {
     let half = |model: &Path| cut(&model.join(WEIGHTS), 500_000);
     let empty = |model: &Path| cut(&model.join(WEIGHTS), 0);
     let as_it_is = |_: &Path| {};
-    let mistakes: [(&dyn Fn(&Path), &[&str], &str, &str); 7] = [
+    let mistakes: [Mistake<'_>; 7] = [
         (&remove(WEIGHTS), &[], "checkpoint", "no safetensors"),
         (&remove("config.json"), &[], "checkpoint", "no config.json"),
         (&damaged, &[], "checkpoint", "config.json"),

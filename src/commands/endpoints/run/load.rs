@@ -5,28 +5,19 @@
 //! log is written by a thread of its own (see `writer`); the one that called only waits and shows how far it is.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use crossbeam_channel::{Sender, bounded};
 use ossmark_endpoints::rehearsal::{Journal, Resumed};
-use ossmark_protocol::{Event, Generator, Request, Sampling, Sink, TokenId};
+use ossmark_protocol::{Generator, TokenId};
 
-use super::phase::{Measured, Phase, Sample};
-use super::text::Texts;
+use super::desk::Desk;
+use super::phase::{Clock, Measured, Phase, Sample, Template};
 use super::writer::{self, Entry};
 use crate::commands::display::Display;
-
-/// What is asked, at every point.
-pub(super) struct Template {
-    /// Asked before what counts.
-    pub(super) warmup: Vec<Arc<[TokenId]>>,
-    pub(super) sampling: Sampling,
-    pub(super) seed: u64,
-    pub(super) texts: Texts,
-}
 
 impl Measured {
     /// What an earlier process measured to the end.
@@ -54,185 +45,6 @@ pub(super) struct Task<'a> {
 
 /// Entries on their way to the log; a disk that is that slow holds the load up, which the figures then show.
 const ENTRIES: usize = 1 << 16;
-const SHOW_EVERY: Duration = Duration::from_millis(100);
-
-/// Nanoseconds since the point began, whatever processes it was measured by.
-#[derive(Clone, Copy)]
-pub(super) struct Clock {
-    base_ns: i64,
-    began: Instant,
-}
-
-impl Clock {
-    fn ns(&self, at: Instant) -> i64 {
-        let since = at.saturating_duration_since(self.began);
-        self.base_ns
-            .saturating_add(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
-    }
-
-    pub(super) fn now(&self) -> i64 {
-        self.ns(Instant::now())
-    }
-}
-
-/// Where the generator's threads meet the phase that is under way.
-#[derive(Default)]
-pub(super) struct Desk {
-    state: Mutex<State>,
-    /// Something other than the count of answers is new.
-    told: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    under_way: Option<UnderWay>,
-    /// The generator will bring nothing more; why, where it said so.
-    gone: Option<Option<String>>,
-}
-
-struct UnderWay {
-    phase: Phase,
-    generator: Arc<dyn Generator>,
-    /// Its end, or what ended it.
-    outcome: Option<Result<()>>,
-}
-
-impl UnderWay {
-    /// What is to be submitted now.
-    fn next(&mut self, taken: Result<()>) -> Vec<Request> {
-        match taken.and_then(|()| self.phase.fill()) {
-            Ok(batch) => {
-                if self.phase.is_over() {
-                    self.outcome = Some(Ok(()));
-                }
-                batch
-            }
-            Err(error) => {
-                self.outcome = Some(Err(error));
-                Vec::new()
-            }
-        }
-    }
-}
-
-/// The generator's end of the desk; dropped with the generator.
-struct Counter(Arc<Desk>);
-
-impl Drop for Counter {
-    fn drop(&mut self) {
-        self.0.lock().gone.get_or_insert(None);
-        self.0.told.notify_all();
-    }
-}
-
-impl Desk {
-    /// What a generator is to be started with.
-    pub(super) fn sink(self: &Arc<Self>) -> Sink {
-        let counter = Counter(Arc::clone(self));
-        Box::new(move |event| counter.0.take(Instant::now(), event))
-    }
-
-    /// Whether more is wanted.
-    fn take(&self, at: Instant, event: Event) -> bool {
-        let mut state = self.lock();
-        let Some(under_way) = &mut state.under_way else {
-            if let Event::Fatal(message) = event {
-                state.gone = Some(Some(message));
-            }
-            return true;
-        };
-        if under_way.outcome.is_some() {
-            return false;
-        }
-        let ns = under_way.phase.clock.ns(at);
-        let taken = under_way.phase.take(ns, event);
-        let batch = under_way.next(taken);
-        if under_way.outcome.is_some() {
-            self.told.notify_all();
-        }
-        if batch.is_empty() {
-            return true;
-        }
-        let generator = Arc::clone(&under_way.generator);
-        // Whoever takes a request may look at its own locks, and so may others that wait for this one.
-        drop(state);
-        if generator.submit(batch).is_ok() {
-            return true;
-        }
-        self.lock().gone.get_or_insert(None);
-        self.told.notify_all();
-        false
-    }
-
-    /// Keeps a phase's requests under way until all have ended.
-    fn run(
-        &self,
-        phase: Phase,
-        generator: &Arc<dyn Generator>,
-        mut show: impl FnMut(u64, u64, u64),
-    ) -> Result<Phase> {
-        let mut state = self.lock();
-        if let Some(why) = &state.gone {
-            bail!(gone(why.as_deref()));
-        }
-        let under_way = state.under_way.insert(UnderWay {
-            phase,
-            generator: Arc::clone(generator),
-            outcome: None,
-        });
-        let batch = under_way.next(Ok(()));
-        drop(state);
-        let is_taken = batch.is_empty() || generator.submit(batch).is_ok();
-        let mut state = self.lock();
-        if !is_taken {
-            state.gone.get_or_insert(None);
-        }
-        loop {
-            if let Some(under_way) = state.under_way.take_if(|now| now.outcome.is_some()) {
-                return under_way
-                    .outcome
-                    .unwrap_or(Ok(()))
-                    .map(|()| under_way.phase);
-            }
-            if let Some(why) = &state.gone {
-                let message = gone(why.as_deref());
-                state.under_way = None;
-                bail!(message);
-            }
-            let figures = state.under_way.as_ref().map(|now| {
-                let phase = &now.phase;
-                (phase.ended, phase.tokens, phase.measured.failed)
-            });
-            drop(state);
-            if let Some((ended, tokens, failed)) = figures {
-                show(ended, tokens, failed);
-            }
-            let waited = self
-                .told
-                .wait_timeout_while(self.lock(), SHOW_EVERY, |state| {
-                    let is_under_way = |now: &UnderWay| now.outcome.is_none();
-                    state.gone.is_none() && state.under_way.as_ref().is_some_and(is_under_way)
-                });
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A thread that panicked in here has ended the generator, which is noticed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn gone(why: Option<&str>) -> String {
-    match why {
-        Some(message) => {
-            format!("the engine failed: {message}; run the same command again to go on")
-        }
-        None => {
-            "the engine ended before all requests did; its message is above. Run the same command again to go on".into()
-        }
-    }
-}
 
 /// A generator and what it is asked.
 pub(super) struct Load {

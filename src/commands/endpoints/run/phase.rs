@@ -3,16 +3,44 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use crossbeam_channel::Sender;
 use ossmark_protocol::{
-    End, Event, Request, RequestId, StepOutputs, StopTokens, TokenId, request_seed,
+    End, Event, Request, RequestId, Sampling, StepOutputs, StopTokens, TokenId, request_seed,
 };
 
-use super::load::{Clock, Template};
-use super::text::Reader;
+use super::text::{Reader, Texts};
 use super::writer::{Ended, Entry};
+
+/// What is asked, at every point.
+pub(super) struct Template {
+    /// Asked before what counts.
+    pub(super) warmup: Vec<Arc<[TokenId]>>,
+    pub(super) sampling: Sampling,
+    pub(super) seed: u64,
+    pub(super) texts: Texts,
+}
+
+/// Nanoseconds since the point began, whatever processes it was measured by.
+#[derive(Clone, Copy)]
+pub(super) struct Clock {
+    pub(super) base_ns: i64,
+    pub(super) began: Instant,
+}
+
+impl Clock {
+    pub(super) fn ns(&self, at: Instant) -> i64 {
+        let since = at.saturating_duration_since(self.began);
+        self.base_ns
+            .saturating_add(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+    }
+
+    pub(super) fn now(&self) -> i64 {
+        self.ns(Instant::now())
+    }
+}
 
 /// What came of a point.
 #[derive(Debug, Default)]
@@ -188,9 +216,7 @@ impl Phase {
         match event {
             Event::Step(step) => self.step(ns, step)?,
             Event::Fatal(message) => {
-                return Err(anyhow!(
-                    "the engine failed: {message}; run the same command again to go on"
-                ));
+                bail!(failed(&message));
             }
         }
         // The last of the load is no load: fewer and fewer are under way.
@@ -241,4 +267,9 @@ impl Phase {
             end,
         }))
     }
+}
+
+/// A generator's last word.
+pub(super) fn failed(message: &str) -> String {
+    format!("the engine failed: {message}; run the same command again to go on")
 }
