@@ -13,6 +13,11 @@ OTHERS = [
         "Apache-2.0",
         "Copyright 2019 The MLPerf Authors. All Rights Reserved.\nLicensed under the Apache License, Version 2.0, whose text is in LICENSE.",
     ),
+    (
+        "Rust's standard library",
+        "MIT OR Apache-2.0",
+        "Copyright (c) The Rust Project Contributors\nTaken under the Apache License, Version 2.0, whose text is in LICENSE.",
+    ),
 ]
 
 

@@ -108,7 +108,7 @@ def bias(args, directory):
     try:
         for turn in range(args.turns):
             began = time.monotonic()
-            _, _, events = run(args, f"http://{address}", 64, 4, directory / f"bias-{turn}")
+            _, _, events = run(args, f"http://{address}", 64, 16, directory / f"bias-{turn}")
             seconds = time.monotonic() - began
             ours = quantiles(late(events))
             words = [args.stamped, "ask", address, "64", f"{min(seconds, 10):.1f}"]

@@ -3,11 +3,14 @@
 whether runs of official length at it are VALID.
 
     python3 benchmarks/peak.py --ossmark target/release/ossmark [--seconds 60] [--start 20] [--runs 3] [--json FILE] [-- OPTIONS OF run]
+    python3 benchmarks/peak.py --ossmark target/release/ossmark --scan [--seconds 20] [--json FILE]
 
 The system is the echo engine (16 at a time, 20 ms to the first token, 10 ms a token, 30 tokens) unless options of `run` say
 otherwise; they begin with --engine then. "Official length" is --seconds, 600 in the rules: LoadGen's search makes some twenty runs of
-it. FindPeakPerformance needs a load to begin with that passes (--start). Python's standard library only. What else the machine does is
-in the result: the load average is printed.
+it. FindPeakPerformance needs a load to begin with that passes (--start). With --scan, three systems of the echo engine instead (fixed
+times, times per token, many at once), side by side: what `ossmark peak` finds, and what runs of the same length at every load from 5%
+below to 5% above it, a percent apart, say the highest is. Python's standard library only. What else the machine does is in the result:
+the load average is printed.
 """
 
 import argparse
@@ -18,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ECHO = ["--engine", "echo", "--echo-slots", "16", "--echo-ttft-ms", "20", "--echo-tpot-ms", "10", "--echo-tokens", "30"]
@@ -88,16 +92,59 @@ def valid(args, work, name, target_qps):
     return results
 
 
+SYSTEMS = {
+    "fixed times": ["--echo-slots", "16", "--echo-ttft-ms", "300", "--echo-tokens", "2"],
+    "times per token": ["--echo-slots", "16", "--echo-ttft-ms", "20", "--echo-tpot-ms", "10", "--echo-tokens", "30"],
+    "many at once": ["--echo-slots", "64", "--echo-ttft-ms", "50", "--echo-tpot-ms", "20", "--echo-tokens", "40"],
+}
+
+
+def scanned(args, name, work):
+    """What the search finds of a system, beside a scan of its neighbourhood."""
+    work.mkdir()
+    args = argparse.Namespace(**{**vars(args), "run": ["--engine", "echo", *SYSTEMS[name]], "runs": 1})
+    row = by_peak(args, work)
+    row["scan"] = {}
+    if row["found"]:
+        for percent in range(-5, 6):
+            qps = row["found"] * (1 + percent / 100)
+            row["scan"][qps] = valid(args, work, f"scan{percent}", qps)[0]
+    passed = [qps for qps, result in row["scan"].items() if result == "VALID"]
+    row["highest"] = max(passed, default=None)
+    return row
+
+
+def scan(args):
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(len(SYSTEMS)) as pool:
+        names = list(SYSTEMS)
+        rows = list(pool.map(lambda name: scanned(args, name, Path(folder) / name.replace(" ", "-")), names))
+    for name, row in zip(names, rows):
+        ratio = f"{row['found'] / row['highest']:.4f}" if row["found"] and row["highest"] else "-"
+        results = "".join("V" if result == "VALID" else "i" for result in row["scan"].values())
+        print(
+            f"{name:<16} found {row['found'] or 0:8.3f}/s in {row['seconds']:5.1f} s, {row['official_runs']} runs of {args.seconds} s, "
+            f"interval {row['interval'][0]:.2f}-{row['interval'][1]:.2f}; scan {results}, highest {row['highest'] or 0:8.3f}, ratio {ratio}"
+        )
+    print(f"load average {os.getloadavg()[0]:.2f}")
+    return dict(zip(names, rows))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ossmark", type=Path, required=True)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--start", type=float, default=20.0)
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--scan", action="store_true")
     parser.add_argument("--json", type=Path)
     parser.add_argument("run", nargs="*", help="options of run, after --")
     args = parser.parse_args()
     args.run = args.run or ECHO
+    if args.scan:
+        table = scan(args)
+        if args.json:
+            args.json.write_text(json.dumps({"seconds": args.seconds, "systems": table}, indent=2) + "\n")
+        return
     table = {}
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)

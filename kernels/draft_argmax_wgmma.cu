@@ -10,7 +10,7 @@ KERNEL __launch_bounds__(256, 1) draft_argmax_wgmma(const ArgmaxArgs a) {
     const LinearArgs& l = a.linear;
     u32 first_out = blockIdx.y * DENSE_OUTS, first_row = blockIdx.x * DENSE_ROWS, t = threadIdx.x % 4;
     float sums[2][DENSE_OUTS / 2];
-    linear_wgmma_sums(l, first_out, first_row, shared, sums);
+    linear_wgmma_sums(l, first_out, first_row, 0, 1, shared, sums);
     u32 row = first_row + linear_wgmma_row();
 #pragma unroll
     for (u32 i = 0; i < 4; ++i) {

@@ -5,29 +5,23 @@
 #include "include/moe_mma.h"
 
 template <int ROWS8>
-DEVICE void down_tile(const MoeArgs& a, Tile tile, float* shared) {
-    u32 lane = threadIdx.x % 32, g = lane / 4, first = blockIdx.x * MOE_MMA_OUTS;
+DEVICE void down_tile(const MoeArgs& a, Tile tile, u32 row_block, float* shared) {
+    u32 lane = threadIdx.x % 32, g = lane / 4, first = row_block * MOE_MMA_OUTS;
     MoeMmaSums<ROWS8> sums;
     moe_mma_product<ROWS8>(
-        a, tile.expert, [&](u32 strip, u32 half) { return first + strip * 16 + half * 8 + g; },
-        [&](u32 p) {
-            u32 tile_row = 8 * p + g;
-            return tile_row < tile.rows ? a.routing.h + (u64)(tile.first_sorted_row + tile_row) * a.cols : (const bf16*)0;
-        },
-        sums);
+        a, tile.expert, row_block,
+        [&](u32 p) { return a.routing.h + (u64)(tile.first_sorted_row + min_u32(8 * p + g, tile.rows - 1)) * a.cols; }, sums);
     moe_mma_share<ROWS8>(sums, shared);
-    // Read again: kept over the product it would cost registers that there are none of.
-    tile = a.routing.tiles[blockIdx.y];
     u32 strip = threadIdx.x / 64, half = threadIdx.x % 2, at = threadIdx.x % 64 / 2;
     for (u32 p = 0; p < ROWS8; ++p) {
         u32 tile_row = 8 * p + 2 * (at % 4) + half;
         if (tile_row >= tile.rows) continue;
         u32 assignment = a.routing.assignment_at[tile.first_sorted_row + tile_row];
-        for (u32 upper = 0; upper < 2; ++upper) {
-            u32 row = first + strip * 16 + upper * 8 + at / 4;
-            float bias = f32_of(a.bias[(u64)tile.expert * a.outs + row]);
-            a.routing.y[(u64)assignment * a.outs + row] = bf16_of(moe_mma_total<ROWS8>(shared, strip, p, 2 * upper + half, at) + bias);
-        }
+        u32 row = first + strip * 16 + at / 4 * 2;
+        const bf16* bias = a.bias + (u64)tile.expert * a.outs + row;
+        float low = moe_mma_total<ROWS8>(shared, strip, p, half, at) + f32_of(bias[0]);
+        float high = moe_mma_total<ROWS8>(shared, strip, p, 2 + half, at) + f32_of(bias[1]);
+        *(u32*)(a.routing.y + (u64)assignment * a.outs + row) = pair_of(low, high);
     }
 }
 
@@ -35,12 +29,11 @@ DEVICE void down_tile(const MoeArgs& a, Tile tile, float* shared) {
 KERNEL __launch_bounds__(256, 2) moe_down_mma(const MoeArgs a) {
     kernel_begins();
     __shared__ float shared[MOE_MMA_WARPS * 32 * 32];
-    Tile tile = load_tile(a.routing, blockIdx.y);
-    // A tile that is there has rows; asked so, both loads are over before the branch.
-    if ((blockIdx.y >= *a.routing.n_tiles) | (tile.rows == 0)) return;
-    if (tile.rows <= 8) {
-        down_tile<1>(a, tile, shared);
-    } else {
-        down_tile<2>(a, tile, shared);
-    }
+    moe_mma_all(a, [&](Tile tile, u32 row_block) {
+        if (tile.rows <= 8) {
+            down_tile<1>(a, tile, row_block, shared);
+        } else {
+            down_tile<2>(a, tile, row_block, shared);
+        }
+    });
 }

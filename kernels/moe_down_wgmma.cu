@@ -4,18 +4,17 @@
 #include "include/moe_wgmma.h"
 
 // `outs` and `cols` are multiples of 64.
-KERNEL __launch_bounds__(384, 1) moe_down_wgmma(const MoeArgs a) {
+KERNEL __launch_bounds__(512, 1) moe_down_wgmma(const MoeArgs a) {
     kernel_begins();
     DYNAMIC_SHARED(shared);
     u32 lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     moe_wgmma_all(
-        a, [](u32 i) { return i; }, [](u32 r) { return r; },
-        [&](const Tile& tile, u32 tile_row) { return a.routing.h + (u64)(tile.first_sorted_row + tile_row) * a.cols; },
+        a, a.routing.h, [&](const Tile& tile, u32 tile_row) { return tile.first_sorted_row + tile_row; },
         [&](const MoeWgmmaWork& work, const float (&sums)[MOE_WGMMA_ROWS / 2]) {
-            u32 row = work.first_row + threadIdx.x / 32 * 16 + g, tile_rows = work.tile.rows;
+            u32 row = work.first_row + threadIdx.x / 32 * 16 + 2 * g, tile_rows = work.tile.rows;
             if (row >= a.outs) return;
             const bf16* bias = a.bias + (u64)work.tile.expert * a.outs + row;
-            float low_bias = f32_of(bias[0]), high_bias = f32_of(bias[8]);
+            float low_bias = f32_of(bias[0]), high_bias = f32_of(bias[1]);
             const u32* assignment_at = a.routing.assignment_at + work.tile.first_sorted_row;
 #pragma unroll
             for (u32 j = 0; j < MOE_WGMMA_ROWS / 8; ++j) {
@@ -23,9 +22,8 @@ KERNEL __launch_bounds__(384, 1) moe_down_wgmma(const MoeArgs a) {
                 for (u32 e = 0; e < 2; ++e) {
                     u32 tile_row = 8 * j + 2 * t + e;
                     if (tile_row >= tile_rows) continue;
-                    bf16* out = a.routing.y + (u64)assignment_at[tile_row] * a.outs + row;
-                    out[0] = bf16_of(sums[4 * j + e] + low_bias);
-                    out[8] = bf16_of(sums[4 * j + 2 + e] + high_bias);
+                    *(u32*)(a.routing.y + (u64)assignment_at[tile_row] * a.outs + row) =
+                        pair_of(sums[4 * j + e] + low_bias, sums[4 * j + 2 + e] + high_bias);
                 }
             }
         },

@@ -4,17 +4,16 @@
 // SASS: HMMA.16816.F32.BF16 LDG.E.128 LDG.E.NA.128
 #include "include/moe_mma.h"
 
-// Rows g of a strip are gates, rows g + 8 their ups: both of a pair end in one lane.
+// Even rows of a matrix are gates, odd ones their ups: both of a pair end in one lane.
 template <int ROWS8>
-DEVICE void up_tile(const MoeArgs& a, Tile tile, float* shared) {
-    u32 lane = threadIdx.x % 32, g = lane / 4, first = blockIdx.x * (MOE_MMA_OUTS / 2), width = a.outs / 2;
+DEVICE void up_tile(const MoeArgs& a, Tile tile, u32 row_block, float* shared) {
+    u32 lane = threadIdx.x % 32, g = lane / 4, first = row_block * (MOE_MMA_OUTS / 2), width = a.outs / 2;
     MoeMmaSums<ROWS8> sums;
     moe_mma_product<ROWS8>(
-        a, tile.expert, [&](u32 strip, u32 half) { return 2 * (first + strip * 8 + g) + half; },
+        a, tile.expert, row_block,
         [&](u32 p) {
-            u32 tile_row = 8 * p + g;
-            return tile_row < tile.rows ? a.x + (u64)(a.routing.assignment_at[tile.first_sorted_row + tile_row] / a.top_k) * a.cols
-                                        : (const bf16*)0;
+            u32 tile_row = min_u32(8 * p + g, tile.rows - 1);
+            return a.x + (u64)(a.routing.assignment_at[tile.first_sorted_row + tile_row] / a.top_k) * a.cols;
         },
         sums);
     moe_mma_share<ROWS8>(sums, shared);
@@ -34,12 +33,11 @@ DEVICE void up_tile(const MoeArgs& a, Tile tile, float* shared) {
 KERNEL __launch_bounds__(256, 2) moe_gate_up_mma(const MoeArgs a) {
     kernel_begins();
     __shared__ float shared[MOE_MMA_WARPS * 32 * 32];
-    Tile tile = load_tile(a.routing, blockIdx.y);
-    // A tile that is there has rows; asked so, both loads are over before the branch.
-    if ((blockIdx.y >= *a.routing.n_tiles) | (tile.rows == 0)) return;
-    if (tile.rows <= 8) {
-        up_tile<1>(a, tile, shared);
-    } else {
-        up_tile<2>(a, tile, shared);
-    }
+    moe_mma_all(a, [&](Tile tile, u32 row_block) {
+        if (tile.rows <= 8) {
+            up_tile<1>(a, tile, row_block, shared);
+        } else {
+            up_tile<2>(a, tile, row_block, shared);
+        }
+    });
 }

@@ -13,17 +13,13 @@ DEVICE float fast_swiglu(float gate, float up, float limit) {
 }
 
 // `outs` and `cols` are multiples of 64.
-KERNEL __launch_bounds__(384, 1) moe_gate_up_wgmma(const MoeArgs a) {
+KERNEL __launch_bounds__(512, 1) moe_gate_up_wgmma(const MoeArgs a) {
     kernel_begins();
     DYNAMIC_SHARED(shared);
     u32 lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, width = a.outs / 2;
     moe_wgmma_all(
-        // Even rows of the matrix are gates and become rows g, odd ones are ups and become rows g + 8: both of a pair end in
-        // one lane.
-        a, [](u32 i) { return i / 2 + i % 2 * 8; }, [](u32 r) { return r % 8 * 2 + r / 8; },
-        [&](const Tile& tile, u32 tile_row) {
-            return a.x + (u64)(a.routing.assignment_at[tile.first_sorted_row + tile_row] / a.top_k) * a.cols;
-        },
+        // Even rows of the matrix are gates, odd ones ups: both of a pair end in one lane.
+        a, a.x, [&](const Tile& tile, u32 tile_row) { return a.routing.assignment_at[tile.first_sorted_row + tile_row] / a.top_k; },
         [&](const MoeWgmmaWork& work, const float (&sums)[MOE_WGMMA_ROWS / 2]) {
             u32 h = work.first_row / 2 + threadIdx.x / 32 * 8 + g, tile_rows = work.tile.rows;
             if (h >= width) return;

@@ -1,6 +1,7 @@
 #include "emulation.h"
 
 #include <deque>
+#include <map>
 #include <vector>
 
 #include "fibers.h"
@@ -46,7 +47,14 @@ struct Started {
     uint64_t a, b;
 };
 
+struct Barrier {
+    uint32_t arrivals, missing, phase;
+    // That have arrived in this phase.
+    std::vector<uint32_t> who;
+};
+
 static std::vector<Thread> threads;
+static std::map<uint32_t, Barrier> barriers;
 static std::vector<std::vector<Started>> groups_of_four;
 static size_t shared_size;
 // The first kilobyte belongs to the system, as on the hardware.
@@ -67,8 +75,19 @@ void background_begin(uint32_t n, size_t shared_bytes) {
         t.copy_group = t.product_group = t.products_started = 0;
         t.fenced = t.written = false;
     }
+    barriers.clear();
     groups_of_four.assign((n + 127) / 128, {});
     shared_size = shared_bytes;
+}
+
+void background_end_block() {
+    for (auto& b : barriers) {
+        if (b.second.missing != b.second.arrivals) {
+            fprintf(stderr, "emulator: a barrier of %u arrivals that misses %u at the end of block (%u, %u, %u)\n", b.second.arrivals,
+                    b.second.missing, blockIdx.x, blockIdx.y, blockIdx.z);
+            abort();
+        }
+    }
 }
 
 void background_end_thread() {
@@ -93,6 +112,8 @@ const unsigned char* tile_row(uint32_t address) {
     return at_shared(address, 16);
 }
 
+const unsigned char* shared_bytes(uint32_t address, uint32_t bytes) { return at_shared(address, bytes); }
+
 void copy16(uint32_t to, const void* from, uint32_t bytes) {
     if (bytes > 16) wrong("cp.async of more than 16 bytes");
     emulated_aligned(from, 16);
@@ -116,6 +137,39 @@ void copy_wait(int pending) {
         }
     }
     t.copies.resize(kept);
+}
+
+static Barrier& barrier(uint32_t at) {
+    auto found = barriers.find(at);
+    if (found == barriers.end()) wrong("a barrier that nobody made");
+    return found->second;
+}
+
+void barrier_make(uint32_t at, uint32_t arrivals) {
+    if (at % 8 != 0) wrong("a barrier at an address that is not a multiple of 8");
+    at_shared(at, 8);
+    if (arrivals == 0 || !barriers.insert({at, {arrivals, arrivals, 0, {}}}).second) wrong("a barrier made twice, or for nobody");
+}
+
+void barrier_arrive(uint32_t at) {
+    Barrier& b = barrier(at);
+    for (uint32_t thread : b.who) {
+        if (thread == thread_number()) wrong("a thread that arrives twice in a phase of a barrier: it is made for others than do");
+    }
+    b.who.push_back(thread_number());
+    if (--b.missing > 0) return;
+    b.who.clear();
+    b.missing = b.arrivals;
+    ++b.phase;
+}
+
+// As the hardware has it, which knows the parity of the phase that goes on alone.
+bool barrier_over(uint32_t at, uint32_t parity) { return barrier(at).phase % 2 != parity; }
+
+void barrier_wait(uint32_t at, uint32_t parity) {
+    if (parity > 1) wrong("a parity beyond 1");
+    barrier(at);
+    wait_at(at, parity);
 }
 
 void operands_written() { mine().written = false; }

@@ -29,6 +29,9 @@ struct Fiber {
     // The generation it waits to pass, when waiting.
     bool at_block_barrier;
     uint32_t generation;
+    // Or a phase of a barrier in shared memory.
+    bool at_barrier;
+    uint32_t barrier, barrier_parity;
     Index3 thread;
     unsigned char* stack = nullptr;
 };
@@ -66,6 +69,16 @@ void block_barrier() {
     current->generation = generation;
     yield();
     current->at_block_barrier = false;
+}
+
+void wait_at(uint32_t barrier, uint32_t parity) {
+    Fiber* f = current;
+    f->barrier = barrier;
+    f->barrier_parity = parity;
+    f->at_barrier = true;
+    // Also where it is over: others may go first, as on the hardware.
+    yield();
+    f->at_barrier = false;
 }
 
 void warp_barrier() {
@@ -126,7 +139,7 @@ static void run_block(uint32_t threads) {
     for (auto& w : warps) w.alive = w.arrived = w.generation = 0;
     for (uint32_t i = 0; i < threads; ++i) {
         Fiber& f = fibers[i];
-        f.done = f.parity = f.waited = f.at_block_barrier = false;
+        f.done = f.parity = f.waited = f.at_block_barrier = f.at_barrier = false;
         f.warp = i / 32;
         f.lane = i % 32;
         f.thread = {i % blockDim.x, i / blockDim.x % blockDim.y, i / blockDim.x / blockDim.y};
@@ -154,6 +167,7 @@ static void run_block(uint32_t threads) {
                     if (at >= threads) continue;
                     Fiber& f = fibers[at];
                     if (f.done || (f.at_block_barrier && f.generation == generation)) continue;
+                    if (f.at_barrier && !barrier_over(f.barrier, f.barrier_parity)) continue;
                     resume(&f);
                     moved = true;
                     again = true;
@@ -165,6 +179,7 @@ static void run_block(uint32_t threads) {
             abort();
         }
     }
+    background_end_block();
 }
 
 void run(Index3 grid, Index3 block, size_t shared_bytes, const std::function<void()>& kernel) {

@@ -101,6 +101,28 @@ DEVICE Vec8 load8(const void* p) {
     return v;
 }
 
+// Past the first-level cache, which may have what was there before another multiprocessor wrote it.
+DEVICE float load_written(const float* p) {
+#ifdef OSSMARK_EMULATED
+    return *p;
+#else
+    float v;
+    asm volatile("ld.global.cg.f32 %0, [%1];" : "=f"(v) : "l"(p));
+    return v;
+#endif
+}
+
+DEVICE u32 load4(const void* p) {
+    u32 v;
+#ifdef OSSMARK_EMULATED
+    emulated_aligned(p, 4);
+    v = *(const u32*)p;
+#else
+    asm volatile("ld.global.u32 %0, [%1];" : "=r"(v) : "l"(p));
+#endif
+    return v;
+}
+
 // The same into `v` where `wanted`, which is left as it is elsewhere: without a branch, what is loaded can stay in its registers
 // until it is used, a turn later.
 DEVICE void load16_if(Vec16& v, const void* p, bool wanted) {
@@ -131,6 +153,14 @@ DEVICE Vec16 load16_once(const void* p) {
     asm volatile("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(v.w[0]), "=r"(v.w[1]), "=r"(v.w[2]), "=r"(v.w[3])
                  : "l"(p));
+#endif
+    return v;
+}
+
+// The same number, which the compiler does not know any more how to compute anew: kept in a register in a loop.
+DEVICE u32 kept(u32 v) {
+#ifndef OSSMARK_EMULATED
+    asm volatile("" : "+r"(v));
 #endif
     return v;
 }

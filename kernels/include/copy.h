@@ -63,3 +63,23 @@ DEVICE void copy_wait() {
     asm volatile("cp.async.wait_group %0;" : : "n"(PENDING) : "memory");
 #endif
 }
+
+// What lies at a shared address.
+DEVICE u32 shared4(u32 at) {
+#ifdef OSSMARK_EMULATED
+    return *(const u32*)emulator::shared_bytes(at, 4);
+#else
+    u32 v;
+    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(v) : "r"(at) : "memory");
+    return v;
+#endif
+}
+DEVICE Vec16 shared16(u32 at) {
+    Vec16 v;
+#ifdef OSSMARK_EMULATED
+    emulated_load16(v.w, emulator::shared_bytes(at, 16));
+#else
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.w[0]), "=r"(v.w[1]), "=r"(v.w[2]), "=r"(v.w[3]) : "r"(at) : "memory");
+#endif
+    return v;
+}

@@ -32,13 +32,22 @@ DEVICE void linear_multiply(float (&sums)[2][DENSE_OUTS / 2], u64 x, u64 w) {
     wgmma_commit();
 }
 
-// A thread's sums of its tile, as `wgmma.h` has them: the second half are rows 128 on. `cols` is a multiple of 64, `outs` of 8.
-DEVICE void linear_wgmma_sums(const LinearArgs& a, u32 first_out, u32 first_row, unsigned char* shared, float (&sums)[2][DENSE_OUTS / 2]) {
-    u32 thread = threadIdx.x, group = thread / 128, steps = a.cols / WGMMA_COLS;
+// How many of a thread's two halves of rows are there.
+DEVICE u32 linear_wgmma_halves(u32 rows) {
+    u32 first = threadIdx.x / 128 * 64;
+    return first + 128 < rows ? 2 : first < rows ? 1 : 0;
+}
+
+// A thread's sums of its tile over part `part` of `parts` of the columns, as `wgmma.h` has them: the second half are rows 128 on.
+// `cols` is a multiple of 64, `outs` of 8.
+DEVICE void linear_wgmma_sums(const LinearArgs& a, u32 first_out, u32 first_row, u32 part, u32 parts, unsigned char* shared,
+                              float (&sums)[2][DENSE_OUTS / 2]) {
+    u32 thread = threadIdx.x, group = thread / 128, all = a.cols / WGMMA_COLS, begin = all * part / parts;
+    u32 steps = all * (part + 1) / parts - begin;
     u32 rows = min_u32(DENSE_ROWS, a.rows - first_row), outs = min_u32(DENSE_OUTS, a.outs - first_out);
     u32 at = shared_address(shared), mine = thread / 8;
-    const bf16* x = a.x + (u64)(first_row + mine) * a.cols + thread % 8 * 8;
-    const bf16* w = a.weight + (u64)(first_out + mine) * a.cols + thread % 8 * 8;
+    const bf16* x = a.x + (u64)(first_row + mine) * a.cols + begin * WGMMA_COLS + thread % 8 * 8;
+    const bf16* w = a.weight + (u64)(first_out + mine) * a.cols + begin * WGMMA_COLS + thread % 8 * 8;
     u32 to = at + wgmma_chunk(mine, thread % 8);
     auto copy_x = [&](u32 k) {
         if (k < steps) {
@@ -73,7 +82,7 @@ DEVICE void linear_wgmma_sums(const LinearArgs& a, u32 first_out, u32 first_row,
     }
 #pragma unroll
     for (u32 i = 0; i < DENSE_OUTS; ++i) sums[i / (DENSE_OUTS / 2)][i % (DENSE_OUTS / 2)] = 0.0f;
-    u32 halves = group * 64 + 128 < rows ? 2 : group * 64 < rows ? 1 : 0;
+    u32 halves = linear_wgmma_halves(rows);
     for (u32 k = 0; k < steps; ++k) {
         copy_wait<DENSE_AHEAD - 1>();
         wgmma_operands_written();

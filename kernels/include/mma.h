@@ -63,6 +63,22 @@ DEVICE u32 multiply2(u32 a, u32 b) {
 #endif
 }
 
+// The same with both pairs times one number, the half `HIGH` of `b`.
+template <bool HIGH>
+DEVICE u32 multiply2_by(u32 a, u32 b) {
+#ifdef OSSMARK_EMULATED
+    return multiply2(a, HIGH ? (b >> 16) * 0x10001u : (b & 0xffffu) * 0x10001u);
+#else
+    u32 out;
+    if (HIGH) {
+        asm("{\n.reg .b16 l, h;\n.reg .b32 d;\nmov.b32 {l, h}, %2;\nmov.b32 d, {h, h};\nfma.rn.bf16x2 %0, %1, d, %3;\n}" : "=r"(out) : "r"(a), "r"(b), "r"(0x80008000u));
+    } else {
+        asm("{\n.reg .b16 l, h;\n.reg .b32 d;\nmov.b32 {l, h}, %2;\nmov.b32 d, {l, l};\nfma.rn.bf16x2 %0, %1, d, %3;\n}" : "=r"(out) : "r"(a), "r"(b), "r"(0x80008000u));
+    }
+    return out;
+#endif
+}
+
 // Halves of two words: the low halves, or the high ones.
 DEVICE u32 low_halves(u32 a, u32 b) {
 #ifdef OSSMARK_EMULATED
@@ -92,6 +108,15 @@ DEVICE u32 high_bytes(u32 a, u32 b) {
     return low_bytes(a >> 16, b >> 16);
 #else
     return __byte_perm(a, b, 0x7362);
+#endif
+}
+
+// Two neighbouring bytes of a word, one in each half; `first` is a compile-time constant.
+DEVICE u32 two_bytes(u32 word, int first) {
+#ifdef OSSMARK_EMULATED
+    return (word >> (8 * first) & 0xffu) | (word >> (8 * first + 8) & 0xffu) << 16;
+#else
+    return __byte_perm(word, 0, first ? 0x4342 : 0x4140);
 #endif
 }
 

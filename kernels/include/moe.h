@@ -7,9 +7,8 @@ struct MoeArgs {
     Routing routing;
     // The step's rows; only the first product reads them.
     const bf16* x;
-    // [expert][out][in / 32][16], as shipped.
+    // [expert][64 rows][64 columns], each as in mxfp4.h.
     const u8* blocks;
-    // [expert][out][in / 32]
     const u8* scales;
     // [expert][out]
     const bf16* bias;

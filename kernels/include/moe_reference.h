@@ -21,8 +21,10 @@ DEVICE void moe_reference_product(const MoeArgs& a, Tile tile, u32 first_out, X 
                 u32 out = first_out + i - 16;
                 float v = 0.0f;
                 if (out < a.outs) {
-                    u64 at = ((u64)tile.expert * a.outs + out) * groups + g;
-                    v = mxfp4_value(mxfp4_nibble(a.blocks + at * 16, lane)) * mxfp4_power(a.scales[at]);
+                    u32 col = g * 32 + lane;
+                    u64 at = mxfp4_square(tile.expert, a.outs, a.cols, out / MXFP4_SIDE, col / MXFP4_SIDE);
+                    u32 word = *(const u32*)(a.blocks + at * MXFP4_WORDS + mxfp4_word_at(out, col));
+                    v = mxfp4_value(mxfp4_nibble(word, col)) * mxfp4_power(a.scales[at * MXFP4_SCALES + mxfp4_scale_at(out, col)]);
                 }
                 s.w[i - 16][lane] = v;
             }

@@ -2,64 +2,70 @@
 // rows are its columns.
 //
 // A block of three times four warps takes 192 rows of an expert's matrix (64 each) and a tile of at most 128 sorted rows, 64
-// columns at a step. Activations and packed weights come through a ring of stages in shared memory, each thread copying its
-// share MOE_WGMMA_AHEAD steps ahead. While the products of one step run, the next step's weights are decoded: into other
-// registers, since the tensor cores still read the ones before. A step's buffer is filled again two steps later, when all
-// warps have waited for its products. One block on a multiprocessor, which goes from tile to tile.
+// columns at a step. Four more warps bring activations, packed weights and scales into a ring of stages in shared memory; a
+// barrier for each stage says that it is full, another that the other twelve warps have used it up. While the products of one step
+// run, the next step's weights are decoded: into other registers, since the tensor cores still read the ones before. One block on
+// a multiprocessor, which goes from tile to tile; the copying warps are ahead of the others, whatever they do.
 #pragma once
+#include "barrier.h"
 #include "moe.h"
 #include "mma.h"
-#include "wgmma.h"
 
 const u32 MOE_WGMMA_OUTS = 192;
-const u32 MOE_WGMMA_THREADS = 384;
+const u32 MOE_WGMMA_GROUPS = MOE_WGMMA_OUTS / MXFP4_SIDE;
+const u32 MOE_WGMMA_WARPS = 4 * MOE_WGMMA_GROUPS;
+// That copy; with them a block has all registers of a multiprocessor, 128 a thread.
+const u32 MOE_WGMMA_COPIERS = 128;
+const u32 MOE_WGMMA_THREADS = 32 * MOE_WGMMA_WARPS + MOE_WGMMA_COPIERS;
 const u32 MOE_WGMMA_ROWS = 128;
 const u32 MOE_WGMMA_STAGES = 8;
+// Stages whose copies are under way. A stage is free again when the products of the step after it have begun, so that two are in
+// use: with more under way the copying warps would wait for what only their own next word makes possible.
 const u32 MOE_WGMMA_AHEAD = MOE_WGMMA_STAGES - 2;
-// A stage: the rows' 64 columns, and of each row the words of its first group, then of its second.
+// A stage: the rows' 64 columns, then words and scales of each 64 rows of the matrix, then its two barriers; a multiple of 1,024
+// bytes. Shared memory is the stages.
 const u32 MOE_WGMMA_X = MOE_WGMMA_ROWS * WGMMA_ROW;
-const u32 MOE_WGMMA_STAGE = MOE_WGMMA_X + 2 * MOE_WGMMA_OUTS * 16;
-
-// Shared memory is the stages, then a byte of scale for each of the block's rows and 32 columns; the host gives that much.
+const u32 MOE_WGMMA_SCALES = MOE_WGMMA_X + MOE_WGMMA_GROUPS * MXFP4_WORDS;
+const u32 MOE_WGMMA_FULL = MOE_WGMMA_SCALES + MOE_WGMMA_GROUPS * MXFP4_SCALES;
+const u32 MOE_WGMMA_FREE = MOE_WGMMA_FULL + BARRIER;
+const u32 MOE_WGMMA_STAGE = (MOE_WGMMA_FREE + 3 * BARRIER + WGMMA_TILE - 1) / WGMMA_TILE * WGMMA_TILE;
+// Behind the first stage's barriers there is one that nobody waits for.
+const u32 MOE_WGMMA_NOBODY = 2 * BARRIER;
 
 // One step's weights as the tensor cores take them: four times 16 columns.
 typedef u32 MoeWgmmaWeights[4][4];
 
-// Places that all threads copy at once, and how often they do.
-const u32 MOE_WGMMA_ROUND = MOE_WGMMA_THREADS / 8;
-const int MOE_WGMMA_ROUNDS = (MOE_WGMMA_ROWS + MOE_WGMMA_ROUND - 1) / MOE_WGMMA_ROUND;
-
-// Where in the first stage a thread copies to, and which bytes of a stage it decodes.
+// What a thread of the other warps needs over all its steps.
 struct MoeWgmmaThread {
-    u32 x_to, w_to, word_low, word_high;
+    // Of a stage's bytes: its words, and its byte of scales.
+    u32 words, scales;
+    bool says_so;
 };
 
-// Columns 64 k .. 64 k + 63 of rows g and g + 8.
-DEVICE void moe_wgmma_decode(const unsigned char* stage, const unsigned char* scales, const MoeWgmmaThread& me, u32 scale_low,
-                             u32 scale_high, u32 k, MoeWgmmaWeights& w) {
-    u32 by_low = *(const u16*)(scales + scale_low + 2 * k), by_high = *(const u16*)(scales + scale_high + 2 * k);
+// A step's columns of rows 2 g and 2 g + 1 of a strip.
+DEVICE void moe_wgmma_decode(u32 stage, const MoeWgmmaThread& me, MoeWgmmaWeights& w) {
+    Vec16 word = shared16(stage + me.words);
+    u32 scale = shared4(stage + me.scales);
 #pragma unroll
     for (int group = 0; group < 2; ++group) {
-        u32 low = *(const u32*)(stage + me.word_low + group * (MOE_WGMMA_OUTS * 16));
-        u32 high = *(const u32*)(stage + me.word_high + group * (MOE_WGMMA_OUTS * 16));
-        u32 times_low = mxfp4_scale(group ? by_low >> 8 : by_low & 0xffu);
-        u32 times_high = mxfp4_scale(group ? by_high >> 8 : by_high & 0xffu);
+        u32 by = two_bytes(scale, 2 * group) * 0x80u + 0x3f003f00u;
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
-            w[2 * group + half][0] = multiply2(mxfp4_pair(low, 2 * half), times_low);
-            w[2 * group + half][1] = multiply2(mxfp4_pair(high, 2 * half), times_high);
-            w[2 * group + half][2] = multiply2(mxfp4_pair(low, 2 * half + 1), times_low);
-            w[2 * group + half][3] = multiply2(mxfp4_pair(high, 2 * half + 1), times_high);
+#pragma unroll
+            for (int i = 0; i < 2; ++i) {
+                w[2 * group + half][2 * i] = multiply2_by<false>(mxfp4_pair(word.w[2 * group], 2 * half + i), by);
+                w[2 * group + half][2 * i + 1] = multiply2_by<true>(mxfp4_pair(word.w[2 * group + 1], 2 * half + i), by);
+            }
         }
     }
 }
 
 // One step's products with `N` rows.
 template <int N>
-DEVICE void moe_wgmma_multiply(float* sums, const MoeWgmmaWeights& w, u64 x) {
+DEVICE void moe_wgmma_multiply(float* sums, const MoeWgmmaWeights& w, u32 x) {
     wgmma_fence();
 #pragma unroll
-    for (int i = 0; i < 4; ++i) Wgmma<N>::multiply(sums, w[i], x + 2 * i);
+    for (int i = 0; i < 4; ++i) Wgmma<N>::multiply(sums, w[i], wgmma_descriptor_of(x + 2 * i));
     wgmma_commit();
 }
 
@@ -68,125 +74,147 @@ struct MoeWgmmaWork {
     Tile tile;
     u32 first_row;
 };
+DEVICE MoeWgmmaWork moe_wgmma_work(const MoeArgs& a, u32 piece) {
+    u32 blocks = ceil_div(a.outs, MOE_WGMMA_OUTS);
+    return MoeWgmmaWork{load_tile(a.routing, piece / blocks), piece % blocks * MOE_WGMMA_OUTS};
+}
 
-// What a thread copies of a piece of work, and what it decodes.
-struct MoeWgmmaShare {
-    const bf16* x[MOE_WGMMA_ROUNDS];
-    bool x_wanted[MOE_WGMMA_ROUNDS];
-    const u8* w;
-    bool w_wanted;
-    u32 scale_low, scale_high;
-    u32 rows;
+// Where one is in the ring: the shared address of a stage, and the parity of the phase that its barriers are in.
+struct MoeWgmmaTurn {
+    u32 stage, parity;
+    DEVICE void next(u32 first) {
+        stage += MOE_WGMMA_STAGE;
+        if (stage == first + MOE_WGMMA_STAGES * MOE_WGMMA_STAGE) {
+            stage = first;
+            parity ^= 1;
+        }
+    }
 };
 
-// This thread's share of one step's copies: a chunk of eight columns of every 48th row, and a group of one row.
-DEVICE void moe_wgmma_copy(const MoeWgmmaShare& s, const MoeWgmmaThread& me, u32 k, u32 steps) {
-    if (k < steps) {
-        u32 stage = k % MOE_WGMMA_STAGES * MOE_WGMMA_STAGE;
+// The copying warps. `x_of(tile, tile_row)`: which row of `x` a row's activations are.
+template <typename X>
+DEVICE void moe_wgmma_bring(const MoeArgs& a, const bf16* x, X x_of, u32 pieces, u32 at) {
+    const u32 ROUND = MOE_WGMMA_COPIERS / 8;
+    u32 thread = threadIdx.x % MOE_WGMMA_COPIERS, steps = a.cols / WGMMA_COLS, row_blocks = a.outs / MXFP4_SIDE;
+    // Of x a thread copies eight columns of every 16th row.
+    u32 to = wgmma_chunk(thread / 8, thread % 8);
+    MoeWgmmaTurn turn = {at, 0}, whole = {at, 0};
+    u32 under_way = 0;
+    // The copies of all but the latest `AHEAD` steps are there.
+    auto full = [&]() {
+        wgmma_operands_written();
+        barrier_arrive(whole.stage + MOE_WGMMA_FULL);
+        whole.next(at);
+    };
+    for (u32 piece = blockIdx.x; piece < pieces; piece += gridDim.x) {
+        MoeWgmmaWork work = moe_wgmma_work(a, piece);
+        u32 rows32 = ceil_div(work.tile.rows, 32), first = work.first_row / MXFP4_SIDE;
+        // Where a product reads rows beyond the last, they are the last again: nobody stores their sums.
+        const bf16* from[MOE_WGMMA_ROWS / ROUND];
 #pragma unroll
-        for (int i = 0; i < MOE_WGMMA_ROUNDS; ++i) {
-            if (s.x_wanted[i]) copy16_whole(me.x_to + stage + i * (MOE_WGMMA_ROUND * WGMMA_ROW), s.x[i] + k * WGMMA_COLS);
+        for (u32 i = 0; i < MOE_WGMMA_ROWS / ROUND; ++i) {
+            u32 row = x_of(work.tile, min_u32(i * ROUND + thread / 8, work.tile.rows - 1));
+            from[i] = x + (u64)row * a.cols + thread % 8 * 8;
         }
-        if (s.w_wanted) copy16_whole_ahead(me.w_to + stage, s.w + k * 32);
-    }
-    copy_commit();
-}
-
-// Starts the copies of a piece of work: all its scales, and the first steps. Nobody may still use the stages.
-// `row_at(r)`: which of 16 consecutive rows of the matrix row r of the 16 of A is. `x_of(tile, tile_row)`: a row's activations.
-template <typename RowAt, typename X>
-DEVICE MoeWgmmaShare moe_wgmma_begin(const MoeArgs& a, const MoeWgmmaWork& work, const MoeWgmmaThread& me, RowAt row_at, X x_of,
-                                     u32 at) {
-    u32 thread = threadIdx.x, g = thread % 32 / 4, groups = a.cols / 32, steps = a.cols / WGMMA_COLS, strip = thread / 32 * 16;
-    MoeWgmmaShare s;
-    s.rows = min_u32(MOE_WGMMA_OUTS, a.outs - work.first_row);
-    // Where a product reads rows beyond the last, they are the last again: nobody stores their sums.
+        u64 square = mxfp4_square(work.tile.expert, a.outs, a.cols, first, 0);
+        const u8 *words = a.blocks + square * MXFP4_WORDS + thread * 16, *scales = a.scales + square * MXFP4_SCALES;
+        for (u32 k = 0; k < steps; ++k) {
+            barrier_wait(turn.stage + MOE_WGMMA_FREE, turn.parity ^ 1);
 #pragma unroll
-    for (int i = 0; i < MOE_WGMMA_ROUNDS; ++i) {
-        u32 tile_row = thread / 8 + i * MOE_WGMMA_ROUND;
-        s.x[i] = x_of(work.tile, min_u32(tile_row, work.tile.rows - 1)) + thread % 8 * 8;
-        s.x_wanted[i] = tile_row < ceil_div(work.tile.rows, 32) * 32;
+            for (u32 i = 0; i < MOE_WGMMA_ROWS / ROUND; ++i) {
+                if (i * ROUND / 32 < rows32) copy16_whole(turn.stage + to + i * (ROUND * WGMMA_ROW), from[i] + k * WGMMA_COLS);
+            }
+#pragma unroll
+            for (u32 group = 0; group < MOE_WGMMA_GROUPS; ++group) {
+                if (first + group < row_blocks) {
+                    u32 square_to = turn.stage + MOE_WGMMA_X + group * MXFP4_WORDS + thread * 16;
+                    copy16_whole_ahead(square_to, words + ((u64)group * steps + k) * MXFP4_WORDS);
+                }
+            }
+            if (thread < MXFP4_SCALES / 16 * MOE_WGMMA_GROUPS && first + thread / 8 < row_blocks) {
+                const u8* here = scales + ((u64)(thread / 8) * steps + k) * MXFP4_SCALES + thread % 8 * 16;
+                copy16_whole(turn.stage + MOE_WGMMA_SCALES + thread * 16, here);
+            }
+            copy_commit();
+            turn.next(at);
+            if (under_way < MOE_WGMMA_AHEAD) {
+                ++under_way;
+            } else {
+                copy_wait<MOE_WGMMA_AHEAD>();
+                full();
+            }
+        }
     }
-    u64 first_group = ((u64)work.tile.expert * a.outs + work.first_row) * groups;
-    u32 w_row = thread / 2;
-    s.w_wanted = w_row < s.rows;
-    s.w = a.blocks + (first_group + (u64)min_u32(w_row, s.rows - 1) * groups + thread % 2) * 16;
-    // All rows' scales lie together.
-    for (u32 i = thread; i < s.rows * groups / 16; i += MOE_WGMMA_THREADS) {
-        copy16(at + MOE_WGMMA_STAGES * MOE_WGMMA_STAGE + i * 16, a.scales + first_group + i * 16, 16);
-    }
-    for (u32 k = 0; k < MOE_WGMMA_AHEAD; ++k) moe_wgmma_copy(s, me, k, steps);
-    // Rows of the matrix that this lane decodes.
-    s.scale_low = (strip + row_at(g)) * groups;
-    s.scale_high = (strip + row_at(g + 8)) * groups;
-    return s;
+    copy_wait<0>();
+    for (; under_way > 0; --under_way) full();
 }
 
-// The sums of a piece of work that was begun, as wgmma leaves them; a group of four warps beyond the last row gets nothing.
-DEVICE void moe_wgmma_product(const MoeArgs& a, const MoeWgmmaWork& work, const MoeWgmmaShare& share, const MoeWgmmaThread& me,
-                              unsigned char* shared, float (&sums)[MOE_WGMMA_ROWS / 2]) {
-    u32 steps = a.cols / WGMMA_COLS, at = shared_address(shared), rows32 = ceil_div(work.tile.rows, 32);
-    bool has_rows = threadIdx.x / 128 * 64 < share.rows;
-    const unsigned char* scales = shared + MOE_WGMMA_STAGES * MOE_WGMMA_STAGE;
+// The sums of a piece of work, as wgmma leaves them; four warps beyond the last row get nothing.
+DEVICE void moe_wgmma_product(const MoeArgs& a, const MoeWgmmaWork& work, const MoeWgmmaThread& me, u32 at, MoeWgmmaTurn& turn,
+                              u32& before, float (&sums)[MOE_WGMMA_ROWS / 2]) {
+    u32 steps = a.cols / WGMMA_COLS, rows32 = kept(ceil_div(work.tile.rows, 32));
+    bool has_rows = work.first_row + threadIdx.x / 128 * MXFP4_SIDE < a.outs;
 #pragma unroll
     for (u32 i = 0; i < MOE_WGMMA_ROWS / 2; ++i) sums[i] = 0.0f;
     MoeWgmmaWeights even, odd;
-    auto step = [&](u32 k, MoeWgmmaWeights& weights) {
-        copy_wait<MOE_WGMMA_AHEAD - 1>();
-        wgmma_operands_written();
-        __syncthreads();
-        moe_wgmma_copy(share, me, k + MOE_WGMMA_AHEAD, steps);
-        if (!has_rows) return;
-        u32 stage = k % MOE_WGMMA_STAGES * MOE_WGMMA_STAGE;
-        moe_wgmma_decode(shared + stage, scales, me, share.scale_low, share.scale_high, k, weights);
-        u64 b = wgmma_descriptor(at + stage);
-        // One loop for all widths: with a loop for each, the compiler runs out of registers.
-        if (rows32 == 1) {
-            moe_wgmma_multiply<32>(sums, weights, b);
-        } else if (rows32 == 2) {
-            moe_wgmma_multiply<64>(sums, weights, b);
-        } else if (rows32 == 3) {
-            moe_wgmma_multiply<96>(sums, weights, b);
-        } else {
-            moe_wgmma_multiply<128>(sums, weights, b);
+    auto step = [&](MoeWgmmaWeights& weights) {
+        barrier_wait(turn.stage + MOE_WGMMA_FULL, turn.parity);
+        if (has_rows) {
+            moe_wgmma_decode(turn.stage, me, weights);
+            u32 b = wgmma_descriptor_low(turn.stage);
+            // One loop for all widths: with a loop for each, the compiler runs out of registers.
+            if (rows32 == 4) {
+                moe_wgmma_multiply<128>(sums, weights, b);
+            } else if (rows32 == 3) {
+                moe_wgmma_multiply<96>(sums, weights, b);
+            } else if (rows32 == 2) {
+                moe_wgmma_multiply<64>(sums, weights, b);
+            } else {
+                moe_wgmma_multiply<32>(sums, weights, b);
+            }
+            wgmma_wait<1>();
         }
-        wgmma_wait<1>();
+        // The products of the step before are over.
+        if (me.says_so) barrier_arrive(before + MOE_WGMMA_FREE);
+        before = turn.stage;
+        turn.next(at);
     };
     for (u32 k = 0; k < steps; k += 2) {
-        step(k, even);
-        if (k + 1 < steps) step(k + 1, odd);
+        step(even);
+        if (k + 1 < steps) step(odd);
     }
     wgmma_wait<0>();
     wgmma_pin(sums);
-    // The stages and scales are filled anew.
-    __syncthreads();
 }
 
 // All pieces of work of a launch, block by block. `finish(work, sums)` stores one's results, while the copies of the next are
-// under way. `row_of(i)`: where in its 16 rows of A the i-th of 16 consecutive rows of the matrix goes; `row_at` is its inverse.
-template <typename Row, typename RowAt, typename X, typename Finish>
-DEVICE void moe_wgmma_all(const MoeArgs& a, Row row_of, RowAt row_at, X x_of, Finish finish, unsigned char* shared) {
-    u32 thread = threadIdx.x, lane = thread % 32, at = shared_address(shared), w_row = thread / 2;
+// under way.
+template <typename X, typename Finish>
+DEVICE void moe_wgmma_all(const MoeArgs& a, const bf16* x, X x_of, Finish finish, unsigned char* shared) {
+    u32 at = shared_address(shared), pieces = *a.routing.n_tiles * ceil_div(a.outs, MOE_WGMMA_OUTS);
+    u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    if (threadIdx.x < MOE_WGMMA_STAGES) {
+        // Each copying thread says so; of the others one of each warp does.
+        barrier_make(at + threadIdx.x * MOE_WGMMA_STAGE + MOE_WGMMA_FULL, MOE_WGMMA_COPIERS);
+        barrier_make(at + threadIdx.x * MOE_WGMMA_STAGE + MOE_WGMMA_FREE, MOE_WGMMA_WARPS);
+        if (threadIdx.x == 0) barrier_make(at + MOE_WGMMA_FREE + MOE_WGMMA_NOBODY, MOE_WGMMA_WARPS);
+    }
+    __syncthreads();
+    if (warp >= MOE_WGMMA_WARPS) {
+        moe_wgmma_bring(a, x, x_of, pieces, at);
+        return;
+    }
     MoeWgmmaThread me;
-    me.x_to = at + wgmma_chunk(thread / 8, thread % 8);
-    me.w_to = at + MOE_WGMMA_X + (thread % 2 * MOE_WGMMA_OUTS + w_row / 16 * 16 + row_of(w_row % 16)) * 16;
-    me.word_low = MOE_WGMMA_X + (thread / 32 * 16 + lane / 4) * 16 + 4 * (lane % 4);
-    me.word_high = me.word_low + 8 * 16;
-    u32 blocks = ceil_div(a.outs, MOE_WGMMA_OUTS), pieces = *a.routing.n_tiles * blocks, next = blockIdx.x;
-    if (next >= pieces) return;
-    MoeWgmmaWork work = {a.routing.tiles[next / blocks], next % blocks * MOE_WGMMA_OUTS};
-    MoeWgmmaShare share = moe_wgmma_begin(a, work, me, row_at, x_of, at);
-    for (;;) {
+    me.words = kept(MOE_WGMMA_X + warp * 512 + lane * 16);
+    me.scales = kept(MOE_WGMMA_SCALES + warp / 4 * MXFP4_SCALES + lane / 4 * 16 + warp % 4 * 4);
+    me.says_so = lane == 0;
+    // Before the first step there is no stage to give back.
+    u32 first = kept(at), before = at + MOE_WGMMA_NOBODY;
+    MoeWgmmaTurn turn = {first, 0};
+    for (u32 piece = blockIdx.x; piece < pieces; piece += gridDim.x) {
+        MoeWgmmaWork work = moe_wgmma_work(a, piece);
         float sums[MOE_WGMMA_ROWS / 2];
-        moe_wgmma_product(a, work, share, me, shared, sums);
-        MoeWgmmaWork done = work;
-        next += gridDim.x;
-        if (next < pieces) {
-            work.tile = a.routing.tiles[next / blocks];
-            work.first_row = next % blocks * MOE_WGMMA_OUTS;
-            share = moe_wgmma_begin(a, work, me, row_at, x_of, at);
-        }
-        finish(done, sums);
-        if (next >= pieces) return;
+        moe_wgmma_product(a, work, me, first, turn, before, sums);
+        finish(work, sums);
     }
 }

@@ -8,6 +8,11 @@
 //
 //     bit     15   14   13   12   11   10   9    8 7 6   5 4 3   2 1 0
 //     pair    0 s  3 s  3 e  1 s  3 e  3 m  2 s  0 eem   1 eem   2 eem
+//
+// And the words of 64 rows and 64 columns lie as the lanes of the tensor cores' warps take them: [strip of 16 rows][lane][16
+// bytes], where lane 4 g + t has word t of the first group of rows 2 g and 2 g + 1, then of their second group. Their scales,
+// in the same order, are [g][strip][4 bytes]. Blocks of 64 rows are one after the other, and in each 64 columns after 64; what is
+// not there is zero.
 #pragma once
 #include "common.h"
 
@@ -18,10 +23,25 @@ DEVICE u32 mxfp4_placed(u32 nibble, u32 i) {
     return sign << 14 | (value >> 2) << 13 | (value & 3u) << 10;
 }
 
-// The nibble of column `col` (0 .. 31) of a group.
-DEVICE u32 mxfp4_nibble(const u8* group, u32 col) {
-    const u8* at = group + col / 2 % 4 * 4 + col % 2 * 2;
-    u32 half = at[0] | (u32)at[1] << 8, i = col / 8;
+// Rows and columns that lie together, and the bytes of their words and of their scales.
+const u32 MXFP4_SIDE = 64;
+const u32 MXFP4_WORDS = 2048;
+const u32 MXFP4_SCALES = 128;
+
+// How many such squares come before: times their bytes it is where one begins.
+DEVICE u64 mxfp4_square(u32 expert, u32 outs, u32 cols, u32 row_block, u32 step) {
+    return ((u64)expert * ceil_div(outs, MXFP4_SIDE) + row_block) * ceil_div(cols, MXFP4_SIDE) + step;
+}
+
+// Where in a square the word of a row's columns is that has column `col`, and the byte of scale.
+DEVICE u32 mxfp4_word_at(u32 row, u32 col) {
+    return row % 64 / 16 * 512 + (row % 16 / 2 * 4 + col % 8 / 2) * 16 + (col % 64 / 32 * 2 + row % 2) * 4;
+}
+DEVICE u32 mxfp4_scale_at(u32 row, u32 col) { return row % 16 / 2 * 16 + row % 64 / 16 * 4 + col % 64 / 32 * 2 + row % 2; }
+
+// The nibble of a column in its word.
+DEVICE u32 mxfp4_nibble(u32 word, u32 col) {
+    u32 half = word >> (col % 2 * 16) & 0xffffu, i = col % 32 / 8;
     if (i < 3) return (half >> (15 - 3 * i) & 1u) << 3 | (half >> (6 - 3 * i) & 7u);
     return (half >> 14 & 1u) << 3 | (half >> 13 & 1u) << 2 | (half >> 10 & 3u);
 }

@@ -30,9 +30,11 @@ const u32 WGMMA_ROW = 128;
 // Where 16 bytes of a tile are: columns 8 `chunk` .. of `row`.
 DEVICE u32 wgmma_chunk(u32 row, u32 chunk) { return row * WGMMA_ROW + ((chunk ^ (row % 8)) * 16); }
 
-// Of a tile at shared address `at`; bits 16-29 (between chunks of a row) do not count under this swizzle. Add 2 for the
-// next 16 k.
-DEVICE u64 wgmma_descriptor(u32 at) { return (u64)1 << 62 | (u64)(WGMMA_TILE >> 4) << 32 | (u64)1 << 16 | ((at & 0x3ffffu) >> 4); }
+// Of a tile at shared address `at`, its lower word; bits 16-29 (between chunks of a row) do not count under this swizzle. Add 2 for
+// the next 16 k.
+DEVICE u32 wgmma_descriptor_low(u32 at) { return at >> 4 | 1u << 16; }
+DEVICE u64 wgmma_descriptor_of(u32 low) { return (u64)(1u << 30 | WGMMA_TILE >> 4) << 32 | low; }
+DEVICE u64 wgmma_descriptor(u32 at) { return wgmma_descriptor_of(wgmma_descriptor_low(at)); }
 
 // What this thread wrote to shared memory, or copied there and waited for, is visible to products after the next barrier.
 DEVICE void wgmma_operands_written() {

@@ -29,8 +29,8 @@ pub(crate) enum AuditorCommand {
     /// output are yours. Exits 1 when the result was not reproduced.
     #[command(after_help = r"Example:
   ossmark auditor reproduce inference_results --scenario server \
-      --output again -- --engine http --endpoint http://127.0.0.1:30000 \
-      --dataset perf_eval_ref.parquet")]
+      --dataset perf_eval_ref.parquet --output again -- \
+      --engine http --endpoint http://127.0.0.1:30000")]
     Reproduce(AuditorReproduceArgs),
     /// Questions to a changed model, and changed and other questions: what an implementation made for the benchmark fails.
     ///
@@ -71,10 +71,10 @@ pub(crate) struct AuditorFingerprintArgs {
     /// Hash the safetensors and tokenizer.json in this directory.
     #[arg(long, value_name = "DIR")]
     pub(crate) model: Option<PathBuf>,
-    /// Hash this data set.
+    /// Hash this data set; give it again for more of them.
     #[arg(long, value_name = "FILE")]
-    pub(crate) dataset: Option<PathBuf>,
-    /// A git checkout of the source: its commit, and whether files were changed.
+    pub(crate) dataset: Vec<PathBuf>,
+    /// A git checkout of the source: its commit. Whether files were changed is not looked at; see `git status` there.
     #[arg(long, value_name = "DIR")]
     pub(crate) source: Option<PathBuf>,
     /// The commit that was submitted, at least 7 digits [default: that of --run-plan].

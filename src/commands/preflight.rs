@@ -2,6 +2,7 @@
 //! it, and of every run what it will be. Starts no engine, writes nothing but its `--json`.
 
 mod files;
+mod memory;
 mod runs;
 mod servers;
 mod subject;
@@ -10,7 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use ossmark_record::Record;
-use ossmark_report::number::{count, span};
+use ossmark_report::number::count;
 use ossmark_telemetry::gpu_states;
 use serde::Serialize;
 
@@ -21,7 +22,8 @@ use crate::exit::Outcome;
 use crate::generator::engine_plan::EnginePlan;
 use crate::output;
 use crate::run::serving::{Calibration, Serving};
-use crate::terminal::say;
+use crate::terminal::{say, status::clock};
+use memory::KvMemory;
 use runs::{RunForecast, Samples, foresee};
 use subject::{Kind, Subject, scenarios};
 
@@ -72,7 +74,10 @@ pub(crate) fn preflight(args: &PreflightArgs) -> Result<Outcome> {
     });
     let mut machine = Host::here().probes(&needs);
     if has_gpus {
-        machine.extend(gpus(&gpu_states(None).unwrap_or_default()));
+        match gpu_states(None) {
+            Ok(states) => machine.extend(gpus(&states)),
+            Err(what) => machine.push(Probe::new("GPUs", Err(what), "see nvidia-smi")),
+        }
     }
     let machine_serves = machine
         .iter()
@@ -93,7 +98,14 @@ fn serving(args: &PreflightArgs, subject: &Subject) -> Result<Option<Serving>> {
     let plan = &subject.plan;
     if let Some(dir) = &args.from {
         let record = Record::open(dir).with_context(|| format!("--from {}", dir.display()))?;
-        let calibration = Calibration::of_rows(&record.rows, None, None, 1).with_context(|| {
+        let engines = record.rows.iter().map(|row| u32::from(row.engine) + 1);
+        let engines = engines.max().unwrap_or(1);
+        let limits = match &plan.engine {
+            EnginePlan::Model { devices, .. } => Some(devices[0].limits()),
+            EnginePlan::Http { .. } | EnginePlan::Echo(_) => None,
+        };
+        let calibration = Calibration::of_rows(&record.rows, None, limits, engines);
+        let calibration = calibration.with_context(|| {
             format!(
                 "--from {}: its {} samples have no times from which those of steps follow, expected a Server run with answers of \
                  two tokens or more",
@@ -145,10 +157,10 @@ fn look(
     let samples = Samples {
         rows: settings.rows,
         prompts: &subject.plan.prompt_tokens,
-        max_new_tokens: subject.plan.template.max_new_tokens,
+        max_new_tokens: settings.max_new_tokens,
     };
     let names = (subject.scenario.name(), kind.name());
-    let forecast = match foresee(names, &settings.audited, &samples, serving) {
+    let mut forecast = match foresee(names, &settings.audited, &samples, serving) {
         Ok(forecast) => forecast,
         Err(error) => {
             let mend = "leave the setting out: no run that is submitted has it";
@@ -167,6 +179,12 @@ fn look(
         false => "lower target_qps in user.conf (`ossmark peak` finds the highest that passes)",
     };
     told.checks.push(Probe::new("can pass", can_pass, mend));
+    if let Some(kv) = KvMemory::of(&subject.plan, settings.max_new_tokens)? {
+        forecast.kv_bytes = Some(kv.most_bytes());
+        told.checks.push(kv.probe(&run));
+    }
+    told.checks
+        .extend(servers::streams(&subject.plan, &run, &forecast));
     let bytes = forecast.disk_bytes;
     told.runs.push(forecast);
     Ok(bytes)
@@ -179,18 +197,19 @@ fn tell(told: &Told, machine: &[Probe]) {
     say!("{OF_THE_MACHINE}:");
     machine.iter().for_each(line);
     say!(
-        "{:<23} {:>8} {:>24} {:>9} {:>12}",
+        "{:<23} {:>8} {:>18} {:>9} {:>8} {:>9}",
         "run",
         "samples",
         "duration",
-        "MiB",
+        "disk, MiB",
+        "KV, MiB",
         "can pass"
     );
     for run in &told.runs {
         let duration = match run.duration_s {
             None => "not known".to_owned(),
-            Some([from, to]) if span(from) == span(to) => span(from),
-            Some([from, to]) => format!("{} to {}", span(from), span(to)),
+            Some([from, to]) if clock(from) == clock(to) => clock(from),
+            Some([from, to]) => format!("{} to {}", clock(from), clock(to)),
         };
         let can_pass = match (run.can_pass, run.probability) {
             (None, _) => "not known".to_owned(),
@@ -201,10 +220,12 @@ fn tell(told: &Told, machine: &[Probe]) {
             (Some(false), _) => "no".to_owned(),
         };
         say!(
-            "{:<23} {:>8} {duration:>24} {:>9} {can_pass:>12}",
+            "{:<23} {:>8} {duration:>18} {:>9} {:>8} {can_pass:>9}",
             format!("{} {}", run.scenario, run.mode),
             count(run.samples),
-            count(run.disk_bytes >> 20)
+            count(run.disk_bytes >> 20),
+            run.kv_bytes
+                .map_or_else(|| "-".to_owned(), |bytes| count(bytes >> 20))
         );
     }
 }

@@ -18,7 +18,8 @@ pub(crate) fn machine() -> Machine {
         cpu: known.cpu.as_ref().map(|cpu| cpu.model.clone()),
         packages: known.cpu.as_ref().map(|cpu| cpu.packages as u64),
         cores: known.cpu.as_ref().map(|cpu| cpu.cores as u64),
-        cpu_mhz: cpu_mhz(),
+        cpu_base_mhz: base_mhz(),
+        cpu_mhz: cpufreq_mhz("cpuinfo_max_freq"),
         memory_bytes: Some(known.memory_bytes),
         network: network(),
         accelerators: accelerators(),
@@ -38,7 +39,7 @@ pub(crate) fn machine() -> Machine {
     );
     unseen(
         machine.cpu_mhz.is_none(),
-        "the processor's clock: there is no cpufreq in /sys",
+        "the processor's highest clock: there is no cpufreq in /sys",
     );
     unseen(
         machine.network.is_empty(),
@@ -58,10 +59,20 @@ fn read(path: &Path) -> Option<String> {
     ossmark_files::read_to_string(path).ok()
 }
 
-fn cpu_mhz() -> Option<f64> {
-    let path = Path::new("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq");
-    let khz: f64 = read(path)?.trim().parse().ok()?;
+fn cpufreq_mhz(name: &str) -> Option<f64> {
+    let path = Path::new("/sys/devices/system/cpu/cpu0/cpufreq").join(name);
+    let khz: f64 = read(&path)?.trim().parse().ok()?;
     Some(khz / 1000.0)
+}
+
+/// As the driver knows it; where there is none, as in a virtual machine, /proc/cpuinfo has the clock of the time stamp counter.
+fn base_mhz() -> Option<f64> {
+    cpufreq_mhz("base_frequency").or_else(|| {
+        let has_driver = cpufreq_mhz("cpuinfo_max_freq").is_some();
+        let cpuinfo = (!has_driver).then(|| read(Path::new("/proc/cpuinfo")))??;
+        let line = cpuinfo.lines().find(|line| line.starts_with("cpu MHz"))?;
+        line.split_once(':')?.1.trim().parse().ok()
+    })
 }
 
 /// More interfaces than a machine has.
@@ -79,8 +90,15 @@ fn network() -> Vec<NetworkCard> {
         let driver = std::fs::read_link(device.join("driver")).ok();
         let driver = driver.and_then(|link| Some(link.file_name()?.to_string_lossy().into_owned()));
         let speed = read(&dir.join("speed"));
+        let slot = std::fs::read_link(&device).ok();
+        let slot = slot.and_then(|link| Some(link.file_name()?.to_string_lossy().into_owned()));
         Some(NetworkCard {
             name: entry.file_name().to_string_lossy().into_owned(),
+            // The ports of a card are functions of one slot: 0000:41:00.0 and 0000:41:00.1.
+            slot: slot.map(|slot| {
+                slot.split_once('.')
+                    .map_or(slot.clone(), |(slot, _)| slot.into())
+            }),
             driver,
             mbit_per_s: speed.and_then(|speed| speed.trim().parse().ok()),
         })
@@ -129,7 +147,9 @@ pub(crate) fn hash_model(dir: &Path, machine: &mut Machine) -> Result<()> {
 
 /// Hashes a data set into `machine`.
 pub(crate) fn hash_dataset(file: &Path, machine: &mut Machine) -> Result<()> {
-    machine.hashes.insert("dataset".into(), file_sha256(file)?);
+    let name = file.file_name().unwrap_or(file.as_os_str());
+    let name = format!("dataset/{}", name.to_string_lossy());
+    machine.hashes.insert(name, file_sha256(file)?);
     Ok(())
 }
 

@@ -123,7 +123,7 @@ impl Host {
             Probe::new(
                 "open files",
                 self.descriptors(needs),
-                "raise the limit: ulimit -n, or LimitNOFILE of the service",
+                "raise the hard limit: ulimit -Hn, or LimitNOFILE of the service",
             ),
             Probe::new(
                 "ports",
@@ -240,7 +240,8 @@ impl Host {
         let text = self.read("proc/self/limits").unwrap_or_default();
         let mut lines = text.lines();
         let limits = lines.find_map(|line| line.strip_prefix("Max open files"));
-        let limit = limits.and_then(|limits| limits.split_whitespace().next());
+        // The hard limit, after the soft one: a run raises its own as far as that.
+        let limit = limits.and_then(|limits| limits.split_whitespace().nth(1));
         match limit.map(str::parse::<u64>) {
             None => Ok("not told".into()),
             Some(Err(_)) => Ok("any number".into()),

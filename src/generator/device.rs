@@ -1,8 +1,10 @@
 //! Which device computes, from what was asked for and what there is.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use ossmark_engine::config::ModelConfig;
 use ossmark_engine::{
     CpuSettings, CudaSettings, Drafter, Dtype, KvDtype, LoadError, LoadedModel, Repack,
     Speculation, cuda_devices, load_cpu, load_cpu_synthetic, load_cuda, load_cuda_synthetic,
@@ -125,6 +127,40 @@ impl Device {
         match drafter {
             Some(Drafter::Head(speculation)) => Some(speculation),
             Some(Drafter::Synthetic(_)) | None => None,
+        }
+    }
+
+    /// Most sequences of a step, from and to what the engine will choose when it is loaded, and most tokens.
+    pub(crate) fn limits(&self) -> (RangeInclusive<u32>, u32) {
+        match self {
+            Self::Cpu(settings) => (
+                settings.max_seqs..=settings.max_seqs,
+                settings.max_step_tokens,
+            ),
+            // Those that draft take no more than they were told.
+            Self::Cuda(settings) if settings.drafter.is_some() => (
+                settings.max_seqs..=settings.max_seqs,
+                settings.max_step_tokens,
+            ),
+            Self::Cuda(settings) => (
+                settings.max_seqs..=settings.max_seqs_up_to.max(settings.max_seqs),
+                settings.max_step_tokens,
+            ),
+        }
+    }
+
+    /// Bytes of keys and values that a sequence of so many positions takes, and those that there are for all of them, where
+    /// that is known before the weights are loaded.
+    pub(crate) fn kv_bytes(&self, config: &ModelConfig, positions: u64) -> (u64, Option<u64>) {
+        match self {
+            Self::Cpu(settings) => (
+                settings.sequence_bytes(config, positions),
+                Some(settings.kv_budget_bytes()),
+            ),
+            Self::Cuda(settings) => (
+                settings.sequence_bytes(config, positions),
+                settings.memory_budget_bytes,
+            ),
         }
     }
 

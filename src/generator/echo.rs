@@ -194,17 +194,24 @@ struct Open {
     length: (u32, bool),
     /// Those that were sent.
     sent: u32,
+    /// The step that named it last.
+    named_in: u64,
 }
 
 struct Worker {
     script: Script,
     sink: Sink,
-    waiting: VecDeque<Request>,
+    /// With when each came.
+    waiting: VecDeque<(Instant, Request)>,
     /// When the next token of a request is due, in which order among equals, for which place in `open`.
     due: BinaryHeap<Reverse<(Instant, u64, usize)>>,
     open: Vec<Option<Open>>,
-    free: Vec<usize>,
+    /// Places of `open`, and since when each is free by the script: that its answer was sent late delays nobody else's, so
+    /// that a run takes as long as its script says whatever else the machine does.
+    free: BinaryHeap<Reverse<(Instant, usize)>>,
     started: u64,
+    /// Number of the last step.
+    step: u64,
 }
 
 impl Worker {
@@ -215,8 +222,9 @@ impl Worker {
             waiting: VecDeque::new(),
             due: BinaryHeap::new(),
             open: Vec::new(),
-            free: Vec::new(),
+            free: BinaryHeap::new(),
             started: 0,
+            step: 0,
         }
     }
 
@@ -227,7 +235,11 @@ impl Worker {
                 None => incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match next {
-                Ok(Command::Submit(requests)) => self.waiting.extend(requests),
+                Ok(Command::Submit(requests)) => {
+                    let now = Instant::now();
+                    let arrived = requests.into_iter().map(|request| (now, request));
+                    self.waiting.extend(arrived);
+                }
                 Ok(Command::Cancel(ids)) => {
                     let step = self.cancel(&ids.into_iter().collect());
                     if !step.outputs.is_empty() && !(self.sink)(Event::Step(step)) {
@@ -237,15 +249,16 @@ impl Worker {
                 Err(RecvTimeoutError::Timeout) => {}
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             }
+            self.start_waiting();
             loop {
-                let now = Instant::now();
-                self.start_waiting(now);
-                let step = self.take_due(now);
-                if step.outputs.is_empty() {
+                let steps = self.take_due(Instant::now());
+                if steps.is_empty() {
                     break;
                 }
-                if !(self.sink)(Event::Step(step)) {
-                    return;
+                for step in steps {
+                    if !(self.sink)(Event::Step(step)) {
+                        return;
+                    }
                 }
             }
         }
@@ -253,17 +266,18 @@ impl Worker {
 
     fn cancel(&mut self, ids: &HashSet<RequestId>) -> StepOutputs {
         let mut ended = Vec::new();
-        self.waiting.retain(|request| {
+        self.waiting.retain(|(_, request)| {
             let stays = !ids.contains(&request.id);
             if !stays {
                 ended.push(request.id);
             }
             stays
         });
+        let now = Instant::now();
         for (place, open) in self.open.iter_mut().enumerate() {
             if let Some(open) = open.take_if(|open| ids.contains(&open.request.id)) {
                 ended.push(open.request.id);
-                self.free.push(place);
+                self.free.push(Reverse((now, place)));
             }
         }
         let outputs = ended.into_iter().map(|id| SeqOutput {
@@ -284,43 +298,66 @@ impl Worker {
         &self.script.lines[request.prompt[0] as usize % self.script.lines.len()]
     }
 
-    fn start_waiting(&mut self, now: Instant) {
-        while self.script.slots == 0 || self.open.len() - self.free.len() < self.script.slots {
-            let Some(request) = self.waiting.pop_front() else {
-                return;
+    /// A place for a request that came at `arrived`, and when it is begun there; none while all are taken.
+    fn place(&mut self, arrived: Instant) -> Option<(usize, Instant)> {
+        let slots = self.script.slots;
+        let has_new = slots == 0 || self.open.len() < slots;
+        let serves = |free: &Reverse<(Instant, usize)>| {
+            let Reverse((since, _)) = *free;
+            !has_new || slots == 0 || since <= arrived
+        };
+        if self.free.peek().is_some_and(serves) {
+            let Reverse((since, place)) = self.free.pop()?;
+            let begun = if slots == 0 {
+                arrived
+            } else {
+                arrived.max(since)
             };
+            return Some((place, begun));
+        }
+        has_new.then(|| {
+            self.open.push(None);
+            (self.open.len() - 1, arrived)
+        })
+    }
+
+    fn start_waiting(&mut self) {
+        while let Some(arrived) = self.waiting.front().map(|(arrived, _)| *arrived)
+            && let Some((place, begun)) = self.place(arrived)
+            && let Some((_, request)) = self.waiting.pop_front()
+        {
             let line = self.line(&request);
             let row = u64::from(request.prompt[0]);
             let (ttft, length) = (line.ttft, length(line, row, self.script.ids, &request));
-            let place = self.free.pop().unwrap_or_else(|| {
-                self.open.push(None);
-                self.open.len() - 1
-            });
             self.started += 1;
             self.open[place] = Some(Open {
                 order: self.started,
                 request,
                 length,
                 sent: 0,
+                named_in: 0,
             });
-            self.due.push(Reverse((now + ttft, self.started, place)));
+            self.due.push(Reverse((begun + ttft, self.started, place)));
         }
     }
 
-    /// What is due: a token of each request, all of them where the line has no time per token. A request that is late gets
-    /// its next one with the next step: a step names a request once.
-    fn take_due(&mut self, now: Instant) -> StepOutputs {
-        let mut out = StepOutputs::default();
-        let mut later = Vec::new();
-        while let Some(&Reverse((at, order, place))) = self.due.peek() {
-            if at > now {
-                break;
-            }
+    /// What is due, in the order of the script's times: a token of each request, all of them where the line has no time per
+    /// token. A request that is late gets its next one with the next step: a step names a request once.
+    fn take_due(&mut self, now: Instant) -> Vec<StepOutputs> {
+        let mut steps: Vec<StepOutputs> = Vec::new();
+        while let Some(&Reverse((at, order, place))) = self.due.peek()
+            && at <= now
+        {
             self.due.pop();
             let (lines, ids) = (&self.script.lines, self.script.ids);
             let Some(open) = self.open[place].as_mut().filter(|open| open.order == order) else {
                 continue;
             };
+            if steps.is_empty() || open.named_in == self.step {
+                self.step += 1;
+                steps.push(StepOutputs::default());
+            }
+            open.named_in = self.step;
             let row = u64::from(open.request.prompt[0]);
             let line = &lines[row as usize % lines.len()];
             let (all, stopped) = open.length;
@@ -330,26 +367,28 @@ impl Worker {
             };
             open.sent = range.end;
             let ended = range.end == all;
-            out.outputs.push(SeqOutput {
-                id: open.request.id,
-                n_tokens: range.len() as u32,
-                end: ended.then_some(match stopped {
-                    true => End::Stop,
-                    false => End::Length,
-                }),
-                engine: 0,
-                logits: Vec::new(),
-            });
-            out.tokens.extend(range.map(|j| line.token(row, j, ids)));
+            if let Some(step) = steps.last_mut() {
+                step.outputs.push(SeqOutput {
+                    id: open.request.id,
+                    n_tokens: range.len() as u32,
+                    end: ended.then_some(match stopped {
+                        true => End::Stop,
+                        false => End::Length,
+                    }),
+                    engine: 0,
+                    logits: Vec::new(),
+                });
+                step.tokens.extend(range.map(|j| line.token(row, j, ids)));
+            }
             if ended {
                 self.open[place] = None;
-                self.free.push(place);
+                self.free.push(Reverse((at, place)));
+                self.start_waiting();
             } else {
-                later.push(Reverse((at + line.tpot, order, place)));
+                self.due.push(Reverse((at + line.tpot, order, place)));
             }
         }
-        self.due.extend(later);
-        out
+        steps
     }
 }
 

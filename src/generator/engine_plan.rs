@@ -131,6 +131,13 @@ impl EnginePlan {
         }
     }
 
+    /// Opens so many connections to servers before the first request.
+    pub(crate) fn connect_ahead(&mut self, connections: usize) {
+        if let Self::Http { settings, .. } = self {
+            settings.connect_ahead = connections;
+        }
+    }
+
     /// What the chat API is asked; each prompt is the place of one.
     pub(crate) fn say(&mut self, messages: &Arc<[Box<str>]>) {
         if let Self::Http { settings, .. } = self {

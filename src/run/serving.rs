@@ -1,6 +1,7 @@
 //! Who answers, as far as it is known before a run: the echo engine by its script, others by steps that were measured. Pure.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use ossmark_predict::{BatchLimits, Batching, Lengths, Model, Query, Service, Slots, simulate};
 use ossmark_record::Row;
@@ -54,9 +55,13 @@ impl Serving {
         }
     }
 
-    /// The rows of a run of these queries, were everything `slower` times as slow. `prompts`: tokens of the data set's rows.
+    /// The rows of a run of these queries, were everything `slower` times as slow. `prompts`: tokens of the data set's rows, or
+    /// of another's, from the top again where there are more.
     pub(crate) fn rows(&self, queries: &[Query], prompts: &[u32], slower: f64) -> Vec<Row> {
-        let prompt = |query: &Query| prompts.get(query.sample as usize).copied().unwrap_or(1);
+        let prompt = |query: &Query| match prompts {
+            [] => 1,
+            prompts => prompts[query.sample as usize % prompts.len()],
+        };
         match self {
             Self::Script { lines, slots } => {
                 let line = |sample: u32| lines[sample as usize % lines.len()];
@@ -95,18 +100,18 @@ impl Serving {
 const SERVER_STEP_TOKENS: u32 = 8192;
 
 impl Calibration {
-    /// Of the samples of a run, and of its steps where these were measured. `limits`: sequences and tokens of a step, where
-    /// they are known. `None`: no times of steps follow from these samples.
+    /// Of the samples of a run, and of its steps where these were measured. `limits`: between which numbers a step's most
+    /// sequences are, and its most tokens, where they are known. `None`: no times of steps follow from these samples.
     pub(crate) fn of_rows(
         rows: &[Row],
         by_steps: Option<Model>,
-        limits: Option<(u32, u32)>,
+        limits: Option<(RangeInclusive<u32>, u32)>,
         engines: u32,
     ) -> Option<Self> {
         let first: Vec<Row> = rows.iter().filter(|row| row.engine == 0).copied().collect();
         let model = by_steps.or_else(|| Model::of_samples(&first))?;
-        let (max_seqs, max_step_tokens) =
-            limits.unwrap_or_else(|| (places(&first), SERVER_STEP_TOKENS));
+        let (seqs, max_step_tokens) = limits.unwrap_or((1..=u32::MAX, SERVER_STEP_TOKENS));
+        let max_seqs = places(&first).clamp(*seqs.start(), *seqs.end());
         let answered = rows.iter().filter(|row| row.completed_ns.is_some());
         let answers: Vec<(u32, u32)> = answered
             .map(|row| (row.sample_index, row.output_tokens))
@@ -156,6 +161,9 @@ impl Calibration {
     }
 }
 
+/// For less than this share of the time, more samples were begun than there are places: what a server sent was read late.
+const BY_CHANCE: f64 = 0.02;
+
 /// How many samples a server had begun at once: where that was all of them, it may have places for more.
 fn places(rows: &[Row]) -> u32 {
     let begun = |row: &Row| row.first_token_ns.map(|at| (at, 1_i64));
@@ -163,15 +171,25 @@ fn places(rows: &[Row]) -> u32 {
     let mut changes: Vec<(i64, i64)> = rows.iter().filter_map(begun).collect();
     changes.extend(rows.iter().filter_map(ended));
     changes.sort_unstable();
-    let (mut now, mut most) = (0, 0);
-    for (_, change) in changes {
-        now += change;
-        most = most.max(now);
+    // Nanoseconds for which so many were begun.
+    let mut lasted = vec![0; rows.len() + 1];
+    let (mut now, mut since) = (0_i64, 0);
+    for (at, change) in changes {
+        lasted[usize::try_from(now).unwrap_or(0)] += at - since;
+        (now, since) = (now + change, at);
     }
-    if most >= rows.len() as i64 {
+    let (first, all) = (lasted[0], lasted.iter().sum::<i64>());
+    let by_chance = (all - first) as f64 * BY_CHANCE;
+    let most = lasted.iter().rposition(|ns| *ns > 0).unwrap_or(0);
+    if most >= rows.len() {
         return u32::MAX;
     }
-    u32::try_from(most).unwrap_or(u32::MAX).max(1)
+    let mut more = 0;
+    let usual = lasted.iter().rposition(|ns| {
+        more += ns;
+        more as f64 > by_chance
+    });
+    u32::try_from(usual.unwrap_or(0)).unwrap_or(u32::MAX).max(1)
 }
 
 /// More than is measured, and few enough to be the same number when it is read from a text again.
@@ -205,6 +223,9 @@ mod tests {
         assert_eq!(places(&[row(0, 5), row(5, 9), row(6, 7)]), 2);
         assert_eq!(places(&[row(0, 5), row(1, 5)]), u32::MAX);
         assert_eq!(places(&[]), u32::MAX);
+        // One at a time, but for a moment in a hundred.
+        let late = [row(0, 100), row(99, 200), row(200, 300)];
+        assert_eq!(places(&late), 1);
         assert_eq!(six_digits(0.123_456_789), 0.123_457);
     }
 
@@ -214,11 +235,14 @@ mod tests {
         let made = Calibration::of_rows(&rows, None, None, 1).unwrap();
         assert_eq!((made.max_seqs, made.answers.len()), (1, 2));
         assert_eq!(made.answers[0], (3, 2));
-        let told = Calibration::of_rows(&rows, Some(made.model), Some((8, 64)), 2).unwrap();
+        let told = Calibration::of_rows(&rows, Some(made.model), Some((8..=8, 64)), 2).unwrap();
         assert_eq!(
             (told.max_seqs, told.max_step_tokens, told.engines),
             (8, 64, 2)
         );
+        // One at a time was seen; how many it may be the engine chooses when it is loaded.
+        let chosen = Calibration::of_rows(&rows, None, Some((4..=16, 64)), 1).unwrap();
+        assert_eq!(chosen.max_seqs, 4);
         assert_eq!(Calibration::of_rows(&[], None, None, 1), None);
     }
 

@@ -73,7 +73,7 @@ impl Status {
 }
 
 /// A time as a clock shows it: `0:22`, `1:02:33`.
-fn clock(seconds: f64) -> String {
+pub(crate) fn clock(seconds: f64) -> String {
     // Saturates, and no number is 0.
     let s = seconds.round() as u64;
     match s / 3600 {

@@ -171,13 +171,114 @@ fn the_machine_is_compared_field_by_field() {
         differ.iter().all(|name| name.starts_with("ECC")),
         "{differ:?}"
     );
-    system["host_memory_capacity"] = json!(format!("{:.3} GB", bytes / 1e9 * 2.0));
-    let (code, differ) = compared(&system);
-    assert_eq!(code, Some(1));
-    assert!(
-        differ.contains(&"host_memory_capacity".to_owned()),
-        "{differ:?}"
+    for (name, seen, other) in [
+        ("host_memory_capacity", "memory_bytes", "1 GB"),
+        ("host_processor_model_name", "cpu", "Intel Xeon 99999"),
+        ("host_processors_per_node", "packages", "31"),
+        ("host_processor_core_count", "cores", "9999"),
+        ("host_processor_frequency", "cpu_base_mhz", "9.9 GHz"),
+        ("operating_system", "os", "CP/M 2.2"),
+        ("framework", "engine", "ossmark 99.0.0"),
+        ("accelerators_per_node", "accelerators", "31"),
+    ] {
+        let is_seen = match &machine[seen] {
+            Value::Null => false,
+            Value::Array(all) => !all.is_empty(),
+            _ => true,
+        };
+        if !is_seen {
+            continue;
+        }
+        let before = system[name].take();
+        system[name] = json!(other);
+        let (code, differ) = compared(&system);
+        assert_eq!(code, Some(1));
+        assert!(differ.contains(&name.to_owned()), "{name}: {differ:?}");
+        system[name] = before;
+    }
+    // Another commit of the source, and another file than the run's.
+    let git = dir.join("source/.git");
+    fs::create_dir_all(&git).unwrap();
+    fs::write(git.join("HEAD"), "f".repeat(40)).unwrap();
+    fs::write(dir.join("data.parquet"), "PAR1").unwrap();
+    let plan = json!({ "ossmark": { "git_revision": "0".repeat(40) }, "dataset": { "file_sha256": "0".repeat(64) } });
+    fs::write(dir.join("run_plan.json"), plan.to_string()).unwrap();
+    let line = "fingerprint --run-plan run_plan.json --source source --dataset data.parquet --json other.json";
+    let done = auditor(dir, &crate::common::words(line));
+    assert_eq!(done.code(), Some(1), "{}{}", done.stdout, done.stderr);
+    for name in ["commit of the source", "SHA-256 of dataset"] {
+        let line = format!("DIFFERS    {name}: ");
+        assert!(done.stdout.contains(&line), "{name}: {}", done.stdout);
+    }
+}
+
+/// What an auditor finds of a rehearsal, on the machine that made it: nothing to ask, and all figures again; then of a tree
+/// that says something else.
+pub(crate) fn looks_at_a_rehearsal(dir: &Path) {
+    let told = |line: &str| {
+        let done = auditor(dir, &crate::common::words(line));
+        (
+            done.code(),
+            format!("{line}\n{}{}", done.stdout, done.stderr),
+        )
+    };
+    let good = |line: &str| {
+        let (code, said) = told(line);
+        assert_eq!(code, Some(0), "{said}");
+    };
+    good("anomalies tree");
+    good(
+        "fingerprint --system tree/closed/Rehearsal/systems/none-x1.json --run-plan runs/server-performance/run_plan.json \
+         --dataset data/performance.parquet --dataset data/accuracy.parquet",
     );
+    let again = |scenario: &str| {
+        format!(
+            "reproduce tree --scenario {scenario} --measured runs/{scenario}-performance --accuracy runs/{scenario}-accuracy \
+             --test07 audit/{scenario}/TEST07 --test09 audit/{scenario}/TEST09"
+        )
+    };
+    for scenario in ["offline", "server", "interactive"] {
+        good(&format!("anomalies runs/{scenario}-performance"));
+        good(&format!("anomalies runs/{scenario}-accuracy"));
+        good(&again(scenario));
+    }
+    let result = dir.join("tree/closed/Rehearsal/results/none-x1/gpt-oss-120b/Server");
+    let change = |file: &str, label: &str| {
+        let file = result.join(file);
+        let text = fs::read_to_string(&file).unwrap();
+        let (before, after) = text
+            .rsplit_once(label)
+            .unwrap_or_else(|| panic!("{label}: {text}"));
+        let end = after.find([',', '\n']).unwrap();
+        fs::write(&file, format!("{before}{label}77.7{}", &after[end..])).unwrap();
+    };
+    for (file, label, name) in [
+        (
+            "performance/run_1/mlperf_log_detail.txt",
+            "\"result_scheduled_samples_per_sec\", \"value\": ",
+            "result_scheduled_samples_per_sec",
+        ),
+        ("accuracy/accuracy.txt", "'exact_match': ", "exact_match"),
+        (
+            "TEST07/verify_accuracy.txt",
+            "Accuracy score: ",
+            "TEST07 accuracy score",
+        ),
+        (
+            "TEST09/verify_output_len.txt",
+            "Mean output tokens: ",
+            "TEST09 mean output tokens",
+        ),
+    ] {
+        change(file, label);
+        let (code, said) = told(&again("server"));
+        assert_eq!(code, Some(1), "{said}");
+        let line = said.lines().find(|line| line.starts_with(name));
+        assert!(
+            line.is_some_and(|line| line.ends_with("DIFFERS")),
+            "{name}: {said}"
+        );
+    }
 }
 
 /// A layer less, the same work, and the demo's answers are wrong; other questions of its kinds it answers.

@@ -47,6 +47,15 @@ fn is_good(run: &Path) {
     assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
 }
 
+/// How servers were asked, as the configuration says it.
+fn is_asked_by(run: &Path, api: &str) {
+    let config = fs::read_to_string(run.join("config.yaml")).unwrap();
+    assert!(
+        config.ends_with(&format!("  api_type: {api}\n")),
+        "{config}"
+    );
+}
+
 /// Every row as often as there are passes, each request once.
 fn counted_once(run: &Path, rows: u64, passes: u64) {
     let map = read_json(&run.join("sample_idx_map.json"));
@@ -123,6 +132,7 @@ fn a_rehearsal_against_a_server_has_its_texts_and_times() {
     for name in ["r2", "r5"] {
         let run = dir.path().join("curve").join(name);
         is_good(&run);
+        is_asked_by(&run, "openai_completions");
         let answers: Vec<Value> = events(&run)
             .into_iter()
             .filter(|event| event["event_type"] == "sample.complete")
@@ -170,6 +180,7 @@ fn a_rehearsal_by_the_chat_api_tells_reasoning_from_content() {
         done.stderr
     );
     let run = dir.path().join("curve/r3");
+    is_asked_by(&run, "openai");
     is_good(&run);
     let (mut prompts, mut reasoned, mut told) = (0, 0, 0);
     for event in events(&run) {

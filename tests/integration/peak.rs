@@ -159,6 +159,7 @@ fn killed_at_any_moment_the_same_command_goes_on() {
     let kills = std::env::var("OSSMARK_PEAK_KILLS").map_or(4, |n| n.parse().unwrap());
     let bench = Bench::with_conf(CONF);
     let more = ["--probes", "1"];
+    let mut in_its_middle = 0;
     for kill in 0..kills {
         let mut search = peak(&bench, "server", &more);
         let mut search = search
@@ -166,10 +167,13 @@ fn killed_at_any_moment_the_same_command_goes_on() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(100 + kill * 173 % 700));
+        // So short that the search, some five seconds, is not over before the last of twenty.
+        std::thread::sleep(Duration::from_millis(40 + kill * 73 % 160));
+        in_its_middle += u64::from(search.try_wait().unwrap().is_none());
         let _ = search.kill();
         search.wait().unwrap();
     }
+    println!("{in_its_middle} of {kills} kills in its middle");
     let json = bench.dir.path().join("told.json");
     let done = finish(
         peak(&bench, "server", &["--probes", "1", "--json", "told.json"]),

@@ -1,6 +1,8 @@
 //! `ossmark preflight`: mistakes planted into a setup and setups that are good, and what it foresees against the runs. Those of
 //! the machine and its GPUs are in src/doctor/probes.
 
+mod setups;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -54,10 +56,15 @@ const MACHINE: [&str; 8] = [
 ];
 
 fn preflight(dir: &Path, args: &[&str]) -> (Value, Done) {
+    preflight_by(dir, &[&["--engine", "echo"], args].concat())
+}
+
+/// With an engine that the arguments name.
+fn preflight_by(dir: &Path, args: &[&str]) -> (Value, Done) {
     let mut command = Command::new(binary());
     command
         .current_dir(dir)
-        .args(["preflight", "--engine", "echo", "--user-conf", "user.conf"])
+        .args(["preflight", "--user-conf", "user.conf"])
         .args(["--json", "told.json", "--force"])
         .args(args);
     let done = finish(command, LIMIT);
@@ -89,11 +96,19 @@ fn wrong(told: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Lines of user.conf, options, a file beside it; what finds it, and a part of what is found.
+type Mistake = (
+    &'static str,
+    &'static [&'static str],
+    Option<&'static str>,
+    &'static str,
+    &'static str,
+);
+
 #[test]
 fn each_planted_mistake_is_found() {
     let audit = "gpt-oss-120b.*.mode = 2\n";
-    // Lines of user.conf, options, a file beside it; what finds it, and a part of what is found.
-    let mistakes: [(&str, &[&str], Option<&str>, &str, &str); 17] = [
+    let mistakes: &[Mistake] = &[
         (
             "gpt-oss-120b.Server.target_qps = 2O\n",
             SERVER,
@@ -151,6 +166,98 @@ fn each_planted_mistake_is_found() {
             "would replace",
         ),
         ("*.*.mode = 2\n", SERVER, None, "user.conf", "mode"),
+        // A hyphen that only looks like one.
+        (
+            "gpt\u{2011}oss-120b.Server.min_duration = 5\n",
+            SERVER,
+            None,
+            "user.conf",
+            "did you mean 'gpt-oss-120b'",
+        ),
+        (
+            "gpt-oss-120b.server.min_duration = 5\n",
+            SERVER,
+            None,
+            "user.conf",
+            "did you mean 'Server'",
+        ),
+        (
+            "gpt-oss-120b.Server.min_duration = 5 # ms\n",
+            SERVER,
+            None,
+            "user.conf",
+            "comment",
+        ),
+        (
+            "gpt-oss-120b.*.qsl_rng_seed = 7\n",
+            SERVER,
+            None,
+            "user.conf",
+            "built-in mlperf.conf",
+        ),
+        (
+            "gpt-oss-120b.Server.target_qps = -3\n",
+            SERVER,
+            None,
+            "user.conf",
+            "above 0",
+        ),
+        (
+            "gpt-oss-120b.Server.tpot_latency = 100\n",
+            SERVER,
+            None,
+            "rules",
+            "tpot_latency",
+        ),
+        (
+            "gpt-oss-120b.*.use_token_latencies = 0\n",
+            SERVER,
+            None,
+            "rules",
+            "use_token_latencies",
+        ),
+        (
+            "gpt-oss-120b.Server.min_duration = 60000\n",
+            SERVER,
+            None,
+            "rules",
+            "min_duration_ms is 60000",
+        ),
+        (
+            "gpt-oss-120b.Server.target_latency_percentile = 90\n",
+            SERVER,
+            None,
+            "rules",
+            "percentile is 0.9",
+        ),
+        (
+            "gpt-oss-120b.*.performance_issue_same = 1\n",
+            SERVER,
+            None,
+            "can pass",
+            "performance_issue_same",
+        ),
+        (
+            "",
+            &["--scenario", "interactive", "--mode", "performance"],
+            None,
+            "target_qps",
+            "interactive: neither",
+        ),
+        (
+            "",
+            &[
+                "--scenario",
+                "server",
+                "--mode",
+                "performance",
+                "--output",
+                "user.conf",
+            ],
+            None,
+            "output",
+            "no directory",
+        ),
         (
             "gpt-oss-120b.Server.ttft_latency = 9000\n",
             SERVER,
@@ -221,7 +328,7 @@ fn each_planted_mistake_is_found() {
     for (lines, args, file, name, part) in mistakes {
         let bench = Bench::with_conf(&format!("{CONF}{lines}"));
         let dir = bench.dir.path();
-        match file {
+        match *file {
             Some("perf.parquet") => {
                 std::fs::copy(
                     repository().join("demo/perf.parquet"),
@@ -237,7 +344,7 @@ fn each_planted_mistake_is_found() {
         assert!(
             found
                 .iter()
-                .any(|(n, found)| n == name && found.contains(part)),
+                .any(|(n, found)| n == name && found.contains(*part)),
             "{lines}{args:?}: {found:?}"
         );
         assert_eq!(done.code(), Some(1));
@@ -252,7 +359,10 @@ fn good_setups_are_not_called_bad() {
         "*.Server.target_qps = 20",
     );
     let crlf = CONF.replace('\n', "\r\n");
-    let good: [(&str, &str, &[&str]); 8] = [
+    let tabs = CONF.replace(" = ", "\t=\t");
+    let test09 = repository().join("mlperf_conf/audit/TEST09/audit.config");
+    let test09 = test09.to_str().unwrap().to_owned();
+    let good: &[(&str, &str, &[&str])] = &[
         ("as shipped", CONF, SERVER),
         ("offline", CONF, OFFLINE),
         ("a wildcard", &replaced, SERVER),
@@ -267,6 +377,12 @@ fn good_setups_are_not_called_bad() {
             "interactive as well",
             "gpt-oss-120b-interactive.Server.target_qps = 3\n",
             SERVER,
+        ),
+        ("tabs", &tabs, SERVER),
+        (
+            "a compliance run",
+            CONF,
+            &["--scenario", "server", "--audit-config", &test09],
         ),
         (
             "another load",
@@ -285,7 +401,7 @@ fn good_setups_are_not_called_bad() {
     ];
     for (name, conf, args) in good {
         let conf = match conf.contains("Server.min_duration") {
-            true => conf.to_owned(),
+            true => (*conf).to_owned(),
             false => format!("{CONF}{conf}"),
         };
         let bench = Bench::with_conf(&conf);
@@ -294,8 +410,13 @@ fn good_setups_are_not_called_bad() {
         assert!(found.is_empty(), "{name}: {found:?}\n{}", done.stdout);
         let run = &told["runs"][0];
         assert_eq!(run["can_pass"], true, "{name}: {run:#}");
+        // A compliance run has each sample once.
+        let least_s = match args.contains(&"--audit-config") {
+            true => 300.0,
+            false => 599.0,
+        };
         assert!(
-            run["duration_s"][0].as_f64() >= Some(599.0),
+            run["duration_s"][0].as_f64() >= Some(least_s),
             "{name}: {run:#}"
         );
     }

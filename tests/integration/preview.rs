@@ -1,7 +1,9 @@
 //! `run --plan` against the run itself.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use ossmark_predict::{Plan, Seeds, server};
 use serde_json::Value;
 
 use crate::common::{ANY_SPEED, Bench, SHORT_CONF, finish, read_json};
@@ -64,6 +66,41 @@ fn a_run_issues_what_its_plan_says() {
         assert_eq!(preview["scenario"], scenario);
         assert_eq!(preview["mode"], mode);
     }
+}
+
+/// In the same order, and due when the seeds say: LoadGen's clock and ours are read one after the other for each sample, so
+/// that some may be far apart on a busy machine, and most are within a microsecond.
+#[test]
+fn the_record_has_the_schedule_that_was_foreseen() {
+    let bench = Bench::with_conf(&format!("{SHORT_CONF}{ANY_SPEED}"));
+    let done = finish(bench.echo("server", "performance", &script("0")), LIMIT);
+    assert_eq!(done.code(), Some(0), "{}\n{}", done.stdout, done.stderr);
+    // As SHORT_CONF has it, with the seeds of the round.
+    let foreseen = server(&Plan {
+        target_qps: 500.0,
+        min_duration_ms: 100,
+        min_query_count: 662,
+        loaded_samples: NonZeroU32::new(64).unwrap(),
+        equal_issue: true,
+        issue_unique: false,
+        seeds: Seeds {
+            qsl: 2_085_463_073_848_966_840,
+            sample_index: 2_747_215_439_041_700_203,
+            schedule: 16_159_082_839_903_944_936,
+        },
+    });
+    let rows = ossmark_record::Record::open(&bench.out()).unwrap().rows;
+    let made: Vec<u32> = rows.iter().map(|row| row.sample_index).collect();
+    let samples: Vec<u32> = foreseen.iter().map(|query| query.sample).collect();
+    assert_eq!(made, samples);
+    let apart = rows.iter().zip(&foreseen).map(|(row, query)| {
+        let after_ns = (query.due_ns - foreseen[0].due_ns) as i64;
+        row.scheduled_ns.unwrap().abs_diff(after_ns)
+    });
+    let mut apart_ns: Vec<u64> = apart.collect();
+    apart_ns.sort_unstable();
+    let median = apart_ns[apart_ns.len() / 2];
+    assert!(median < 100_000, "{apart_ns:?}");
 }
 
 /// Without a limit on slots every answer takes 20 + 8 * 2 ms.

@@ -78,4 +78,5 @@ fn a_short_rehearsal_lacks_duration_and_carries_the_stamp() {
         "{}",
         done.stdout
     );
+    crate::auditor::looks_at_a_rehearsal(tmp.path());
 }

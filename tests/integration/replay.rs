@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use ossmark_engine::executor::Capacity;
-use ossmark_engine::{Clocked, EngineSettings, Progress};
-use ossmark_predict::{Limits, Outcome};
+use ossmark_engine::{Clocked, EngineSettings, Progress, StepWork};
+use ossmark_predict::{Limits, Measured, Model, Outcome, Step};
 use ossmark_protocol::RequestId;
 use ossmark_record::{Record, Row};
+use serde_json::Value;
 
 use crate::common::{ANY_SPEED, Bench, finish, read_json};
 
@@ -15,9 +16,9 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 const CONF: &str = "\
 gpt-oss-120b.*.performance_sample_count_override = 64
-gpt-oss-120b.Server.target_qps = 20
+gpt-oss-120b.Server.target_qps = 40
 gpt-oss-120b.Server.min_duration = 1000
-gpt-oss-120b.Server.min_query_count = 200
+gpt-oss-120b.Server.min_query_count = 700
 ";
 
 /// With blocks in plenty.
@@ -33,17 +34,68 @@ const CAPACITY: Capacity = Capacity {
     draft_tokens: 0,
 };
 
-fn replay(rows: &[Row], steps_ns: Vec<u64>) -> Vec<Row> {
+/// The steps of a trace. Each lasts from the end of the one before, or from when something came to an engine that was idle,
+/// to when its tokens were there: what lies between two steps is in it.
+fn steps(events: &[Value]) -> Vec<Measured> {
+    let us = |event: &Value, name: &str| event[name].as_f64().unwrap();
+    let mut moments: Vec<(f64, i64, Option<Step>)> = Vec::new();
+    for event in events {
+        match event["ph"].as_str() {
+            Some("b") => moments.push((us(event, "ts"), 1, None)),
+            Some("e") => moments.push((us(event, "ts"), -1, None)),
+            Some("X") if event["name"] == "step" => {
+                let number = |name: &str| event["args"][name].as_u64().unwrap();
+                let step = Step {
+                    prefill_tokens: number("prefill"),
+                    decode_rows: number("rows") - number("prefill"),
+                    context: number("context"),
+                };
+                moments.push((us(event, "ts") + us(event, "dur"), 0, Some(step)));
+            }
+            _ => {}
+        }
+    }
+    // Of the same moment first the step, then what it ended.
+    moments.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.2.is_some().cmp(&a.2.is_some())));
+    let (mut open, mut since) = (0, 0.0);
+    let mut steps = Vec::new();
+    for (at, change, step) in moments {
+        if open == 0 && change > 0 {
+            since = at;
+        }
+        open += change;
+        if let Some(step) = step {
+            let seconds = (at - since) / 1e6;
+            steps.push(Measured { step, seconds });
+            since = at;
+        }
+    }
+    steps
+}
+
+/// Each step takes as long as the one of its place in the run; where it computes other rows, for a sample that came a moment
+/// before or after, so much more or less as those take by the model.
+fn replay(rows: &[Row], steps: Vec<Measured>) -> Vec<Row> {
     let settings = EngineSettings {
         stop_tokens: Vec::new(),
         pipeline_depth: 1,
         max_batch: None,
         max_chunk: None,
     };
-    let last = *steps_ns.last().unwrap();
-    let mut steps = steps_ns.into_iter();
-    let mut engine =
-        Clocked::new(CAPACITY, settings, move |_| steps.next().unwrap_or(last)).unwrap();
+    let model = Model::of_steps(&steps).unwrap();
+    let last = *steps.last().unwrap();
+    let mut steps = steps.into_iter();
+    let takes = move |work: &StepWork| {
+        let Measured { step, seconds } = steps.next().unwrap_or(last);
+        let here = Step {
+            prefill_tokens: work.prefill_tokens,
+            decode_rows: work.decode_rows,
+            context: work.context,
+        };
+        let seconds = seconds + model.seconds(&here) - model.seconds(&step);
+        (seconds.max(1e-6) * 1e9) as u64
+    };
+    let mut engine = Clocked::new(CAPACITY, settings, takes).unwrap();
     let mut replayed: Vec<Row> = rows.to_vec();
     for row in &mut replayed {
         row.first_token_ns = None;
@@ -83,14 +135,10 @@ fn a_run_with_its_own_step_times_takes_as_long() {
     let done = finish(bench.demo_model("server", "performance", &args), LIMIT);
     assert_eq!(done.code(), Some(0), "{}\n{}", done.stdout, done.stderr);
     let trace = read_json(&bench.out().join("trace.json"));
-    let steps = trace.as_array().unwrap().iter();
-    let steps_ns: Vec<u64> = steps
-        .filter(|event| event["name"] == "step")
-        .map(|event| (event["dur"].as_f64().unwrap() * 1e3) as u64)
-        .collect();
+    let steps = steps(trace.as_array().unwrap());
     let measured = Record::open(&bench.out()).unwrap().rows;
     let limits = Limits::new(i64::MAX, i64::MAX, 0.99, measured.len() as u64);
-    let thought = Outcome::of(&replay(&measured, steps_ns), &limits);
+    let thought = Outcome::of(&replay(&measured, steps), &limits);
     let measured = Outcome::of(&measured, &limits);
     println!("measured {measured:?}\nreplayed {thought:?}");
     assert_eq!(thought.unanswered, 0);

@@ -112,7 +112,8 @@ pub fn of_tree(root: &Path) -> Result<Findings, Error> {
         if log.as_ref().is_some_and(Logged::is_scripted) {
             found.of_a_script(from);
         }
-        if let Some((tokens_per_s, samples)) = log.as_ref().and_then(Logged::rates) {
+        let rates = log.as_ref().and_then(Logged::rates);
+        if let Some(((tokens_per_s, _), answer_tokens)) = rates.zip(tokens) {
             systems
                 .entry(place.system.clone())
                 .or_default()
@@ -120,7 +121,7 @@ pub fn of_tree(root: &Path) -> Result<Findings, Error> {
                     scenario: place.scenario,
                     place: place.path,
                     tokens_per_s,
-                    answer_tokens: tokens_per_s / samples,
+                    answer_tokens,
                 });
         }
     }

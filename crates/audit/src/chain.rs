@@ -1,6 +1,8 @@
 //! The chain from the checkpoint to the score: what each part says of the one before, by a hash or a number, and where a link
 //! is missing or does not fit.
 
+use std::path::Path;
+
 use ossmark_logs::{ACCURACY, DETAIL, SUMMARY};
 use ossmark_report::Run;
 use serde::Serialize;
@@ -63,33 +65,14 @@ pub fn of_run(run: &Run, fingerprint: &Value) -> Vec<Link> {
         "run_plan.json has no source of LoadGen (loadgen.source)",
     ));
     let hashes = &fingerprint["machine"]["hashes"];
-    let weights: Vec<String> = hashes
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| name.starts_with("checkpoint/"))
-        .filter_map(|(name, hash)| Some(format!("{name} {}", hash.as_str()?)))
-        .collect();
-    links.push(match weights.is_empty() {
-        false => whole("checkpoint to run", Some(weights.join(", ")), "hashed on the machine by `auditor fingerprint`"),
-        true => missing(
-            "checkpoint to run",
-            "no hash of the weights: a run does not hash them; `ossmark auditor fingerprint --model DIR` does, on the machine",
-        ),
-    });
+    links.push(checkpoint(plan, hashes));
     for (name, key) in [
         ("tokenizer to run", "tokenizer"),
         ("data set to run", "dataset"),
     ] {
-        let here = text(&hashes[key]);
-        links.push(match (text(&plan[key]["file_sha256"]), here) {
-            (Some(hash), Some(here)) if hash != here => broken(
-                name,
-                Some(hash),
-                &format!("the machine has one with SHA-256 {here}"),
-            ),
-            (Some(hash), _) => whole(name, Some(hash), "SHA-256 in run_plan.json"),
-            (None, _) => missing(name, "run_plan.json has no SHA-256 of it"),
+        links.push(match text(&plan[key]["file_sha256"]) {
+            Some(hash) => hashed(name, hash, &on_machine(plan, key, hashes)),
+            None => missing(name, "run_plan.json has no SHA-256 of it"),
         });
     }
     for (name, file) in [
@@ -104,6 +87,75 @@ pub fn of_run(run: &Run, fingerprint: &Value) -> Vec<Link> {
         links.push(score(run));
     }
     links
+}
+
+/// A run does not hash its weights: who looks at the machine does.
+fn checkpoint(plan: &Value, hashes: &Value) -> Link {
+    let name = "checkpoint to run";
+    if plan["engine"] == "echo" {
+        return missing(name, "a script gave the answers: there is no checkpoint");
+    }
+    if !plan["model"]["synthetic"].is_null() {
+        return missing(
+            name,
+            "the weights were made up for the run: there is no checkpoint",
+        );
+    }
+    let all = hashes.as_object().into_iter().flatten();
+    let files: Vec<(&String, &str)> = all
+        .filter(|(name, _)| name.starts_with("checkpoint/"))
+        .filter_map(|(name, hash)| Some((name, hash.as_str()?)))
+        .collect();
+    if !files.iter().any(|(name, _)| name.ends_with(".safetensors")) {
+        return missing(
+            name,
+            "no hash of the weights: a run does not hash them; `ossmark auditor fingerprint --model DIR` does, on the machine",
+        );
+    }
+    let files: Vec<String> = files
+        .iter()
+        .map(|(name, hash)| format!("{name} {hash}"))
+        .collect();
+    whole(
+        name,
+        Some(files.join(", ")),
+        "hashed on the machine by `auditor fingerprint`",
+    )
+}
+
+/// The hashes that `auditor fingerprint` found of a kind of file; of data sets only of those with the name that the run has.
+fn on_machine<'a>(plan: &Value, key: &str, hashes: &'a Value) -> Vec<&'a str> {
+    let path = plan[key]["path"].as_str().map(Path::new);
+    let file = path.and_then(|path| path.file_name()?.to_str());
+    let all = hashes.as_object().into_iter().flatten();
+    let of_kind = all.filter(|(name, _)| match name.strip_prefix(key) {
+        Some("") => true,
+        Some(rest) => rest
+            .strip_prefix('/')
+            .is_some_and(|rest| file.is_none_or(|file| file == rest)),
+        None => false,
+    });
+    of_kind.filter_map(|(_, hash)| hash.as_str()).collect()
+}
+
+/// A file whose hash the run plan has.
+fn hashed(name: &'static str, hash: String, on_machine: &[&str]) -> Link {
+    let is_there = on_machine
+        .iter()
+        .any(|here| here.eq_ignore_ascii_case(&hash));
+    match on_machine.first() {
+        Some(here) if !is_there => broken(
+            name,
+            Some(hash),
+            &format!("the machine has one with SHA-256 {here}"),
+        ),
+        Some(_) => whole(
+            name,
+            Some(hash),
+            "SHA-256 in run_plan.json, and on the machine",
+        ),
+        None => whole(name, Some(hash), "SHA-256 in run_plan.json"),
+    }
 }
 
 fn whole(name: &'static str, hash: Option<String>, why: &str) -> Link {
@@ -214,7 +266,7 @@ mod tests {
             dir: dir.into(),
             plan: json!({
                 "ossmark": { "git_revision": "0123456", "git_dirty": "false" },
-                "loadgen": { "source": "sdist" }, "tokenizer": { "file_sha256": "t" }, "dataset": { "file_sha256": "d" },
+                "loadgen": { "source": "sdist" }, "tokenizer": { "file_sha256": "t" }, "dataset": { "path": "data/perf.parquet", "file_sha256": "d" },
             }),
             verdict: Some(Verdict {
                 mode: Some("accuracy".into()),
@@ -232,10 +284,13 @@ mod tests {
         open.map(|link| (link.name, link.state)).collect()
     }
 
+    type Cut = fn(&mut Run);
+
     #[test]
     fn a_whole_chain_has_no_open_link_and_each_cut_is_named() {
         let tmp = tempfile::tempdir().unwrap();
-        let machine = json!({ "machine": { "hashes": { "checkpoint/model.safetensors": "w", "dataset": "d" } } });
+        let machine = json!({ "machine": { "hashes": { "checkpoint/model.safetensors": "w", "dataset/perf.parquet": "D",
+            "dataset/acc.parquet": "e" } } });
         let judged = |run: &Run| open(&of_run(run, &machine));
         let good = run(tmp.path());
         assert_eq!(judged(&good), []);
@@ -243,7 +298,24 @@ mod tests {
             open(&of_run(&good, &Value::Null)),
             [("checkpoint to run", State::Missing)]
         );
-        let cuts: [(fn(&mut Run), (&str, State)); 7] = [
+        let no_weights = json!({ "machine": { "hashes": { "checkpoint/config.json": "c" } } });
+        assert_eq!(
+            open(&of_run(&good, &no_weights)),
+            [("checkpoint to run", State::Missing)]
+        );
+        // Of a data set of another name the machine says nothing.
+        let mut renamed = run(tmp.path());
+        renamed.plan["dataset"] = json!({ "path": "gpqa.parquet", "file_sha256": "f" });
+        assert_eq!(judged(&renamed), []);
+        let cuts: [(Cut, (&str, State)); 9] = [
+            (
+                |run| run.plan["engine"] = json!("echo"),
+                ("checkpoint to run", State::Missing),
+            ),
+            (
+                |run| run.plan["model"]["synthetic"] = json!(7),
+                ("checkpoint to run", State::Missing),
+            ),
             (
                 |run| run.plan["ossmark"]["git_revision"] = json!("unknown"),
                 ("source to program", State::Missing),

@@ -2,81 +2,19 @@
 //!
 //! Owns the comparison. Who looks at the machine is not its affair: it gets a [`Machine`].
 
+mod machine;
+mod seen;
 mod texts;
 
 use std::collections::BTreeMap;
 
 use ossmark_rules::rules;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
-use texts::{capacity, first_number, megahertz, same_model, same_system, text};
-
-/// A machine as it was found; what cannot be seen is none or empty.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Machine {
-    /// As Linux names it.
-    pub cpu: Option<String>,
-    /// Sockets.
-    pub packages: Option<u64>,
-    /// Of one package, not counting hyperthreads.
-    pub cores: Option<u64>,
-    /// The highest clock, in MHz.
-    pub cpu_mhz: Option<f64>,
-    /// All memory that the system has.
-    pub memory_bytes: Option<u64>,
-    /// Network cards: those with a device behind them.
-    pub network: Vec<NetworkCard>,
-    /// Accelerators, as their driver lists them.
-    pub accelerators: Vec<Accelerator>,
-    /// The distribution's name for itself.
-    pub os: Option<String>,
-    /// The kernel.
-    pub kernel: Option<String>,
-    /// The engine that is here, with its version: `ossmark 0.1.0`.
-    pub engine: Option<String>,
-    /// The commit of the source.
-    pub commit: Option<String>,
-    /// Whether files of the source were changed since.
-    pub is_changed: Option<bool>,
-    /// SHA-256 of files, by what they are: `checkpoint/NAME`, `dataset`, `tokenizer`.
-    pub hashes: BTreeMap<String, String>,
-    /// What could not be looked at, a sentence each.
-    pub not_seen: Vec<String>,
-}
-
-/// A network card.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct NetworkCard {
-    /// The interface's name.
-    pub name: String,
-    /// Its driver.
-    pub driver: Option<String>,
-    /// Megabits a second, where a link is up.
-    pub mbit_per_s: Option<u64>,
-}
-
-/// An accelerator.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Accelerator {
-    /// Product name.
-    pub name: String,
-    /// Memory in MiB.
-    pub memory_mib: Option<u64>,
-    /// Version of the driver.
-    pub driver: Option<String>,
-    /// The highest clock of its cores, in MHz.
-    pub mhz: Option<f64>,
-    /// The highest clock that it is set to, in MHz.
-    pub set_mhz: Option<f64>,
-    /// Whether its memory is checked (ECC).
-    pub ecc: Option<bool>,
-    /// In watts.
-    pub power_limit_w: Option<f64>,
-}
+pub use machine::{Accelerator, Machine, NetworkCard};
+use seen::seen;
+use texts::text;
 
 /// How a field came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -88,7 +26,9 @@ pub enum Outcome {
     Differs,
     /// Nothing on the machine says it: look, or ask.
     NotSeen,
-    /// The description leaves it empty.
+    /// Both say something that no rule compares: read both.
+    NotCompared,
+    /// The description leaves it empty, or says nothing by it (N/A).
     NotStated,
 }
 
@@ -105,11 +45,14 @@ pub struct Field {
     pub outcome: Outcome,
 }
 
-/// What besides the system JSON the submission says: hashes and the commit, by the same names as in [`Machine`].
+/// What besides the system JSON the submission says: the commit, and hashes by the names in [`Machine`]; of a data set's its
+/// first part.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Claims {
     /// The commit of the source.
     pub commit: Option<String>,
+    /// Whether files of the source had been changed since.
+    pub is_changed: bool,
     /// SHA-256 of files.
     pub hashes: BTreeMap<String, String>,
 }
@@ -127,15 +70,11 @@ impl Claims {
         let commit = text(&plan["ossmark"]["git_revision"]);
         Self {
             commit: commit.filter(|commit| commit != "unknown"),
+            is_changed: plan["ossmark"]["git_dirty"] == "true",
             hashes,
         }
     }
 }
-
-/// Usable memory is less than what is built in; both are written.
-const MEMORY: f64 = 0.12;
-/// Clocks are rounded.
-const CLOCK: f64 = 0.02;
 
 /// Every field that a system JSON must have, then what else was claimed.
 pub fn compare(system: &Value, claims: &Claims, machine: &Machine) -> Vec<Field> {
@@ -169,22 +108,33 @@ pub fn compare(system: &Value, claims: &Claims, machine: &Machine) -> Vec<Field>
         commit,
         same,
     ));
-    if machine.is_changed == Some(true) {
-        let (stated, found) = (Some("none".to_owned()), Some("some".to_owned()));
+    if let Some(is_changed) = machine.is_changed
+        && (is_changed || claims.is_changed)
+    {
+        let word = |some: bool| Some(if some { "some" } else { "none" }.to_owned());
+        // Both have changed files; whether the same ones in the same way, no commit says.
+        let same = (is_changed != claims.is_changed).then_some(false);
         fields.push(field(
             "changed files of the source",
-            stated,
-            found,
-            Some(false),
+            word(claims.is_changed),
+            word(is_changed),
+            same,
         ));
     }
-    let names: std::collections::BTreeSet<&String> =
-        claims.hashes.keys().chain(machine.hashes.keys()).collect();
-    for name in names {
-        let (stated, found) = (claims.hashes.get(name), machine.hashes.get(name));
-        let same = stated.zip(found).map(|(a, b)| a.eq_ignore_ascii_case(b));
+    let mut others = machine.hashes.clone();
+    for (name, stated) in &claims.hashes {
+        let found = machine.file(name, stated);
+        if let Some((file, _)) = found {
+            others.remove(file);
+        }
+        let found = found.map(|(_, hash)| hash);
+        let same = found.map(|found| found.eq_ignore_ascii_case(stated));
         let name = format!("SHA-256 of {name}");
-        fields.push(field(&name, stated.cloned(), found.cloned(), same));
+        fields.push(field(&name, Some(stated.clone()), found.cloned(), same));
+    }
+    for (name, found) in others {
+        let name = format!("SHA-256 of {name}");
+        fields.push(field(&name, None, Some(found), None));
     }
     fields
 }
@@ -194,7 +144,8 @@ fn field(name: &str, stated: Option<String>, found: Option<String>, same: Option
         (None, ..) => Outcome::NotStated,
         (Some(_), Some(_), Some(true)) => Outcome::Same,
         (Some(_), Some(_), Some(false)) => Outcome::Differs,
-        (Some(_), ..) => Outcome::NotSeen,
+        (Some(_), Some(_), None) => Outcome::NotCompared,
+        (Some(_), None, _) => Outcome::NotSeen,
     };
     Field {
         name: name.to_owned(),
@@ -210,100 +161,6 @@ fn is_commit(a: &str, b: &str) -> bool {
     short.len() >= 7 && long.to_lowercase().starts_with(&short.to_lowercase())
 }
 
-/// What the machine says of a field, and whether that is what was stated.
-fn seen(name: &str, stated: Option<&str>, m: &Machine) -> (Option<String>, Option<bool>) {
-    let stated = stated.unwrap_or_default();
-    let number = first_number(stated);
-    let first = m.accelerators.first();
-    let near = |found: f64, stated: Option<f64>, share: f64| {
-        stated.map(|stated| (found - stated).abs() <= share * stated.abs())
-    };
-    let count = |found: usize| (Some(found.to_string()), number.map(|n| n == found as f64));
-    match name {
-        "host_processor_model_name" => match &m.cpu {
-            Some(cpu) => (Some(cpu.clone()), Some(same_model(stated, cpu))),
-            None => (None, None),
-        },
-        "host_processors_per_node" => match m.packages {
-            Some(packages) => count(packages as usize),
-            None => (None, None),
-        },
-        // Of one processor, or of all: both are written.
-        "host_processor_core_count" => match m.cores.zip(m.packages) {
-            Some((cores, packages)) => {
-                let all = cores.saturating_mul(packages);
-                let same = number.map(|n| n == cores as f64 || n == all as f64);
-                (Some(format!("{cores} of each of {packages}")), same)
-            }
-            None => (None, None),
-        },
-        "host_processor_frequency" => match m.cpu_mhz {
-            Some(mhz) => (
-                Some(format!("{mhz:.0} MHz")),
-                near(mhz, megahertz(stated), CLOCK),
-            ),
-            None => (None, None),
-        },
-        "host_memory_capacity" => match m.memory_bytes {
-            Some(bytes) => {
-                let found = format!("{:.1} GB", bytes as f64 / 1e9);
-                (Some(found), near(bytes as f64, capacity(stated), MEMORY))
-            }
-            None => (None, None),
-        },
-        "host_network_card_count" if !m.network.is_empty() => count(m.network.len()),
-        "accelerators_per_node" if first.is_some() || number == Some(0.0) => {
-            count(m.accelerators.len())
-        }
-        "accelerator_model_name" => match first {
-            Some(first) => {
-                let other = m
-                    .accelerators
-                    .iter()
-                    .find(|one| !same_model(stated, &one.name));
-                (
-                    Some(other.unwrap_or(first).name.clone()),
-                    Some(other.is_none()),
-                )
-            }
-            None => (None, None),
-        },
-        "accelerator_memory_capacity" => match first.and_then(|first| first.memory_mib) {
-            Some(mib) => {
-                let bytes = mib as f64 * 1_048_576.0;
-                let found = format!("{:.1} GB", bytes / 1e9);
-                (Some(found), near(bytes, capacity(stated), MEMORY))
-            }
-            None => (None, None),
-        },
-        "accelerator_frequency" => match first.and_then(|first| first.set_mhz.or(first.mhz)) {
-            Some(mhz) => (
-                Some(format!("{mhz:.0} MHz")),
-                near(mhz, megahertz(stated), CLOCK),
-            ),
-            None => (None, None),
-        },
-        // Of another engine nothing is known here.
-        "framework" if stated.starts_with("ossmark ") => match &m.engine {
-            Some(engine) => (Some(engine.clone()), Some(stated.trim() == engine.as_str())),
-            None => (None, None),
-        },
-        "operating_system" => match &m.os {
-            Some(os) => (Some(os.clone()), Some(same_system(stated, os))),
-            None => (None, None),
-        },
-        // Many things are in it; the driver is the one that the machine names.
-        "other_software_stack" => match first.and_then(|first| first.driver.as_ref()) {
-            Some(driver) => (
-                Some(format!("driver {driver}")),
-                Some(stated.contains(driver.as_str())),
-            ),
-            None => (None, None),
-        },
-        _ => (None, None),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -313,7 +170,7 @@ mod tests {
     fn system() -> Value {
         json!({
             "host_processor_model_name": "AMD EPYC 9554", "host_processors_per_node": 2,
-            "host_processor_core_count": "64", "host_memory_capacity": "1.5 TB",
+            "host_processor_core_count": "64", "host_memory_capacity": "1.5 TB", "host_processor_frequency": "3.1 GHz (base)",
             "accelerators_per_node": "8", "accelerator_model_name": "NVIDIA H200-SXM-141GB",
             "accelerator_memory_capacity": "141 GB", "accelerator_frequency": "1980 MHz",
             "operating_system": "Ubuntu 24.04", "host_network_card_count": "2x 100GbE",
@@ -323,8 +180,9 @@ mod tests {
     }
 
     fn machine() -> Machine {
-        let card = |name: &str| NetworkCard {
+        let port = |name: &str, slot: &str| NetworkCard {
             name: name.into(),
+            slot: Some(slot.into()),
             ..NetworkCard::default()
         };
         let accelerator = Accelerator {
@@ -340,12 +198,22 @@ mod tests {
             packages: Some(2),
             cores: Some(64),
             memory_bytes: Some(1_480_000_000_000),
-            network: vec![card("eth0"), card("eth1")],
+            cpu_base_mhz: Some(3100.0),
+            cpu_mhz: Some(3751.0),
+            network: vec![
+                port("eth0", "0000:41:00"),
+                port("eth1", "0000:41:00"),
+                port("eth2", "0000:42:00"),
+            ],
             accelerators: vec![accelerator; 8],
             os: Some("Ubuntu 24.04.2 LTS".into()),
             engine: Some("ossmark 0.1.0".into()),
             commit: Some("0123456789abcdef0123456789abcdef01234567".into()),
-            hashes: [("dataset".to_owned(), "aa".to_owned())].into(),
+            hashes: [
+                ("dataset/a.parquet".to_owned(), "bb".to_owned()),
+                ("dataset/b.parquet".to_owned(), "aa".to_owned()),
+            ]
+            .into(),
             ..Machine::default()
         }
     }
@@ -353,6 +221,7 @@ mod tests {
     fn claims() -> Claims {
         Claims {
             commit: Some("0123456789ab".into()),
+            is_changed: false,
             hashes: [("dataset".to_owned(), "AA".to_owned())].into(),
         }
     }
@@ -368,8 +237,8 @@ mod tests {
         assert_eq!(differing(&machine()), Vec::<String>::new());
         let fields = compare(&system(), &claims(), &machine());
         let same = fields.iter().filter(|f| f.outcome == Outcome::Same).count();
-        // Twelve of the system JSON, ECC of eight, commit and data set.
-        assert_eq!(same, 12 + 8 + 2, "{fields:?}");
+        // Thirteen of the system JSON, ECC of eight, commit and data set.
+        assert_eq!(same, 13 + 8 + 2, "{fields:?}");
         let cooling = fields.iter().find(|f| f.name == "cooling").unwrap();
         assert_eq!(cooling.outcome, Outcome::NotSeen);
         let caches = fields
@@ -382,7 +251,7 @@ mod tests {
     #[test]
     fn each_difference_is_named() {
         type Change = fn(&mut Machine);
-        let changes: [(Change, &str); 13] = [
+        let changes: [(Change, &str); 16] = [
             (
                 |m| m.cpu = Some("AMD EPYC 9654 96-Core Processor".into()),
                 "host_processor_model_name",
@@ -390,6 +259,15 @@ mod tests {
             (|m| m.packages = Some(1), "host_processors_per_node"),
             (|m| m.cores = Some(48), "host_processor_core_count"),
             (|m| m.memory_bytes = Some(1 << 39), "host_memory_capacity"),
+            (
+                |m| m.cpu_base_mhz = Some(2400.0),
+                "host_processor_frequency",
+            ),
+            (
+                |m| m.hashes.retain(|_, hash| hash == "bb"),
+                "SHA-256 of dataset",
+            ),
+            (|m| m.network.truncate(1), "host_network_card_count"),
             (|m| m.accelerators.truncate(4), "accelerators_per_node"),
             (
                 |m| m.accelerators[7].name = "NVIDIA H100".into(),
@@ -414,6 +292,65 @@ mod tests {
             change(&mut other);
             assert_eq!(differing(&other), [name]);
         }
+    }
+
+    #[test]
+    fn what_no_rule_compares_is_not_called_a_difference() {
+        let outcome = |name: &str, stated: Value, change: fn(&mut Machine)| {
+            let mut system = system();
+            system[name] = stated;
+            let mut machine = machine();
+            change(&mut machine);
+            let fields = compare(&system, &claims(), &machine);
+            fields.iter().find(|f| f.name == name).unwrap().outcome
+        };
+        let clock = "host_processor_frequency";
+        // Only the highest is known: less may be the base clock, more is none of this machine.
+        let only_highest: fn(&mut Machine) = |m| m.cpu_base_mhz = None;
+        assert_eq!(
+            outcome(clock, json!("3.1 GHz"), only_highest),
+            Outcome::NotCompared
+        );
+        assert_eq!(
+            outcome(clock, json!("4.5 GHz"), only_highest),
+            Outcome::Differs
+        );
+        assert_eq!(
+            outcome(clock, json!("3.75 GHz"), only_highest),
+            Outcome::Same
+        );
+        assert_eq!(
+            outcome(clock, json!("fast"), only_highest),
+            Outcome::NotCompared
+        );
+        assert_eq!(
+            outcome(clock, json!("N/A"), only_highest),
+            Outcome::NotStated
+        );
+        let cards = "host_network_card_count";
+        assert_eq!(outcome(cards, json!("3 ports"), |_| ()), Outcome::Same);
+        assert_eq!(
+            outcome(cards, json!("2-port card"), |_| ()),
+            Outcome::NotCompared
+        );
+        let set: fn(&mut Machine) = |m| m.accelerators[0].set_mhz = Some(1500.0);
+        assert_eq!(
+            outcome("accelerator_frequency", json!("1980 MHz"), set),
+            Outcome::Differs
+        );
+
+        let mut changed = machine();
+        changed.is_changed = Some(true);
+        let claims = Claims {
+            is_changed: true,
+            ..claims()
+        };
+        let fields = compare(&system(), &claims, &changed);
+        let field = fields
+            .iter()
+            .find(|f| f.name.starts_with("changed files"))
+            .unwrap();
+        assert_eq!(field.outcome, Outcome::NotCompared);
     }
 
     #[test]

@@ -73,7 +73,13 @@ impl Logged {
 
     /// Output tokens of an answer, the mean.
     pub(crate) fn answer_tokens(&self) -> Option<f64> {
-        self.rates().map(|(tokens, samples)| tokens / samples)
+        let (tokens, samples) = self.rates()?;
+        // But in Offline, LoadGen's rate of samples leaves one out: n - 1 in the time of n.
+        let counted = match self.samples().filter(|n| !self.is_offline() && *n > 1.0) {
+            Some(n) => (n - 1.0) / n,
+            None => 1.0,
+        };
+        Some(tokens / samples * counted)
     }
 
     /// The set that was loaded first, in its order.

@@ -185,6 +185,12 @@ fn gather(value: &Value, what: &str, report: &mut Report) {
                 "as described: ",
                 "why is the machine not as described?",
             ));
+        } else if field["outcome"] == "not-compared" {
+            report.not_looked_at.push(format!(
+                "{what}: {name}; stated {}, found {}: read both",
+                shown(&field["stated"]),
+                shown(&field["found"])
+            ));
         } else if field["outcome"] == "not-seen" {
             report.not_looked_at.push(format!(
                 "{what}: {name}; nothing here shows it: look, or ask"
@@ -321,6 +327,7 @@ mod tests {
             part(json!({ "command": "fingerprint", "fields": [
                 { "name": "accelerators_per_node", "stated": "8", "found": "4", "outcome": "differs" },
                 { "name": "cooling", "stated": "air", "found": null, "outcome": "not-seen" },
+                { "name": "host_network_card_count", "stated": "2-port", "found": "1", "outcome": "not-compared" },
             ] })),
             part(json!({ "command": "reproduce", "fields": [
                 { "name": "result_samples_per_second", "submitted": 10.0, "measured": 9.0, "within_2_percent": false },
@@ -354,7 +361,7 @@ mod tests {
                 "user-conf.differs"
             ]
         );
-        assert_eq!(report.not_looked_at.len(), 3, "{:?}", report.not_looked_at);
+        assert_eq!(report.not_looked_at.len(), 4, "{:?}", report.not_looked_at);
         assert!(
             report
                 .findings

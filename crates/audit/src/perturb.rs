@@ -3,11 +3,14 @@
 //!
 //! Owns how prompts are changed, and what the answers mean. Who answers and who grades is not its affair. Pure.
 
-use rand_mt::Mt64;
+mod prompts;
+
 use serde::Serialize;
 
 use crate::finding::{Finding, Findings, Level};
 use crate::kind::Kind;
+
+pub use prompts::one_token_changed;
 
 /// What was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -86,6 +89,12 @@ fn share(part: usize, all: usize) -> f64 {
 
 /// The unchanged score says something from here on.
 const ENOUGH: f64 = 0.5;
+/// Answers that stay the same although a token of the prompt is another: the demo's four layers, which add numbers, give half
+/// of them again, and who looks answers up gives all.
+const SAME_NOTE: f64 = 0.5;
+const SAME_ASK: f64 = 0.75;
+/// A token changes what some short questions ask, and never all of them.
+const LOST: f64 = 0.3;
 /// How much slower unknown prompts may be: machines are busy now and then.
 const SLOWER_NOTE: f64 = 1.5;
 const SLOWER_ASK: f64 = 3.0;
@@ -158,10 +167,10 @@ fn model(unchanged: &Probed, probed: &Probed, found: &mut Findings) {
 
 fn prompts(unchanged: &Probed, probed: &Probed, found: &mut Findings) {
     let place = probed.probe.name();
-    let mut ask = |figure: String, usual: &str| {
+    let mut tell = |level: Level, figure: String, usual: &str| {
         found.add(Finding::new(
             Kind::PromptsKnown,
-            Level::Ask,
+            level,
             &place,
             figure,
             usual,
@@ -172,7 +181,8 @@ fn prompts(unchanged: &Probed, probed: &Probed, found: &mut Findings) {
         share(probed.readable, probed.answers),
     );
     if now < before / 2.0 {
-        ask(
+        tell(
+            Level::Ask,
             format!(
                 "{:.1}% of the answers say anything, {:.1}% of the unchanged ones",
                 100.0 * now,
@@ -183,30 +193,51 @@ fn prompts(unchanged: &Probed, probed: &Probed, found: &mut Findings) {
     }
     let failed = share(probed.failed, probed.answers);
     if failed > 0.05 {
-        ask(
+        tell(
+            Level::Ask,
             format!("{:.1}% of the requests failed", 100.0 * failed),
             "none",
         );
     }
     let same = share(probed.as_before.unwrap_or(0), probed.answers);
-    if same > 0.5 {
-        ask(
+    if same > SAME_NOTE {
+        tell(
+            if same > SAME_ASK {
+                Level::Ask
+            } else {
+                Level::Note
+            },
             format!(
                 "{:.1}% of the answers are those to the unchanged prompts, token for token",
                 100.0 * same
             ),
-            "few: at temperature 1 an answer of some length is not given twice, and another question has another",
+            "few: at temperature 1 an answer of some length is not given twice; small models with little to choose give half of them again",
         );
     }
     let (score, right) = (unchanged.score(), probed.score());
-    if probed.probe == Probe::OtherPrompts && score >= ENOUGH && right < score / 2.0 {
-        ask(
+    if score >= ENOUGH && right < score / 2.0 {
+        let (level, usual) = match probed.probe {
+            Probe::OtherPrompts => (
+                Level::Ask,
+                "about as many, where the questions are of the same kinds",
+            ),
+            _ => (
+                if right < LOST * score {
+                    Level::Ask
+                } else {
+                    Level::Note
+                },
+                "nearly as many, where prompts are long; of short ones some ask something else by it",
+            ),
+        };
+        tell(
+            level,
             format!(
                 "{:.1}% right, {:.1}% of the data set's",
                 100.0 * right,
                 100.0 * score
             ),
-            "about as many, where the questions are of the same kinds",
+            usual,
         );
     }
     speed(unchanged, probed, &place, found);
@@ -234,66 +265,6 @@ fn speed(unchanged: &Probed, probed: &Probed, place: &str, found: &mut Findings)
             "about as fast, where prompts and answers are about as long and the machine is not busy",
         ));
     }
-}
-
-/// Each prompt with one token changed: one of what differs between the prompts, and not of their common frame, becomes one that
-/// stands at such a place in another prompt. The same `seed` gives the same change.
-///
-/// A prompt without such a place stays as it is.
-pub fn one_token_changed(prompts: &[Vec<u32>], seed: u64) -> Vec<Vec<u32>> {
-    let (before, after) = frame(prompts);
-    let own = |prompt: &[u32]| -> Vec<u32> {
-        let end = prompt.len().saturating_sub(after);
-        prompt.get(before..end).unwrap_or_default().to_vec()
-    };
-    let others: Vec<u32> = prompts
-        .iter()
-        .take(1000)
-        .flat_map(|prompt| own(prompt))
-        .collect();
-    let mut random = Mt64::new(seed);
-    let changed = prompts.iter().map(|prompt| {
-        let mut changed = prompt.clone();
-        let places = own(prompt).len();
-        if places == 0 {
-            return changed;
-        }
-        let place = before + (random.next_u64() % places as u64) as usize;
-        // Most tokens of a text are others than this one.
-        for _ in 0..100 {
-            let other = others[(random.next_u64() % others.len() as u64) as usize];
-            if other != prompt[place] {
-                changed[place] = other;
-                break;
-            }
-        }
-        changed
-    });
-    changed.collect()
-}
-
-/// How many tokens all prompts begin and end with together.
-fn frame(prompts: &[Vec<u32>]) -> (usize, usize) {
-    let Some((first, rest)) = prompts.split_first() else {
-        return (0, 0);
-    };
-    let mut before = first.len();
-    let mut after = first.len();
-    for prompt in rest {
-        let same = first.iter().zip(prompt).take_while(|(a, b)| a == b);
-        before = before.min(same.count());
-        let same = first
-            .iter()
-            .rev()
-            .zip(prompt.iter().rev())
-            .take_while(|(a, b)| a == b);
-        after = after.min(same.count());
-    }
-    // One prompt, or all the same: all of it is its own.
-    if before == first.len() {
-        return (0, 0);
-    }
-    (before, after)
 }
 
 #[cfg(test)]
@@ -362,30 +333,34 @@ mod tests {
     }
 
     #[test]
-    fn one_token_of_what_is_asked_changes() {
-        let (prompts, _) = set(0, 100);
-        let changed = one_token_changed(&prompts, 1);
-        assert_eq!(changed, one_token_changed(&prompts, 1));
-        for (a, b) in prompts.iter().zip(&changed) {
-            assert_eq!(a.len(), b.len());
-            assert_eq!(
-                a.iter().zip(b).filter(|(a, b)| a != b).count(),
-                1,
-                "{a:?} {b:?}"
-            );
-            assert_eq!((a[0], a[1], a[4]), (b[0], b[1], b[4]));
-        }
-        assert_eq!(one_token_changed(&[], 1), Vec::<Vec<u32>>::new());
-        assert_eq!(one_token_changed(&[vec![7]], 1), [[7]]);
-    }
-
-    #[test]
     fn who_reads_the_prompt_is_not_asked_about() {
         let answer = |prompt: &[u32]| match prompt[2] {
             1000.. if prompt[2] < 2000 => honest(prompt),
             other => vec![other, 0],
         };
-        assert_eq!(judged(&answer).findings, []);
+        // Half of the changes make another question of it.
+        let found = judged(&answer);
+        assert_eq!(found.asks(), 0, "{found:?}");
+        assert!(found.findings.iter().all(|f| f.figure.contains("right")));
+    }
+
+    #[test]
+    fn answers_that_are_partly_the_same_are_noted() {
+        let (prompts, truths) = set(0, 100);
+        let (unchanged, before) = probed(Probe::Unchanged, &prompts, &truths, None, &honest);
+        for (same, right, expected) in [
+            (40, 80, vec![]),
+            (60, 80, vec![Level::Note]),
+            (78, 95, vec![Level::Ask]),
+            (0, 40, vec![Level::Note]),
+            (0, 20, vec![Level::Ask]),
+        ] {
+            let (mut one, _) = probed(Probe::OneToken, &prompts, &truths, Some(&before), &honest);
+            (one.as_before, one.correct) = (Some(same), right);
+            let found = judge(&unchanged, &[one]);
+            let levels: Vec<Level> = found.findings.iter().map(|f| f.level).collect();
+            assert_eq!(levels, expected, "{same} {right}: {found:?}");
+        }
     }
 
     /// It knows the data set by heart: exactly, or by a part of the prompt.
@@ -405,6 +380,12 @@ mod tests {
                 .iter()
                 .all(|f| f.name.starts_with("perturb."))
         );
+        // It makes something up where it does not know.
+        let guess = |prompt: &[u32]| memory.get(prompt).cloned().unwrap_or(vec![prompt[2], 4]);
+        let found = judged(&guess);
+        let asks = found.findings.iter().filter(|f| f.level == Level::Ask);
+        let places: Vec<&str> = asks.map(|f| f.place.as_str()).collect();
+        assert_eq!(places, [Probe::OneToken.name(), Probe::OtherPrompts.name()]);
         let near = |prompt: &[u32]| {
             let close =
                 |known: &&Vec<u32>| known.iter().zip(prompt).filter(|(a, b)| a != b).count() <= 1;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ossmark_predict::Seeds;
 use ossmark_rules::{Scenario, rules};
 use serde::Serialize;
 
@@ -181,10 +182,22 @@ fn performance(place: &Place, here: &Path, out: &mut Reproduced) {
             .map(|plan| plan.seeds)
     };
     if let Some((there, here)) = seeds(&there).zip(seeds(&here)) {
+        let shown = |seeds: &Seeds| {
+            let Seeds {
+                qsl,
+                sample_index,
+                schedule,
+            } = seeds;
+            format!("qsl {qsl}, sample_index {sample_index}, schedule {schedule}")
+        };
+        let holds = there == here;
         out.conditions.push(Condition {
             name: "the same seeds",
-            holds: Some(there == here),
-            found: format!("{there:?} there, {here:?} here"),
+            holds: Some(holds),
+            found: match holds {
+                true => shown(&here),
+                false => format!("{}; submitted: {}", shown(&here), shown(&there)),
+            },
         });
     }
 }

@@ -68,12 +68,25 @@ pub(crate) fn useful_blocks(
     max_seqs: u32,
     has_full: bool,
 ) -> u64 {
+    let longest = config.max_context as u64;
+    let each = sequence_blocks(config, block_size, max_step_tokens, longest, has_full);
+    each * u64::from(max_seqs)
+}
+
+/// KV blocks that a sequence of so many positions takes at most, computed in chunks of `max_step_tokens`.
+pub(crate) fn sequence_blocks(
+    config: &ModelConfig,
+    block_size: u32,
+    max_step_tokens: u32,
+    positions: u64,
+    has_full: bool,
+) -> u64 {
     let blocks_of = |positions: u64| positions.div_ceil(u64::from(block_size));
-    let all = blocks_of(config.max_context as u64);
+    let all = blocks_of(positions.min(config.max_context as u64));
     let full = if has_full { all } else { 0 };
     // A chunk may begin and end inside blocks.
     let window = config.window.map_or(0, |w| {
         all.min(blocks_of(w as u64 + u64::from(max_step_tokens)) + 1)
     });
-    (full + window) * u64::from(max_seqs)
+    full + window
 }

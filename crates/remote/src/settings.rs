@@ -41,6 +41,8 @@ pub struct Settings {
     pub messages: Arc<[Box<str>]>,
     /// Most requests at once over all endpoints, and most connections.
     pub max_concurrency: usize,
+    /// Connections that are opened at the start, so that no request's time to the first token has that of connecting in it.
+    pub connect_ahead: usize,
     /// Of one request, from being sent to its last byte, retries included.
     pub timeout: Duration,
     /// How often a request is sent again that broke before the first byte of its response.
@@ -72,6 +74,7 @@ impl Settings {
             api: None,
             messages: Arc::from([]),
             max_concurrency: Self::MAX_CONCURRENCY,
+            connect_ahead: 0,
             timeout: Self::TIMEOUT,
             retries: Self::RETRIES,
             hold: None,

@@ -3,21 +3,23 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ossmark_protocol::{End, Event, Request, RequestId};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::LocalSet;
+use tokio::task::{JoinError, LocalSet, spawn_local};
 
+use crate::connection::Connection;
 use crate::dispatch::{Command, Dispatch};
 use crate::exchange::{Client, exchange};
 use crate::outbox::{OpenRequest, SharedSink};
 use crate::quote::message;
-use crate::stats::{Counters, add};
+use crate::stats::{Counters, add, count};
 
 /// What a thread works with.
 pub(crate) struct Worker {
@@ -44,13 +46,18 @@ pub(crate) fn run(
     runtime: &Runtime,
     commands: UnboundedReceiver<Command>,
     dispatch: &Dispatch,
-    sink: &SharedSink,
+    sink: &Arc<SharedSink>,
 ) {
     let main = async {
         let worker = Rc::new(make());
+        spawn_local(connect_ahead(Rc::clone(&worker)));
+        // Tasks of their own: a wake-up of one is a place in the queue; one of this future is a call to the system.
+        let commands = spawn_local(take_commands(commands, Rc::clone(&worker)));
+        let (from, to) = (Rc::clone(&worker), Arc::clone(sink));
+        let delivery = spawn_local(async move { from.client.outbox.deliver(&to).await });
         tokio::select! {
-            () = take_commands(commands, &worker) => {}
-            () = worker.client.outbox.deliver(sink) => {}
+            ended = commands => pass_on(ended),
+            ended = delivery => pass_on(ended),
             what = over(&worker) => drop(sink.send(Event::Fatal(what))),
         }
         count_processor_time(&worker.client.outbox.counters);
@@ -64,14 +71,40 @@ pub(crate) fn run(
     dispatch.stop();
 }
 
-async fn take_commands(mut commands: UnboundedReceiver<Command>, worker: &Rc<Worker>) {
+/// Opens this thread's part of the connections that are wanted before requests come.
+async fn connect_ahead(worker: Rc<Worker>) {
+    let client = &worker.client;
+    let lanes = client.dispatch.balancer.lanes();
+    let each = client
+        .settings
+        .connect_ahead
+        .div_ceil(client.settings.threads() * lanes);
+    for lane in (0..lanes).cycle().take(each * lanes) {
+        let target = &client.dispatch.balancer.lane(lane).target;
+        // The request that needs it will say why there is none.
+        let Ok(connection) = Connection::open(target, client.sources.next()).await else {
+            return;
+        };
+        count(&client.outbox.counters.connections);
+        client.idle.put(lane, connection);
+    }
+}
+
+/// A panic of a task is one of the thread.
+fn pass_on(ended: Result<(), JoinError>) {
+    if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+        resume_unwind(panic);
+    }
+}
+
+async fn take_commands(mut commands: UnboundedReceiver<Command>, worker: Rc<Worker>) {
     loop {
         match commands.recv().await {
             Some(Command::Start(lane, request)) => {
                 let cancel = Rc::new(Notify::new());
                 let known = Rc::clone(&cancel);
                 worker.cancels.borrow_mut().insert(request.id, known);
-                tokio::task::spawn_local(work(Rc::clone(worker), lane, request, cancel));
+                spawn_local(work(Rc::clone(&worker), lane, request, cancel));
             }
             Some(Command::Cancel(ids)) => {
                 let cancels = worker.cancels.borrow();

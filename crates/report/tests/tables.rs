@@ -110,7 +110,7 @@ proptest! {
         let rates = tables(&html, "Output tokens/s");
         let open = tables(&html, "Samples open");
         prop_assert_eq!(open.len(), count);
-        for at in 0..count {
+        for (at, line) in open.iter().enumerate() {
             let (from, to) = (at as f64 * width, (at + 1) as f64 * width);
             let (mut tokens, mut under_way) = (0.0, 0);
             let mut completed = Vec::new();
@@ -129,7 +129,6 @@ proptest! {
                     f64::from(u8::from(window(end) == at))
                 };
             }
-            let line = &open[at];
             prop_assert!((number(&line[0]).unwrap() - from).abs() < 0.051, "{line:?}");
             prop_assert!(is(&line[1], Some(under_way as f64)), "{line:?}: {under_way}");
             if let Some(line) = rates.get(at) {

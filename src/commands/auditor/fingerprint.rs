@@ -49,7 +49,7 @@ pub(crate) fn fingerprint(args: &AuditorFingerprintArgs) -> Result<Outcome> {
     if let Some(dir) = &args.model {
         hardware::hash_model(dir, &mut machine)?;
     }
-    if let Some(file) = &args.dataset {
+    for file in &args.dataset {
         hardware::hash_dataset(file, &mut machine)?;
     }
     if let Some(dir) = &args.source {
@@ -130,8 +130,19 @@ fn print(machine: &Machine, fields: &[Field]) {
         machine.memory_bytes.unwrap_or(0) as f64 / 1e9
     );
     say!("system: {}, {}", text(&machine.os), text(&machine.kernel));
+    let mhz = |mhz: Option<f64>| mhz.map_or("not seen".into(), |mhz| format!("{mhz:.0} MHz"));
+    say!(
+        "clock: {} base, {} at most",
+        mhz(machine.cpu_base_mhz),
+        mhz(machine.cpu_mhz)
+    );
     for card in &machine.network {
-        say!("network card: {} ({})", card.name, text(&card.driver));
+        say!(
+            "network: {} ({}), slot {}",
+            card.name,
+            text(&card.driver),
+            text(&card.slot)
+        );
     }
     for one in &machine.accelerators {
         say!(
@@ -153,13 +164,14 @@ fn print(machine: &Machine, fields: &[Field]) {
     for (name, hash) in &machine.hashes {
         say!("sha256 {hash} {name}");
     }
-    let mut count = [0; 4];
+    let mut count = [0; 5];
     for field in fields {
         let (at, word) = match field.outcome {
             Compared::Same => (0, "same      "),
             Compared::Differs => (1, "DIFFERS   "),
-            Compared::NotSeen => (2, "not seen  "),
-            Compared::NotStated => (3, "not stated"),
+            Compared::NotCompared => (2, "read both "),
+            Compared::NotSeen => (3, "not seen  "),
+            Compared::NotStated => (4, "not stated"),
         };
         count[at] += 1;
         let shown = |text: &Option<String>| Brief(text.as_deref().unwrap_or("-")).to_string();
@@ -174,9 +186,10 @@ fn print(machine: &Machine, fields: &[Field]) {
         say!("not looked at: {what}");
     }
     if !fields.is_empty() {
-        let [same, differ, unseen, unstated] = count;
+        let [same, differ, read, unseen, unstated] = count;
         say!(
-            "{same} fields are the same, {differ} differ, {unseen} cannot be seen from here, {unstated} are not stated"
+            "{same} fields are the same, {differ} differ, {read} are to be read, {unseen} cannot be seen from here, {unstated} are not \
+             stated"
         );
     }
 }

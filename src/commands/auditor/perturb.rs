@@ -163,7 +163,13 @@ fn run(
         counts = true;
     }
     progress!("{} ...", probe.name());
-    let mut answers = ask(args, plan, prompts, counts)?;
+    // A changed model has the same random numbers, so that only it is another; a changed prompt has its own, as one that is
+    // asked the next day.
+    let seed = match probe {
+        Probe::Unchanged | Probe::LayerLeftOut(_) | Probe::ExpertsSwapped(_) => args.sampling.seed,
+        Probe::OneToken | Probe::OtherPrompts => args.sampling.seed.wrapping_add(1),
+    };
+    let mut answers = ask(args, plan, prompts, seed, counts)?;
     if counts {
         answers.work = Some((work.steps(), work.rows()));
     }

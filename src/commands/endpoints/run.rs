@@ -6,16 +6,16 @@
 mod accuracy;
 mod asked;
 mod curve;
+mod desk;
 mod load;
+mod phase;
 mod text;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use crossbeam_channel::unbounded;
 use ossmark_dataset::Dataset;
 use ossmark_endpoints::plan;
 use ossmark_endpoints::rehearsal::{Point, STAMP};
@@ -27,7 +27,9 @@ use serde_json::{Value, json};
 use self::accuracy::Accuracy;
 use self::asked::Asked;
 use self::curve::Curve;
-use self::load::{Load, Template};
+use self::desk::Desk;
+use self::load::Load;
+use self::phase::Template;
 use self::text::Texts;
 use super::Counting;
 use crate::children;
@@ -81,9 +83,8 @@ pub(crate) fn run(args: &EndpointsRunArgs) -> Result<Outcome> {
         args.output.display()
     ));
     note!("{STAMP}");
-    let (send, events) = unbounded();
-    let stamped = move |event| send.send((Instant::now(), event)).is_ok();
-    let started = plan.start(Box::new(stamped), None)?;
+    let desk = Arc::<Desk>::default();
+    let started = plan.start(desk.sink(), None)?;
     let generator = started.generator;
     check_prompts(&*generator, &prompts, args.max_new_tokens, &args.dataset)?;
     if let Some(accuracy) = &accuracy {
@@ -105,7 +106,7 @@ pub(crate) fn run(args: &EndpointsRunArgs) -> Result<Outcome> {
         },
     };
     let tokens = Counting(tokenizer);
-    let load = Load::new(&*generator, &events, &template);
+    let load = Load::new(Arc::clone(&generator), desk, template);
     let mut is_good = true;
     let point = point(args, &plan, &*generator, rows)?;
     let with_accuracy = accuracy
@@ -197,6 +198,8 @@ fn who_answers(
     http.max_concurrency = Some(usize::try_from(most)?);
     args.engine.refuse_missing(&http, args.tokenizer.as_ref())?;
     let mut plan = EnginePlan::choose(&args.engine, &args.speculate, Some(&http), &args.echo)?;
+    let kept_up = points.iter().flatten().max().copied().unwrap_or(0);
+    plan.connect_ahead(usize::try_from(kept_up)?);
     plan.stream_unless_told(http.http_stream.unwrap_or(StreamArg::Auto), true);
     args.sampling.sampling().check()?;
     let path = args.tokenizer.as_deref().or(plan.model());
@@ -242,8 +245,14 @@ fn point(
     let seeds = seeds(args)?;
     let described = generator.describe();
     let servers = described.map(|described| described.servers);
-    let servers = servers.unwrap_or_default().into_iter();
-    let mut endpoints: Vec<String> = servers.map(|server| server.endpoint).collect();
+    let servers = servers.unwrap_or_default();
+    let api_type = match servers.first().map(|server| server.api) {
+        Some("/v1/chat/completions") => "openai",
+        Some("SGLang /generate") => "sglang",
+        // In process, engines are asked in ids as completions are.
+        _ => "openai_completions",
+    };
+    let mut endpoints: Vec<String> = servers.into_iter().map(|server| server.endpoint).collect();
     if endpoints.is_empty() {
         endpoints.push(format!("in process: {}", plan.name()));
     }
@@ -269,6 +278,7 @@ fn point(
             k => k.into(),
         },
         endpoints,
+        api_type,
         version: format!("ossmark {} (rehearsal)", env!("CARGO_PKG_VERSION")),
         warmup: args.warmup_requests.unwrap_or(0),
     })

@@ -10,7 +10,6 @@ use ossmark_predict::Model;
 use super::asked::{Asked, option, short};
 use super::runs::Runs;
 use super::steps::steps;
-use crate::generator::device::Device;
 use crate::generator::engine_plan::EnginePlan;
 use crate::run::serving::Calibration;
 use crate::terminal::progress;
@@ -28,13 +27,15 @@ const OF_SERVERS: u32 = 512;
 /// Makes the run and fits the model.
 pub(super) fn calibrate(asked: &Asked, runs: &Runs) -> Result<Calibration> {
     let (engines, limits) = match &asked.plan.engine {
-        EnginePlan::Model { devices, .. } => (devices.len(), Some(limits(&devices[0]))),
+        EnginePlan::Model { devices, .. } => (devices.len(), Some(devices[0].limits())),
         EnginePlan::Http { settings, .. } => (settings.endpoints.len(), None),
         // Its script says all.
         EnginePlan::Echo(_) => (1, None),
     };
     let engines = u32::try_from(engines).unwrap_or(1).max(1);
-    let samples = limits.map_or(OF_SERVERS, |(max_seqs, _)| max_seqs.saturating_mul(TIMES));
+    let samples = limits
+        .as_ref()
+        .map_or(OF_SERVERS, |(seqs, _)| seqs.end().saturating_mul(TIMES));
     let samples = samples.saturating_mul(engines).clamp(32, 4096);
     progress!("peak: how long steps take, from {samples} samples at once ...");
     let mut set = vec![("target_qps", AT_ONCE_QPS.to_string())];
@@ -58,12 +59,4 @@ pub(super) fn calibrate(asked: &Asked, runs: &Runs) -> Result<Calibration> {
             made.dir.display()
         )
     })
-}
-
-/// Sequences and tokens of a step.
-fn limits(device: &Device) -> (u32, u32) {
-    match device {
-        Device::Cpu(settings) => (settings.max_seqs, settings.max_step_tokens),
-        Device::Cuda(settings) => (settings.max_seqs, settings.max_step_tokens),
-    }
 }

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use ossmark_engine::LoadError;
+use ossmark_engine::config::ModelConfig;
+use ossmark_engine::weights::{Checkpoint, ModelSources};
 use ossmark_files::Escaped;
 use serde_json::Value;
 
@@ -53,7 +56,7 @@ pub(super) fn dataset(subject: &Subject) -> Probe {
     Probe::new("data set", result, mend)
 }
 
-/// Whether all files of a checkpoint, and of a draft head, are there.
+/// Whether all files of a checkpoint and of a draft head are there, and whether those that an engine here loads are whole.
 ///
 /// # Errors
 ///
@@ -62,17 +65,41 @@ pub(super) fn checkpoint(engine: &EnginePlan) -> Result<Vec<Probe>> {
     let head = engine
         .speculation()
         .map(|s| ("draft head", s.head.as_path()));
-    let model = engine.model().map(|dir| ("checkpoint", dir));
-    let folders = model.into_iter().chain(head);
+    let (model, is_loaded) = match engine {
+        EnginePlan::Http { model, .. } => (model.as_deref(), false),
+        EnginePlan::Model { weights, .. } => (weights.path(), true),
+        EnginePlan::Echo(_) => (None, false),
+    };
     let mut probes = Vec::new();
-    for (name, dir) in folders {
-        probes.push(Probe::new(
-            name,
-            folder(dir)?,
-            "copy the checkpoint whole: config.json, every safetensors file that the index names, tokenizer.json",
-        ));
+    if let Some(dir) = model {
+        let found = match is_loaded {
+            true => folder(dir)?.and_then(|found| whole(dir).map(|()| found)),
+            false => described(dir),
+        };
+        probes.push(Probe::new("checkpoint", found, COPY));
+    }
+    if let Some((name, dir)) = head {
+        probes.push(Probe::new(name, folder(dir)?, COPY));
     }
     Ok(probes)
+}
+
+const COPY: &str = "copy the checkpoint whole: config.json, every safetensors file that the index names, tokenizer.json";
+
+/// Of servers' model nothing is loaded: its configuration says which it is.
+fn described(dir: &Path) -> Result<String, String> {
+    let config = ModelConfig::load(dir).map_err(|error| error.to_string())?;
+    let layers = config.layers.len();
+    Ok(format!("{}: {layers} layers", Escaped::path(dir)))
+}
+
+/// As the engine will take it, from the headers of its files: every tensor in its shape, and no file cut short.
+fn whole(dir: &Path) -> Result<(), String> {
+    let found = || {
+        let files = Checkpoint::open(dir)?;
+        ModelSources::find(&files, &ModelConfig::load(files.dir())?).map(drop)
+    };
+    found().map_err(|error: LoadError| error.to_string())
 }
 
 fn folder(dir: &Path) -> Result<Result<String, String>> {

@@ -6,6 +6,7 @@ use std::num::NonZeroU32;
 use anyhow::Result;
 use loadgen::{Mode, Scenario, TestSettings};
 use ossmark_predict::{Draw, Limits, Outcome, Query, forecast};
+use ossmark_record::Row;
 use ossmark_record::early_stopping::allowed_over;
 use serde::Serialize;
 
@@ -23,6 +24,10 @@ pub(super) struct RunForecast {
     /// Seconds, from and to; null where nothing says so.
     pub(super) duration_s: Option<[f64; 2]>,
     pub(super) disk_bytes: u64,
+    /// Keys and values of as many of the longest sequences as there are in a step; null where no engine here computes them.
+    pub(super) kv_bytes: Option<u64>,
+    /// Samples that are open at once, at most; null where it is not known how long answers take.
+    pub(super) open: Option<u64>,
     /// Null where it is not known how long answers take, and of accuracy runs.
     pub(super) can_pass: Option<bool>,
     /// Of its being VALID.
@@ -45,7 +50,7 @@ const BYTES_OF_TOKEN: f64 = 8.0;
 /// What is known of the samples of a run.
 pub(super) struct Samples<'a> {
     pub(super) rows: u64,
-    /// Tokens of the prompts of the data set; of another one than is at hand none.
+    /// Tokens of the prompts of the data set, or of the one that is at hand.
     pub(super) prompts: &'a [u32],
     /// Most tokens of an answer.
     pub(super) max_new_tokens: u32,
@@ -77,6 +82,8 @@ pub(super) fn foresee(
         samples: count,
         duration_s: None,
         disk_bytes: BYTES_OF_RUN + count * BYTES_OF_SAMPLE,
+        kv_bytes: None,
+        open: None,
         can_pass: None,
         probability: None,
         margin: String::new(),
@@ -90,6 +97,7 @@ pub(super) fn foresee(
         let simulated = simulate(serving, &queries, samples, &limits);
         tokens = simulated.tokens;
         run.duration_s = Some(simulated.duration_s);
+        run.open = Some(simulated.open);
         if !is_accuracy {
             let least_s = settings.min_duration_ms as f64 / 1e3;
             let (probability, margin) = match is_server {
@@ -169,7 +177,25 @@ struct Simulated {
     probability: f64,
     /// Tokens of an answer, in the mean.
     tokens: f64,
+    open: u64,
     margin: String,
+}
+
+/// How many samples are under way at once, at most.
+fn open(rows: &[Row]) -> u64 {
+    let issued = |row: &Row| row.issued_ns.map(|at| (at, 1));
+    let ended = |row: &Row| row.completed_ns.map(|at| (at, -1));
+    let mut changes: Vec<(i64, i64)> = rows.iter().filter_map(issued).collect();
+    changes.extend(rows.iter().filter_map(ended));
+    changes.sort_unstable();
+    let mut now = 0;
+    let most = changes.iter().map(|(_, change)| {
+        now += change;
+        now
+    });
+    most.max()
+        .and_then(|most| u64::try_from(most).ok())
+        .unwrap_or(0)
 }
 
 fn simulate(
@@ -195,13 +221,15 @@ fn simulate(
             outcome(&Serving::Steps(drawn))
         }
     });
-    let usual = outcome(serving);
+    let rows = serving.rows(queries, samples.prompts, 1.0);
+    let usual = Outcome::of(&rows, limits);
     let over = usual.over.iter().copied().max().unwrap_or(0);
     let ms = |ns: i64| ns as f64 / 1e6;
     Simulated {
         duration_s: found.ended_ns.map(|ns| ns as f64 / 1e9),
         probability: found.probability,
         tokens: usual.output_tokens as f64 / usual.samples.max(1) as f64,
+        open: open(&rows),
         margin: format!(
             "{over} samples over a limit, {} allowed; TTFT {:.1} to {:.1} ms, TPOT {:.2} to {:.2} ms",
             usual

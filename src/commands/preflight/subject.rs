@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use loadgen::TestSettings;
+use ossmark_logs::config::Line;
 use ossmark_rules::{Mode, Scenario};
 
 use crate::cli::{PreflightArgs, RunArgs, config_file};
@@ -44,6 +45,8 @@ pub(super) struct Settings {
     pub(super) audited: TestSettings,
     /// Rows of the data set that it is made with.
     pub(super) rows: u64,
+    /// Most tokens of an answer.
+    pub(super) max_new_tokens: u32,
     /// How it would differ from what the round asks for.
     pub(super) deviations: Vec<String>,
 }
@@ -164,6 +167,7 @@ impl Subject {
             is_read(file)?;
         }
         configuration(&run, checks)?;
+        checks.extend(load(&run, scenario)?);
         let max_new_tokens = run.max_new_tokens;
         match plan(run) {
             Ok(plan) => Ok(Some(Self {
@@ -221,6 +225,7 @@ impl Subject {
         Ok(Settings {
             audited,
             rows,
+            max_new_tokens: facts.max_new_tokens,
             deviations: deviations(&facts),
         })
     }
@@ -242,6 +247,47 @@ impl Subject {
         output::write_whole(&file, text.as_bytes())?;
         Ok(file)
     }
+}
+
+/// Whether the load is anybody's choice, where it matters.
+fn load(run: &RunArgs, scenario: Scenario) -> Result<Option<Probe>> {
+    let matters = scenario != Scenario::Offline || run.mode != Some(Mode::Accuracy);
+    if run.target_qps.is_some() || !matters {
+        return Ok(None);
+    }
+    let model = &rules().scenario(scenario).model_name.value;
+    let in_loadgen = match scenario {
+        Scenario::Offline => "Offline",
+        Scenario::Server | Scenario::Interactive => "Server",
+    };
+    let wanted = [
+        format!("{model}.{in_loadgen}"),
+        format!("{model}.*"),
+        format!("*.{in_loadgen}"),
+        "*.*".to_owned(),
+    ];
+    let text = match &run.user_conf {
+        Some(file) => ossmark_files::read_to_string(file)
+            .with_context(|| format!("cannot read {}", file.display()))?,
+        None => String::new(),
+    };
+    let is_set = text.lines().any(|line| match Line::read(line.as_bytes()) {
+        Line::Set { name, .. } => {
+            let name = String::from_utf8_lossy(name);
+            let of = name.strip_suffix(".target_qps");
+            of.is_some_and(|of| wanted.iter().any(|wanted| wanted == of))
+        }
+        Line::Blank | Line::NoValue { .. } | Line::Drops { .. } => false,
+    });
+    let result = match is_set {
+        true => Ok(format!("{}: set", scenario.name())),
+        false => Err(format!(
+            "{}: neither user.conf nor --target-qps says it; LoadGen takes its own, 1 a second",
+            scenario.name()
+        )),
+    };
+    let mend = format!("write {}.target_qps into user.conf", wanted[0]);
+    Ok(Some(Probe::new("target_qps", result, mend)))
 }
 
 /// What is harmless of the remarks: lines of other benchmarks, line ends that LoadGen passes over, and what is said of a

@@ -64,7 +64,7 @@ fn bad(files: Files, changed: Files, needs: &Needs) -> Vec<(&'static str, String
 
 #[test]
 fn good_machines_are_not_called_bad() {
-    let good: [(&str, Files, Files); 10] = [
+    let good: [(&str, Files, Files); 11] = [
         ("a server", GOOD, &[]),
         ("a container, which tells nothing", &[], &[]),
         (
@@ -110,6 +110,14 @@ fn good_machines_are_not_called_bad() {
             &[(
                 "proc/self/limits",
                 "Max open files            unlimited  unlimited  files\n",
+            )],
+        ),
+        (
+            "a low soft limit, which a run raises",
+            GOOD,
+            &[(
+                "proc/self/limits",
+                "Max open files            1024  524288  files\n",
             )],
         ),
         (
@@ -192,7 +200,7 @@ fn each_planted_mistake_is_found_and_no_other() {
             "1024 at most, expected 2304",
             &[(
                 "proc/self/limits",
-                "Max open files            1024  4096  files\n",
+                "Max open files            1024  1024  files\n",
             )],
         ),
         (

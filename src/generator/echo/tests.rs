@@ -123,6 +123,40 @@ fn cancelled_requests_end_once_and_their_places_serve_others() {
     assert!(events.try_recv().is_err(), "an answer after the last end");
 }
 
+/// However late the thread wakes up: each place goes on from when it was free by the script, and the one that was free first
+/// is taken.
+#[test]
+fn what_is_sent_late_delays_nobody_else() {
+    let ms = Duration::from_millis;
+    let line = |ttft| Line {
+        answer: Answer::Count(1),
+        ttft: ms(ttft),
+        tpot: Duration::ZERO,
+    };
+    let script = Script {
+        lines: vec![line(10), line(25)],
+        slots: 2,
+        ids: IDS,
+    };
+    let mut worker = Worker::new(script, Box::new(|_| true));
+    let began = Instant::now();
+    let waiting = (0..6).map(|i| (began, request(i, i as u32)));
+    worker.waiting.extend(waiting);
+    // Of 10 and 25 ms in turns: 10; 25; from 10 on to 20; from 20 on to 45; from 25 on to 35; from 35 on to 60.
+    let mut ended = Vec::new();
+    for at in [5, 40, 44, 59, 61] {
+        worker.start_waiting();
+        let steps = worker.take_due(began + ms(at));
+        let outputs = steps.iter().flat_map(|step| &step.outputs);
+        ended.extend(outputs.map(|out| (out.id.0, at)));
+    }
+    ended.sort_unstable();
+    assert_eq!(
+        ended,
+        [(0, 40), (1, 40), (2, 40), (3, 59), (4, 40), (5, 61)]
+    );
+}
+
 #[test]
 fn tokens_come_one_by_one_and_all_at_once_without_a_time_per_token() {
     for (tpot, pieces) in [(Duration::from_micros(200), 5), (Duration::ZERO, 1)] {

@@ -292,13 +292,25 @@ fn any_of(names: &[&str]) -> String {
     quoted.join(" or ")
 }
 
-/// The known name that was probably meant: the same in other letters, or one that contains the other.
+/// Letters that are wrong, missing, too many or in the place of each other, at most.
+const TYPING_MISTAKES: usize = 2;
+
+/// The known name that was probably meant: the same in other letters, one that contains the other, or one that was mistyped.
 fn suggestion(found: &str, known: &[&str]) -> String {
-    let plain = |s: &str| s.to_ascii_lowercase().replace(['_', '-'], "");
+    // Hyphens are of many kinds, and look the same.
+    let plain = |s: &str| {
+        s.to_ascii_lowercase()
+            .replace(|c: char| !c.is_ascii_alphanumeric(), "")
+    };
     let found = plain(found);
+    let is_near = |name: &str| {
+        name.contains(&found)
+            || found.contains(name)
+            || strsim::osa_distance(name, &found) <= TYPING_MISTAKES
+    };
     let candidates = known.iter().filter(|name| **name != "*" && found.len() > 3);
     let best = candidates
-        .filter(|name| plain(name).contains(&found) || found.contains(&plain(name)))
+        .filter(|name| is_near(&plain(name)))
         .min_by_key(|name| plain(name).len().abs_diff(found.len()));
     best.map(|name| format!("; did you mean '{name}'?"))
         .unwrap_or_default()

@@ -193,6 +193,20 @@ fn names_that_loadgen_does_not_look_up() {
             "found the model 'wan-2.2-t2v'",
         ),
         ("*.offline.min_duration = 600000", "did you mean 'Offline'?"),
+        // A hyphen that is not ASCII's, letters in the place of each other, one that is missing.
+        (
+            "gpt\u{2011}oss-120b.*.min_duration = 600000",
+            "did you mean 'gpt-oss-120b'?",
+        ),
+        (
+            "gpt-sos-120b.*.min_duration = 600000",
+            "did you mean 'gpt-oss-120b'?",
+        ),
+        (
+            "gpt-oss-120b.Servr.min_duration = 600000",
+            "did you mean 'Server'?",
+        ),
+        ("*.*.min_duratoin = 600000", "did you mean 'min_duration'?"),
         (
             "gpt-oss-120b.Interactive.target_qps = 1",
             "'Server' of the model gpt-oss-120b-interactive",

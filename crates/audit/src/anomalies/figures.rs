@@ -10,6 +10,10 @@ use crate::logged::Logged;
 /// Of two figures that are one, what digits leave open, with room.
 const DIGITS: f64 = 1e-3;
 
+/// The mean product of length and time per token differs from the product of means by so much of it, in a sample of one, where
+/// the two are independent: the product of their spreads, 0.5 each, as shares of their means.
+const PRODUCT: f64 = 0.25;
+
 /// A performance log.
 pub(super) fn of_log(log: &Logged, place: &str, found: &mut Findings) {
     match log.is_offline() {
@@ -54,11 +58,13 @@ fn server(log: &Logged, place: &str, found: &mut Findings) {
             "{place}: duration against tokens; its log lacks a figure"
         ));
     };
-    // Of short answers the mean says less: long ones need not be as fast as they are.
+    // Of short answers the mean says less: long ones need not be as fast as they are. And of few samples: that they are as fast
+    // holds on average.
+    let chance = PRODUCT / log.samples().unwrap_or(1.0).sqrt();
     let ratio = (first + each * (tokens - 1.0)) / whole;
     let level = match (ratio - 1.0).abs() {
-        off if off > 0.05 => Level::Ask,
-        off if off > 0.01 => Level::Note,
+        off if off > 0.05 + 5.0 * chance => Level::Ask,
+        off if off > 0.01 + 3.0 * chance => Level::Note,
         _ => return,
     };
     let level = if tokens < 100.0 { Level::Note } else { level };
@@ -101,10 +107,14 @@ pub(super) fn of_record(rows: &[Row], log: &Logged, place: &str, found: &mut Fin
             format!("{there:.3}, which the log's rates give"),
         ));
     }
-    let last = rows.iter().filter_map(|row| row.completed_ns).max();
+    let last = match log.is_offline() {
+        true => rows.iter().filter_map(|row| row.completed_ns).max(),
+        // LoadGen counts until the query is answered that it issued last, and not to the last answer.
+        false => rows.last().and_then(|row| row.completed_ns),
+    };
     let Some(last) = last.map(|ns| ns as f64 / 1e9).filter(|last| *last >= 1.0) else {
         return found.skip(format!(
-            "{place}: the record's rate against the log's; the run is shorter than a second"
+            "{place}: the record's rate against the log's; the run is shorter than a second, or its last query was not answered"
         ));
     };
     let here = tokens as f64 / last;
@@ -117,7 +127,7 @@ pub(super) fn of_record(rows: &[Row], log: &Logged, place: &str, found: &mut Fin
             Kind::RecordAgainstLog,
             if off > 0.1 { Level::Ask } else { Level::Note },
             place,
-            format!("{here:.1} tokens/s in the record, until the last answer"),
+            format!("{here:.1} tokens/s in the record, until the end of LoadGen's count"),
             format!("{there}, which the log has"),
         ));
     }

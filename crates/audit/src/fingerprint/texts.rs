@@ -2,17 +2,21 @@
 
 use serde_json::Value;
 
-/// A value as a text; none where it is empty.
+/// What people write where they have nothing to say.
+const NOTHING: [&str; 8] = ["", "-", "n/a", "na", "any", "tbd", "unknown", "..."];
+
+/// A value as a text; none where it says nothing.
 pub(super) fn text(value: &Value) -> Option<String> {
     let text = match value {
         Value::Null => return None,
         Value::String(text) => text.trim().to_owned(),
         other => other.to_string(),
     };
-    (!text.is_empty()).then_some(text)
+    let says_nothing = NOTHING.contains(&text.to_lowercase().as_str());
+    (!says_nothing).then_some(text)
 }
 
-/// The first number in a text: 2 of `2x 100GbE`.
+/// The first number in a text: 64 of `64 cores`.
 pub(super) fn first_number(text: &str) -> Option<f64> {
     let start = text.find(|c: char| c.is_ascii_digit())?;
     let mut parts = text[start..].split(|c: char| !(c.is_ascii_digit() || c == '.'));
@@ -35,14 +39,38 @@ pub(super) fn capacity(text: &str) -> Option<f64> {
     unit.map(|(_, bytes)| number * bytes)
 }
 
-/// MHz of `1980 MHz`, `1.98GHz`.
-pub(super) fn megahertz(text: &str) -> Option<f64> {
-    let number = first_number(text)?;
-    match text.to_lowercase() {
-        text if text.contains("ghz") => Some(number * 1000.0),
-        text if text.contains("mhz") => Some(number),
-        _ => None,
+/// Every clock in a text, in MHz: 2000 and 4000 of `2.0 GHz (base); 4.0 GHz (max turbo)`.
+pub(super) fn megahertz(text: &str) -> Vec<f64> {
+    let text = text.to_lowercase();
+    let clocks = text.match_indices("hz").filter_map(|(at, _)| {
+        let (number, unit) = text.get(..at)?.split_at_checked(at.checked_sub(1)?)?;
+        let times = match unit {
+            "g" => 1000.0,
+            "m" => 1.0,
+            _ => return None,
+        };
+        let number = number.trim_end();
+        let start = number.rfind(|c: char| !(c.is_ascii_digit() || c == '.'));
+        let number = number.get(start.map_or(0, |start| start + 1)..)?;
+        // A character before it may be longer than a byte.
+        Some(number.trim_matches('.').parse::<f64>().ok()? * times)
+    });
+    clocks.collect()
+}
+
+/// How many cards a text lists: 5 of `4x ConnectX-7, 1x Intel I210`, 3 of `3 cards`; none where it says that otherwise.
+pub(super) fn cards(text: &str) -> Option<f64> {
+    let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
+    let times = words.iter().filter_map(|word| {
+        let number = word.trim_start_matches('(').strip_suffix('x')?;
+        number.parse::<u32>().ok().map(f64::from)
+    });
+    let all: f64 = times.sum();
+    if all > 0.0 {
+        // Cards of each of several nodes are not those of one.
+        return (!text.to_lowercase().contains("node")).then_some(all);
     }
+    words.first()?.parse::<u32>().ok().map(f64::from)
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -147,15 +175,63 @@ mod tests {
 
     #[test]
     fn numbers_have_units() {
-        assert_eq!(first_number("2x 100GbE"), Some(2.0));
+        assert_eq!(first_number("64 cores"), Some(64.0));
         assert_eq!(first_number("none"), None);
         assert_eq!(capacity("1.5 TB"), Some(1.5e12));
         assert_eq!(capacity("141GB"), Some(1.41e11));
         assert_eq!(capacity("2 GiB"), Some(2_147_483_648.0));
         assert_eq!(capacity("2"), None);
-        assert_eq!(
-            (megahertz("1.98 GHz"), megahertz("1980MHz"), megahertz("9")),
-            (Some(1980.0), Some(1980.0), None)
-        );
+    }
+
+    #[test]
+    fn texts_that_say_nothing_are_none() {
+        for nothing in ["", " ", "N/A", "any", "TBD", "-"] {
+            assert_eq!(text(&Value::from(nothing)), None, "{nothing}");
+        }
+        assert_eq!(text(&Value::from("none")).as_deref(), Some("none"));
+        assert_eq!(text(&Value::from(2)).as_deref(), Some("2"));
+    }
+
+    /// As descriptions of v6.0 have them.
+    #[test]
+    fn clocks_are_all_read() {
+        for (text, clocks) in [
+            ("1.98 GHz", vec![1980.0]),
+            ("1980MHz", vec![1980.0]),
+            ("9", vec![]),
+            ("Base frequency varies by SKU", vec![]),
+            ("2.0 GHz (base); 4.0 GHz (max turbo)", vec![2000.0, 4000.0]),
+            ("Base ~2.0 GHz, boost up to ~3.8 GHz", vec![2000.0, 3800.0]),
+            (
+                "1965 MHz (max graphics/SM), 3996 MHz (max mem)",
+                vec![1965.0, 3996.0],
+            ),
+            ("Hz\u{df}hz MHz 1.2.3 GHz", vec![]),
+        ] {
+            assert_eq!(megahertz(text), clocks, "{text}");
+        }
+    }
+
+    #[test]
+    fn cards_are_counted() {
+        for (text, count) in [
+            ("1", Some(1.0)),
+            ("3", Some(3.0)),
+            ("10x 400Gbe Infiniband", Some(10.0)),
+            (
+                "8x ConnectX-7 400G (MT4129), 4x ConnectX-7 100G, 9x ConnectX-6 Dx",
+                Some(21.0),
+            ),
+            ("2x 200 Gbit", Some(2.0)),
+            (
+                "14 Ethernet controllers total (8x AMD Pensando DSC)",
+                Some(8.0),
+            ),
+            ("for each 4-GPU node: 4x BlueField-3, 1x Intel I210", None),
+            ("2-port 100G Ethernet", None),
+            ("", None),
+        ] {
+            assert_eq!(cards(text), count, "{text}");
+        }
     }
 }

@@ -4,10 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ossmark_audit::anomalies::of_tree;
+use ossmark_audit::anomalies::{of_run, of_tree};
+use ossmark_audit::chain;
 use ossmark_audit::fingerprint::{Claims, Machine, compare as compare_machine};
+use ossmark_audit::page::{Chain, Part, page, report};
 use ossmark_audit::reproduce::{Measured, compare};
 use ossmark_audit::{Kind, Level, Stated, results};
+use ossmark_report::{Depth, read};
 use rand_mt::Mt64;
 use serde_json::Value;
 
@@ -36,7 +39,13 @@ fn files(dir: &Path, found: &mut Vec<PathBuf>) {
 /// All that an auditor does with a tree, but for starting runs.
 fn audit(root: &Path) {
     let Ok(found) = of_tree(root) else { return };
-    assert!(serde_json::to_string(&found).is_ok());
+    let part = |file: &str, value: Value| Part {
+        file: file.into(),
+        sha256: "0".repeat(64),
+        value,
+    };
+    let mut parts = vec![part("found.json", serde_json::to_value(&found).unwrap())];
+    let mut chains = Vec::new();
     for place in results(root).unwrap() {
         if let Ok(stated) = Stated::of(&place) {
             let _ = stated.differences(&place);
@@ -56,11 +65,27 @@ fn audit(root: &Path) {
             test07: Some(&test07),
             test09: Some(&test09),
         };
-        let _ = compare(&place, &measured);
+        let compared = compare(&place, &measured);
+        parts.push(part("r.json", serde_json::to_value(&compared).unwrap()));
         let system = ossmark_files::read(&place.description).unwrap_or_default();
         let system: Value = serde_json::from_slice(&system).unwrap_or_default();
-        let _ = compare_machine(&system, &Claims::of_plan(&system), &Machine::default());
+        let fields = compare_machine(&system, &Claims::of_plan(&system), &Machine::default());
+        parts.push(part("s.json", serde_json::json!({ "fields": fields })));
+        // What stands where a command's JSON is expected.
+        parts.push(part("system.json", system.clone()));
+        for dir in [&run, &accuracy] {
+            let Ok(run) = read(dir, Depth::Page) else {
+                continue;
+            };
+            let _ = of_run(&run);
+            chains.push(Chain {
+                run: dir.display().to_string(),
+                links: chain::of_run(&run, &system),
+            });
+        }
     }
+    let html = page(&report(&parts, chains));
+    assert!(!html.contains("<script") && html.len() < 4 << 20);
 }
 
 /// Damages a file in one of the ways in which files are.

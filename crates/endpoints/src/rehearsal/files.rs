@@ -42,6 +42,8 @@ pub struct Point {
     pub top_k: i64,
     /// Servers, or the engine's name.
     pub endpoints: Vec<String>,
+    /// How servers are asked, in the client's words: `openai`, `openai_completions` or `sglang`.
+    pub api_type: &'static str,
     /// The program and its version.
     pub version: String,
     /// Requests before those that count.
@@ -107,6 +109,7 @@ settings:
     salt: false
 endpoint_config:
   endpoints:{endpoints}
+  api_type: {api_type}
 ",
             name = self.name(),
             stamp = quoted(STAMP),
@@ -123,6 +126,7 @@ endpoint_config:
             dataloader = self.dataloader_seed,
             has_warmup = self.warmup > 0,
             warmup = self.warmup,
+            api_type = self.api_type,
         )
     }
 

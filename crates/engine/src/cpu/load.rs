@@ -7,7 +7,9 @@ use crate::config::{LayerKind, ModelConfig};
 use crate::dtype::{Dtype, KvDtype};
 use crate::eagle3::{Drafter, Head, LoadedHead, SpeculativeRunner, synthetic_head_bytes};
 use crate::executor::{Capacity, Executor};
-use crate::load::{LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, useful_blocks};
+use crate::load::{
+    LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, sequence_blocks, useful_blocks,
+};
 use crate::load_error::LoadError;
 use crate::memory::check_rest;
 use crate::model::{Model, Probe};
@@ -42,6 +44,24 @@ pub struct CpuSettings {
     pub repack: Repack,
     /// A changed model, for an auditor; never of a run.
     pub probe: Option<Probe>,
+}
+
+impl CpuSettings {
+    /// Bytes of keys and values that a sequence of so many positions takes at most, those of a draft head not counted.
+    #[must_use]
+    pub fn sequence_bytes(&self, config: &ModelConfig, positions: u64) -> u64 {
+        let (block, chunk) = (self.block_size, self.max_step_tokens);
+        let has_full = config.layers.contains(&LayerKind::Full);
+        let blocks = sequence_blocks(config, block, chunk, positions, has_full);
+        blocks * kv_block_bytes(config, block as usize) as u64
+    }
+
+    /// Bytes that there are now for keys and values.
+    #[must_use]
+    pub fn kv_budget_bytes(&self) -> u64 {
+        let share = || available_memory() / 4 / self.engines.max(1) as u64;
+        self.memory_budget_bytes.unwrap_or_else(share)
+    }
 }
 
 impl Default for CpuSettings {
@@ -264,9 +284,7 @@ fn capacity(
     head: Option<&LoadedHead>,
 ) -> Result<Capacity, LoadError> {
     check_limits(s.block_size, s.max_step_tokens, s.max_seqs)?;
-    let budget = s
-        .memory_budget_bytes
-        .unwrap_or_else(|| available_memory() / 4 / s.engines.max(1) as u64);
+    let budget = s.kv_budget_bytes();
     // A head sees all positions, whatever the model's layers do.
     let has_full = head.is_some() || config.layers.contains(&LayerKind::Full);
     let block = u64::from(s.block_size);

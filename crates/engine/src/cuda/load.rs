@@ -8,11 +8,13 @@ use super::driver::graphs;
 use super::ops::CudaOps;
 use super::prepare::{HeadParts, Prepared, prepare};
 use super::settings::CudaSettings;
-use crate::config::ModelConfig;
+use crate::config::{LayerKind, ModelConfig};
 use crate::dtype::KvDtype;
 use crate::eagle3::{Head, LoadedHead};
 use crate::executor::Capacity;
-use crate::load::{LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, useful_blocks};
+use crate::load::{
+    LoadedModel, ModelInfo, SYNTHETIC_NAME, check_limits, sequence_blocks, useful_blocks,
+};
 use crate::load_error::LoadError;
 use crate::model::Model;
 use crate::runner::ModelRunner;
@@ -24,6 +26,17 @@ const RESERVE_BYTES: u64 = 512 << 20;
 const RECORDED_LAUNCH_BYTES: u64 = 64 << 10;
 /// Launches of a layer, with some to spare.
 const LAUNCHES_OF_LAYER: u64 = 12;
+
+impl CudaSettings {
+    /// Bytes of keys and values that a sequence of so many positions takes at most, those of a draft head not counted.
+    #[must_use]
+    pub fn sequence_bytes(&self, config: &ModelConfig, positions: u64) -> u64 {
+        let (block, chunk) = (self.block_size, self.max_step_tokens);
+        let has_full = config.layers.contains(&LayerKind::Full);
+        let blocks = sequence_blocks(config, block, chunk, positions, has_full);
+        blocks * block_bytes(config, block as usize, self.kv) as u64
+    }
+}
 
 /// What is left free of `left` bytes.
 fn reserve(config: &ModelConfig, s: &CudaSettings, left: u64) -> u64 {
@@ -59,7 +72,7 @@ fn most_seqs(config: &ModelConfig, s: &CudaSettings, room: u64) -> u32 {
 
 const GIB: f64 = (1_u64 << 30) as f64;
 
-/// Loads a checkpoint onto a CUDA device: weights as shipped, buffers for the largest step, and all that is left for keys
+/// Loads a checkpoint onto a CUDA device: weights, buffers for the largest step, and all that is left for keys
 /// and values.
 ///
 /// # Errors
@@ -229,7 +242,7 @@ fn capacity(
     let room = left.saturating_sub(reserve(config, s, left));
     let budget = s.memory_budget_bytes.unwrap_or(room);
     // A head sees all positions, whatever the model's layers do.
-    let has_full = head.is_some() || config.layers.contains(&crate::config::LayerKind::Full);
+    let has_full = head.is_some() || config.layers.contains(&LayerKind::Full);
     let useful = useful_blocks(
         config,
         s.block_size,

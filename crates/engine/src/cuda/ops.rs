@@ -11,6 +11,7 @@ use super::attention::pool::Pool;
 use super::attention::{attention_decode, kv_write, rope};
 use super::buffer::CudaBuf;
 use super::dense::args::Linear;
+use super::dense::linear_wgmma::ColumnParts;
 use super::dense::{embed, gather_rows, rmsnorm, sample};
 use super::driver::graphs::Graphs;
 use super::driver::{Device, DeviceInfo, Memory, load_failed};
@@ -40,6 +41,7 @@ pub struct CudaOps {
     pub(super) planned: Option<Planned>,
     pub(super) uploader: Uploader,
     partials: Memory,
+    column_parts: ColumnParts,
     config: ModelConfig,
     rope: Rope,
     pub(super) reference: bool,
@@ -97,6 +99,7 @@ impl CudaOps {
             planned: None,
             uploader,
             partials: attention_decode::partials(device, config)?,
+            column_parts: ColumnParts::new(device)?,
             config: config.clone(),
             rope,
             reference: false,
@@ -387,7 +390,7 @@ impl Ops for CudaOps {
             out,
         };
         let from = self.thresholds.of_linear(&self.config, w.outs, w.cols);
-        select::linear(self.reference, &product, from)
+        select::linear(self.reference, &product, from, &self.column_parts)
     }
 
     fn rope(&mut self, qkv: &mut CudaBuf) -> OpResult {

@@ -5,6 +5,7 @@ use super::attention::{attention_decode, attention_prefill, attention_reference}
 use super::attention::{kv_write, rope, rope_kv};
 use super::buffer::CudaBuf;
 use super::dense::args::Linear;
+use super::dense::linear_wgmma::ColumnParts;
 use super::dense::{linear_mma, linear_reference, linear_wgmma, rmsnorm, sample};
 use super::draft::args::Argmax;
 use super::draft::{draft_argmax, draft_argmax_wgmma};
@@ -96,14 +97,19 @@ pub(super) fn router_takes(d: &Device, w: &CudaLinear, (rows, from): (usize, u32
 }
 
 /// Launches a dense product; `from`: rows from which on the wgmma kernel takes it.
-pub(super) fn linear(reference: bool, p: &Linear<'_>, from: usize) -> OpResult {
+pub(super) fn linear(
+    reference: bool,
+    p: &Linear<'_>,
+    from: usize,
+    of_columns: &ColumnParts,
+) -> OpResult {
     let d = p.device;
     let wgmma = d.uses(FastKernel::LinearWgmma) && linear_wgmma::takes(d, p.w);
     let mma = d.uses(FastKernel::LinearMma) && linear_mma::takes(p.w);
     if reference {
         linear_reference::linear_reference(p)
     } else if wgmma && (p.rows >= from || !mma) {
-        linear_wgmma::linear_wgmma(p)
+        linear_wgmma::linear_wgmma(p, of_columns)
     } else if mma {
         linear_mma::linear_mma(p)
     } else {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::dense::synthetic::{Numbers, synthetic};
 use super::driver::{Device, Event, Memory, Pinned, load_failed};
-use super::moe::mxfp4_repack::mxfp4_repack;
+use super::moe::mxfp4_repack::{PackedShape, Shipped};
 use crate::load_error::LoadError;
 use crate::load_progress::LoadProgress;
 use crate::weights::{DenseTensor, PackedTensor, Stored};
@@ -25,7 +25,7 @@ pub struct CudaLinear {
     pub(super) cols: usize,
 }
 
-/// One of the experts' two matrices, for all experts.
+/// One of the experts' two matrices, for all experts, in the kernels' order.
 pub(super) struct CudaMatrices {
     pub(super) blocks: Memory,
     pub(super) scales: Memory,
@@ -36,7 +36,7 @@ pub(super) struct CudaMatrices {
     pub(super) cols: usize,
 }
 
-/// A layer's experts, as shipped.
+/// A layer's experts.
 pub struct CudaExperts {
     pub(super) up: CudaMatrices,
     pub(super) down: CudaMatrices,
@@ -147,25 +147,31 @@ impl Uploader {
         packed: &PackedTensor,
         bias: &DenseTensor,
     ) -> Result<CudaMatrices, LoadError> {
-        let groups = packed.rows() * packed.cols() / 32;
+        let shape = PackedShape {
+            experts: packed.rows() / bias.cols().max(1),
+            outs: bias.cols(),
+            cols: packed.cols(),
+        };
+        let shipped = Shipped::new(d, shape)?;
+        if let Some(random) = packed.random {
+            let groups = shape.groups();
+            synthetic(d, Numbers::Bytes, random, &shipped.blocks, 0, groups * 16)
+                .and_then(|()| synthetic(d, Numbers::Scales, random, &shipped.scales, 0, groups))
+                .map_err(load_failed)?;
+        } else {
+            self.copy(d, packed.blocks(), &shipped.blocks, 0)?;
+            self.copy(d, packed.scales(), &shipped.scales, 0)?;
+        }
+        let (blocks, scales) = shipped.repack(d)?;
         let m = CudaMatrices {
-            blocks: d.memory("the experts", groups * 16)?,
-            scales: d.memory("the experts' scales", groups)?,
+            blocks,
+            scales,
             bias: d.memory("the experts' biases", bias.rows() * bias.cols() * 2)?,
             // A scale's byte is its exponent plus 127.
             moderate_scales: packed.scales().par_iter().all(|s| *s <= 128),
             outs: bias.cols(),
             cols: packed.cols(),
         };
-        if let Some(random) = packed.random {
-            synthetic(d, Numbers::Bytes, random, &m.blocks, 0, groups * 16)
-                .and_then(|()| synthetic(d, Numbers::Scales, random, &m.scales, 0, groups))
-                .map_err(load_failed)?;
-        } else {
-            self.copy(d, packed.blocks(), &m.blocks, 0)?;
-            self.copy(d, packed.scales(), &m.scales, 0)?;
-        }
-        mxfp4_repack(d, &m.blocks, groups).map_err(load_failed)?;
         self.bf16(d, bias, &m.bias, 0)?;
         Ok(m)
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::child::{Event, Spec};
+use crate::child::{Answer, Event, Spec};
 use crate::log::Log;
 
 /// Compiled once for all tests of this process.
@@ -54,6 +54,10 @@ pub(crate) fn run(spec: &Spec) -> Cpp {
     let dir = tempfile::tempdir().unwrap();
     let number = |name: &str, all: [&str; 4]| all.iter().position(|one| *one == name).unwrap();
     let scenario = spec.scenario.as_str();
+    let ms = match spec.answer {
+        Answer::Slowly(ms) => ms,
+        _ => 0,
+    };
     let done = Command::new(program())
         .arg(
             number(
@@ -81,6 +85,7 @@ pub(crate) fn run(spec: &Spec) -> Cpp {
         .arg(spec.total.to_string())
         .arg(spec.performance.to_string())
         .arg(if spec.untimed { "0" } else { "1" })
+        .arg(ms.to_string())
         .output()
         .unwrap();
     let stdout = String::from_utf8(done.stdout).unwrap();

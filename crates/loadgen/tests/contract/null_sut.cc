@@ -1,10 +1,12 @@
 // The null SUT of the contract tests in C++, against LoadGen's own interface, so that what the binding does can be compared
-// with what LoadGen does without it. Answers at once, on LoadGen's thread, with the tokens of child.rs, tokens_of, or with
-// bytes where no tokens are timed. Prints what it was called with, a line a call.
+// with what LoadGen does without it. Answers at once or after so many milliseconds, on LoadGen's thread, with the tokens of
+// child.rs, tokens_of, or with bytes where no tokens are timed. Prints what it was called with, a line a call.
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "loadgen.h"
@@ -31,13 +33,14 @@ std::vector<int32_t> tokens_of(size_t index) {
 
 class Null : public mlperf::SystemUnderTest {
  public:
-  Null(bool tokens, bool first) : tokens_(tokens), first_(first) {}
+  Null(bool tokens, bool first, int ms) : tokens_(tokens), first_(first), time_(ms) {}
   const std::string& Name() override { return name_; }
 
   void IssueQuery(const std::vector<mlperf::QuerySample>& samples) override {
     std::vector<size_t> indices;
     for (const mlperf::QuerySample& sample : samples) {
       indices.push_back(sample.index);
+      if (time_.count() > 0) std::this_thread::sleep_for(time_);
       if (tokens_) {
         std::vector<int32_t> tokens = tokens_of(sample.index);
         const auto data = reinterpret_cast<uintptr_t>(tokens.data());
@@ -61,6 +64,7 @@ class Null : public mlperf::SystemUnderTest {
  private:
   const bool tokens_;
   const bool first_;
+  const std::chrono::milliseconds time_;
   const std::string name_ = "null SUT";
 };
 
@@ -82,9 +86,9 @@ class Library : public mlperf::QuerySampleLibrary {
 }  // namespace
 
 // scenario (number), its name, mode (number), model, user.conf, directory of the logs, samples, samples at a time, tokens (0 or
-// 1)
+// 1), milliseconds a sample
 int main(int argc, char** argv) {
-  if (argc != 10) return 2;
+  if (argc != 11) return 2;
   mlperf::TestSettings settings;
   settings.token_latency_scaling_factor = 1;
   settings.scenario = static_cast<mlperf::TestScenario>(std::atoi(argv[1]));
@@ -94,7 +98,7 @@ int main(int argc, char** argv) {
   log.log_output.outdir = argv[6];
   log.enable_trace = false;
   const bool tokens = std::atoi(argv[9]) == 1;
-  Null sut(tokens, settings.scenario != mlperf::TestScenario::Offline);
+  Null sut(tokens, settings.scenario != mlperf::TestScenario::Offline, std::atoi(argv[10]));
   Library library(std::strtoull(argv[7], nullptr, 10), std::strtoull(argv[8], nullptr, 10));
   mlperf::StartTest(&sut, &library, settings, log, "/dev/null/no-audit.config");
   for (const std::string& call : calls) std::cout << "CALL " << call << "\n";

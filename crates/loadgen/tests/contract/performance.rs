@@ -204,33 +204,6 @@ fn seeds_decide_the_order() {
 }
 
 #[test]
-fn find_peak_searches_the_target_rate() {
-    let mut case = Case::new(Scenario::Server, Mode::FindPeakPerformance);
-    // 4 ms a sample on one thread: a peak below 250 queries/s. The limit on the first token is met until queries pile up.
-    case.spec.answer = Answer::Slowly(4);
-    case.user_conf(
-        "*.*.performance_sample_count_override = 12\n*.Server.target_qps = 20\n*.Server.min_duration = 300\n\
-         *.Server.min_query_count = 12\n*.Server.max_duration = 3000\n*.Server.ttft_latency = 60\n",
-    );
-    let done = case.test();
-    let detail = done.detail();
-    assert_eq!(
-        detail.str("effective_test_mode"),
-        Some("FindPeakPerformance")
-    );
-    assert!(detail.is_complete());
-    // Load and unload pair up; each loaded set may be issued in several trials, with a flush after each.
-    let count = |f: fn(&Event) -> bool| done.events().iter().filter(|e| f(e)).count();
-    let (loads, unloads) = (
-        count(|e| matches!(e, Event::Load(_))),
-        count(|e| matches!(e, Event::Unload(_))),
-    );
-    assert!(loads >= 1 && loads == unloads, "{loads} {unloads}");
-    assert!(count(|e| matches!(e, Event::Flush)) >= 1);
-    assert_eq!(done.report().faults["dropped_issued"], 0);
-}
-
-#[test]
 fn logs_show_no_build_path_and_nothing_else_is_written() {
     let done = Case::new(Scenario::Offline, Mode::PerformanceOnly).test();
     let text = std::fs::read_to_string(done.path("detail.txt")).unwrap();

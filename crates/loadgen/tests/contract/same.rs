@@ -3,7 +3,7 @@
 
 use loadgen::{Mode, Scenario};
 
-use crate::child::Answer;
+use crate::child::{Answer, Event};
 use crate::cpp;
 use crate::log::summary;
 use crate::parent::{Case, Done};
@@ -98,4 +98,50 @@ fn untimed_streams_are_loadgens_own() {
 fn untimed_server_and_offline_are_loadgens_own() {
     with_bytes(Scenario::Server);
     with_bytes(Scenario::Offline);
+}
+
+/// How far the search gets depends on the machine; how it begins does not.
+#[test]
+fn a_search_for_the_peak_begins_as_loadgens_own() {
+    let mut case = Case::new(Scenario::Server, Mode::FindPeakPerformance);
+    // 4 ms a sample on one thread: a peak below 250 queries/s. The limit on the first token is met until queries pile up.
+    case.spec.answer = Answer::Slowly(4);
+    case.user_conf(
+        "*.*.performance_sample_count_override = 12\n*.Server.target_qps = 100\n*.Server.min_duration = 300\n\
+         *.Server.min_query_count = 12\n*.Server.max_duration = 3000\n*.Server.ttft_latency = 60\n",
+    );
+    let spec = case.spec.clone();
+    let (done, cpp) = std::thread::scope(|scope| {
+        let cpp = scope.spawn(|| cpp::run(&spec));
+        (case.test(), cpp.join().unwrap())
+    });
+    let detail = done.detail();
+    assert_eq!(
+        detail.str("effective_test_mode"),
+        Some("FindPeakPerformance")
+    );
+    assert!(detail.is_complete());
+    // Load and unload pair up; each loaded set may be issued in several trials, with a flush after each.
+    let count = |f: fn(&Event) -> bool| done.events().iter().filter(|e| f(e)).count();
+    let (loads, unloads) = (
+        count(|e| matches!(e, Event::Load(_))),
+        count(|e| matches!(e, Event::Unload(_))),
+    );
+    assert!(loads >= 1 && loads == unloads, "{loads} {unloads}");
+    assert_eq!(done.report().faults["dropped_issued"], 0);
+
+    let first_trial = |events: &[Event]| -> Vec<Event> {
+        let mut trials = events.split_inclusive(|event| *event == Event::Flush);
+        trials.next().unwrap().to_vec()
+    };
+    let ours = first_trial(done.events());
+    assert!(ours.len() > 12, "{ours:?}");
+    assert_eq!(ours, first_trial(&cpp.events));
+    for prefix in ["requested_", "effective_"] {
+        assert_eq!(
+            detail.with_prefix(prefix),
+            cpp.detail.with_prefix(prefix),
+            "{prefix}"
+        );
+    }
 }

@@ -37,6 +37,30 @@ fn requests_of_many_threads_each_end_once_and_the_limit_is_that_of_all() {
     assert!(client.remote.submit(Vec::new()).is_err());
 }
 
+#[test]
+fn connections_are_there_before_the_first_request() {
+    let mut stream = events(&[&sglang(&[5, 6], 2, "stop"), "[DONE]"]);
+    stream.push(last_chunk());
+    let server = serve(Api::Sglang, true, vec![stream]);
+    // Each thread has its own, and may be short of those of one server for a moment.
+    let ahead = Settings {
+        threads: Some(1),
+        max_concurrency: 8,
+        connect_ahead: 8,
+        ..settings(&[&server.url], true)
+    };
+    let client = client(ahead);
+    let end = Instant::now() + Duration::from_secs(20);
+    while client.stats().connections < 8 {
+        assert!(Instant::now() < end, "{:?}", client.stats());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let got = client.ask(40);
+    assert!(got.iter().all(|got| got.end == Some(End::Stop)));
+    // None had to be opened for a request.
+    assert_eq!(client.stats().connections, 8);
+}
+
 /// Waits until the server has had so many requests.
 fn sent(server: &Scripted, n: usize) {
     let end = Instant::now() + Duration::from_secs(20);

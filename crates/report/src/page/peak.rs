@@ -81,7 +81,8 @@ pub(super) fn sections(peak: &Peak) -> Vec<Section> {
     vec![Section {
         title: "Predicted and measured",
         about: "The model as it was before any run: each run corrects it. The limit is level, the load that was found upright, \
-                the interval of the true limit set off. Short runs see fewer bursts than long ones, and so take a higher load."
+                the interval of the true limit set off. Short runs see fewer bursts than long ones, and so take a higher load; \
+                they may have too few samples for early stopping, and be INVALID for that alone."
             .into(),
         panels: vec![Panel {
             plots: plots.collect(),

@@ -28,6 +28,7 @@ pub(super) fn ask(
     args: &AuditorPerturbArgs,
     plan: &EnginePlan,
     prompts: &[Vec<u32>],
+    seed: u64,
     to_the_end: bool,
 ) -> Result<Answers> {
     let (send, events) = unbounded();
@@ -40,7 +41,7 @@ pub(super) fn ask(
         id: RequestId(i as u64),
         prompt,
         sampling: args.sampling.sampling(),
-        seed: request_seed(args.sampling.seed, i as u64),
+        seed: request_seed(seed, i as u64),
         max_new_tokens: args.max_new_tokens,
         want_logits: false,
         stop_tokens: StopTokens::default(),

@@ -12,7 +12,8 @@ use ossmark_protocol::TokenId;
 use serde_json::{Value, json};
 
 use super::accuracy::Accuracy;
-use super::load::{Load, Measured, Task};
+use super::load::{Load, Task};
+use super::phase::Measured;
 use crate::cli::EndpointsRunArgs;
 use crate::commands::endpoints::Counting;
 use crate::terminal::{note, progress, say};
@@ -85,7 +86,7 @@ impl Curve {
         &mut self,
         point: &Point,
         prompts: &[Arc<[TokenId]>],
-        load: &Load<'_>,
+        load: &Load,
         tokens: &Counting,
     ) -> Result<bool> {
         let name = point.name();
@@ -131,7 +132,7 @@ impl Curve {
         &mut self,
         point: &Point,
         accuracy: &Accuracy,
-        load: &Load<'_>,
+        load: &Load,
         tokens: &Counting,
     ) -> Result<bool> {
         let name = point.name();
@@ -161,7 +162,7 @@ impl Curve {
     }
 
     /// Makes the requests that are left of a run.
-    fn run(&mut self, dir: &Path, task: &Task<'_>, load: &Load<'_>) -> Result<Measured> {
+    fn run(&mut self, dir: &Path, task: &Task<'_>, load: &Load) -> Result<Measured> {
         let name = task.name;
         make_directories(dir)?;
         let opened = Journal::open(dir);

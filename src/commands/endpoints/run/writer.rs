@@ -2,9 +2,10 @@
 
 use std::io;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, TryRecvError};
 use ossmark_endpoints::rehearsal::{Journal, Pieces, Prompt};
 use ossmark_protocol::{End, TokenId};
 
@@ -41,6 +42,9 @@ pub(super) struct Ended {
 
 /// What is lost of a log when the process is killed, at most: it is measured again.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
+/// How long it rests when all is written. It waits for the time, not for entries: those who send them, who have answers to
+/// take the time of, would have to wake it.
+const REST: Duration = Duration::from_millis(10);
 
 /// Writes until nobody sends any more; gives the log back.
 pub(super) fn write(
@@ -55,7 +59,7 @@ pub(super) fn write(
             flushed = Instant::now();
             log.flush()?;
         }
-        match entries.recv_timeout(FLUSH_EVERY) {
+        match entries.try_recv() {
             Ok(Entry::Start(ns)) => log.start(ns)?,
             Ok(Entry::Stop(ns)) => log.stop(ns)?,
             Ok(Entry::Issued { ns, uuid, prompt }) => {
@@ -65,8 +69,8 @@ pub(super) fn write(
             }
             Ok(Entry::First { ns, uuid }) => log.first(ns, &uuid)?,
             Ok(Entry::Ended(ended)) => answer(&mut log, &ended, texts)?,
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => {
+            Err(TryRecvError::Empty) => thread::sleep(REST),
+            Err(TryRecvError::Disconnected) => {
                 log.flush()?;
                 return Ok(log);
             }

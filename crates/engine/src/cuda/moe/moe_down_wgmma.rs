@@ -8,5 +8,5 @@ use crate::ops::OpResult;
 pub(crate) fn moe_down_wgmma(p: &Down<'_>) -> OpResult {
     let args = p.checked()?;
     // SAFETY: as for `moe_gate_up_wgmma`.
-    unsafe { launch_wgmma(p.device, Kernel::MoeDownWgmma, p.w.down.cols, &args) }
+    unsafe { launch_wgmma(p.device, Kernel::MoeDownWgmma, &args) }
 }

@@ -9,5 +9,5 @@ pub(crate) fn moe_gate_up_wgmma(p: &GateUp<'_>) -> OpResult {
     let args = p.checked()?;
     // SAFETY: `checked` has seen all operands; `tiles::wgmma_takes` is the caller's condition; tiles name experts and sorted
     // rows that `moe_align` wrote in this step, at most as many as the wgmma kernels take.
-    unsafe { launch_wgmma(p.device, Kernel::MoeGateUpWgmma, p.w.up.cols, &args) }
+    unsafe { launch_wgmma(p.device, Kernel::MoeGateUpWgmma, &args) }
 }

@@ -63,8 +63,19 @@ impl CudaRouting {
             intermediate: c.intermediate,
             variant: KernelVariant::Reference,
         };
-        d.fill(&routing.ended, 0).map_err(load_failed)?;
         routing.tiles = d.memory("the experts' tiles", routing.max_tiles(rows) * 16)?;
+        // A schedule that no kernel wrote, for it is at fault and about to be found out, sends nobody past the end of anything.
+        let Self {
+            chosen,
+            assignment_at,
+            tiles,
+            n_tiles,
+            ended,
+            ..
+        } = &routing;
+        for memory in [chosen, assignment_at, tiles, n_tiles, ended] {
+            d.fill(memory, 0).map_err(load_failed)?;
+        }
         Ok(routing)
     }
 

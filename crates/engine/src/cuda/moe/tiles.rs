@@ -29,45 +29,55 @@ impl KernelVariant {
 }
 
 /// Rows of a matrix that a block of the mma kernels takes.
-pub(crate) const MMA_OUTS: usize = 64;
+const MMA_OUTS: usize = 64;
+
+/// Blocks of the mma kernels that a multiprocessor has room for.
+const MMA_BLOCKS: u32 = 2;
+
+/// Starts one of the mma kernels: as many blocks as the device has room for, which go from piece of work to piece, or as many
+/// as there may be pieces.
+///
+/// # Safety
+/// As for [`Device::launch`]; and [`mma_takes`] the matrix, of so many rows.
+pub(crate) unsafe fn launch_mma<A: Copy>(
+    d: &Device,
+    kernel: Kernel,
+    (outs, max_tiles): (usize, usize),
+    args: &A,
+) -> OpResult {
+    let pieces = (outs / MMA_OUTS * max_tiles) as u32;
+    let grid = (pieces.min(MMA_BLOCKS * d.info().multiprocessors), 1);
+    // SAFETY: the caller's promise.
+    unsafe { d.launch(kernel, grid, 256, args) }
+}
 
 /// Whether the mma kernels take these matrices.
 pub(crate) fn mma_takes(m: &CudaMatrices) -> bool {
     m.outs.is_multiple_of(MMA_OUTS) && m.moderate_scales
 }
 
-/// Rows of a matrix that a block of the wgmma kernels takes (`MOE_WGMMA_OUTS`).
-const WGMMA_OUTS: usize = 192;
 /// Rows of a tile (`MOE_WGMMA_ROWS`), and widths of wgmma that are built.
 const WGMMA_ROWS: usize = 128;
 const WGMMA_UNIT: usize = 32;
-/// Bytes of shared memory for the stages (`MOE_WGMMA_STAGES` of `MOE_WGMMA_STAGE`).
-const WGMMA_STAGES: usize = 8 * (WGMMA_ROWS * 128 + 2 * WGMMA_OUTS * 16);
-
-/// Bytes of shared memory that a block of the wgmma kernels needs.
-fn wgmma_shared(cols: usize) -> usize {
-    WGMMA_STAGES + WGMMA_OUTS * (cols / 32)
-}
+/// Bytes of shared memory: the stages (`MOE_WGMMA_STAGES` of `MOE_WGMMA_STAGE`).
+const WGMMA_SHARED: u32 = 8 * 23 * 1024;
+/// Three times four warps that multiply, and four that copy (`MOE_WGMMA_THREADS`).
+const WGMMA_THREADS: u32 = 512;
 
 /// Whether the wgmma kernels take matrices of this shape on this device.
 pub(crate) fn wgmma_takes(d: &Device, outs: usize, cols: usize) -> bool {
     d.info().capability == (9, 0)
         && outs.is_multiple_of(64)
         && cols.is_multiple_of(64)
-        && wgmma_shared(cols) <= d.max_shared()
+        && WGMMA_SHARED as usize <= d.max_shared()
 }
 
 /// Starts one of the wgmma kernels: a block for each multiprocessor, which goes from tile to tile.
 ///
 /// # Safety
-/// As for [`Device::launch`]; and [`wgmma_takes`] a matrix of so many columns.
-pub(crate) unsafe fn launch_wgmma<A: Copy>(
-    d: &Device,
-    kernel: Kernel,
-    cols: usize,
-    args: &A,
-) -> OpResult {
+/// As for [`Device::launch`]; and [`wgmma_takes`] the matrix.
+pub(crate) unsafe fn launch_wgmma<A: Copy>(d: &Device, kernel: Kernel, args: &A) -> OpResult {
     let grid = (d.info().multiprocessors, 1);
     // SAFETY: the caller's promise; this is the shared memory that the kernels use.
-    unsafe { d.launch_shared(kernel, grid, 384, wgmma_shared(cols) as u32, args) }
+    unsafe { d.launch_shared(kernel, grid, WGMMA_THREADS, WGMMA_SHARED, args) }
 }
