@@ -58,7 +58,7 @@ pub(crate) use serve::ServeArgs;
 pub(crate) use speculate::{FeaturesArg, SpeculateArgs};
 pub(crate) use submission::{
     SubmissionBuildArgs, SubmissionCheckArgs, SubmissionCommand, SubmissionPackArgs,
-    SubmissionTruncateArgs,
+    SubmissionRehearseArgs, SubmissionTruncateArgs,
 };
 pub(crate) use synthetic::{ShapeArg, SyntheticArgs};
 
@@ -160,7 +160,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AuditorCommand,
     },
-    /// Submissions: build a tree from runs, truncate its logs, check it, pack it.
+    /// Submissions: build a tree from runs, truncate its logs, check it, pack it; rehearse all of it.
     Submission {
         #[command(subcommand)]
         command: SubmissionCommand,

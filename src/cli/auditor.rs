@@ -130,7 +130,7 @@ pub(crate) struct AuditorReproduceArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) tokenizer: Option<PathBuf>,
     /// LiveCodeBench's problems, for the score.
-    #[arg(long, value_name = "FILE.jsonl")]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) lcb_problems: Vec<PathBuf>,
     /// Also make TEST09, over the performance data set.
     #[arg(long, conflicts_with = "test09")]

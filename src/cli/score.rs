@@ -7,12 +7,12 @@ use clap::{ArgGroup, Args, ValueEnum};
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("input").required(true).args(["log", "inferred"])))]
 #[command(
-    override_usage = "ossmark score --log <FILE> --reference <FILE> --tokenizer <PATH> [--lcb-problems <FILE.jsonl>]... [OPTIONS]
-       ossmark score --inferred <FILE> [--lcb-problems <FILE.jsonl>]... [OPTIONS]"
+    override_usage = "ossmark score --log <PATH> --reference <FILE> --tokenizer <PATH> [--lcb-problems <PATH>...] [OPTIONS]
+       ossmark score --inferred <FILE> [--lcb-problems <PATH>...] [OPTIONS]"
 )]
 pub(crate) struct ScoreArgs {
-    /// LoadGen's mlperf_log_accuracy.json.
-    #[arg(long, value_name = "FILE")]
+    /// The directory of an accuracy run, or LoadGen's mlperf_log_accuracy.json in it.
+    #[arg(long, value_name = "PATH")]
     pub(crate) log: Option<PathBuf>,
     /// pass@k instead: a parquet file with model_output_0 and on, tok_model_output_len_0 and on, dataset, ground_truth.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["reference", "tokenizer", "log_hash"])]
@@ -23,9 +23,9 @@ pub(crate) struct ScoreArgs {
     /// The model's directory, or its tokenizer.json.
     #[arg(long, value_name = "PATH")]
     pub(crate) tokenizer: Option<PathBuf>,
-    /// LiveCodeBench's problems (release_v6 is test.jsonl, test2.jsonl ... test6.jsonl: give the option six times, or a
-    /// pattern in quotes); forms: docs/datasets.md.
-    #[arg(long, value_name = "FILE.jsonl")]
+    /// LiveCodeBench's problems: the directory that holds test.jsonl, test2.jsonl ... test6.jsonl (release_v6 is all six), or
+    /// files, or a pattern in quotes; forms: docs/datasets.md.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) lcb_problems: Vec<PathBuf>,
     /// Seconds a program may take for one test.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]

@@ -12,6 +12,7 @@ use ossmark_dataset::Dataset;
 use ossmark_files::Escaped;
 use ossmark_harmony::Detokenizer;
 use ossmark_rules::Mode;
+use ossmark_score::lcb::Problems;
 use serde::Serialize;
 
 use crate::children;
@@ -129,9 +130,7 @@ fn check_inputs(args: &AuditorReproduceArgs) -> Result<()> {
     if let Some(tokenizer) = &args.tokenizer {
         Detokenizer::load(tokenizer)?;
     }
-    for file in &args.lcb_problems {
-        ossmark_files::open(file).with_context(|| format!("--lcb-problems {}", file.display()))?;
-    }
+    Problems::load(&args.lcb_problems).context("--lcb-problems")?;
     Ok(())
 }
 
