@@ -1,8 +1,8 @@
 //! Commands that start this program again, and what becomes of both at Ctrl-C and SIGTERM.
 //!
 //! The first signal is handed to the children, which end as they see fit; they are waited for, the rest of the command is
-//! skipped, and the command ends with an error that says where things are (exit code 130). A second signal is handed on too, and
-//! the third kills them. A child is in a process group of its own, so that a terminal's Ctrl-C reaches it once, from here.
+//! skipped, and the command ends with an error that says where things are (exit code 130). A second signal is handed on too,
+//! and the third kills them. A child is in a process group of its own: a terminal's Ctrl-C reaches it once, from here.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

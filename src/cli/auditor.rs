@@ -12,7 +12,7 @@ use super::{EngineArgs, HttpArgs, SamplingArgs};
 pub(crate) enum AuditorCommand {
     /// What of a run or of a submission's tree is not as usual: figure, what is usual, how rare, what to ask.
     ///
-    /// No verdict. What the input cannot show is listed. Exits 1 when there is something to ask. See docs/audit.md.
+    /// No verdict. What the input cannot show is listed. Exits 1 when there is something to ask. See docs/auditing.md.
     ///
     /// Example: ossmark auditor anomalies inference_results --json anomalies.json
     Anomalies(AuditorAnomaliesArgs),

@@ -132,8 +132,8 @@ pub(crate) struct SubmissionCheckArgs {
     /// Exit with 1 for questions too: what an auditor would ask and you can answer or hand in now.
     #[arg(long, conflicts_with = "official_only")]
     pub(crate) strict: bool,
-    /// The whole logs, as `submission truncate` set them aside (its --backup): their hashes and ends against the tree's, TEST09's
-    /// lengths and, with --reference and --tokenizer, the score again.
+    /// The whole logs, as `submission truncate` set them aside (its --backup): their hashes and ends against the tree's,
+    /// TEST09's lengths and, with --reference and --tokenizer, the score again.
     #[arg(long, value_name = "DIR", conflicts_with = "official_only")]
     pub(crate) originals: Option<PathBuf>,
     /// With --originals: the accuracy data set, columns dataset and ground_truth.

@@ -1,5 +1,6 @@
-//! `ossmark submission rehearse`: a submission of all three scenarios, from the first run to the packed tree, with scripted answers
-//! in a model's place. Every step is this program started with what a submitter types, in the order in which it is typed.
+//! `ossmark submission rehearse`: a submission of all three scenarios, from the first run to the packed tree, with scripted
+//! answers in a model's place. Every step is this program started with what a submitter types, in the order in which it is
+//! typed.
 //!
 //! Owned here: what is needed, the order, what is told. The twelve runs are in `runs`, their data in `data`.
 

@@ -13,8 +13,8 @@ use crate::exit::Outcome;
 use crate::output;
 use crate::terminal::note;
 
-/// A rate that makes 6396 samples last a little more than the minimum duration: at 10.66 a second and above, LoadGen would issue
-/// them twice. Offline lasts as long as the engine needs: 6396 answers of 2.66 s, so many at a time.
+/// A rate that makes 6396 samples last a little more than the minimum duration: at 10.66 a second and above, LoadGen would
+/// issue them twice. Offline lasts as long as the engine needs: 6396 answers of 2.66 s, so many at a time.
 struct Load {
     min_duration: &'static str,
     qps: &'static str,

@@ -1,6 +1,6 @@
-//! `check --originals`: the whole accuracy logs, which a submitter keeps when the tree gets their ends. Are they those that the
-//! hashes in accuracy.txt name, are the ends in the tree theirs, and do score and lengths follow from them? Knows no scorer: one
-//! is handed in.
+//! `check --originals`: the whole accuracy logs, which a submitter keeps when the tree gets their ends. Are they those that
+//! the hashes in accuracy.txt name, are the ends in the tree theirs, and do score and lengths follow from them? Knows no
+//! scorer: one is handed in.
 
 use std::path::Path;
 
@@ -16,8 +16,8 @@ use crate::python;
 use crate::tree::{TEXT_LIMIT, Text, read_text};
 use crate::truncate::{is_marked, remains, sha256_of};
 
-/// Verdicts of programs depend a little on the machine that runs them. So many points of the score are put down to that, which is
-/// some 50 of 3165 programs; a choice, nothing that was measured.
+/// Verdicts of programs depend a little on the machine that runs them. So many points of the score are put down to that; a
+/// choice, nothing that was measured.
 const PROGRAMS: f64 = 0.5;
 
 /// The whole logs, and who scores them.
