@@ -31,6 +31,7 @@ mod power;
 mod preflight;
 mod preview;
 mod prints;
+mod readme;
 mod record;
 mod rehearsal;
 mod remote;

@@ -77,8 +77,95 @@ fn a_check_says_what_it_found_and_how_it_ended() {
     assert_eq!(misspelt.code(), Some(1));
     assert!(misspelt.stdout.contains("results.zero"));
     ossmark(&["submission", "check", "--input", "/nowhere/at/all"])
-        .refused(&["found nothing", "closed/"]);
+        .refused(&["not found", "closed/"]);
     ossmark(&[&input[..], &["--round", "v9"]].concat()).refused(&["v9", "v6.1"]);
+}
+
+#[test]
+fn a_rule_is_explained_without_a_tree() {
+    let explain = |rule: &str| ossmark(&["submission", "check", "--explain", rule]);
+    let done = explain("documentation.missing");
+    assert_eq!(done.code(), Some(0), "{}", done.stderr);
+    for part in ["question", "not official", "source: ", "fix: "] {
+        assert!(done.stdout.contains(part), "{part}: {}", done.stdout);
+    }
+    assert!(
+        explain("tree.no-results-dir")
+            .stdout
+            .contains("ends here with an exception")
+    );
+    explain("documentation.mising").refused(&["documentation.mising", "documentation.missing"]);
+    ossmark(&["submission", "check"]).refused(&["--input"]);
+}
+
+/// What the findings weigh is the same in print, in the counts and as JSON.
+#[test]
+fn by_the_official_rules_alone_everything_else_is_a_note() {
+    let tree = tree();
+    let json = tree.path().join("t.json");
+    let input = [
+        "submission",
+        "check",
+        "--official-only",
+        "--input",
+        text(tree.path()),
+        "--json",
+        text(&json),
+    ];
+    let done = ossmark(&input);
+    assert!(
+        done.stdout.contains("2 notes in 3 results, 3 valid"),
+        "{}",
+        done.stdout
+    );
+    let report: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    for finding in report["findings"].as_array().unwrap() {
+        assert_eq!(
+            (&finding["severity"], &finding["official"]),
+            (&"note".into(), &false.into())
+        );
+    }
+}
+
+/// TEST09's directory of a tree, as it is handed in, and with the whole log in it.
+#[test]
+fn a_compliance_test_is_verified_where_it_lies_in_a_tree() {
+    let tree = tree();
+    let test = tree
+        .path()
+        .join("closed/OracleLab/results/null-x1/gpt-oss-120b/Offline/TEST09");
+    let out = tempfile::tempdir().unwrap();
+    let audit = || {
+        ossmark(&[
+            "audit",
+            "test09",
+            "--logs",
+            text(&test),
+            "--output",
+            text(&out.path().join("out")),
+        ])
+    };
+    let log = test.join("accuracy/mlperf_log_accuracy.json");
+    let hash = fs::read_to_string(log.with_file_name("accuracy.txt")).unwrap();
+    let hash = hash.trim().strip_prefix("hash=").unwrap();
+    audit().refused(&["truncated for a submission", "ask the submitter", hash]);
+    // Of 1278 tokens each.
+    let data = "01000000".repeat(1278);
+    let entries =
+        (0..6396).map(|n| format!("{{\"seq_id\":{n},\"qsl_idx\":{n},\"data\":\"{data}\"}}"));
+    fs::write(&log, format!("[{}]", entries.collect::<Vec<_>>().join(","))).unwrap();
+    let done = audit();
+    assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let made = out.path().join("out/TEST09");
+    assert!(
+        fs::read_to_string(made.join("verify_output_len.txt"))
+            .unwrap()
+            .contains("TEST PASS")
+    );
+    assert!(
+        made.join("performance/run_1/mlperf_log_detail.txt")
+            .is_file()
+    );
 }
 
 #[test]
