@@ -1,6 +1,6 @@
-//! README.md as somebody follows it: its blocks, one after the other in one directory, as they are written. The program that they
-//! call has the echo engine in a model's place, and settings that are short; data sets are made up under the benchmark's names.
-//! Also what holds for all pages.
+//! README.md as somebody follows it: its blocks, one after the other in one directory, as they are written. The program that
+//! they call has the echo engine in a model's place, and settings that are short; data sets are made up under the benchmark's
+//! names. Also what holds for all pages.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -13,7 +13,8 @@ use crate::rehearsal::data;
 
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// `ossmark` on the PATH. What people fill in is filled in, and an invalid submission is no failure of a block: 1 is "not good".
+/// `ossmark` on the PATH. What people fill in is filled in, and an invalid submission is no failure of a block: 1 is "not
+/// good".
 const OSSMARK: &str = r#"#!/usr/bin/env bash
 set -u
 echo=(--engine echo --echo-ttft-ms 1 --echo-tpot-ms 0.05)

@@ -53,6 +53,8 @@ fn documents_show_commands_and_options_that_there_are() {
             else {
                 continue;
             };
+            // Between quotes stand other programs.
+            let rest: String = rest.split('\'').step_by(2).collect();
             let words: Vec<&str> = rest.split_whitespace().collect();
             let two = words.iter().take(2).copied().collect::<Vec<_>>().join(" ");
             let name = [two.as_str(), words.first().copied().unwrap_or_default()]
