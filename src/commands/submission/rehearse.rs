@@ -22,7 +22,7 @@ use crate::children;
 use crate::cli::SubmissionRehearseArgs;
 use crate::exit::Outcome;
 use crate::output;
-use crate::terminal::{note, say};
+use crate::terminal::{note, page, say};
 
 /// What the description in `submission/rehearsal.toml` calls its submitter.
 const SUBMITTER: &str = "Rehearsal";
@@ -40,7 +40,7 @@ struct Place {
 pub(crate) fn rehearse(args: &SubmissionRehearseArgs) -> Result<Outcome> {
     let began = Instant::now();
     let needs = needs::look(args)?;
-    say!("{needs}");
+    page(&needs.to_string());
     if args.dry_run {
         return Ok(Outcome::Good);
     }
@@ -95,7 +95,7 @@ impl Place {
     fn said(&self, name: &str) -> String {
         let text = ossmark_files::read_to_string(&self.log(name)).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(5)..].join("\n  ")
+        lines[lines.len().saturating_sub(5)..].join("\n")
     }
 
     /// One step after the runs; exit codes that are expected.
@@ -111,7 +111,7 @@ impl Place {
         self.fail_if_interrupted()?;
         if !status.code().is_some_and(|code| good.contains(&code)) {
             bail!(
-                "{name} ended with {status}; {}:\n  {}",
+                "{name} ended with {status}; {}:\n{}",
                 self.log(name).display(),
                 self.said(name)
             );

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use ossmark_files::Escaped;
 use ossmark_score::lcb::probe;
 
 use crate::cli::SubmissionRehearseArgs;
@@ -16,23 +17,22 @@ const DISK_BYTES: u64 = 1 << 30;
 pub(super) struct Needs {
     short: bool,
     shown: String,
-    sandbox: String,
     free_bytes: u64,
 }
 
 impl fmt::Display for Needs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, minutes) = match self.short {
-            true => ("short ones", "about 2 min"),
-            false => ("of official length", "about 15 min"),
+        let (least, minutes) = match self.short {
+            true => ("of 5 s at least", 2),
+            false => ("of 10 min at least", 13),
         };
         write!(
             f,
-            "rehearsal: 12 runs at once, {what}, by scripted answers; then scores, tree, check, packed file: {minutes}, into {} \
-             (free: {} GiB). Programs are confined by {}.",
-            self.shown,
-            self.free_bytes >> 30,
-            self.sandbox
+            "rehearsal: 12 runs at once {least}, answered by a script;\n\
+             then scores, tree, check, packed file: about {minutes} min in all\n\
+             into {} (free: {} GiB); Python and its sandbox are ready",
+            Escaped(&self.shown),
+            self.free_bytes >> 30
         )
     }
 }
@@ -69,7 +69,6 @@ pub(super) fn look(args: &SubmissionRehearseArgs) -> Result<Needs> {
     Ok(Needs {
         short: args.short,
         shown: args.output.display().to_string(),
-        sandbox: layers.active(),
         free_bytes,
     })
 }

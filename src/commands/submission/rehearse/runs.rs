@@ -11,7 +11,7 @@ use super::{Place, SCENARIOS, clock};
 use crate::children;
 use crate::exit::Outcome;
 use crate::output;
-use crate::terminal::note;
+use crate::terminal::{message, note};
 
 /// A rate that makes 6396 samples last a little more than the minimum duration: at 10.66 a second and above, LoadGen would
 /// issue them twice. Offline lasts as long as the engine needs: 6396 answers of 2.66 s, so many at a time.
@@ -93,15 +93,15 @@ pub(super) fn make(place: &Place, short: bool, began: Instant) -> Result<Outcome
     match failed {
         None => Ok(Outcome::Good),
         Some((name, Some(1))) => {
-            note!(
+            message(&format!(
                 "{name} is not valid, the others were ended; a machine that is busy is the usual cause. {}:\n{}",
                 place.log(&name).display(),
                 place.said(&name)
-            );
+            ));
             Ok(Outcome::NotGood)
         }
         Some((name, _)) => bail!(
-            "{name} could not be made; {}:\n  {}",
+            "{name} could not be made; {}:\n{}",
             place.log(&name).display(),
             place.said(&name)
         ),
