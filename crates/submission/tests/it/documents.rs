@@ -34,7 +34,7 @@ fn plans_and_verdicts_are_handed_in_without_paths_and_addresses() {
         ]);
         plan["model"]["path"] = "/home/secret/gpt-oss-120b".into();
         plan["dataset"]["path"] = "secret/perf.parquet".into();
-        plan["user_conf"] = serde_json::json!({"path": "~/secret.conf", "content": "# of secret\n*.*.target_qps = 12.5\n"});
+        plan["user_conf"] = serde_json::json!({"path": "~/secret/user.conf", "content": "# of secret\n*.*.target_qps = 12.5\n"});
         plan["max_new_tokens"] = 10240.into();
         verdict["metrics"] =
             serde_json::json!({"servers": ["http://secret:30000"], "tokens_per_second": 7.5});
