@@ -67,7 +67,7 @@ fn each(findings: &[&Finding], prefix: &str) {
         say!("  {severity} {}{official}", finding.rule);
         let path = finding.path.strip_prefix(prefix);
         let path = path.unwrap_or(&finding.path);
-        if !path.is_empty() {
+        if !["", "."].contains(&path) {
             say!("    {path}");
         }
         say!("    {}", finding.message);
