@@ -23,8 +23,8 @@ pub(super) struct Needs {
 impl fmt::Display for Needs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (least, minutes) = match self.short {
-            true => ("of 5 s at least", 2),
-            false => ("of 10 min at least", 13),
+            true => ("of 5 s at least", "2 to 3"),
+            false => ("of 10 min at least", "15 to 20"),
         };
         write!(
             f,
