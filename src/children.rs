@@ -141,8 +141,8 @@ fn start(command: &mut Command) -> std::io::Result<Child> {
     let child = command.process_group(0).stdin(Stdio::null()).spawn()?;
     running(|children| children.insert(Pid::from_child(&child).as_raw_nonzero().get()));
     if interrupted() {
-        // The signal came between the last look and the start.
-        forward(Signal::INT);
+        // The signal came between the last look and the start; the others have it.
+        let _ = kill_process(Pid::from_child(&child), Signal::INT);
     }
     Ok(child)
 }
