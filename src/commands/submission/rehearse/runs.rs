@@ -13,6 +13,10 @@ use crate::exit::Outcome;
 use crate::output;
 use crate::terminal::{message, note};
 
+/// A word of a command line.
+type Word<'a> = &'a dyn AsRef<OsStr>;
+type Words<'a> = Vec<Word<'a>>;
+
 /// A rate that makes 6396 samples last a little more than the minimum duration: at 10.66 a second and above, LoadGen would
 /// issue them twice. Offline lasts as long as the engine needs: 6396 answers of 2.66 s, so many at a time.
 struct Load {
@@ -163,7 +167,7 @@ fn of_scenario(place: &Place, scenario: &str, load: &Load) -> Result<Vec<(String
         &"--echo-script",
         &compliance_script,
     ];
-    let made: [(&str, Vec<&dyn AsRef<OsStr>>, &[&dyn AsRef<OsStr>]); 4] = [
+    let made: [(&str, Words<'_>, &[Word<'_>]); 4] = [
         (
             "performance",
             vec![
