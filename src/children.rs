@@ -1,15 +1,16 @@
 //! Commands that start this program again, and what becomes of both at Ctrl-C and SIGTERM.
 //!
-//! The first signal is handed to the child, which ends as it sees fit; it is waited for, the rest of the command is skipped,
-//! and the command ends with an error that says where things are (exit code 130). A second signal is handed on too, and the
-//! third kills the child. A child is in a process group of its own, so that a terminal's Ctrl-C reaches it once, from here.
+//! The first signal is handed to the children, which end as they see fit; they are waited for, the rest of the command is
+//! skipped, and the command ends with an error that says where things are (exit code 130). A second signal is handed on too,
+//! and the third kills them. A child is in a process group of its own: a terminal's Ctrl-C reaches it once, from here.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
@@ -19,8 +20,8 @@ use crate::exit::{INTERRUPTED, Interrupted};
 use crate::terminal::{is_quiet, note};
 
 static SIGNALS: AtomicU32 = AtomicU32::new(0);
-/// The child that runs now; 0 where none does.
-static CHILD: AtomicI32 = AtomicI32::new(0);
+/// The children that run now.
+static CHILDREN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 /// From here on the signals no longer end this process by themselves.
 pub(crate) fn listen() -> Result<()> {
@@ -62,9 +63,15 @@ pub(crate) fn listen_for(mut on_signal: impl FnMut(Signal) + Send + 'static) -> 
 }
 
 fn forward(signal: Signal) {
-    if let Some(child) = Pid::from_raw(CHILD.load(SeqCst)) {
+    let children = CHILDREN.lock().unwrap_or_else(PoisonError::into_inner);
+    for child in children.iter().filter_map(|id| Pid::from_raw(*id)) {
         let _ = kill_process(child, signal);
     }
+}
+
+/// Asks all children to end, as Ctrl-C would; the command goes on.
+pub(crate) fn end_all() {
+    forward(Signal::TERM);
 }
 
 /// For commands without children that end by themselves: the first signal ends the process, without files that were begun.
@@ -146,10 +153,10 @@ pub(crate) fn output(command: &mut Command) -> std::io::Result<(ExitStatus, Vec<
 
 fn start(command: &mut Command) -> std::io::Result<Child> {
     let child = command.process_group(0).stdin(Stdio::null()).spawn()?;
-    CHILD.store(i32::try_from(child.id()).unwrap_or(0), SeqCst);
+    running(|children| children.insert(Pid::from_child(&child).as_raw_nonzero().get()));
     if interrupted() {
-        // The signal came between the last look and the start.
-        forward(Signal::INT);
+        // The signal came between the last look and the start; the others have it.
+        let _ = kill_process(Pid::from_child(&child), Signal::INT);
     }
     Ok(child)
 }
@@ -161,6 +168,10 @@ fn wait(child: &mut Child) -> std::io::Result<ExitStatus> {
     while let Err(rustix::io::Errno::INTR) =
         rustix::process::waitid(rustix::process::WaitId::Pid(pid), options)
     {}
-    CHILD.store(0, SeqCst);
+    running(|children| children.remove(&pid.as_raw_nonzero().get()));
     child.wait()
+}
+
+fn running(change: impl FnOnce(&mut BTreeSet<i32>) -> bool) {
+    change(&mut CHILDREN.lock().unwrap_or_else(PoisonError::into_inner));
 }

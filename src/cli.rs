@@ -62,7 +62,7 @@ pub(crate) use serve::ServeArgs;
 pub(crate) use speculate::{FeaturesArg, SpeculateArgs};
 pub(crate) use submission::{
     SubmissionBuildArgs, SubmissionCheckArgs, SubmissionCommand, SubmissionPackArgs,
-    SubmissionTruncateArgs,
+    SubmissionRehearseArgs, SubmissionTruncateArgs,
 };
 pub(crate) use synthetic::{ShapeArg, SyntheticArgs};
 
@@ -189,7 +189,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: AuditorCommand,
     },
-    /// Submissions: build a tree, truncate its logs, check, pack.
+    /// Submissions: build a tree, truncate, check, pack; rehearse it.
     Submission {
         #[command(subcommand)]
         command: SubmissionCommand,

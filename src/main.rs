@@ -80,6 +80,9 @@ fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
             command: SubmissionCommand::Check(args),
         } => commands::submission::check(&args),
         Command::Submission {
+            command: SubmissionCommand::Rehearse(args),
+        } => commands::submission::rehearse(&args),
+        Command::Submission {
             command: SubmissionCommand::Truncate(args),
         } => commands::submission::truncate(&args),
         Command::Submission {

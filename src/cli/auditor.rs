@@ -12,7 +12,7 @@ use super::{EngineArgs, HttpArgs, SamplingArgs};
 pub(crate) enum AuditorCommand {
     /// What of a run or of a submission's tree is not as usual: figure, what is usual, how rare, what to ask.
     ///
-    /// No verdict. What the input cannot show is listed. Exits 1 when there is something to ask. See docs/audit.md.
+    /// No verdict. What the input cannot show is listed. Exits 1 when there is something to ask. See docs/auditing.md.
     #[command(after_help = r"Example:
   ossmark auditor anomalies inference_results --json anomalies.json")]
     Anomalies(AuditorAnomaliesArgs),
@@ -136,7 +136,7 @@ pub(crate) struct AuditorReproduceArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) tokenizer: Option<PathBuf>,
     /// LiveCodeBench's problems, for the score.
-    #[arg(long, value_name = "FILE.jsonl")]
+    #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) lcb_problems: Vec<PathBuf>,
     /// Also make TEST09, over the performance data set.
     #[arg(long, conflicts_with = "test09")]

@@ -85,7 +85,10 @@ fn with_file(mut line: Vec<OsString>, given: &ArgMatches, file: &Path) -> Result
     }
     let typed = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
     let arguments = self::arguments(run, &table, base, typed)?;
-    line.splice(2..2, arguments);
+    // Right behind the command: in front of it stand at most options that all commands have.
+    let behind = line.iter().position(|word| word == "run");
+    let behind = behind.context("no command `run`")? + 1;
+    line.splice(behind..behind, arguments);
     Ok(command().try_get_matches_from(line)?)
 }
 

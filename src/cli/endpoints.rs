@@ -120,7 +120,7 @@ pub(crate) struct EndpointsRunArgs {
     #[arg(help_heading = heading::ACCURACY, long, value_name = "N", default_value_t = 32_768, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) accuracy_max_new_tokens: u32,
     /// LiveCodeBench's problems, for the accuracy data set's programs, which run in `score`'s sandbox.
-    #[arg(help_heading = heading::ACCURACY, long, value_name = "FILE.jsonl")]
+    #[arg(help_heading = heading::ACCURACY, long, value_name = "PATH", num_args = 1..)]
     pub(crate) lcb_problems: Vec<PathBuf>,
     /// The published seeds that give the order of the samples.
     #[arg(long, value_name = "NAME", default_value = "A")]

@@ -8,8 +8,8 @@ use clap::{ArgGroup, Args, ValueEnum};
 #[command(group(ArgGroup::new("input").required(true).args(["log", "inferred"])))]
 #[command(
     override_usage = "ossmark score <RUN_DIR> --dataset <FILE> --tokenizer <PATH>
-                     [--lcb-problems <FILE.jsonl>]... [OPTIONS]
-       ossmark score --inferred <FILE> [--lcb-problems <FILE.jsonl>]...
+                     [--lcb-problems <PATH>...] [OPTIONS]
+       ossmark score --inferred <FILE> [--lcb-problems <PATH>...]
                      [OPTIONS]"
 )]
 pub(crate) struct ScoreArgs {
@@ -31,9 +31,9 @@ pub(crate) struct ScoreArgs {
     pub(crate) tokenizer: Option<PathBuf>,
     /// LiveCodeBench's problems.
     ///
-    /// release_v6 is test.jsonl, test2.jsonl ... test6.jsonl: give the option six times, or a pattern in quotes. Forms:
-    /// docs/datasets.md.
-    #[arg(long, value_name = "FILE.jsonl")]
+    /// The directory that holds test.jsonl, test2.jsonl ... test6.jsonl (release_v6 is all six), or files, or a pattern in
+    /// quotes. Forms: docs/datasets.md.
+    #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) lcb_problems: Vec<PathBuf>,
     /// Seconds a program may take for one test.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]

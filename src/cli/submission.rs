@@ -20,6 +20,12 @@ pub(crate) enum SubmissionCommand {
   ossmark submission truncate inference_results --submitter Org \
       --backup originals")]
     Truncate(SubmissionTruncateArgs),
+    /// The whole way with scripted answers in a model's place: runs, scores, compliance tests, tree, check, packed file.
+    ///
+    /// Says first what it needs and how long it takes; --dry-run ends there. What it leaves is stamped REHEARSAL.
+    #[command(after_help = r"Example:
+  ossmark submission rehearse --short --output out/rehearsal")]
+    Rehearse(SubmissionRehearseArgs),
     /// One file from a tree, the same bytes from the same files, with the hash of each; or the proof that such a file is whole.
     #[command(after_help = r"Example:
   ossmark submission pack inference_results --submitter Org \
@@ -39,6 +45,27 @@ pub(crate) struct SubmissionBuildArgs {
     #[arg(long)]
     pub(crate) rehearsal: bool,
     /// Move an earlier tree aside instead of refusing.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SubmissionRehearseArgs {
+    /// Where all of it goes.
+    ///
+    /// Gets runs/, audit/, tree/ with the submission, originals/ with the whole logs, check.json and the packed file.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: PathBuf,
+    /// Runs of at least 5 s instead of ten minutes, and nothing else different: `check` names that.
+    #[arg(long)]
+    pub(crate) short: bool,
+    /// Look at what is needed, say what would be done, and end.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// The interpreter that runs LiveCodeBench's programs.
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    pub(crate) python: PathBuf,
+    /// Move an earlier rehearsal aside instead of refusing.
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -88,10 +115,17 @@ pub(crate) struct SubmissionPackArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(override_usage = "ossmark submission check <DIR> [OPTIONS]
+       ossmark submission check --explain <RULE>")]
 pub(crate) struct SubmissionCheckArgs {
     /// The directory that holds closed/, open/ or network/.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) input: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "explain")]
+    pub(crate) input: Option<PathBuf>,
+    /// What a rule of the report asks for.
+    ///
+    /// And why it weighs what it weighs, where it is written and how to fix what it finds.
+    #[arg(long, value_name = "RULE", exclusive = true)]
+    pub(crate) explain: Option<String>,
     /// The MLPerf round whose rules apply: v6.0, v6.1.
     #[arg(long, value_name = "ROUND", default_value = "v6.1")]
     pub(crate) round: String,
@@ -101,9 +135,41 @@ pub(crate) struct SubmissionCheckArgs {
     /// The verdict of MLCommons' own checker: only what it objects to counts.
     #[arg(long)]
     pub(crate) official_only: bool,
-    /// Exit with 1 for questions too: what an auditor would ask and you can answer or hand in now.
+    /// Exit with 1 for questions too.
+    ///
+    /// They are what an auditor would ask and you can answer or hand in now.
     #[arg(long, conflicts_with = "official_only")]
     pub(crate) strict: bool,
+    /// Check these whole logs against the tree's.
+    ///
+    /// As `submission truncate` set them aside (its --backup): their hashes and ends, TEST09's lengths and, with --dataset and
+    /// --tokenizer, the score again.
+    #[arg(long, value_name = "DIR", conflicts_with = "official_only")]
+    pub(crate) originals: Option<PathBuf>,
+    /// With --originals: the accuracy data set, columns dataset and ground_truth.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "originals",
+        requires = "tokenizer"
+    )]
+    pub(crate) reference: Option<PathBuf>,
+    /// With --originals: the model's directory, or its tokenizer.json.
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "originals",
+        requires = "reference"
+    )]
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// With --originals: LiveCodeBench's problems.
+    ///
+    /// Files, patterns, or the directory that holds test.jsonl to test6.jsonl.
+    #[arg(long, value_name = "PATH", num_args = 1.., requires = "originals")]
+    pub(crate) lcb_problems: Vec<PathBuf>,
+    /// With --originals: the interpreter that runs the programs.
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    pub(crate) python: PathBuf,
     /// Write the valid results as a table with the official checker's columns.
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! The command line against itself.
 
+mod docs;
 mod messages;
 mod paths;
 

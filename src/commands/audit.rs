@@ -12,6 +12,7 @@ use ossmark_submission::audit::{self, LEDGER, Options, Test07, Test09, Verified}
 use serde_json::json;
 
 use crate::children;
+use crate::cli::config_file::run_args;
 use crate::cli::{AuditArgs, AuditTest07Args, AuditTest09Args};
 use crate::exit::Outcome;
 use crate::output;
@@ -66,7 +67,10 @@ fn scorer_output(args: &AuditTest07Args, logs: &Path) -> Result<String> {
     };
     let (reference_file, tokenizer_file) = (reference, tokenizer);
     let reference = Reference::open(reference_file, false)?;
-    let log = logs.join(ACCURACY);
+    let log = audit::file_of_run(logs, ACCURACY);
+    if let Some(cut) = ossmark_submission::truncate::cut(&log) {
+        bail!("{}: {cut}", log.display());
+    }
     let pairing = Pairing {
         log: &log,
         reference: reference_file,
@@ -159,6 +163,11 @@ fn make_run(args: &AuditArgs, test: &Test) -> Result<(PathBuf, Outcome)> {
             "expected --logs DIR, or the options of the run after --, for example: -- --scenario offline --model DIR --dataset FILE"
         );
     }
+    // However user.conf is given: behind a space or an equals sign, or in a --config file.
+    let given = run_args(&args.run)?;
+    if let (Some(file), Some(_)) = (&given.user_conf, test.user_conf) {
+        check_user_conf(file, test)?;
+    }
     let dir = args
         .output
         .join(format!("{}-run", test.name.to_lowercase()));
@@ -175,27 +184,10 @@ fn make_run(args: &AuditArgs, test: &Test) -> Result<(PathBuf, Outcome)> {
     command.args(["run", "--mode", "performance"]);
     command.arg("--output").arg(&dir);
     command.arg("--audit-config").arg(&config);
-    let given = args.run.iter().position(|word| word == "--user-conf");
-    match (given.and_then(|at| args.run.get(at + 1)), test.user_conf) {
-        (None, Some(embedded)) => {
-            let file = dir.join("user.conf");
-            output::write_whole(&file, embedded.as_bytes())?;
-            command.arg("--user-conf").arg(&file);
-        }
-        (Some(file), Some(_)) => {
-            // Without it LoadGen asks for 6396 different samples out of 990 and crashes.
-            let text = ossmark_files::read_to_string(Path::new(file))
-                .with_context(|| format!("--user-conf {}", file.display()))?;
-            if !text.contains("performance_sample_count_override") {
-                bail!(
-                    "--user-conf {}: found no performance_sample_count_override, expected 990 for {}; copy the lines from \
-                     mlperf_conf/test07.user.conf, or leave the option out",
-                    file.display(),
-                    test.name
-                );
-            }
-        }
-        (_, None) => {}
+    if let (None, Some(embedded)) = (&given.user_conf, test.user_conf) {
+        let file = dir.join("user.conf");
+        output::write_whole(&file, embedded.as_bytes())?;
+        command.arg("--user-conf").arg(&file);
     }
     command.args(&args.run);
     drop(claimed);
@@ -214,6 +206,21 @@ fn make_run(args: &AuditArgs, test: &Test) -> Result<(PathBuf, Outcome)> {
             test.name
         ),
     }
+}
+
+/// Without this line LoadGen asks for 6396 different samples out of 990 and crashes.
+fn check_user_conf(file: &Path, test: &Test) -> Result<()> {
+    let text = ossmark_files::read_to_string(file)
+        .with_context(|| format!("--user-conf {}", file.display()))?;
+    if !text.contains("performance_sample_count_override") {
+        bail!(
+            "--user-conf {}: found no performance_sample_count_override, expected 990 for {}; add the line \
+             `gpt-oss-120b.*.performance_sample_count_override = 990`, as in mlperf_conf/test07.user.conf, or leave the option out",
+            file.display(),
+            test.name
+        );
+    }
+    Ok(())
 }
 
 /// Adds a line to the ledger and says how many attempts there were.

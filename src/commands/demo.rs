@@ -196,7 +196,6 @@ fn score(model: &Path, accuracy: &Path, log: &Path) -> Result<String> {
     let mut command = children::this_program()?;
     command
         .arg("score")
-        .arg("--log")
         .arg(log)
         .arg("--dataset")
         .arg(model.join("accuracy.parquet"))

@@ -40,7 +40,42 @@ struct Files {
     json: Option<Output>,
 }
 
+/// The log itself, where a run's directory is given, or that of a result in a submission.
+fn log_of(given: &Path) -> Result<PathBuf> {
+    let log = match given.is_dir() {
+        true => ossmark_submission::audit::file_of_run(given, ossmark_logs::ACCURACY),
+        false => given.to_owned(),
+    };
+    if given.is_dir() && !log.exists() {
+        bail!(
+            "{}: found no {} in it, expected the directory of an accuracy run",
+            given.display(),
+            ossmark_logs::ACCURACY
+        );
+    }
+    if let Some(cut) = ossmark_submission::truncate::cut(&log) {
+        bail!("{}: {cut}", log.display());
+    }
+    Ok(log)
+}
+
+impl Files {
+    /// Names what was written, on standard error: the last line on standard output is the score.
+    fn tell(&self) {
+        for (file, what) in [
+            (&self.accuracy_txt, "the result, for a submission"),
+            (&self.details, "a line for each answer"),
+            (&self.json, "the result as JSON"),
+        ] {
+            if let Some(file) = file.as_ref().filter(|file| !file.is_stream()) {
+                note!("wrote {} ({what})", file.path().display());
+            }
+        }
+    }
+}
+
 fn score_log(args: &ScoreArgs, mut files: Files, log: &Path) -> Result<Outcome> {
+    let log = &log_of(log)?;
     let reference = args.reference.as_deref().context(
         "missing --dataset FILE: the accuracy data set, with the columns dataset and ground_truth",
     )?;
@@ -88,6 +123,7 @@ fn score_log(args: &ScoreArgs, mut files: Files, log: &Path) -> Result<Outcome> 
     });
     publish(&mut files, &answers, code.as_ref(), result)?;
     page(&text);
+    files.tell();
     Ok(Outcome::Good)
 }
 
@@ -104,6 +140,7 @@ fn score_inferred(args: &ScoreArgs, mut files: Files, file: &Path) -> Result<Out
         file.write(text.as_bytes())?;
     }
     page(&text);
+    files.tell();
     Ok(Outcome::Good)
 }
 
@@ -115,8 +152,8 @@ fn run_code(args: &ScoreArgs, files: &Files, answers: &mut Answers) -> Result<Op
     }
     if args.lcb_problems.is_empty() {
         bail!(
-            "{code_answers} answer(s) are to livecodebench questions, and --lcb-problems is missing: give LiveCodeBench's \
-             test*.jsonl (release_v6 is all six), or score a log without them"
+            "{code_answers} answer(s) are to livecodebench questions, and --lcb-problems is missing: give the directory of \
+             LiveCodeBench's test*.jsonl (release_v6 is all six), or score a log without them"
         );
     }
     let problems = Problems::load(&args.lcb_problems)?;
@@ -139,19 +176,34 @@ fn run_code(args: &ScoreArgs, files: &Files, answers: &mut Answers) -> Result<Op
     Ok(report)
 }
 
+/// LiveCodeBench's problems, where there are any.
+pub(super) fn problems(paths: &[PathBuf]) -> Result<Option<Problems>> {
+    let problems = (!paths.is_empty()).then(|| Problems::load(paths));
+    Ok(problems.transpose()?)
+}
+
+/// The reference's settings, with an interpreter.
+pub(super) fn sandbox(python: &Path) -> Result<LcbSettings> {
+    Ok(LcbSettings {
+        python: Some(python.to_owned()),
+        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        helper: super::confine::helper()?,
+        ..LcbSettings::default()
+    })
+}
+
 fn lcb_settings(args: &ScoreArgs) -> Result<LcbSettings> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let usual = sandbox(&args.python)?;
     Ok(LcbSettings {
         timeout_s: args.lcb_timeout,
         time_limit: match args.time_limit {
             TimeLimitArg::Wall => TimeLimit::Wall,
             TimeLimitArg::Cpu => TimeLimit::Cpu,
         },
-        python: Some(args.python.clone()),
-        workers: args.workers.map_or(cores, |n| n as usize),
+        workers: args.workers.map_or(usual.workers, |n| n as usize),
         memory_bytes: args.lcb_memory_mib << 20,
-        helper: super::confine::helper()?,
         allow_unconfined: args.allow_unconfined,
+        ..usual
     })
 }
 

@@ -1,15 +1,18 @@
 //! `ossmark submission`: submission trees. The work is done by `crates/submission`; this prints it and writes its files.
 
+mod check;
+mod rehearse;
+mod told;
+
 use anyhow::Result;
-use ossmark_submission::Severity;
 use ossmark_submission::build;
-use ossmark_submission::check::{self, Options, Report, Verdict};
 use ossmark_submission::truncate::{self, Action};
 
+pub(crate) use check::check;
+pub(crate) use rehearse::rehearse;
+
 use crate::children;
-use crate::cli::{
-    SubmissionBuildArgs, SubmissionCheckArgs, SubmissionPackArgs, SubmissionTruncateArgs,
-};
+use crate::cli::{SubmissionBuildArgs, SubmissionPackArgs, SubmissionTruncateArgs};
 use crate::exit::Outcome;
 use crate::output;
 use crate::terminal::say;
@@ -29,33 +32,6 @@ pub(crate) fn build(args: &SubmissionBuildArgs) -> Result<Outcome> {
         args.output.display()
     );
     Ok(Outcome::Good)
-}
-
-pub(crate) fn check(args: &SubmissionCheckArgs) -> Result<Outcome> {
-    children::end_at_signal()?;
-    let mut csv_file = output::claim_optional(args.csv.as_ref(), args.force)?;
-    let mut json_file = output::claim_optional(args.json.as_ref(), args.force)?;
-    let report = check::check(Options {
-        input: &args.input,
-        round: &args.round,
-        submitter: args.submitter.as_deref(),
-        official_only: args.official_only,
-    })?;
-    print(&report);
-    if let Some(file) = &mut csv_file {
-        file.write(report.csv().as_bytes())?;
-    }
-    if let Some(file) = &mut json_file {
-        file.write_json(&report)?;
-    }
-    let asks = args.strict && report.count(Severity::Question) > 0;
-    if asks {
-        say!("not good: questions count here as errors do");
-    }
-    Ok(match report.verdict {
-        Verdict::Valid if !asks => Outcome::Good,
-        _ => Outcome::NotGood,
-    })
 }
 
 pub(crate) fn truncate(args: &SubmissionTruncateArgs) -> Result<Outcome> {
@@ -129,7 +105,7 @@ pub(crate) fn pack(args: &SubmissionPackArgs) -> Result<Outcome> {
             (file.path(), packed)
         }
         _ => anyhow::bail!(
-            "expected --input DIR --submitter NAME --output FILE.tar.zst, or --verify FILE.tar.zst"
+            "expected DIR --submitter NAME --output FILE.tar.zst, or --verify FILE.tar.zst"
         ),
     };
     say!(
@@ -143,49 +119,4 @@ pub(crate) fn pack(args: &SubmissionPackArgs) -> Result<Outcome> {
         file.write_json(&done)?;
     }
     Ok(Outcome::Good)
-}
-
-fn print(report: &Report) {
-    for finding in &report.findings {
-        let severity = match report.weight(finding) {
-            Severity::Error => "ERROR",
-            Severity::Question => "QUESTION",
-            Severity::Note => "NOTE",
-        };
-        let official = if finding.official { ", official" } else { "" };
-        say!("{severity} {}{official}", finding.rule);
-        say!("  {}", finding.path);
-        say!("  {}", finding.message);
-        say!("  fix: {}", finding.fix);
-        say!("  source: {}", finding.source);
-    }
-    if report.findings_left_out > 0 {
-        say!("and {} more findings", report.findings_left_out);
-    }
-    for result in &report.results {
-        let verdict = if result.valid { "valid  " } else { "INVALID" };
-        let metric = result
-            .metric
-            .map_or_else(|| "no result".into(), |m| format!("{m} tokens/s"));
-        say!("{verdict} {} {metric}", result.path);
-    }
-    let valid = report.results.iter().filter(|r| r.valid).count();
-    let basis = if report.official_only {
-        " by the official checker's rules alone"
-    } else {
-        ""
-    };
-    let verdict = match report.verdict {
-        Verdict::Valid => "VALID",
-        Verdict::Invalid => "INVALID",
-    };
-    let official = report.findings.iter().filter(|f| f.official).count();
-    say!(
-        "{valid} of {} results valid; errors: {} (official: {official}), questions: {}, notes: {}; round {}: submission {verdict}{basis}",
-        report.results.len(),
-        report.count(Severity::Error),
-        report.count(Severity::Question),
-        report.count(Severity::Note),
-        report.round
-    );
 }

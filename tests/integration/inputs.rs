@@ -109,6 +109,11 @@ fn folder(name: &str, to: &Path) {
             &repository().join("tests/fixtures/score/mixed/mlperf_log_accuracy.json"),
             "mlperf_log_accuracy.json",
         ),
+        "@PROBLEMS" => {
+            for name in ["test.jsonl", "test2.jsonl"] {
+                copy(&demo.join("lcb_problems.jsonl"), name);
+            }
+        }
         "@TREE" => unpack_tree(to),
         "@RUN" => fs::write(to.join("run_plan.json"), "{}").unwrap(),
         "@CURVE" => fs::create_dir(to.join("r4")).unwrap(),

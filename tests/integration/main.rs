@@ -32,6 +32,7 @@ mod power;
 mod preflight;
 mod preview;
 mod prints;
+mod readme;
 mod record;
 mod rehearsal;
 mod remote;

@@ -26,7 +26,7 @@ pub(crate) enum Kind {
 }
 
 /// Folders that are good but for one file, and which files these are.
-pub(crate) const FOLDERS: [(&str, &[&str]); 10] = [
+pub(crate) const FOLDERS: [(&str, &[&str]); 11] = [
     (
         "@MODEL",
         &["config.json", "generation_config.json", "model.safetensors"],
@@ -43,6 +43,7 @@ pub(crate) const FOLDERS: [(&str, &[&str]); 10] = [
     ("@TOKENIZER", &["tokenizer.json", "tokenizer_config.json"]),
     ("@SHARDS", &["part-0.parquet", "part-1.parquet"]),
     ("@LOGS", &["mlperf_log_accuracy.json"]),
+    ("@PROBLEMS", &["test.jsonl", "test2.jsonl"]),
     ("@TREE", &[]),
     // What cannot be read in a run is said in its page and in its line.
     ("@RUN", &[]),

@@ -99,13 +99,9 @@ fn assert_equals_official(name: &str, done: &Done, dir: &Path, out: &Path) {
 fn three_kinds_of_questions_score_as_officially() {
     let dir = fixtures().join("mixed");
     let out = tempfile::tempdir().unwrap();
-    let mut command = score(
-        &dir.join("mlperf_log_accuracy.json"),
-        &dir.join("reference.parquet"),
-    );
-    command
-        .arg("--lcb-problems")
-        .arg(dir.join("lcb_problems.jsonl"));
+    // Its directories stand for the log and for the problems.
+    let mut command = score(&dir, &dir.join("reference.parquet"));
+    command.arg("--lcb-problems").arg(&dir);
     command
         .arg("--details")
         .arg(out.path().join("details.jsonl"));
@@ -117,6 +113,10 @@ fn three_kinds_of_questions_score_as_officially() {
     let done = finish(command, LIMIT);
     assert_equals_official("mixed", &done, &dir, out.path());
     assert!(!out.path().join("details.jsonl.partial").exists());
+    for name in ["details.jsonl", "accuracy.txt", "score.json"] {
+        let said = format!("wrote {}", out.path().join(name).display());
+        assert!(done.stderr.contains(&said), "{said}: {}", done.stderr);
+    }
     let order: Vec<Value> = std::fs::read_to_string(out.path().join("details.jsonl"))
         .unwrap()
         .lines()
@@ -339,6 +339,25 @@ fn bad_input_is_refused_by_name() {
     std::fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
     finish(score(&cut, &reference), LIMIT)
         .refused(&["cut.json: at byte ", "not written to its end"]);
+
+    // A directory without a log, one of somebody's submission, and logs that were cut for one.
+    finish(score(out.path(), &reference), LIMIT)
+        .refused(&["found no mlperf_log_accuracy.json in it", "accuracy run"]);
+    let accuracy = out.path().join("Offline/accuracy");
+    std::fs::create_dir_all(&accuracy).unwrap();
+    let text = String::from_utf8_lossy(&whole);
+    let ends = format!("{}\n\n...\n\n{}", &text[..4096], &text[text.len() - 4096..]);
+    std::fs::write(accuracy.join("mlperf_log_accuracy.json"), ends).unwrap();
+    for given in [
+        accuracy.join("mlperf_log_accuracy.json"),
+        accuracy.clone(),
+        out.path().join("Offline"),
+    ] {
+        finish(score(&given, &reference), LIMIT).refused(&["truncated", "has no hash= of it"]);
+    }
+    let hash = "0123456789abcdef".repeat(4);
+    std::fs::write(accuracy.join("accuracy.txt"), format!("x\nhash={hash}\n")).unwrap();
+    finish(score(&accuracy, &reference), LIMIT).refused(&["ask the submitter", &hash]);
 
     finish(score(&reference, &reference), LIMIT).refused(&["found 'P'", "a list of entries"]);
     finish(score(&log, &log), LIMIT).refused(&["mlperf_log_accuracy.json", "parquet"]);

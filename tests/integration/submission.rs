@@ -77,8 +77,98 @@ fn a_check_says_what_it_found_and_how_it_ended() {
     assert_eq!(misspelt.code(), Some(1));
     assert!(misspelt.stdout.contains("results.zero"));
     ossmark(&["submission", "check", "--input", "/nowhere/at/all"])
-        .refused(&["found nothing", "closed/"]);
+        .refused(&["not found", "closed/"]);
     ossmark(&[&input[..], &["--round", "v9"]].concat()).refused(&["v9", "v6.1"]);
+}
+
+#[test]
+fn a_rule_is_explained_without_a_tree() {
+    let explain = |rule: &str| ossmark(&["submission", "check", "--explain", rule]);
+    let done = explain("documentation.missing");
+    assert_eq!(done.code(), Some(0), "{}", done.stderr);
+    for part in ["question", "not official", "source: ", "fix: "] {
+        assert!(done.stdout.contains(part), "{part}: {}", done.stdout);
+    }
+    assert!(
+        explain("tree.no-results-dir")
+            .stdout
+            .contains("ends here with an exception")
+    );
+    explain("documentation.mising").refused(&["documentation.mising", "documentation.missing"]);
+    ossmark(&["submission", "check"]).refused(&["--input"]);
+}
+
+/// What the findings weigh is the same in print, in the counts and as JSON.
+#[test]
+fn by_the_official_rules_alone_everything_else_is_a_note() {
+    let tree = tree();
+    let json = tree.path().join("t.json");
+    let input = [
+        "submission",
+        "check",
+        "--official-only",
+        "--input",
+        text(tree.path()),
+        "--json",
+        text(&json),
+    ];
+    let done = ossmark(&input);
+    assert!(
+        done.stdout.contains("2 notes in 3 results, 3 valid"),
+        "{}",
+        done.stdout
+    );
+    let report: Value = serde_json::from_slice(&fs::read(&json).unwrap()).unwrap();
+    for finding in report["findings"].as_array().unwrap() {
+        assert_eq!(
+            (&finding["severity"], &finding["official"]),
+            (&"note".into(), &false.into())
+        );
+    }
+}
+
+/// TEST09's directory of a tree, as it is handed in, and with the whole log in it.
+#[test]
+fn a_compliance_test_is_verified_where_it_lies_in_a_tree() {
+    let tree = tree();
+    let test = tree
+        .path()
+        .join("closed/OracleLab/results/null-x1/gpt-oss-120b/Offline/TEST09");
+    let out = tempfile::tempdir().unwrap();
+    let audit = || {
+        ossmark(&[
+            "audit",
+            "test09",
+            "--logs",
+            text(&test),
+            "--output",
+            text(&out.path().join("out")),
+            "--min-output-tokens",
+            "3",
+            "--max-output-tokens",
+            "3",
+        ])
+    };
+    let log = test.join("accuracy/mlperf_log_accuracy.json");
+    let hash = fs::read_to_string(log.with_file_name("accuracy.txt")).unwrap();
+    let hash = hash.trim().strip_prefix("hash=").unwrap();
+    audit().refused(&["truncated for a submission", "ask the submitter", hash]);
+    let data = "01000000".repeat(3);
+    let entries =
+        (0..6396).map(|n| format!("{{\"seq_id\":{n},\"qsl_idx\":{n},\"data\":\"{data}\"}}"));
+    fs::write(&log, format!("[{}]", entries.collect::<Vec<_>>().join(","))).unwrap();
+    let done = audit();
+    assert_eq!(done.code(), Some(0), "{}{}", done.stdout, done.stderr);
+    let made = out.path().join("out/TEST09");
+    assert!(
+        fs::read_to_string(made.join("verify_output_len.txt"))
+            .unwrap()
+            .contains("TEST PASS")
+    );
+    assert!(
+        made.join("performance/run_1/mlperf_log_detail.txt")
+            .is_file()
+    );
 }
 
 #[test]
@@ -208,6 +298,38 @@ fn test07_scores_the_log_itself() {
             fs::read_to_string(out.path().join("TEST07/verify_accuracy.txt")).unwrap(),
             fs::read_to_string(case.join("expected/verify_accuracy.txt")).unwrap()
         );
+    }
+}
+
+/// A user.conf without the line that the test needs is refused however it is given, and nothing is left of it.
+#[test]
+fn test07_looks_at_a_user_conf_however_it_is_given() {
+    let out = tempfile::tempdir().unwrap();
+    let (conf, file) = (out.path().join("user.conf"), out.path().join("run.toml"));
+    fs::write(&conf, "gpt-oss-120b.Server.target_qps = 5\n").unwrap();
+    fs::write(&file, "user-conf = \"user.conf\"\n").unwrap();
+    let one_word = format!("--user-conf={}", conf.display());
+    let output = out.path().join("out");
+    let audit = [
+        "audit",
+        "test07",
+        "--output",
+        text(&output),
+        "--accuracy-output",
+        text(&conf),
+        "--",
+        "--engine",
+        "echo",
+        "--scenario",
+        "server",
+    ];
+    for given in [
+        &["--user-conf", text(&conf)][..],
+        &[one_word.as_str()],
+        &["--config", text(&file)],
+    ] {
+        ossmark(&[&audit[..], given].concat())
+            .refused(&["performance_sample_count_override", "990"]);
     }
 }
 

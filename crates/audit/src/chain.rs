@@ -224,7 +224,7 @@ fn score(run: &Run) -> Link {
     let Some(hash) = hash.map(|hash| hash.trim().to_lowercase()) else {
         return missing(
             name,
-            "accuracy.txt has no line hash= (`ossmark score --log-hash`, `ossmark submission truncate --input TREE`)",
+            "accuracy.txt has no line hash= (`ossmark score --log-hash`, `ossmark submission truncate TREE`)",
         );
     };
     let answers = run.files.iter().find(|file| file.name == ACCURACY);

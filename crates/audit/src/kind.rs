@@ -73,7 +73,7 @@ impl Kind {
         Self::PromptsSlower,
     ];
 
-    /// Its name, as it stands in JSON and in docs/audit.md.
+    /// Its name, as it stands in JSON and in docs/auditing.md.
     pub fn name(self) -> &'static str {
         match self {
             Self::ScheduleTimes => "schedule.times",
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_a_name_of_its_own_and_stands_in_the_manual() {
-        let manual = include_str!("../../../docs/audit.md");
+        let manual = include_str!("../../../docs/auditing.md");
         for kind in Kind::ALL {
             assert_eq!(Kind::named(kind.name()), Some(kind));
             assert!(manual.contains(&format!("`{}`", kind.name())), "{kind:?}");

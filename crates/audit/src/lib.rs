@@ -38,7 +38,7 @@ pub use stated::{NotStated, Stated};
 pub enum Error {
     /// There is no result below a directory.
     #[error(
-        "{}: found no result, expected <division>/<submitter>/results/<system>/gpt-oss-120b/<scenario> below it",
+        "{}: found no result, expected <division>/<submitter>/results/<system>/gpt-oss-120b/<scenario> below it; give the directory that holds closed/, open/ or network/",
         ossmark_files::Escaped::path(.0)
     )]
     NoResult(std::path::PathBuf),

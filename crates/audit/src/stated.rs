@@ -4,6 +4,8 @@
 //! holds no text, no path, no address and no list: the compiler sees to that ([`is_copied`]). The names that it is written with
 //! are this program's own.
 
+use std::path::{Path, PathBuf};
+
 use ossmark_logs::config::{self, Line};
 use ossmark_rules::{Mode, Scenario, rules};
 use serde::Serialize;
@@ -92,8 +94,12 @@ impl Stated {
             Scenario::Offline => "requested_offline_expected_qps",
             Scenario::Server | Scenario::Interactive => "requested_server_target_qps",
         };
-        let plan = [dir.join("run_plan.json"), place.dir.join("run_plan.json")];
-        let mut plans = plan.iter().map(|file| read::json(file));
+        let plan = [
+            Some(dir.join("run_plan.json")),
+            Some(place.dir.join("run_plan.json")),
+            documented(&place.dir),
+        ];
+        let mut plans = plan.iter().flatten().map(|file| read::json(file));
         let plan = plans.find(serde_json::Value::is_object).unwrap_or_default();
         let real = |name: &str, most: f64| {
             let value = plan["sampling"][name].as_f64()?;
@@ -208,6 +214,17 @@ fn last_value(text: &[u8], wanted: &[u8]) -> Option<f64> {
     config::real(values.next()?)
 }
 
+/// Where `submission build` puts the plan of a result's performance run.
+fn documented(result: &Path) -> Option<PathBuf> {
+    let name = |up: usize| result.ancestors().nth(up)?.file_name();
+    let runs = result.ancestors().nth(4)?.join("documentation/runs");
+    Some(
+        runs.join(name(2)?)
+            .join(name(0)?)
+            .join("performance/run_plan.json"),
+    )
+}
+
 /// Whose seeds these are.
 fn round(log: &Logged) -> Option<&'static str> {
     let plan = log.plan().ok()?;
@@ -222,8 +239,6 @@ fn round(log: &Logged) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use serde_json::json;
 
     use super::*;
@@ -300,6 +315,19 @@ mod tests {
         let differ = stated.differences(&place);
         assert_eq!(differ.len(), 1, "{differ:?}");
         assert!(differ[0].contains("target_qps 20"), "{differ:?}");
+    }
+
+    #[test]
+    fn a_plan_among_the_documents_is_found() {
+        let tmp = tempfile::tempdir().unwrap();
+        let place = place(tmp.path(), &LOG, &json!(null));
+        let documents = tmp
+            .path()
+            .join("closed/Org/documentation/runs/box/Server/performance");
+        std::fs::create_dir_all(&documents).unwrap();
+        let plan = json!({ "max_new_tokens": 77 });
+        std::fs::write(documents.join("run_plan.json"), plan.to_string()).unwrap();
+        assert_eq!(Stated::of(&place).unwrap().max_new_tokens, Some(77));
     }
 
     #[test]

@@ -120,7 +120,7 @@ fn by_chance(name: &str, total: u64) -> u64 {
 /// How the reference ends its words about a question id that the problems do not have.
 const NOT_FOUND: &str = "not found in benchmark";
 
-const CHECK_LOG: &str = "is --tokenizer the tokenizer of the model that answered, is --reference the data set of the run with its rows in \
+const CHECK_LOG: &str = "is --tokenizer the tokenizer of the model that answered, is --dataset the data set of the run with its rows in \
                          the same order, and is this the log of an accuracy run?";
 const CHECK_INFERRED: &str = "were these outputs made for the prompts of these rows, and turned into text with the tokenizer of the model that answered?";
 const UNKNOWN_PROBLEMS: &str = "answers are to questions that --lcb-problems does not have: counted as wrong, as in the reference; give \

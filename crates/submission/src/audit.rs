@@ -8,7 +8,7 @@ mod answers;
 mod test07;
 mod test09;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ossmark_files::{copy_whole, make_directories, write_whole};
 use ossmark_rules::{ComplianceTest, rules};
@@ -23,6 +23,7 @@ use crate::check::PERFORMANCE_RUN;
 use crate::error::Error;
 use crate::python;
 use crate::tree::{TEXT_LIMIT, Text, read_text};
+use crate::truncate::cut;
 
 /// Beside TEST07/ and TEST09/: every attempt, one JSON object a line, so that a test that was run until it passed shows.
 pub const LEDGER: &str = "audit_ledger.jsonl";
@@ -123,8 +124,37 @@ fn bounds(
     Ok(found)
 }
 
+/// The mean number of tokens of the answers in a log.
+///
+/// # Errors
+/// It cannot be read, or holds no answers.
+pub(crate) fn mean_tokens(log: &Path) -> Result<f64, Error> {
+    let tokens = answers::read(log)?.tokens;
+    if tokens.is_empty() {
+        return Err(Error::Unusable {
+            path: log.into(),
+            why: "found no answers".into(),
+        });
+    }
+    Ok(tokens.iter().sum::<u64>() as f64 / tokens.len() as f64)
+}
+
+/// Where a file of a compliance run lies: in the run's own directory, or where the directory TEST07 or TEST09 of a
+/// submission has it.
+pub fn file_of_run(logs: &Path, name: &str) -> PathBuf {
+    let in_tree = match name {
+        ACCURACY => logs.join("accuracy").join(name),
+        _ => logs.join(PERFORMANCE_RUN).join(name),
+    };
+    let own = logs.join(name);
+    match !own.exists() && in_tree.is_file() {
+        true => in_tree,
+        false => own,
+    }
+}
+
 /// Refuses what the official scripts refuse, before anything is written.
-fn log_file(options: Options<'_>) -> Result<std::path::PathBuf, Error> {
+fn log_file(options: Options<'_>) -> Result<PathBuf, Error> {
     let missing = |path: &Path, expected: &str| Error::Unusable {
         path: path.into(),
         why: format!("found nothing, expected {expected}"),
@@ -132,10 +162,17 @@ fn log_file(options: Options<'_>) -> Result<std::path::PathBuf, Error> {
     if !options.logs.is_dir() {
         return Err(missing(
             options.logs,
-            "the directory of a compliance run (--logs)",
+            "the directory of a compliance run, or TEST07 or TEST09 of a submission (--logs)",
         ));
     }
-    let log = options.logs.join(ACCURACY);
+    let log = file_of_run(options.logs, ACCURACY);
+    // The official scripts read what lines of it they can.
+    if let Some(cut) = cut(&log).filter(|_| !options.official_only) {
+        return Err(Error::Unusable {
+            path: log,
+            why: cut.to_string(),
+        });
+    }
     match ossmark_files::open(&log) {
         Ok(_) => Ok(log),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -188,7 +225,7 @@ fn write(options: Options<'_>, file: &str, text: &str) -> Result<(), Error> {
         (RECORDS[0], &dir.to_owned()),
         (RECORDS[1], &dir.to_owned()),
     ] {
-        let (from, to) = (options.logs.join(name), dir.join(name));
+        let (from, to) = (file_of_run(options.logs, name), dir.join(name));
         if from.is_file() {
             copy_whole(&from, &to).map_err(Error::io("write", &to))?;
         }

@@ -5,6 +5,7 @@
 
 mod description;
 mod documents;
+mod public;
 mod runs;
 mod text;
 
@@ -21,6 +22,7 @@ use runs::RunDir;
 
 use ossmark_logs::{ACCURACY, DETAIL, SUMMARY};
 
+use crate::audit::RECORDS;
 use crate::check::{PERFORMANCE_RUN, REHEARSAL};
 use crate::error::Error;
 
@@ -72,6 +74,12 @@ pub fn build(options: Options<'_>) -> Result<Vec<String>, Error> {
     Ok(builder.files.into_iter().map(|(name, _)| name).collect())
 }
 
+/// What a run left beside its logs.
+struct Left {
+    plan: Value,
+    verdict: Value,
+}
+
 struct Builder<'a> {
     options: Options<'a>,
     description: &'a Description,
@@ -121,6 +129,10 @@ impl Builder<'_> {
         }
         self.system(&root, host);
         self.source(&root)?;
+        self.text(
+            format!("{root}/documentation/runs/README.md"),
+            documents::RUNS.into(),
+        );
         for (name, text) in documents::documents(d) {
             match text {
                 Ok(text) => self.text(format!("{root}/documentation/{name}"), text),
@@ -179,7 +191,10 @@ impl Builder<'_> {
             "accuracy",
             &[here(DETAIL), here(SUMMARY), here(ACCURACY)],
         )?;
-        self.same_engine(&accuracy, &plan, &also);
+        self.same_engine(&accuracy, &plan.plan, &also.plan);
+        let documents = format!("{root}/documentation/runs/{}/{folder}", d.system.name);
+        self.records(&format!("{documents}/performance"), &plan);
+        self.records(&format!("{documents}/accuracy"), &also);
         for name in [DETAIL, SUMMARY] {
             self.copy(
                 performance.join(name),
@@ -221,7 +236,8 @@ impl Builder<'_> {
             let from = self.base.join(given);
             let logs = runs::logs_of_test();
             let of_test = self.run(&from, &result.scenario, "performance", &logs)?;
-            self.same_engine(&from, &plan, &of_test);
+            self.same_engine(&from, &plan.plan, &of_test.plan);
+            self.records(&format!("{documents}/{test}"), &of_test);
             match runs::attempts(&from, test, file) {
                 Ok(line) => attempts.push(line),
                 Err(problem) => self.problems.push(problem),
@@ -232,6 +248,7 @@ impl Builder<'_> {
                 self.copy(from.join(log), name);
             }
         }
+        let (plan, also) = (plan.plan, also.plan);
         let measurements = serde_json::to_string_pretty(&d.measurements).unwrap_or_default();
         self.text(format!("{dir}/measurements.json"), measurements + "\n");
         self.text(
@@ -245,14 +262,14 @@ impl Builder<'_> {
         Ok(plan)
     }
 
-    /// Judges a run; gives its plan.
+    /// Judges a run; gives what it left.
     fn run(
         &mut self,
         dir: &Path,
         scenario: &str,
         mode: &str,
         logs: &[(&str, PathBuf)],
-    ) -> Result<Value, Error> {
+    ) -> Result<Left, Error> {
         let run = RunDir {
             dir,
             scenario,
@@ -261,7 +278,21 @@ impl Builder<'_> {
         };
         let judged = run.judge(logs)?;
         self.problems.extend(judged.problems);
-        Ok(judged.plan)
+        Ok(Left {
+            plan: judged.plan,
+            verdict: judged.verdict,
+        })
+    }
+
+    /// Plan and verdict, for whoever asks how a run was made.
+    fn records(&mut self, dir: &str, left: &Left) {
+        for (name, record) in RECORDS.into_iter().zip([&left.plan, &left.verdict]) {
+            let text = serde_json::to_string_pretty(&public::public(record)).unwrap_or_default();
+            self.text(
+                format!("{dir}/{name}"),
+                ossmark_files::quiet_json(text) + "\n",
+            );
+        }
     }
 
     fn same_engine(&mut self, dir: &Path, performance: &Value, other: &Value) {

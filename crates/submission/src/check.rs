@@ -15,6 +15,7 @@ mod system;
 mod walk;
 
 pub(crate) use extra::REHEARSAL;
+pub use extra::{Originals, Rescored};
 pub(crate) use official::hash_in;
 pub use result_line::ResultLine;
 pub(crate) use run::PERFORMANCE_RUN;
@@ -36,7 +37,7 @@ pub struct Options<'a> {
     pub round: &'a str,
     /// Only this submitter's directories.
     pub submitter: Option<&'a str>,
-    /// Base the verdict on the official checker's objections alone.
+    /// Base the verdict on the official checker's objections alone; all else is a note.
     pub official_only: bool,
 }
 
@@ -68,18 +69,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// What a finding weighs here: by the official rules alone, others are notes.
-    pub fn weight(&self, finding: &Finding) -> Severity {
-        match self.official_only && !finding.official {
-            true => Severity::Note,
-            false => finding.severity,
-        }
-    }
-
     /// How many findings weigh so much; of those that were kept.
     pub fn count(&self, severity: Severity) -> usize {
         let found = self.findings.iter();
-        found.filter(|f| self.weight(f) == severity).count()
+        found.filter(|f| f.severity == severity).count()
     }
 
     /// The results in the official checker's CSV format; invalid ones are left out, as there.
@@ -98,6 +91,18 @@ impl Report {
 /// # Errors
 /// [`Error::NotATree`] when `input` is no directory, [`Error::UnknownRound`].
 pub fn check(options: Options<'_>) -> Result<Report, Error> {
+    examine(options, None)
+}
+
+/// [`check`], and the whole logs that the submitter keeps against what is in the tree.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_with(options: Options<'_>, originals: Originals<'_>) -> Result<Report, Error> {
+    examine(options, Some(originals))
+}
+
+fn examine(options: Options<'_>, originals: Option<Originals<'_>>) -> Result<Report, Error> {
     let Some(round) = rules().round(options.round) else {
         let known: Vec<_> = rules().rounds().collect();
         return Err(Error::UnknownRound {
@@ -105,17 +110,7 @@ pub fn check(options: Options<'_>) -> Result<Report, Error> {
             known: known.join(", "),
         });
     };
-    if !options.input.is_dir() {
-        let found = if options.input.exists() {
-            "found something that is no directory"
-        } else {
-            "found nothing"
-        };
-        return Err(Error::NotATree {
-            path: options.input.into(),
-            found: found.into(),
-        });
-    }
+    crate::tree::expect_directory(options.input)?;
     let mut findings = Findings::default();
     let mut results = walk::walk(options, round, &mut findings);
     if results.is_empty() {
@@ -123,16 +118,30 @@ pub fn check(options: Options<'_>) -> Result<Report, Error> {
             .submitter
             .map(|s| format!(" of submitter {s}"))
             .unwrap_or_default();
+        let near = crate::tree::root_near(options.input)
+            .map(|root| format!("; give {}", root.display()))
+            .unwrap_or_default();
         let message = format!(
-            "found no result{whose}, expected <division>/<submitter>/results/<system>/{}/<scenario>",
+            "found no result{whose}, expected <division>/<submitter>/results/<system>/{}/<scenario>{near}",
             rules().submission.benchmark.value
         );
         findings.general("results.zero", ".", message);
     }
-    let counts = |finding: &&Finding| {
-        finding.severity == Severity::Error && (finding.official || !options.official_only)
-    };
-    let errors: Vec<&Finding> = findings.list.iter().filter(counts).collect();
+    if let Some(mut originals) = originals {
+        for result in &results {
+            originals.check(options.input, &result.path, &mut findings);
+        }
+    }
+    if options.official_only {
+        for finding in findings.list.iter_mut().filter(|f| !f.official) {
+            finding.severity = Severity::Note;
+        }
+    }
+    let errors: Vec<&Finding> = findings
+        .list
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .collect();
     for result in &mut results {
         result.valid = !errors
             .iter()

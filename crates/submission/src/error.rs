@@ -10,7 +10,7 @@ use ossmark_files::{Escaped, WriteFailed};
 #[non_exhaustive]
 pub enum Error {
     /// The directory to look at is not one.
-    #[error("--input {path}: {found}, expected the directory that holds closed/, open/ or network/", path = Escaped::path(path))]
+    #[error("{path}: {found}, expected the directory that holds closed/, open/ or network/", path = Escaped::path(path))]
     NotATree {
         /// What was given.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum Error {
         problems: Vec<String>,
     },
     /// The originals would become part of what is submitted.
-    #[error("--backup {backup} lies in --input {input}; give a directory outside the tree", backup = Escaped::path(backup), input = Escaped::path(input))]
+    #[error("--backup {backup} lies in {input}; give a directory outside the tree", backup = Escaped::path(backup), input = Escaped::path(input))]
     BackupInside {
         /// Where the originals were to go.
         backup: PathBuf,

@@ -22,4 +22,4 @@ mod tree;
 pub mod truncate;
 
 pub use error::Error;
-pub use finding::{Finding, Severity, catalog};
+pub use finding::{Finding, Rule, Severity, catalog};

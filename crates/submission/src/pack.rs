@@ -47,6 +47,7 @@ pub fn pack(
     submitter: &str,
     output: &mut Claim,
 ) -> Result<(Packed, Option<PathBuf>), Error> {
+    crate::tree::expect_directory(input)?;
     let mut files = BTreeMap::new();
     for division in &rules().submission.divisions.value {
         let dir = input.join(division).join(submitter);
@@ -55,9 +56,12 @@ pub fn pack(
         }
     }
     if files.is_empty() {
+        let near = crate::tree::root_near(input)
+            .map(|root| format!(" (give {})", root.display()))
+            .unwrap_or_default();
         return Err(Error::NotATree {
             path: input.into(),
-            found: format!("found no file of submitter {submitter}"),
+            found: format!("found no file of submitter {submitter}{near}"),
         });
     }
     let mut manifest = String::new();

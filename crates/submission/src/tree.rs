@@ -5,7 +5,11 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use ossmark_rules::rules;
+
+use crate::error::Error;
 
 /// A text file, as far as it is one.
 #[derive(Debug)]
@@ -50,6 +54,72 @@ pub(crate) fn read_text(path: &Path, limit: u64) -> Text {
             )),
         },
     }
+}
+
+/// Refuses as a tree what is no directory; of a packed file it says how to unpack it.
+pub(crate) fn expect_directory(input: &Path) -> Result<(), Error> {
+    if input.is_dir() {
+        return Ok(());
+    }
+    let name = input.file_name().unwrap_or_default().to_string_lossy();
+    let is_packed = [".zst", ".tar", ".gz", ".tgz", ".xz", ".zip"]
+        .iter()
+        .any(|end| name.ends_with(end));
+    let found = if !input.exists() {
+        "not found".into()
+    } else if is_packed {
+        format!(
+            "found a packed file (unpack it: mkdir tree && tar -xf {name} -C tree; then give tree)"
+        )
+    } else {
+        "found something that is no directory".into()
+    };
+    Err(Error::NotATree {
+        path: input.into(),
+        found,
+    })
+}
+
+fn is_root(directory: &Path) -> bool {
+    let divisions = &rules().submission.divisions.value;
+    divisions.iter().any(|name| directory.join(name).is_dir())
+}
+
+/// The root of the tree that somebody meant who gave a directory in it, or the one above it.
+pub(crate) fn root_near(input: &Path) -> Option<PathBuf> {
+    if is_root(input) {
+        return None;
+    }
+    let real = input.canonicalize().ok()?;
+    let divisions = &rules().submission.divisions.value;
+    let is_division = |dir: &&Path| {
+        let name = dir.file_name().unwrap_or_default();
+        let submitters = || directories(dir).unwrap_or_default();
+        divisions.iter().any(|division| name == division.as_str())
+            && submitters()
+                .iter()
+                .any(|s| dir.join(s).join("results").is_dir())
+    };
+    if let Some((below, division)) = real
+        .ancestors()
+        .enumerate()
+        .find(|(_, dir)| is_division(dir))
+    {
+        let root = division.parent()?;
+        // As it was typed, where that is a part of what was typed.
+        let typed = input.ancestors().nth(below + 1);
+        let typed = typed.map(|dir| {
+            if dir.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                dir
+            }
+        });
+        let same = |dir: &&Path| dir.canonicalize().is_ok_and(|dir| dir == root);
+        return Some(typed.filter(same).unwrap_or(root).to_owned());
+    }
+    let below = directories(input)?.into_iter().map(|name| input.join(name));
+    below.into_iter().find(|dir| is_root(dir))
 }
 
 /// `os.path.exists`.

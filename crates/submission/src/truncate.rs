@@ -77,12 +77,7 @@ struct Original {
 /// [`Error::NotATree`] when `input` is no directory, [`Error::BackupInside`], and [`Error::Io`] for what cannot be read or
 /// written; logs that were done before stay done.
 pub fn truncate(options: Options<'_>) -> Result<Vec<Line>, Error> {
-    if !options.input.is_dir() {
-        return Err(Error::NotATree {
-            path: options.input.into(),
-            found: "found no directory".into(),
-        });
-    }
+    crate::tree::expect_directory(options.input)?;
     // Until the end nobody else changes the tree or the backup.
     let _held = Directory::claim(options.backup).map_err(Error::io("write to", options.backup))?;
     let real = |path: &Path| path.canonicalize().map_err(Error::io("read", path));
@@ -106,6 +101,43 @@ pub fn truncate(options: Options<'_>) -> Result<Vec<Line>, Error> {
         }
     }
     Ok(job.lines)
+}
+
+/// A log that was cut for a submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Of the whole log, where accuracy.txt beside it says it.
+    pub sha256: Option<String>,
+}
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(
+            "found a log that was truncated for a submission (its first and last characters), expected the whole log; ask the \
+             submitter for the original",
+        )?;
+        match &self.sha256 {
+            Some(hash) => write!(f, " with sha256 {hash} (hash= in accuracy.txt)"),
+            None => f.write_str(" (accuracy.txt beside it has no hash= of it)"),
+        }
+    }
+}
+
+/// Whether a log is one that was cut; None for one that is whole, or that is no log at all.
+pub fn cut(log: &Path) -> Option<Cut> {
+    let limit = rules().accuracy.max_log_bytes.value;
+    let size = fs::metadata(log).ok().filter(fs::Metadata::is_file)?.len();
+    if size > limit || !ossmark_files::read(log).is_ok_and(|bytes| is_marked(&bytes)) {
+        return None;
+    }
+    let text = read_text(&log.with_file_name("accuracy.txt"), TEXT_LIMIT);
+    let sha256 = match &text {
+        Text::Read(text) => python::lines(text).filter_map(hash_in).last(),
+        _ => None,
+    };
+    Some(Cut {
+        sha256: sha256.map(|hash| ossmark_files::Escaped(hash).to_string()),
+    })
 }
 
 /// Scenario directories, from the root of the tree.
@@ -278,7 +310,7 @@ fn is_torn(copy: &Path, log: &Path) -> io::Result<bool> {
     }
 }
 
-fn is_marked(bytes: &[u8]) -> bool {
+pub(crate) fn is_marked(bytes: &[u8]) -> bool {
     bytes
         .windows(MARK.len())
         .any(|window| window == MARK.as_bytes())
@@ -286,7 +318,7 @@ fn is_marked(bytes: &[u8]) -> bool {
 
 /// Both ends with the mark between them; None for a log that stays whole. From 4096 bytes on the two ends are written even
 /// where they overlap, as the official tool does.
-fn remains(log: &Path, size: u64, viewable: u64) -> Result<Option<Vec<u8>>, Error> {
+pub(crate) fn remains(log: &Path, size: u64, viewable: u64) -> Result<Option<Vec<u8>>, Error> {
     if size < viewable {
         return Ok(None);
     }

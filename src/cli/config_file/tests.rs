@@ -190,3 +190,19 @@ fn a_file_starts_no_program() {
     assert_eq!(args.power.power_command.as_deref(), Some("watts"));
     assert!(args.power.power_prometheus.is_some());
 }
+
+/// What all commands have may stand in front of `run`, as this program puts it there for those that it starts.
+#[test]
+fn a_file_counts_behind_what_all_commands_have() {
+    let tmp = tempfile::tempdir().unwrap();
+    let path = tmp.path().join("run.toml");
+    std::fs::write(&path, "scenario = \"server\"\n").unwrap();
+    let line = ["ossmark", "--quiet", "run", "--config"].map(OsString::from);
+    let line = line.into_iter().chain([path.into_os_string()]);
+    let cli = parse(line.collect()).unwrap();
+    assert!(cli.quiet);
+    match cli.command {
+        Asked::Run(args) => assert_eq!(args.scenario, Some(Scenario::Server)),
+        other => panic!("{other:?}"),
+    }
+}

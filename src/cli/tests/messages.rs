@@ -48,6 +48,12 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ("crates/submission/src/audit/test07.rs", &["audit test07"]),
     ("crates/submission/src/audit/test09.rs", &["audit test09"]),
     ("crates/submission/src/build/", &["submission build"]),
+    ("crates/submission/src/check.rs", &["submission check"]),
+    ("crates/submission/src/pack.rs", &["submission pack"]),
+    (
+        "crates/submission/src/tree.rs",
+        &["submission check", "submission truncate", "submission pack"],
+    ),
     (
         "crates/submission/src/truncate.rs",
         &["submission truncate"],
@@ -82,6 +88,8 @@ const SHOWN_BY: &[(&str, &[&str])] = &[
     ("src/commands/endpoints/build.rs", &["endpoints build"]),
     ("src/commands/endpoints/run", &["endpoints run"]),
     ("src/commands/endpoints.rs", &["endpoints plan"]),
+    ("src/commands/submission/rehearse", &["submission rehearse"]),
+    ("src/commands/submission/", &["submission check"]),
     ("src/commands/submission.rs", &["submission pack"]),
     ("src/commands/watch.rs", &["watch"]),
     ("src/doctor/hardware.rs", &["auditor fingerprint"]),
@@ -127,16 +135,16 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ),
     (
         "crates/submission/src/error.rs",
-        "input",
-        "every command of `submission` but build",
-    ),
-    (
-        "crates/submission/src/error.rs",
         "round",
         "submission check",
     ),
     (
         "crates/submission/src/error.rs",
+        "backup",
+        "submission truncate",
+    ),
+    (
+        "src/commands/submission/check.rs",
         "backup",
         "submission truncate",
     ),

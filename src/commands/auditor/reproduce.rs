@@ -11,6 +11,7 @@ use ossmark_dataset::Dataset;
 use ossmark_files::Escaped;
 use ossmark_harmony::Detokenizer;
 use ossmark_rules::Mode;
+use ossmark_score::lcb::Problems;
 use serde::Serialize;
 
 use crate::children;
@@ -128,9 +129,7 @@ fn check_inputs(args: &AuditorReproduceArgs) -> Result<()> {
     if let Some(tokenizer) = &args.tokenizer {
         Detokenizer::load(tokenizer)?;
     }
-    for file in &args.lcb_problems {
-        ossmark_files::open(file).with_context(|| format!("--lcb-problems {}", file.display()))?;
-    }
+    Problems::load(&args.lcb_problems).context("--lcb-problems")?;
     Ok(())
 }
 
@@ -222,7 +221,7 @@ fn make(args: &AuditorReproduceArgs, stated: &Stated, output: &Path) -> Result<M
     {
         let mut words: Vec<OsString> = vec!["audit".into(), "test07".into()];
         option(&mut words, "--output", &compliance);
-        option(&mut words, "--reference", file);
+        option(&mut words, "--dataset", file);
         option(&mut words, "--tokenizer", tokenizer);
         words.push("--".into());
         option(&mut words, "--scenario", Path::new(stated.scenario.name()));
@@ -251,10 +250,9 @@ fn score(args: &AuditorReproduceArgs, reference: &Path, run: &Path, output: &Pat
     let Some(tokenizer) = &args.tokenizer else {
         bail!("--accuracy-dataset: expected --tokenizer PATH beside it, to score the answers");
     };
-    let mut words: Vec<OsString> = vec!["score".into(), "--log-hash".into()];
+    let mut words: Vec<OsString> = vec!["score".into(), run.into(), "--log-hash".into()];
     for (name, file) in [
-        ("--log", run.join(ossmark_logs::ACCURACY)),
-        ("--reference", reference.to_owned()),
+        ("--dataset", reference.to_owned()),
         ("--tokenizer", tokenizer.clone()),
         ("--accuracy-txt", run.join("accuracy.txt")),
     ] {

@@ -86,6 +86,40 @@ struct Test {
     output: PythonJson,
 }
 
+/// The files of problems in a folder, in the order of their releases: LiveCodeBench's `test.jsonl`, `test2.jsonl` and on, or
+/// where there are none, all `.jsonl`. None where `path` is no such folder.
+fn in_folder(path: &Path) -> Result<Option<Vec<PathBuf>>> {
+    if !path.is_dir() {
+        return Ok(None);
+    }
+    let io = |source| Error::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(io)? {
+        let file = entry.map_err(io)?.path();
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let Some(stem) = name
+            .strip_suffix(".jsonl")
+            .filter(|_| !name.starts_with('.'))
+        else {
+            continue;
+        };
+        let release = stem.strip_prefix("test").and_then(|number| match number {
+            "" => Some(1),
+            number => number.parse::<u32>().ok(),
+        });
+        files.push((release, name.into_owned()));
+    }
+    if files.iter().any(|(release, _)| release.is_some()) {
+        files.retain(|(release, _)| release.is_some());
+    }
+    files.sort();
+    let files: Vec<PathBuf> = files.into_iter().map(|(_, name)| path.join(name)).collect();
+    Ok((!files.is_empty()).then_some(files))
+}
+
 impl Problems {
     /// Reads the index of the files (`test.jsonl` to `test6.jsonl` for release_v6; also in gzip, as one JSON list, or as
     /// parquet, and folders and patterns as [`ossmark_dataset::files`] takes them). Of a question id that occurs twice the
@@ -96,7 +130,11 @@ impl Problems {
             index: BTreeMap::new(),
         };
         for path in paths {
-            for file in ossmark_dataset::files(path)? {
+            let files = match in_folder(path)? {
+                Some(files) => files,
+                None => ossmark_dataset::files(path)?,
+            };
+            for file in files {
                 this.add(file)?;
             }
         }

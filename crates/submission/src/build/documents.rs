@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 use super::Description;
 use crate::check::REHEARSAL;
 
+/// documentation/runs/README.md.
+pub(super) const RUNS: &str = include_str!("../../../../submission/runs.md");
+
 /// What the machine that made the runs knew about itself.
 pub(super) fn detected(plan: &Value) -> Map<String, Value> {
     let machine = &plan["ossmark"];
@@ -96,11 +99,7 @@ pub(super) fn readme(
             .as_array()
             .map(Vec::as_slice)
             .unwrap_or_default();
-        words
-            .iter()
-            .filter_map(Value::as_str)
-            .collect::<Vec<_>>()
-            .join(" ")
+        super::public::command(words).join(" ")
     };
     let stamp = if rehearsal {
         format!("**{REHEARSAL}: built from test runs, not to be submitted.**\n\n")

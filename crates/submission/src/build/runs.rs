@@ -29,6 +29,7 @@ pub(super) struct RunDir<'a> {
 /// What a run left, if it may be handed in.
 pub(super) struct UsableRun {
     pub(super) plan: Value,
+    pub(super) verdict: Value,
     pub(super) problems: Vec<String>,
 }
 
@@ -119,7 +120,11 @@ impl RunDir<'_> {
                 Err(error) => refuse(error.to_string()),
             }
         }
-        Ok(UsableRun { plan, problems })
+        Ok(UsableRun {
+            plan,
+            verdict,
+            problems,
+        })
     }
 
     fn json(self, name: &str) -> Result<Value, Error> {

@@ -6,6 +6,7 @@ mod compliance;
 mod figures;
 mod files;
 mod logs;
+mod originals;
 mod performance;
 mod speculation;
 mod user_conf;
@@ -20,6 +21,7 @@ use crate::finding::Findings;
 
 pub(crate) use files::REHEARSAL;
 pub(super) use files::submitter;
+pub use originals::{Originals, Rescored};
 
 /// Runs that were seen, by a fingerprint of what cannot be the same in two runs; the value is where.
 #[derive(Default)]

@@ -10,12 +10,15 @@
 mod building;
 mod common;
 mod compliance;
+mod documents;
 mod figures;
 mod holes;
 mod official;
+mod originals;
 mod packing;
 mod records;
 mod robust;
+mod roots;
 mod speculation;
 mod truncation;
 mod weighed;

@@ -1,14 +1,14 @@
 //! Makes up the benchmark's three data sets, LiveCodeBench's problems and the answers of an engine that is as good as the
 //! reference: names, rows and repeats are the real ones, the questions are sums. The same bytes every time.
 //!
-//! Used by the example and by the integration test; any thread.
+//! Also a part of the integration tests, so it uses nothing of the rest of the program; any thread.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use ossmark_files::{create_new, make_directories, write_whole};
 use ossmark_harmony::Tokenizer;
 use parquet::data_type::{ByteArray, ByteArrayType, Int32Type, Int64Type};
 use parquet::file::properties::WriterProperties;
@@ -66,13 +66,13 @@ struct Row {
     answer: String,
 }
 
-/// Writes everything into `output` and says what.
+/// Writes everything into `output`.
 ///
 /// # Errors
 /// When the tokenizer cannot be read, or a file cannot be written.
-pub(crate) fn write(output: &Path, tokenizer: &Path) -> Result<String> {
+pub(crate) fn write(output: &Path, tokenizer: &Path) -> Result<()> {
     let tokenizer = Tokenizer::load(tokenizer)?;
-    fs::create_dir_all(output).with_context(|| output.display().to_string())?;
+    make_directories(output).with_context(|| output.display().to_string())?;
     for (name, questions) in [("accuracy", &ACCURACY[..]), ("compliance", &COMPLIANCE)] {
         let rows = rows(questions);
         let answers: Result<Vec<Vec<u32>>> = rows
@@ -116,11 +116,8 @@ pub(crate) fn write(output: &Path, tokenizer: &Path) -> Result<String> {
         ],
     )?;
     let problems = output.join("problems.jsonl");
-    fs::write(&problems, self::problems()).with_context(|| problems.display().to_string())?;
-    Ok(format!(
-        "data sets, scripted answers and problems in {}",
-        output.display()
-    ))
+    write_whole(&problems, self::problems().as_bytes())
+        .with_context(|| problems.display().to_string())
 }
 
 fn rows(questions: &[Questions]) -> Vec<Row> {
@@ -213,7 +210,7 @@ fn table(path: &Path, fields: &str, columns: &[Column]) -> Result<()> {
         let schema = Arc::new(parse_message_type(&format!(
             "message schema {{ {fields} }}"
         ))?);
-        let file = File::create(path)?;
+        let file = create_new(path)?;
         let mut writer =
             SerializedFileWriter::new(file, schema, Arc::new(WriterProperties::builder().build()))?;
         let mut group = writer.next_row_group()?;
