@@ -19,7 +19,7 @@ use crate::children;
 use crate::cli::{BenchEngineArgs, CpuRepackArg, DtypeArg, KvDtypeArg};
 use crate::exit::Outcome;
 use crate::output;
-use crate::terminal::say;
+use crate::terminal::{say, text::counted};
 
 /// One measurement. `bound_tokens_per_s` is what weights that are read once a step from memory, and all multiply-adds of the
 /// weights, take at least; attention is not in it.
@@ -55,7 +55,7 @@ pub(super) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
     for threads in threads {
         ways.push(match &comparison {
             Some(comparison) => {
-                say!("{threads} thread(s)");
+                say!("{}", counted(threads as u64, "thread"));
                 let (mut way, of_way) = comparison.measure((1, 1), |drafter| {
                     Ok(load(args, threads, &comparison.batch, drafter)?.0)
                 })?;
@@ -82,7 +82,8 @@ pub(super) fn engine(args: &BenchEngineArgs) -> Result<Outcome> {
 fn decode_and_prefill(args: &BenchEngineArgs, threads: usize) -> Result<Value> {
     let bound = CpuBound::measure(threads)?;
     say!(
-        "{threads} thread(s): memory reads {:.1} GB/s, multiply-adds {:.0} GFLOP/s",
+        "{}: memory reads {:.1} GB/s, multiply-adds {:.0} GFLOP/s",
+        counted(threads as u64, "thread"),
         bound.bytes_per_s / 1e9,
         bound.flops_per_s / 1e9
     );

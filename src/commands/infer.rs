@@ -47,9 +47,9 @@ pub(crate) fn infer(args: &InferArgs) -> Result<Outcome> {
     let (mut journal, resumed) = Journal::open(&journal_path, &settings, rows, args.pass_k)?;
     if resumed.torn_bytes > 0 {
         note!(
-            "{}: {} byte(s) of a record that was being written were cut off",
+            "{}: cut off {} of a record that was being written",
             journal_path.display(),
-            resumed.torn_bytes
+            counted(resumed.torn_bytes, "byte")
         );
     }
     if resumed.answered + resumed.failed > 0 {

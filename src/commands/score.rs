@@ -14,7 +14,7 @@ use crate::cli::{ScoreArgs, TimeLimitArg};
 use crate::exit::Outcome;
 use crate::output::{self, Output};
 use crate::pairing::Pairing;
-use crate::terminal::{Bar, note, page, progress};
+use crate::terminal::{Bar, note, page, progress, text::counted};
 
 pub(crate) fn score(args: &ScoreArgs) -> Result<Outcome> {
     if args.log_hash && args.accuracy_txt.is_none() {
@@ -152,8 +152,9 @@ fn run_code(args: &ScoreArgs, files: &Files, answers: &mut Answers) -> Result<Op
     }
     if args.lcb_problems.is_empty() {
         bail!(
-            "{code_answers} answer(s) are to livecodebench questions, and --lcb-problems is missing: give the directory of \
-             LiveCodeBench's test*.jsonl (release_v6 is all six), or score a log without them"
+            "found {} to livecodebench questions, and no --lcb-problems: give the directory of LiveCodeBench's test*.jsonl \
+             (release_v6 is all six), or score a log without them",
+            counted(code_answers as u64, "answer")
         );
     }
     let problems = Problems::load(&args.lcb_problems)?;

@@ -98,7 +98,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<Outcome> {
     }
     if !drained {
         note!(
-            "ossmark: {open} request(s) were cut off after {} s (--drain-timeout)",
+            "ossmark: requests cut off after {} s (--drain-timeout): {open}",
             args.drain_timeout
         );
     }

@@ -49,7 +49,7 @@ pub(super) fn record_loadgen_faults(faults: &Faults, found: &loadgen::Faults) {
         faults.record(
             FaultKind::DroppedTicket,
             found.first_dropped.map(|s| s as u64),
-            || format!("{dropped} sample(s) were dropped without an answer"),
+            || format!("samples dropped without an answer: {dropped}"),
         );
     }
     for panic in &found.panics {

@@ -9,10 +9,12 @@ use std::time::Duration;
 use anyhow::Result;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use ossmark_protocol::{RequestId, StepOutputs};
+use ossmark_report::number::count;
 
 use super::moment::Moment;
 use crate::output::Output;
 use crate::terminal::note;
+use crate::terminal::text::counted;
 
 /// Some 200 MB, which Perfetto still opens.
 const MOST_EVENTS: u64 = 2_000_000;
@@ -179,8 +181,9 @@ impl TraceWriter {
         match self.done.recv_timeout(LIMIT) {
             Ok(Ok(0)) => {}
             Ok(Ok(left_out)) => note!(
-                "ossmark: warning: the trace lacks {left_out} event(s): it has {MOST_EVENTS} at most, and those that its writer \
-                 could follow"
+                "ossmark: warning: the trace lacks {}: it has {} events at most, and those that its writer could follow",
+                counted(left_out, "event"),
+                count(MOST_EVENTS)
             ),
             Ok(Err(error)) => note!("ossmark: warning: there is no trace: {error:#}"),
             Err(_) => note!("ossmark: warning: there is no trace: its writer has not ended"),

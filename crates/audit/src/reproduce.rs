@@ -229,7 +229,7 @@ fn compared(name: &'static str, submitted: Option<f64>, measured: Option<f64>) -
 fn shown(found: Option<impl std::fmt::Display>, what: &str) -> String {
     match found {
         Some(found) => format!("found {found} ({what})"),
-        None => format!("found nothing ({what})"),
+        None => format!("not found ({what})"),
     }
 }
 

@@ -93,7 +93,7 @@ pub fn check(options: Options<'_>) -> Result<Report, Error> {
         let found = if options.tree.exists() {
             "found something that is no directory"
         } else {
-            "found nothing"
+            "not found"
         };
         return Err(Error::NotATree {
             path: options.tree.into(),

@@ -49,7 +49,7 @@ pub enum Error {
     },
     /// A record in the middle is damaged: what follows it may be lost, and that is not for a program to decide.
     #[error(
-        "{}: the record at byte {at} is damaged and {after} byte(s) follow it; to do what follows again, keep a copy and cut \
+        "{}: the record at byte {at} is damaged, bytes after it: {after}; to do what follows again, keep a copy and cut \
          the file there (truncate -s {at})",
         path.display()
     )]

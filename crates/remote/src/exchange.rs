@@ -118,7 +118,7 @@ async fn answered(
                 count(&counters.timed_out);
                 count(&counters.by_endpoint[*lane].timed_out);
                 return Err(format!(
-                    "no complete answer within {} s, {} token(s) so far",
+                    "no complete answer within {} s, tokens so far: {}",
                     limit.as_secs_f64(),
                     progress.answer.tokens().len()
                 ));
@@ -265,7 +265,7 @@ async fn attempt(
         let bytes = body.next_chunk().await.map_err(AttemptError::broke)?;
         let Some(bytes) = bytes else {
             return Err(AttemptError::broke(format!(
-                "the stream ended after {} token(s), before [DONE]",
+                "the stream ended before [DONE], tokens so far: {}",
                 progress.answer.tokens().len()
             )));
         };

@@ -149,7 +149,8 @@ fn note(answers: &mut Answers, report: &LcbReport) {
     findings.add_many("void_program", VOID, report.void as u64, interpreter);
 }
 
-const NO_NUMPY: &str = "interpreter without numpy ran the programs: those that import it fail, and the official one has it (--python)";
+const NO_NUMPY: &str = "numpy is missing: answers that import it count as wrong (the official scorer has it). Fix: pip install numpy, or name an \
+     interpreter that has it with --python";
 const INACTIVE: &str = "layers of the sandbox are not active on this machine";
 const OWN_EQUALITY: &str = "programs passed because an object of their own class reported that it equals the expected value, as the reference lets them";
 const VOID: &str = "programs count as wrong without having been judged: their worker was ended from outside twice, by the kernel for \

@@ -85,7 +85,7 @@ fn bounds(
         Text::Missing => {
             return Err(Error::Unusable {
                 path: path.into(),
-                why: "found nothing, expected an audit.config".into(),
+                why: "not found, expected an audit.config".into(),
             });
         }
         Text::Unreadable(why) => {
@@ -157,7 +157,7 @@ pub fn file_of_run(logs: &Path, name: &str) -> PathBuf {
 fn log_file(options: Options<'_>) -> Result<PathBuf, Error> {
     let missing = |path: &Path, expected: &str| Error::Unusable {
         path: path.into(),
-        why: format!("found nothing, expected {expected}"),
+        why: format!("not found, expected {expected}"),
     };
     if !options.logs.is_dir() {
         return Err(missing(

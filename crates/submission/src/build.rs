@@ -151,7 +151,7 @@ impl Builder<'_> {
             Ok(_) => self.files.push((name, Planned::Copy(from))),
             Err(error) => {
                 let found = match error.kind() {
-                    std::io::ErrorKind::NotFound => "found nothing".into(),
+                    std::io::ErrorKind::NotFound => "not found".into(),
                     _ => error.to_string(),
                 };
                 let from = from.display();
@@ -329,7 +329,7 @@ impl Builder<'_> {
                 system.entry(key.as_str()).or_insert_with(|| json!(""));
             } else if !system.get(key).is_some_and(crate::python::truthy) {
                 self.problems.push(format!(
-                    "[system.description] {key}: found nothing, expected a meaningful value"
+                    "[system.description] {key}: empty or missing, expected a meaningful value"
                 ));
             }
         }
@@ -341,7 +341,7 @@ impl Builder<'_> {
         for key in &submission.measurement_fields.value {
             if !d.measurements.get(key).is_some_and(crate::python::truthy) {
                 self.problems.push(format!(
-                    "[measurements] {key}: found nothing, expected a meaningful value"
+                    "[measurements] {key}: empty or missing, expected a meaningful value"
                 ));
             }
         }
@@ -381,7 +381,7 @@ impl Builder<'_> {
             }
         }
         if self.description.source.is_empty() {
-            self.problems.push("source: found nothing, expected files or directories with the code that talks to LoadGen".into());
+            self.problems.push("source: empty or missing, expected files or directories with the code that talks to LoadGen".into());
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ pub enum Error {
         why: String,
     },
     /// Runs or the description cannot make a submission.
-    #[error("nothing was written; {} problem(s) found:\n{}", problems.len(), problems.join("\n"))]
+    #[error("nothing was written; problems found: {}\n{}", problems.len(), problems.join("\n"))]
     Refused {
         /// All of them.
         problems: Vec<String>,

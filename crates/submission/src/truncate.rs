@@ -192,7 +192,7 @@ impl Job<'_> {
     ) -> Result<Action, Error> {
         let problem = |why: &str| Ok(Action::Problem(why.into()));
         let Ok(metadata) = fs::metadata(log) else {
-            return problem("found nothing, expected the log of the accuracy run");
+            return problem("not found, expected the log of the accuracy run");
         };
         if !metadata.is_file() {
             return problem("found no regular file");

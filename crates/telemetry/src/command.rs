@@ -61,7 +61,7 @@ impl FromStr for PowerCommand {
         let words = shlex::split(text)
             .ok_or(bad("found a quote that is not closed, or a \\ at the end"))?;
         match words.first() {
-            None => Err(bad("found nothing")),
+            None => Err(bad("found no program")),
             Some(program) => {
                 find(program).map_err(|what| Error::Program {
                     program: program.clone(),

@@ -16,7 +16,7 @@ use super::search::{Searched, name};
 use super::state::State;
 use crate::exit::Outcome;
 use crate::output;
-use crate::terminal::say;
+use crate::terminal::{say, text::counted};
 
 /// What was found; the names are the JSON's.
 #[derive(Debug, Serialize)]
@@ -244,9 +244,9 @@ impl Told {
             (_, false) => "the highest load that passed, not as often as was asked for",
         };
         format!(
-            "{} queries/s: {how}{rate}{interval}. {} run(s) of official length, {} in all.",
+            "{} queries/s: {how}{rate}{interval}. {} of official length, {} in all.",
             shown(target_qps),
-            self.official_runs,
+            counted(u64::from(self.official_runs), "run"),
             span(self.probes.iter().map(|probe| probe.duration_s).sum())
         )
     }

@@ -14,6 +14,7 @@ use super::subject::{Kind, Subject};
 use crate::doctor::probes::Probe;
 use crate::generator::engine_plan::EnginePlan;
 use crate::run::rules::{Audit, OfficialFile};
+use crate::terminal::text::counted;
 
 const GIB: f64 = (1_u64 << 30) as f64;
 /// Of what the runs write so much more must be free.
@@ -141,9 +142,9 @@ fn folder(dir: &Path) -> Result<Result<String, String>> {
             Escaped(first)
         )),
         None => Ok(format!(
-            "{}: {} file(s) of weights",
+            "{}: {} of weights",
             shown(),
-            wanted.len().max(1)
+            counted(wanted.len().max(1) as u64, "file")
         )),
     })
 }
@@ -210,7 +211,7 @@ mod tests {
                 .contains("1 of 2 files are missing, the first: m-2")
         );
         write("m-2.safetensors", "");
-        assert!(found().unwrap().contains("2 file(s)"));
+        assert!(found().unwrap().contains("2 files of weights"));
         write("model.safetensors.index.json", "{");
         assert!(found().is_err());
         std::fs::remove_file(tmp.path().join("model.safetensors.index.json")).unwrap();

@@ -7,7 +7,7 @@ use ossmark_submission::check::{Report, ResultLine, Verdict};
 use ossmark_submission::{Finding, Rule, Severity, catalog};
 
 use crate::exit::Outcome;
-use crate::terminal::say;
+use crate::terminal::{say, text::counted};
 
 /// Prints a report.
 pub(super) fn report(report: &Report) {
@@ -87,7 +87,7 @@ fn end(report: &Report) {
     say!(
         "{} in {}, {valid} valid",
         counts(&all),
-        several(report.results.len(), "result")
+        counted(report.results.len() as u64, "result")
     );
     if !all.is_empty() {
         say!("what a rule asks for and why: ossmark submission check --explain RULE");
@@ -120,17 +120,13 @@ fn counts(findings: &[&Finding]) -> String {
                 Severity::Error => format!(" ({official} official)"),
                 _ => String::new(),
             };
-            said.push(several(n, name) + &of);
+            said.push(counted(n as u64, name) + &of);
         }
     }
     match said.is_empty() {
         true => "no findings".into(),
         false => said.join(", "),
     }
-}
-
-fn several(n: usize, name: &str) -> String {
-    format!("{n} {name}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Prints what the catalogue says of a rule.
@@ -200,8 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn one_is_not_many() {
-        assert_eq!(several(1, "error") + &several(2, "note"), "1 error2 notes");
+    fn of_nothing_there_is_no_count() {
         assert_eq!(counts(&[]), "no findings");
     }
 }

@@ -3,6 +3,7 @@
 use ossmark_telemetry::GpuState;
 
 use super::Probe;
+use crate::terminal::text::counted;
 
 /// Reasons that hold a clock down without anything being wrong: nothing to do, or a limit of the board that all runs meet.
 const HARMLESS: [&str; 4] = [
@@ -29,7 +30,7 @@ pub(crate) fn gpus(gpus: &[GpuState]) -> Vec<Probe> {
             .filter_map(|gpu| Some(format!("GPU {}: {}", gpu.index, bad(gpu)?)))
             .collect();
         match wrong.is_empty() {
-            true => Ok(format!("{good} ({} GPU(s))", gpus.len())),
+            true => Ok(format!("{good} ({})", counted(gpus.len() as u64, "GPU"))),
             false => Err(wrong.join("; ")),
         }
     };

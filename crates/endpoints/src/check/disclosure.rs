@@ -45,7 +45,7 @@ pub(super) fn point(point: &Point, yaml: &Path, findings: &mut Findings) {
             "point-disclosure-complete",
             yaml,
             format!(
-                "found nothing for {}, expected a value each",
+                "found no value for {}, expected one each",
                 point.undisclosed.join(", ")
             ),
         );

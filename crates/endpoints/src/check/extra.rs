@@ -33,7 +33,7 @@ pub(super) fn documents(docs: &Path, is_empty: bool, findings: &mut Findings) {
         findings.error(
             "docs-empty",
             docs,
-            "found nothing in docs/, expected the disclosures",
+            "found no file in docs/, expected the disclosures",
         );
     }
 }

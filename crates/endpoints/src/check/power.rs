@@ -70,7 +70,9 @@ impl Tally {
                 Some(watts)
             }
             (None, None) => {
-                self.gaps.push(format!("{place}: found nothing, and there is no default, expected a figure with its source"));
+                self.gaps.push(format!(
+                    "{place}: not found, and there is no default, expected a figure with its source"
+                ));
                 None
             }
         }
@@ -454,7 +456,7 @@ fn scale_up_w(up: &ScaleUp, place: &str, tally: &mut Tally) -> Option<f64> {
             };
             let Some(energy) = &up.per_bit else {
                 tally.gaps.push(format!(
-                    "{place}.energy_per_bit_pj: found nothing, expected a figure with its source"
+                    "{place}.energy_per_bit_pj: not found, expected a figure with its source"
                 ));
                 return None;
             };

@@ -145,10 +145,10 @@ fn slow_servers_run_into_the_time_limit() {
     stream.extend(drip);
     let silence = vec![Do::Sleep(Duration::from_secs(30))];
     for (streamed, reply, so_far) in [
-        (false, head, "0 token(s)"),
-        (true, stream, "1 token(s)"),
-        (false, silence.clone(), "0 token(s)"),
-        (true, silence, "0 token(s)"),
+        (false, head, "tokens so far: 0"),
+        (true, stream, "tokens so far: 1"),
+        (false, silence.clone(), "tokens so far: 0"),
+        (true, silence, "tokens so far: 0"),
     ] {
         let server = serve(Api::Sglang, streamed, vec![reply]);
         let mut hurried = settings(&[&server.url], streamed);

@@ -132,7 +132,9 @@ pub(super) fn readme(
 pub(super) fn documents(d: &Description) -> [(&'static str, Result<String, String>); 2] {
     let fill = |template: &str, key: &str, text: &str| {
         if text.trim().is_empty() {
-            return Err(format!("[documents] {key}: found nothing, expected a text"));
+            return Err(format!(
+                "[documents] {key}: empty or missing, expected a text"
+            ));
         }
         Ok(template
             .replace("{{submitter}}", &d.submitter)

@@ -264,7 +264,7 @@ pub(super) fn attempts(dir: &Path, test: &str, result_file: &str) -> Result<Stri
                 })
                 .collect();
             Ok(format!(
-                "{test}: {} attempt(s), in order {}",
+                "{test}: attempts: {}, in order {}",
                 of_test.len(),
                 values.join(", ")
             ))

@@ -9,7 +9,7 @@ use crate::tree::{TEXT_LIMIT, Text, read_text};
 pub(super) fn text_of(path: &Path, expected: &str) -> Result<String, Error> {
     let found = match read_text(path, TEXT_LIMIT) {
         Text::Read(text) => return Ok(text),
-        Text::Missing => "found nothing".into(),
+        Text::Missing => "not found".into(),
         Text::Unreadable(why) => why,
         Text::TooLarge(size) => format!("found {size} bytes"),
     };

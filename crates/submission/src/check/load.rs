@@ -29,7 +29,7 @@ pub(super) fn load(run: &mut Run<'_>, findings: &mut Findings) {
             (&accuracy, "accuracy.log-missing", &accuracy_file),
         ] {
             if matches!(found, Found::Nothing) {
-                let message = "found nothing, expected LoadGen's detail log";
+                let message = "not found, expected LoadGen's detail log";
                 run.report(findings, rule, file, message);
             }
         }

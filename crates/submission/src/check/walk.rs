@@ -143,7 +143,7 @@ impl Walk<'_> {
                     &system.path,
                     "system.missing",
                     &at,
-                    "found nothing, expected the system description",
+                    "not found, expected the system description",
                 );
                 return None;
             }

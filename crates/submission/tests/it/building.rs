@@ -172,7 +172,7 @@ fn official_runs_become_a_tree_that_passes() {
     let readme = "closed/Org/results/1xH200/gpt-oss-120b/Offline/README.md";
     let readme = fs::read_to_string(tree.join(readme)).unwrap();
     assert!(
-        readme.contains("TEST09: 1 attempt(s), in order 1278.50"),
+        readme.contains("TEST09: attempts: 1, in order 1278.50"),
         "{readme}"
     );
 }
@@ -484,7 +484,7 @@ fn runs_of_two_engines_are_refused() {
 #[test]
 fn what_is_missing_is_named_with_what_was_expected() {
     let tmp = tempfile::tempdir().unwrap();
-    let found = "found nothing; expected the description";
+    let found = "not found; expected the description";
     refused(tmp.path(), false, &["description.toml", found]);
     for (run, name) in [
         ("performance", "run_plan.json"),
@@ -494,7 +494,7 @@ fn what_is_missing_is_named_with_what_was_expected() {
         runs(tmp.path(), "official", |_, _, _| ());
         let file = format!("runs/offline-{run}/{name}");
         fs::remove_file(tmp.path().join(&file)).unwrap();
-        let parts = [file.as_str(), "found nothing; expected what `ossmark run`"];
+        let parts = [file.as_str(), "not found; expected what `ossmark run`"];
         refused(tmp.path(), false, &parts);
     }
 }

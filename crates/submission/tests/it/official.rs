@@ -121,7 +121,7 @@ fn what_is_no_tree_is_refused() {
         check(options(&missing, "v6.1"))
             .unwrap_err()
             .to_string()
-            .contains("found nothing")
+            .contains("not found")
     );
     let error = check(options(tree.dir.path(), "v9.9"))
         .unwrap_err()

@@ -192,8 +192,8 @@ fn one_that_ends_without_a_reading_says_what_it_said() {
 #[test]
 fn a_command_that_cannot_be_is_refused_without_its_arguments() {
     for (text, found) in [
-        ("", "found nothing"),
-        ("  ", "found nothing"),
+        ("", "found no program"),
+        ("  ", "found no program"),
         ("ipmi 'secret", "quote that is not closed"),
         ("echo secret\\", "quote that is not closed"),
         ("echo \0", "NUL"),

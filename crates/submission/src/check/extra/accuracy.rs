@@ -55,7 +55,7 @@ pub(super) fn check(run: &Run<'_>, seen: &mut SeenRuns, findings: &mut Findings)
             findings,
             "accuracy.summary",
             &format!("accuracy/{SUMMARY}"),
-            "found nothing, expected LoadGen's summary",
+            "not found, expected LoadGen's summary",
         );
     }
     if run.accuracy.is_none() {

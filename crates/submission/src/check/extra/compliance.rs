@@ -109,7 +109,7 @@ fn log(run: &Run<'_>, name: &str, test: &ComplianceTest, findings: &mut Findings
                 findings,
                 "compliance.logs-missing",
                 &file,
-                "found nothing, expected LoadGen's detail log of the test",
+                "not found, expected LoadGen's detail log of the test",
             );
         }
         Loaded::Broken(why) => return run.report(findings, "log.damaged", &file, why),
@@ -128,7 +128,7 @@ fn log(run: &Run<'_>, name: &str, test: &ComplianceTest, findings: &mut Findings
             findings,
             "compliance.logs-missing",
             &summary,
-            "found nothing, expected LoadGen's summary of the test",
+            "not found, expected LoadGen's summary of the test",
         );
     }
     let Some(log) = logs::read(run, &file, &text, findings) else {
@@ -250,7 +250,7 @@ fn answers(run: &Run<'_>, name: &str, seen: &mut SeenRuns, findings: &mut Findin
             findings,
             "compliance.logs-missing",
             &file,
-            "found nothing, expected the truncated log of the answers",
+            "not found, expected the truncated log of the answers",
         ),
         Some(size) if size > limit => run.report(
             findings,

@@ -322,7 +322,7 @@ fn summary(run: &Run<'_>, log: &DetailLog, findings: &mut Findings) {
                 findings,
                 "performance.summary",
                 &file,
-                "found nothing, expected LoadGen's summary",
+                "not found, expected LoadGen's summary",
             );
         }
     };

@@ -102,7 +102,7 @@ fn score_in_text(run: &Run<'_>, findings: &mut Findings) -> Option<String> {
             findings,
             "accuracy.text-missing",
             file,
-            "found nothing, expected the scorer's output",
+            "not found, expected the scorer's output",
         );
         return None;
     };
@@ -202,7 +202,7 @@ fn json(run: &Run<'_>, findings: &mut Findings) {
             findings,
             "accuracy.json-missing",
             &file,
-            "found nothing, expected the truncated log",
+            "not found, expected the truncated log",
         ),
         Some(size) if size > limit => {
             run.report(

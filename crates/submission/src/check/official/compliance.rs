@@ -34,7 +34,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) {
                 findings,
                 "compliance.result-missing",
                 &file,
-                "found nothing, expected what the verification wrote",
+                "not found, expected what the verification wrote",
             );
         }
         if text.is_some_and(|text| !text.contains("TEST PASS")) {

@@ -19,7 +19,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) {
             &run.path,
             "measurements.source-missing",
             &path,
-            "found nothing, expected the code that talks to LoadGen",
+            "not found, expected the code that talks to LoadGen",
         );
     }
     for file in &rules.measurement_files.value {
@@ -32,7 +32,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) {
                 findings,
                 "measurements.file-missing",
                 file,
-                "found nothing, expected a file",
+                "not found, expected a file",
             );
         } else if tree::size(&path) == Some(0) {
             run.report(
@@ -52,7 +52,7 @@ pub(super) fn check(run: &Run<'_>, findings: &mut Findings) {
                     findings,
                     "measurements.missing",
                     file,
-                    "found nothing, expected a JSON object",
+                    "not found, expected a JSON object",
                 );
             }
             return;
