@@ -152,7 +152,7 @@ fn measure(
 ) -> Result<Vec<Figure>> {
     let (prompt, tokens) = (args.prompt.unwrap_or(16), args.tokens.unwrap_or(17));
     say!(
-        "{:<48} {:>9} {:>9} {:>9} {:>10} {:>9}",
+        "{:<35} {:>7} {:>8} {:>8} {:>9} {:>8}",
         "work",
         "tokens",
         "seconds",
@@ -168,7 +168,7 @@ fn measure(
         let decode = running.work(batch, prompt, tokens)?;
         let step = bound.seconds(&StepWork::new(config, batch, batch));
         figures.push(figure(
-            format!("decode, batch {batch}, from {prompt} positions on"),
+            format!("decode, batch {batch}, from {prompt} on"),
             (decode.time, decode.tokens),
             decode.processor,
             f64::from(batch) / step,
@@ -209,7 +209,7 @@ fn figure(
     let processor_seconds = processor.map(|p| p.as_secs_f64());
     let cpu = processor_seconds.map_or("-".into(), |s| format!("{s:.2}"));
     say!(
-        "{work:<48} {tokens:>9} {seconds:>9.3} {cpu:>9} {tokens_per_s:>10.1} {:>8.0}%",
+        "{work:<35} {tokens:>7} {seconds:>8.3} {cpu:>8} {tokens_per_s:>9.1} {:>7.0}%",
         100.0 * tokens_per_s / bound_tokens_per_s
     );
     Figure {

@@ -128,7 +128,7 @@ impl Comparison {
             })?;
             say!("{}", loaded.info.description);
             say!(
-                "{:<40} {:>8} {:>9} {:>9} {:>10} {:>11}",
+                "{:<32} {:>7} {:>8} {:>8} {:>10} {:>10}",
                 "work",
                 "tokens",
                 "seconds",
@@ -241,11 +241,11 @@ impl Figure {
     /// Shown as soon as it is measured.
     fn show(&self) {
         let way = match self.drafts {
-            true => "with the head",
-            false => "without a head",
+            true => "with head",
+            false => "without head",
         };
         say!(
-            "{:<40} {:>8} {:>9.3} {:>9} {:>10.1} {:>11}",
+            "{:<32} {:>7} {:>8.3} {:>8} {:>10.1} {:>10}",
             format!("decode, batch {}, {way}", self.batch),
             self.tokens,
             self.seconds,

@@ -95,7 +95,7 @@ fn set_up(state: &GpuState) -> String {
         format!("{used:.1} of {all:.1} GiB used")
     }));
     let processes = state.processes;
-    parts.extend(processes.map(|n| format!("{n} process(es)")));
+    parts.extend(processes.map(|n| format!("processes: {n}")));
     if !state.throttle_reasons.is_empty() {
         parts.push(format!("clocks: {}", state.throttle_reasons.join(", ")));
     }
@@ -128,8 +128,8 @@ mod tests {
     fn what_is_known_is_told() {
         assert_eq!(
             set_up(&good()),
-            "3: NVIDIA H200, persistence on, ECC on, MIG off, 1980 of 1980 MHz, limit 700 of 700 W, 0.5 of 140.0 GiB used, 0 \
-             process(es), clocks: gpu_idle"
+            "3: NVIDIA H200, persistence on, ECC on, MIG off, 1980 of 1980 MHz, limit 700 of 700 W, 0.5 of 140.0 GiB used, \
+             processes: 0, clocks: gpu_idle"
         );
         // What is not known is not told.
         assert_eq!(set_up(&GpuState::default()), "0: ");

@@ -101,7 +101,7 @@ pub(crate) fn gpus(gpus: &[GpuState]) -> Vec<Probe> {
             of(
                 &|gpu| {
                     let others = gpu.processes.filter(|n| *n > 0)?;
-                    Some(format!("{others} other process(es)"))
+                    Some(format!("other processes: {others}"))
                 },
                 "none",
             ),
