@@ -95,7 +95,7 @@ fn a_rule_is_explained_without_a_tree() {
             .contains("ends here with an exception")
     );
     explain("documentation.mising").refused(&["documentation.mising", "documentation.missing"]);
-    ossmark(&["submission", "check"]).refused(&["--input"]);
+    ossmark(&["submission", "check"]).refused(&["<DIR>"]);
 }
 
 /// What the findings weigh is the same in print, in the counts and as JSON.
