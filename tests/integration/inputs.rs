@@ -257,6 +257,7 @@ fn good_folders_are_taken() {
         let long = [
             "serve",
             "bench engine",
+            "bench tune",
             "run",
             "peak",
             "preflight",
