@@ -262,6 +262,7 @@ fn good_folders_are_taken() {
         let long = [
             "serve",
             "bench engine",
+            "bench tune",
             "run",
             "peak",
             "preflight",

@@ -51,7 +51,10 @@ fn any_option_may_stand_in_the_file() {
     let value = |arg: &Arg| match (arg.get_action(), arg.get_value_parser().possible_values()) {
         (ArgAction::SetTrue, _) => "true".to_owned(),
         (ArgAction::Append, _) if arg.get_id() == "source_address" => "[\"127.0.0.1\"]".to_owned(),
-        (ArgAction::Append, _) => "[\"x\"]".to_owned(),
+        (ArgAction::Append, Some(mut values)) => {
+            format!("[\"{}\"]", values.next().unwrap().get_name())
+        }
+        (ArgAction::Append, None) => "[\"x\"]".to_owned(),
         (_, Some(mut values)) => format!("\"{}\"", values.next().unwrap().get_name()),
         _ => ["\"text\"", "3"]
             .into_iter()

@@ -311,6 +311,7 @@ fn whoever_claims_a_file_has_force() {
     let by_file: &[(&str, &[&str])] = &[
         ("src/bench/device.rs", &["bench kernels", "bench engine"]),
         ("src/commands/audit.rs", &["audit test07", "audit test09"]),
+        ("src/commands/auditor/anomalies.rs", &["auditor anomalies"]),
         ("src/commands/doctor.rs", &["doctor"]),
         (
             "src/commands/endpoints.rs",

@@ -155,8 +155,10 @@ fn row(dataset: &'static str, question: u64, is_right: bool) -> Row {
             format!("Answer: {}", letter(question + off)),
         ),
     };
+    // Long enough that a machine's short pause is no longer time per token than a run may have.
+    let thoughts = "A sum. ".repeat(40);
     let answer = format!(
-        "<|channel|>analysis<|message|>A sum.<|end|><|start|>assistant<|channel|>final<|message|>{text}<|return|>"
+        "<|channel|>analysis<|message|>{thoughts}<|end|><|start|>assistant<|channel|>final<|message|>{text}<|return|>"
     );
     Row {
         dataset,
