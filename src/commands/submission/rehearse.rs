@@ -22,7 +22,7 @@ use crate::children;
 use crate::cli::SubmissionRehearseArgs;
 use crate::exit::Outcome;
 use crate::output;
-use crate::terminal::{page, progress, say};
+use crate::terminal::{page, progress, say, status};
 
 /// What the description in `submission/rehearsal.toml` calls its submitter.
 const SUBMITTER: &str = "Rehearsal";
@@ -63,10 +63,9 @@ pub(crate) fn rehearse(args: &SubmissionRehearseArgs) -> Result<Outcome> {
     place.end(args)
 }
 
-/// Minutes and seconds.
+/// Since then, as a clock shows it.
 fn clock(began: Instant) -> String {
-    let seconds = began.elapsed().as_secs();
-    format!("{}:{:02}", seconds / 60, seconds % 60)
+    status::clock(began.elapsed().as_secs_f64())
 }
 
 impl Place {
