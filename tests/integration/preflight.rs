@@ -354,10 +354,7 @@ fn each_planted_mistake_is_found() {
 
 #[test]
 fn good_setups_are_not_called_bad() {
-    let replaced = CONF.replace(
-        "gpt-oss-120b.Server.target_qps = 20",
-        "*.Server.target_qps = 20",
-    );
+    let replaced = CONF.replace("gpt-oss-120b.Server.t", "*.Server.t");
     let crlf = CONF.replace('\n', "\r\n");
     let tabs = CONF.replace(" = ", "\t=\t");
     let test09 = repository().join("mlperf_conf/audit/TEST09/audit.config");
