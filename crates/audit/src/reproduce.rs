@@ -237,6 +237,45 @@ fn shown(found: Option<impl std::fmt::Display>, what: &str) -> String {
 mod tests {
     use super::*;
 
+    /// What LoadGen says of the run here decides, whatever it said of the submitted one.
+    #[test]
+    fn a_run_that_loadgen_calls_invalid_reproduces_nothing() {
+        let tmp = tempfile::tempdir().unwrap();
+        let dir = tmp
+            .path()
+            .join("closed/Org/results/box/gpt-oss-120b/Server");
+        let write = |dir: &Path, validity: &str, errors: u32| {
+            std::fs::create_dir_all(dir).unwrap();
+            let line = |key: &str, value: &str| {
+                format!(
+                    ":::MLLOG {{\"key\": \"{key}\", \"value\": {value}, \"time_ms\": 0.0, \"metadata\": {{\"is_error\": false, \
+                     \"is_warning\": false}}}}\n"
+                )
+            };
+            let validity = line("result_validity", &format!("\"{validity}\""));
+            let text = validity + &line("num_errors", &errors.to_string());
+            std::fs::write(dir.join(ossmark_logs::DETAIL), text).unwrap();
+        };
+        write(&dir.join("performance/run_1"), "VALID", 0);
+        let place = crate::results(tmp.path()).unwrap().remove(0);
+        for (validity, errors, expected) in [
+            ("VALID", 0, [Some(true), Some(true)]),
+            ("INVALID", 0, [Some(false), Some(true)]),
+            ("VALID", 2, [Some(true), Some(false)]),
+        ] {
+            let here = tmp.path().join("here");
+            write(&here, validity, errors);
+            let mut out = Reproduced::default();
+            performance(&place, &here, &mut out);
+            let holds = |name: &str| {
+                let mut all = out.conditions.iter();
+                all.find(|one| one.name == name).unwrap().holds
+            };
+            let found = ["LoadGen says VALID", "LoadGen logged no error"].map(holds);
+            assert_eq!(found, expected, "{validity} {errors}");
+        }
+    }
+
     #[test]
     fn two_percent_are_the_limit() {
         for (there, here, within) in [

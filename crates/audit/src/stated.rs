@@ -317,6 +317,21 @@ mod tests {
         assert!(differ[0].contains("target_qps 20"), "{differ:?}");
     }
 
+    /// Of a plan's numbers those that no run has are not taken.
+    #[test]
+    fn a_plan_asks_for_no_more_than_a_run_can() {
+        for (tokens, top_k, expected) in [
+            (1_u64 << 20, 40_u64, (Some(1 << 20), Some(40))),
+            ((1 << 20) + 1, u64::MAX, (None, None)),
+            (0, 1 << 32, (None, None)),
+        ] {
+            let tmp = tempfile::tempdir().unwrap();
+            let plan = json!({ "max_new_tokens": tokens, "sampling": { "top_k": top_k } });
+            let stated = Stated::of(&place(tmp.path(), &LOG, &plan)).unwrap();
+            assert_eq!((stated.max_new_tokens, stated.top_k), expected, "{plan}");
+        }
+    }
+
     #[test]
     fn a_plan_among_the_documents_is_found() {
         let tmp = tempfile::tempdir().unwrap();

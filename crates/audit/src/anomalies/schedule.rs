@@ -253,11 +253,52 @@ mod tests {
             );
         }
 
+        // So many late are no accidents of a clock, however little each.
+        let mut late = rows.clone();
+        for row in late.iter_mut().step_by(20) {
+            row.scheduled_ns = row.scheduled_ns.map(|time| time + 20_000_000);
+            row.issued_ns = row.scheduled_ns;
+        }
+        let mut found = Findings::default();
+        of_rows(&late, &queries, "run", &mut found);
+        assert_eq!(found.asks(), 1, "{found:?}");
+
         let mut early = rows;
         early[5].issued_ns = early[5].scheduled_ns.map(|due| due - 5_000_000);
         let mut found = Findings::default();
         of_rows(&early, &queries, "run", &mut found);
         assert_eq!(names(&found), [Kind::IssuedEarly.name()]);
+    }
+
+    /// The rate in the log may lie to either side of a whole number of queries, and with equal issue of whole permutations.
+    #[test]
+    fn a_query_more_or_less_is_no_question_and_ten_are() {
+        let plan = |equal_issue| Plan {
+            target_qps: 1.0,
+            min_duration_ms: 1,
+            min_query_count: 1,
+            loaded_samples: std::num::NonZeroU32::new(10).unwrap(),
+            equal_issue,
+            issue_unique: false,
+            seeds: ossmark_predict::Seeds {
+                qsl: 1,
+                sample_index: 2,
+                schedule: 3,
+            },
+        };
+        for (issued, equal_issue, expected) in [
+            (100, false, None),
+            (101, false, Some(Level::Note)),
+            (99, false, Some(Level::Note)),
+            (110, false, Some(Level::Ask)),
+            (110, true, Some(Level::Note)),
+            (120, true, Some(Level::Ask)),
+        ] {
+            let mut found = Findings::default();
+            count(issued, 100, &plan(equal_issue), "run", &mut found);
+            let level = found.findings.first().map(|one| one.level);
+            assert_eq!(level, expected, "{issued} {equal_issue}");
+        }
     }
 
     #[test]

@@ -71,15 +71,14 @@ impl Desk {
     /// Whether more is wanted.
     fn take(&self, at: Instant, event: Event) -> bool {
         let mut state = self.lock();
-        let Some(under_way) = &mut state.under_way else {
+        let under_way = state.under_way.as_mut();
+        let Some(under_way) = under_way.filter(|now| now.outcome.is_none()) else {
+            // Between two phases: what comes now belongs to none, and a phase that is over may not be taken away yet.
             if let Event::Fatal(message) = event {
                 state.gone = Some(failed(&message));
             }
             return true;
         };
-        if under_way.outcome.is_some() {
-            return false;
-        }
         let ns = under_way.phase.clock.ns(at);
         let taken = under_way.phase.take(ns, event);
         let batch = under_way.next(taken);
