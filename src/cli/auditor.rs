@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use ossmark_rules::Scenario;
 
+use super::heading;
 use super::{EngineArgs, HttpArgs, SamplingArgs};
 
 #[derive(Subcommand, Debug)]
@@ -113,16 +114,16 @@ pub(crate) struct AuditorReproduceArgs {
     #[arg(long = "dry-run", visible_alias = "print", conflicts_with = "output")]
     pub(crate) print: bool,
     /// A performance run that was made already, by any harness with LoadGen's logs: nothing is run.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["output", "print"])]
+    #[arg(help_heading = heading::MADE_ALREADY, long, value_name = "DIR", conflicts_with_all = ["output", "print"])]
     pub(crate) measured: Option<PathBuf>,
     /// An accuracy run that was made already, with the scorer's accuracy.txt.
-    #[arg(long, value_name = "DIR")]
+    #[arg(help_heading = heading::MADE_ALREADY, long, value_name = "DIR")]
     pub(crate) accuracy: Option<PathBuf>,
     /// TEST07 as it was made already, with verify_accuracy.txt.
-    #[arg(long, value_name = "DIR")]
+    #[arg(help_heading = heading::MADE_ALREADY, long, value_name = "DIR")]
     pub(crate) test07: Option<PathBuf>,
     /// TEST09 as it was made already, with verify_output_len.txt.
-    #[arg(long, value_name = "DIR")]
+    #[arg(help_heading = heading::MADE_ALREADY, long, value_name = "DIR")]
     pub(crate) test09: Option<PathBuf>,
     /// Also make and score the accuracy run, over this data set.
     #[arg(

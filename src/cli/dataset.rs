@@ -32,6 +32,10 @@ pub(crate) enum DatasetCommand {
 }
 
 #[derive(Args, Debug)]
+#[command(
+    override_usage = "ossmark dataset prepare <FILE.toml> --tokenizer <PATH>
+                                --output <FILE.parquet> [OPTIONS]"
+)]
 pub(crate) struct DatasetPrepareArgs {
     /// Which files become which data sets; paths in it are relative to it.
     #[arg(long, value_name = "FILE.toml")]

@@ -102,7 +102,7 @@ pub(crate) struct EndpointsRunArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub(crate) passes: u64,
     /// With --api chat: the column, of every data set, with what the user says; servers render conversations themselves.
-    #[arg(long, value_name = "NAME")]
+    #[arg(help_heading = heading::HTTP, long, value_name = "NAME")]
     pub(crate) message_column: Option<String>,
     /// Only the first rows of the data set: a shortened rehearsal.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -129,7 +129,7 @@ pub(crate) struct EndpointsRunArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) tokenizer: Option<PathBuf>,
     /// Most tokens generated for an answer.
-    #[arg(long, value_name = "N", default_value_t = 10_240, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(help_heading = heading::SAMPLING, long, value_name = "N", default_value_t = 10_240, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_new_tokens: u32,
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,

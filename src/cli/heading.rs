@@ -12,6 +12,9 @@ pub(crate) const POWER: &str = "Power";
 pub(crate) const OUTPUT: &str = "Output";
 pub(crate) const WARM_UP: &str = "Warm-up";
 pub(crate) const ACCURACY: &str = "Accuracy runs";
+pub(crate) const PROGRAMS: &str = "LiveCodeBench's programs";
+pub(crate) const SEARCH: &str = "Search";
+pub(crate) const MADE_ALREADY: &str = "Instead of making runs";
 pub(crate) const OFFLINE: &str = "Requests given at once";
 /// [`RUN`], in a command that makes runs.
 pub(crate) const OPTIONS_OF_RUN: &str = "Options of run";

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::heading::SEARCH;
 use super::run_options::RunOptions;
 
 #[derive(Args, Debug)]
@@ -25,19 +26,19 @@ pub(crate) struct PeakArgs {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) official_runs: u32,
     /// A load that passed once is the highest: it is not run again.
-    #[arg(long)]
+    #[arg(help_heading = SEARCH, long)]
     pub(crate) no_confirm: bool,
     /// No run is begun when those before took so long together: 90s, 45m, 12h [default: as long as it takes].
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) budget: Option<u64>,
     /// Short runs at most, before those of official length.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    #[arg(help_heading = SEARCH, long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) probes: u32,
     /// Samples of a short run at least; more where an answer takes long.
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(50..=1_000_000))]
+    #[arg(help_heading = SEARCH, long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(50..=1_000_000))]
     pub(crate) probe_samples: u32,
     /// The highest load that is looked at, in queries a second [default: twice what the model can serve].
-    #[arg(long, value_name = "X")]
+    #[arg(help_heading = SEARCH, long, value_name = "X")]
     pub(crate) highest_qps: Option<f64>,
     /// Write the result as JSON.
     #[arg(long, value_name = "FILE")]

@@ -23,8 +23,8 @@ pub(crate) struct ReportArgs {
 }
 
 #[derive(Args, Debug)]
-#[command(override_usage = "ossmark compare <A> <B>... [OPTIONS]
-       ossmark compare <A>... --with <B>... [OPTIONS]")]
+#[command(override_usage = "ossmark compare <RUN> <RUN>... [OPTIONS]
+       ossmark compare <RUN>... --with <RUN>... [OPTIONS]")]
 pub(crate) struct CompareArgs {
     /// Directories of runs. The first is side A and the others side B; with --with all of them are side A.
     #[arg(required = true, value_name = "RUN")]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
+use super::heading::PROGRAMS;
+
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("input").required(true).args(["log", "inferred"])))]
 #[command(
@@ -36,31 +38,31 @@ pub(crate) struct ScoreArgs {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub(crate) lcb_problems: Vec<PathBuf>,
     /// Seconds a program may take for one test.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(help_heading = PROGRAMS, long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) lcb_timeout: u64,
     /// What the time limit counts.
     ///
     /// wall is the reference's, and depends on what else the machine does.
-    #[arg(long, value_enum, default_value = "wall")]
+    #[arg(help_heading = PROGRAMS, long, value_enum, default_value = "wall")]
     pub(crate) time_limit: TimeLimitArg,
     /// The programs' interpreter; the official has numpy.
-    #[arg(long, value_name = "PATH", default_value = "python3")]
+    #[arg(help_heading = PROGRAMS, long, value_name = "PATH", default_value = "python3")]
     pub(crate) python: PathBuf,
     /// Programs run at once [default: the machine's cores].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    #[arg(help_heading = PROGRAMS, long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub(crate) workers: Option<u64>,
     /// MiB of memory a program may use.
-    #[arg(long, value_name = "MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(64..=1 << 20))]
+    #[arg(help_heading = PROGRAMS, long, value_name = "MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(64..=1 << 20))]
     pub(crate) lcb_memory_mib: u64,
     /// Run programs even where nothing confines them.
     ///
     /// See `ossmark doctor`. They may do whatever you may.
-    #[arg(long)]
+    #[arg(help_heading = PROGRAMS, long)]
     pub(crate) allow_unconfined: bool,
     /// What came of each answer, a line each.
     ///
-    /// {"seq_id","qsl_idx","dataset","extracted","correct","reason","token_count"}, in the log's order. While programs are run,
-    /// their verdicts are kept in FILE.jsonl.partial; run the same command again to resume.
+    /// An object of seq_id, qsl_idx, dataset, extracted, correct, reason and token_count, in the log's order. While programs are
+    /// run, their verdicts are kept in FILE.jsonl.partial; run the same command again to resume.
     #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) details: Option<PathBuf>,
     /// The printed result as a submission's accuracy.txt.

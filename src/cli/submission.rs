@@ -71,6 +71,8 @@ pub(crate) struct SubmissionRehearseArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(override_usage = "ossmark submission truncate <DIR> --submitter <NAME>
+                                   --backup <DIR> [OPTIONS]")]
 pub(crate) struct SubmissionTruncateArgs {
     /// The directory that holds closed/, open/ or network/.
     #[arg(long, value_name = "DIR")]

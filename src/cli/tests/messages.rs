@@ -275,8 +275,9 @@ fn no_message_names_an_option_that_its_command_lacks() {
                 }
                 // "... (`ossmark score --accuracy-txt FILE`)" names the command as well.
                 let quoted = commands.iter().any(|(name, command)| {
-                    literal.contains(&format!("`ossmark {name} "))
-                        && options(command).contains(&option)
+                    ['`', ' '].iter().any(|before| {
+                        format!(" {literal}").contains(&format!("{before}ossmark {name} "))
+                    }) && options(command).contains(&option)
                 });
                 if quoted {
                     continue;

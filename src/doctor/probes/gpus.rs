@@ -231,7 +231,7 @@ mod tests {
             ),
             (
                 "GPU processes",
-                "3 other",
+                "other processes: 3",
                 GpuState {
                     processes: Some(3),
                     ..good()
