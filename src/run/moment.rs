@@ -17,6 +17,12 @@ impl Moment {
         Self(EPOCH.elapsed().as_nanos() as i64)
     }
 
+    /// Of a clock that others read.
+    pub(crate) fn of(instant: Instant) -> Self {
+        let since = instant.saturating_duration_since(*EPOCH);
+        Self(since.as_nanos() as i64)
+    }
+
     /// So many nanoseconds before.
     pub(crate) fn before(self, ns: u64) -> Self {
         Self(self.0.saturating_sub_unsigned(ns))

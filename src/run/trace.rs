@@ -128,8 +128,9 @@ impl Trace {
         );
     }
 
-    /// A step that ended at `at`; what has no steps of its own is not shown as one.
-    pub(super) fn step(&mut self, at: Moment, step: &StepOutputs) {
+    /// A step that was heard of at `heard`; what has no steps of its own is not shown as one.
+    pub(super) fn step(&mut self, heard: Moment, step: &StepOutputs) {
+        let at = step.ended.map_or(heard, Moment::of);
         if step.took > Duration::ZERO {
             let (engine, took, rows) = (step.engine, step.took, step.rows);
             let outputs = step.outputs.len() as u64;

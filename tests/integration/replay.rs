@@ -16,7 +16,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 const CONF: &str = "\
 gpt-oss-120b.*.performance_sample_count_override = 64
-gpt-oss-120b.Server.target_qps = 40
+gpt-oss-120b.Server.target_qps = 60
 gpt-oss-120b.Server.min_duration = 1000
 gpt-oss-120b.Server.min_query_count = 700
 ";
@@ -34,65 +34,73 @@ const CAPACITY: Capacity = Capacity {
     draft_tokens: 0,
 };
 
-/// The steps of a trace. Each lasts from the end of the one before, or from when something came to an engine that was idle,
-/// to when its tokens were there: what lies between two steps is in it.
+/// The steps of a trace. Each lasts from the end of the one before, or from when something came to an engine that had nothing
+/// to do, to when the engine had its tokens: what lies between two steps is in it.
 fn steps(events: &[Value]) -> Vec<Measured> {
     let us = |event: &Value, name: &str| event[name].as_f64().unwrap();
-    let mut moments: Vec<(f64, i64, Option<Step>)> = Vec::new();
-    for event in events {
-        match event["ph"].as_str() {
-            Some("b") => moments.push((us(event, "ts"), 1, None)),
-            Some("e") => moments.push((us(event, "ts"), -1, None)),
-            Some("X") if event["name"] == "step" => {
-                let number = |name: &str| event["args"][name].as_u64().unwrap();
-                let step = Step {
-                    prefill_tokens: number("prefill"),
-                    decode_rows: number("rows") - number("prefill"),
-                    context: number("context"),
-                };
-                moments.push((us(event, "ts") + us(event, "dur"), 0, Some(step)));
-            }
-            _ => {}
-        }
-    }
-    // Of the same moment first the step, then what it ended.
-    moments.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.2.is_some().cmp(&a.2.is_some())));
-    let (mut open, mut since) = (0, 0.0);
+    let of = |phase: &'static str| events.iter().filter(move |event| event["ph"] == phase);
+    let came: Vec<f64> = of("b").map(|event| us(event, "ts")).collect();
+    let mut before = 0.0;
     let mut steps = Vec::new();
-    for (at, change, step) in moments {
-        if open == 0 && change > 0 {
-            since = at;
-        }
-        open += change;
-        if let Some(step) = step {
-            let seconds = (at - since) / 1e6;
-            steps.push(Measured { step, seconds });
-            since = at;
-        }
+    for event in of("X") {
+        let number = |name: &str| event["args"][name].as_u64().unwrap();
+        let step = Step {
+            prefill_tokens: number("prefill"),
+            decode_rows: number("rows") - number("prefill"),
+            context: number("context"),
+        };
+        let begun = us(event, "ts");
+        let end = begun + us(event, "dur");
+        let next = came[came.partition_point(|came| *came <= before)..].first();
+        let since = match next {
+            // It decodes nothing, and what it computes came after the step before.
+            Some(came) if step.decode_rows == 0 && *came < begun => *came,
+            _ => before,
+        };
+        let seconds = (end - since) / 1e6;
+        steps.push(Measured { step, seconds });
+        before = end;
     }
     steps
 }
 
-/// Each step takes as long as the one of its place in the run; where it computes other rows, for a sample that came a moment
-/// before or after, so much more or less as those take by the model.
+/// How far from its place in the run a step is looked for.
+const NEAR: usize = 16;
+
+/// The step of a run that computed just these rows, near `place`; its place. A sample that came a moment before or after the
+/// end of a step has moved it by one.
+fn alike(steps: &[Measured], place: usize, work: Step) -> Option<usize> {
+    let from = place.saturating_sub(NEAR);
+    let until = (place + NEAR).min(steps.len());
+    let distance = |at: &usize| at.abs_diff(place);
+    (from..until).filter(|at| steps[*at].step == work).min_by_key(distance)
+}
+
+/// Each step takes as long as the one of the run that computed the same rows; where there is none near, as long as the one of
+/// its place and so much more or less as its rows take by the model.
 fn replay(rows: &[Row], steps: Vec<Measured>) -> Vec<Row> {
     let settings = EngineSettings {
         stop_tokens: Vec::new(),
         pipeline_depth: 1,
-        max_batch: None,
+        max_batch: Some(4),
         max_chunk: None,
     };
     let model = Model::of_steps(&steps).unwrap();
-    let last = *steps.last().unwrap();
-    let mut steps = steps.into_iter();
+    let mut place = 0;
     let takes = move |work: &StepWork| {
-        let Measured { step, seconds } = steps.next().unwrap_or(last);
         let here = Step {
             prefill_tokens: work.prefill_tokens,
             decode_rows: work.decode_rows,
             context: work.context,
         };
-        let seconds = seconds + model.seconds(&here) - model.seconds(&step);
+        let found = alike(&steps, place, here);
+        let at = found.unwrap_or(place).min(steps.len() - 1);
+        place = at + 1;
+        let Measured { step, seconds } = steps[at];
+        let seconds = match found {
+            Some(_) => seconds,
+            None => seconds + model.seconds(&here) - model.seconds(&step),
+        };
         (seconds.max(1e-6) * 1e9) as u64
     };
     let mut engine = Clocked::new(CAPACITY, settings, takes).unwrap();
@@ -131,7 +139,7 @@ fn replay(rows: &[Row], steps: Vec<Measured>) -> Vec<Row> {
 #[ignore = "a measurement: what else the machine does is in it"]
 fn a_run_with_its_own_step_times_takes_as_long() {
     let bench = Bench::with_conf(&format!("{CONF}{ANY_SPEED}"));
-    let args = ["--trace", "out/trace.json"];
+    let args = ["--trace", "out/trace.json", "--max-batch", "4"];
     let done = finish(bench.demo_model("server", "performance", &args), LIMIT);
     assert_eq!(done.code(), Some(0), "{}\n{}", done.stdout, done.stderr);
     let trace = read_json(&bench.out().join("trace.json"));

@@ -312,7 +312,7 @@ fn a_killed_scorer_goes_on_where_it_was() {
     let done = finish(command(), LIMIT);
     assert_eq!(done.code(), Some(0), "{}", done.stderr);
     assert!(
-        done.stderr.contains(&format!("{kept} of them earlier")),
+        done.stderr.contains(&format!("({kept} earlier)")),
         "{kept}: {}",
         done.stderr
     );

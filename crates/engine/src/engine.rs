@@ -315,7 +315,9 @@ fn serve(
             shared.stats.publish(&pipeline.scheduler);
             continue;
         };
-        outputs.took = begun.elapsed();
+        let ended = Instant::now();
+        outputs.took = ended - begun;
+        outputs.ended = Some(ended);
         shared.stats.count(&outputs);
         shared.stats.publish(&pipeline.scheduler);
         if shared.stop.load(SeqCst) || !sink(Event::Step(outputs)) {

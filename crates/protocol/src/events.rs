@@ -1,6 +1,6 @@
 //! What comes back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{RequestId, TokenId};
 
@@ -56,6 +56,8 @@ pub struct StepOutputs {
     pub rounds: Vec<Round>,
     /// Time that the engine spent with the step, up to now; zero where there are no steps.
     pub took: Duration,
+    /// When the engine had it; none where there are no steps. Who hears of it does so later, the more the busier the machine is.
+    pub ended: Option<Instant>,
     /// Input tokens of the step, of prompts and of sequences that decode, with drafted ones.
     pub rows: u64,
     /// Those of `rows` that are tokens of prompts. A prompt's last token alone is not told from one that decodes.
