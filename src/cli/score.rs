@@ -61,8 +61,8 @@ pub(crate) struct ScoreArgs {
     pub(crate) allow_unconfined: bool,
     /// What came of each answer, a line each.
     ///
-    /// An object of seq_id, qsl_idx, dataset, extracted, correct, reason and token_count, in the log's order. While programs are
-    /// run, their verdicts are kept in FILE.jsonl.partial; run the same command again to resume.
+    /// An object of seq_id, qsl_idx, dataset, extracted, correct, reason and token_count, in the log's order. While programs
+    /// are run, their verdicts are kept in FILE.jsonl.partial; run the same command again to resume.
     #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) details: Option<PathBuf>,
     /// The printed result as a submission's accuracy.txt.

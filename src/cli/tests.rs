@@ -92,7 +92,7 @@ fn usage_lines_show_what_is_required() {
     for (name, mut command) in commands() {
         let usage = command.render_usage().to_string();
         let required = command.get_arguments().filter(|arg| arg.is_required_set());
-        let mut needed: Vec<String> = required.map(|arg| shown_as(arg)).collect();
+        let mut needed: Vec<String> = required.map(shown_as).collect();
         for group in command.get_groups().filter(|group| group.is_required_set()) {
             let members = command
                 .get_arguments()

@@ -73,7 +73,9 @@ fn alike(steps: &[Measured], place: usize, work: Step) -> Option<usize> {
     let from = place.saturating_sub(NEAR);
     let until = (place + NEAR).min(steps.len());
     let distance = |at: &usize| at.abs_diff(place);
-    (from..until).filter(|at| steps[*at].step == work).min_by_key(distance)
+    (from..until)
+        .filter(|at| steps[*at].step == work)
+        .min_by_key(distance)
 }
 
 /// Each step takes as long as the one of the run that computed the same rows; where there is none near, as long as the one of

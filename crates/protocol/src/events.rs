@@ -56,7 +56,7 @@ pub struct StepOutputs {
     pub rounds: Vec<Round>,
     /// Time that the engine spent with the step, up to now; zero where there are no steps.
     pub took: Duration,
-    /// When the engine had it; none where there are no steps. Who hears of it does so later, the more the busier the machine is.
+    /// When the engine had it; none where there are no steps. Others hear of it later, the later the busier the machine is.
     pub ended: Option<Instant>,
     /// Input tokens of the step, of prompts and of sequences that decode, with drafted ones.
     pub rows: u64,

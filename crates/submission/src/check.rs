@@ -15,7 +15,7 @@ mod system;
 mod walk;
 
 pub(crate) use extra::REHEARSAL;
-pub use extra::{Originals, Rescored};
+pub use extra::{Originals, Rescored, Scorer};
 pub(crate) use official::hash_in;
 pub use result_line::ResultLine;
 pub(crate) use run::PERFORMANCE_RUN;

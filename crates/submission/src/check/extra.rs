@@ -21,7 +21,7 @@ use crate::finding::Findings;
 
 pub(crate) use files::REHEARSAL;
 pub(super) use files::submitter;
-pub use originals::{Originals, Rescored};
+pub use originals::{Originals, Rescored, Scorer};
 
 /// Runs that were seen, by a fingerprint of what cannot be the same in two runs; the value is where.
 #[derive(Default)]

@@ -20,12 +20,15 @@ use crate::truncate::{is_marked, remains, sha256_of};
 /// choice, nothing that was measured.
 const PROGRAMS: f64 = 0.5;
 
+/// Scores a log, or says why it cannot.
+pub type Scorer<'a> = dyn FnMut(&Path) -> Result<Rescored, String> + 'a;
+
 /// The whole logs, and who scores them.
 pub struct Originals<'a> {
     /// Laid out as the tree: `<division>/<submitter>/results/...`, as `submission truncate` leaves its backup.
     pub dir: &'a Path,
     /// The score of a log, or why there is none; None compares hashes and lengths only.
-    pub score: Option<&'a mut dyn FnMut(&Path) -> Result<Rescored, String>>,
+    pub score: Option<&'a mut Scorer<'a>>,
 }
 
 /// A score that was made again.
