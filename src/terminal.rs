@@ -56,6 +56,8 @@ static GIVEN_AWAY: AtomicBool = AtomicBool::new(false);
 static QUIET: AtomicBool = AtomicBool::new(false);
 /// What moves on standard error: taken away for as long as a line is written, so that none sticks to it.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+/// Columns that a line has at least, however narrow the terminal says that it is.
+const NARROWEST: usize = 40;
 /// A pipe that does not block and is full, as some programs leave theirs, is tried again after this.
 const AGAIN: Duration = Duration::from_millis(5);
 
@@ -64,9 +66,14 @@ pub(crate) fn line_out(text: Arguments<'_>) {
     out(&format!("{}\n", Escaped(text)));
 }
 
-/// [`note!`].
+/// [`note!`]. On a terminal it is broken between words; elsewhere it is one line, for whoever searches it.
 pub(crate) fn line_err(text: Arguments<'_>) {
-    err(&format!("{}\n", Escaped(text)));
+    let line = Escaped(text).to_string();
+    let shown = match handle::stderr().is_terminal() {
+        true => text::wrapped(&line, screen::line_columns().max(NARROWEST), 2).join("\n"),
+        false => line,
+    };
+    err(&format!("{shown}\n"));
 }
 
 /// [`progress!`].
