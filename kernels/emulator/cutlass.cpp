@@ -201,7 +201,7 @@ static float mxfp4(u32 nibble) {
     return nibble & 8 ? -magnitudes[nibble & 7] : magnitudes[nibble & 7];
 }
 static u32 nibble_of(u32 row, u32 col) { return (row * 2654435761u ^ col * 40503u) >> 7 & 15; }
-static u32 scale_of(u32 row, u32 group) { return 110 + (row * 5 + group * 3) % 16; }
+static u32 scale_of(u32 row, u32 group) { return 110 + (row * 5 + row / 16 * 3 + group * 7) % 16; }
 
 // A stage of the wide kernels: each thread's registers of A against the matrix, by CUTLASS's ALayout. Row g of a strip as wgmma counts is the
 // matrix's row 2 g, row g + 8 its row 2 g + 1 (mxfp4.h).
