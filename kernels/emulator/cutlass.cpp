@@ -203,8 +203,8 @@ static float mxfp4(u32 nibble) {
 static u32 nibble_of(u32 row, u32 col) { return (row * 2654435761u ^ col * 40503u) >> 7 & 15; }
 static u32 scale_of(u32 row, u32 group) { return 110 + (row * 5 + row / 16 * 3 + group * 7) % 16; }
 
-// A stage of the wide kernels: each thread's registers of A against the matrix, by CUTLASS's ALayout. Row g of a strip as wgmma counts is the
-// matrix's row 2 g, row g + 8 its row 2 g + 1 (mxfp4.h).
+// A stage of the wide kernels: each thread's registers of A against the matrix, by CUTLASS's ALayout. Row g of a strip as wgmma
+// counts is the matrix's row 2 g, row g + 8 its row 2 g + 1 (mxfp4.h).
 static void weights_of_experts() {
     on_the_emulator(32 * MOE_WGMMA_WARPS, MOE_WGMMA_STAGE, [&](uint32_t thread) {
         unsigned char* shared = emulator::dynamic_shared();
