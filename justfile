@@ -43,7 +43,11 @@ kernels:
 dist *options:
     .ci/dist {{ options }}
 
-# on a machine with a GPU, or for one: pack, check, time, offline, all, keep
+# the kernels' layouts against CUTLASS's own, without a GPU
+cutlass:
+    .ci/cutlass
+
+# on a machine with a GPU, or for one: pack, first, second, rehearse, check, time, offline, all, keep
 gpu step *options:
     .ci/gpu {{ step }} {{ options }}
 

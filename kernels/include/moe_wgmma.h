@@ -41,6 +41,14 @@ struct MoeWgmmaThread {
     u32 words, scales;
     bool says_so;
 };
+DEVICE MoeWgmmaThread moe_wgmma_thread() {
+    u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    MoeWgmmaThread me;
+    me.words = kept(MOE_WGMMA_X + warp * 512 + lane * 16);
+    me.scales = kept(MOE_WGMMA_SCALES + warp / 4 * MXFP4_SCALES + lane / 4 * 16 + warp % 4 * 4);
+    me.says_so = lane == 0;
+    return me;
+}
 
 // A step's columns of rows 2 g and 2 g + 1 of a strip.
 DEVICE void moe_wgmma_decode(u32 stage, const MoeWgmmaThread& me, MoeWgmmaWeights& w) {
@@ -192,7 +200,6 @@ DEVICE void moe_wgmma_product(const MoeArgs& a, const MoeWgmmaWork& work, const 
 template <typename X, typename Finish>
 DEVICE void moe_wgmma_all(const MoeArgs& a, const bf16* x, X x_of, Finish finish, unsigned char* shared) {
     u32 at = shared_address(shared), pieces = *a.routing.n_tiles * ceil_div(a.outs, MOE_WGMMA_OUTS);
-    u32 lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     if (threadIdx.x < MOE_WGMMA_STAGES) {
         // Each copying thread says so; of the others one of each warp does.
         barrier_make(at + threadIdx.x * MOE_WGMMA_STAGE + MOE_WGMMA_FULL, MOE_WGMMA_COPIERS);
@@ -200,14 +207,11 @@ DEVICE void moe_wgmma_all(const MoeArgs& a, const bf16* x, X x_of, Finish finish
         if (threadIdx.x == 0) barrier_make(at + MOE_WGMMA_FREE + MOE_WGMMA_NOBODY, MOE_WGMMA_WARPS);
     }
     __syncthreads();
-    if (warp >= MOE_WGMMA_WARPS) {
+    if (threadIdx.x / 32 >= MOE_WGMMA_WARPS) {
         moe_wgmma_bring(a, x, x_of, pieces, at);
         return;
     }
-    MoeWgmmaThread me;
-    me.words = kept(MOE_WGMMA_X + warp * 512 + lane * 16);
-    me.scales = kept(MOE_WGMMA_SCALES + warp / 4 * MXFP4_SCALES + lane / 4 * 16 + warp % 4 * 4);
-    me.says_so = lane == 0;
+    MoeWgmmaThread me = moe_wgmma_thread();
     // Before the first step there is no stage to give back.
     u32 first = kept(at), before = at + MOE_WGMMA_NOBODY;
     MoeWgmmaTurn turn = {first, 0};
