@@ -83,12 +83,11 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// LoadGen threw a C++ exception before the first query (most likely it could not allocate its queries). Its log
-    /// thread is left behind without its files: write what must be written and call [`crate::exit_now`].
+    /// LoadGen threw a C++ exception while it read a configuration file.
     #[error("LoadGen failed before the first query: {0}")]
     LoadGen(String),
 
-    /// `StartTest` returned without writing a detail log. As for [`Error::LoadGen`], end with [`crate::exit_now`].
+    /// `StartTest` returned without writing a detail log. End with [`crate::exit_now`].
     #[error("LoadGen returned but its detail log {path} is empty; is the disk full, or are too many files open?", path = path.display())]
     NoLog {
         /// The detail log.

@@ -151,11 +151,7 @@ mod bridge {
         ) -> Result<i32>;
         fn numbers(settings: &TestSettings) -> Numbers;
         fn set_numbers(settings: Pin<&mut TestSettings>, numbers: &Numbers);
-        fn start_test(
-            callbacks: &Callbacks,
-            settings: &TestSettings,
-            outputs: &Outputs,
-        ) -> Result<()>;
+        fn start_test(callbacks: &Callbacks, settings: &TestSettings, outputs: &Outputs);
 
         /// # Safety
         /// Every id was issued by LoadGen and has been neither started nor completed; every `data` is readable for `size`.

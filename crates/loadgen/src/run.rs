@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::callbacks::{Callbacks, Sut};
@@ -69,6 +70,9 @@ impl TestRun {
 ///
 /// # Errors
 /// The settings or files do not allow a test (nothing has been started), or LoadGen itself failed: see [`Error`].
+///
+/// Where it throws a C++ exception during the test (most likely it could not allocate its queries), no return is safe: that is
+/// written to stderr, and the process ends with exit code 2.
 pub fn run(
     settings: &Settings,
     sut: &dyn SystemUnderTest,
@@ -150,8 +154,7 @@ fn start(settings: &Settings, sut: Sut<'_>, library: &dyn SampleLibrary) -> Resu
     }
     let config = Config::claim(settings)?;
     issue_threads(requested.server_num_issue_query_threads, || {
-        ffi::start_test(&Callbacks { sut, library }, config.settings(), &outputs)
-            .map_err(|e| Error::LoadGen(e.what().into()))
+        ffi::start_test(&Callbacks { sut, library }, config.settings(), &outputs);
     })?;
     match fs::metadata(&logs.detail) {
         Ok(file) if file.len() > 0 => Ok(TestRun {
@@ -163,24 +166,46 @@ fn start(settings: &Settings, sut: Sut<'_>, library: &dyn SampleLibrary) -> Resu
     }
 }
 
-/// Runs a test beside so many threads on which LoadGen issues its queries; they end with it.
-fn issue_threads(count: u64, test: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
+/// Runs a test beside so many threads on which LoadGen issues its queries; they end after it.
+fn issue_threads(count: u64, test: impl FnOnce()) -> Result<(), Error> {
+    let over = Mutex::new(());
     thread::scope(|scope| {
-        for _ in 0..count {
-            let thread = thread::Builder::new()
-                .name("loadgen-issue".into())
-                .spawn_scoped(scope, ffi::register_issue_query_thread);
-            if let Err(source) = thread {
-                ffi::end_issue_query_threads();
-                return Err(Error::Threads { count, source });
+        let under_way = over.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = |_| {
+            let builder = thread::Builder::new().name("loadgen-issue".into());
+            builder.spawn_scoped(scope, || {
+                ffi::register_issue_query_thread();
+                // LoadGen frees the log of a thread that ends, and its log thread may still be looking at it. When the test
+                // has returned there is no log thread any more.
+                drop(over.lock());
+            })
+        };
+        let mut threads = Vec::new();
+        let mut result = Ok(());
+        for thread in (0..count).map(start) {
+            match thread {
+                Ok(thread) => threads.push(thread),
+                Err(source) => {
+                    result = Err(Error::Threads { count, source });
+                    break;
+                }
             }
         }
-        test()
+        match result {
+            Ok(()) => test(),
+            Err(_) => ffi::end_issue_query_threads(),
+        }
+        drop(under_way);
+        // A scope does not wait for what C++ does when a thread ends.
+        for thread in threads {
+            let _ = thread.join();
+        }
+        result
     })
 }
 
 /// Ends the process at once with an exit code, running no destructors: the only safe way out while a test is under way or
-/// after [`Error::LoadGen`] (LoadGen's static destructors would abort the process). Give LoadGen's log thread, which writes
+/// after [`Error::NoLog`] (LoadGen's static destructors would abort the process). Give LoadGen's log thread, which writes
 /// every 10 ms, a moment first.
 pub fn exit_now(code: i32) -> ! {
     ffi::exit_now(code);

@@ -201,13 +201,10 @@ void start_test(const Callbacks& callbacks, const mlperf::TestSettings& settings
   try {
     mlperf::StartTest(&sut, &qsl, settings, log, bytes(outputs.audit_config));
   } catch (const std::exception& error) {
-    // Unwinding has freed what response ids point to. Before the first query nobody holds one and the caller can be
-    // told; later, another thread may be answering a sample this very moment, and no return from here is safe.
-    if (!sut.issued()) {
-      end_issue_query_threads();
-      throw;
-    }
-    std::fprintf(stderr, "LoadGen failed in the middle of a test: %s; the process ends here\n", error.what());
+    // Unwinding has closed the files that LoadGen's log thread still writes to, and has freed what response ids point to; another
+    // thread may be answering a sample this very moment. No return from here is safe.
+    std::fprintf(stderr, "LoadGen failed %s: %s; the process ends here\n",
+                 sut.issued() ? "in the middle of a test" : "before the first query", error.what());
     exit_now(2);
   }
 }

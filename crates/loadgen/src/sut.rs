@@ -6,6 +6,8 @@ use crate::ticket::{First, Issued, Samples};
 /// [`server_num_issue_query_threads`](crate::TestSettings::server_num_issue_query_threads) says that Server issues on threads
 /// of its own, several at a time. A panic in one is recorded in [`Faults`](crate::Faults).
 ///
+/// Threads that answer should not end before the test: LoadGen's log thread may still be looking at the log of one that has.
+///
 /// `S` is the state in which tickets arrive: [`Issued`] where tokens are timed, [`Untimed`](crate::Untimed) for a test of
 /// [`run_untimed`](crate::run_untimed).
 pub trait SystemUnderTest<S: First = Issued>: Sync {

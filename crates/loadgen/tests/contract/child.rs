@@ -8,8 +8,8 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use loadgen::{
-    Error, Faults, Issued, LogSettings, Mode, Overrides, ResponseBuffer, Sample, SampleLibrary,
-    Samples, Scenario, Settings, SystemUnderTest, Ticket, Untimed, exit_now, run, run_untimed,
+    Faults, Issued, LogSettings, Mode, Overrides, ResponseBuffer, Sample, SampleLibrary, Samples,
+    Scenario, Settings, SystemUnderTest, Ticket, Untimed, exit_now, run, run_untimed,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -31,8 +31,8 @@ pub(crate) enum Answer {
     DropBatches,
     /// `issue` panics after the first sample of the first query.
     PanicInIssue,
-    /// `load` and `unload` panic.
-    PanicInLibrary,
+    /// `load`, `flush` and `unload` panic.
+    PanicInOthers,
     /// The process ends at once, with exit code 7, in the first query.
     ExitNow,
 }
@@ -118,6 +118,11 @@ impl Null {
         self.events.lock().unwrap().push(event);
     }
 
+    fn flushed(&self) {
+        self.log(Event::Flush);
+        assert!(self.answer != Answer::PanicInOthers, "the device is gone");
+    }
+
     fn answer_one(&self, sample: Sample) {
         let tokens = tokens_of(sample.index);
         assert_eq!(sample.index, sample.ticket.index());
@@ -185,7 +190,7 @@ impl SystemUnderTest for Null {
     }
 
     fn flush(&self) {
-        self.log(Event::Flush);
+        self.flushed();
     }
 }
 
@@ -199,7 +204,8 @@ impl SystemUnderTest<Untimed> for Null {
         let samples: Vec<Sample<Untimed>> = samples.collect();
         let indices = samples.iter().map(|s| s.index).collect();
         self.log(Event::Issue(indices));
-        if self.answer == Answer::Batches {
+        assert!(self.answer != Answer::PanicInIssue, "an engine bug");
+        if matches!(self.answer, Answer::Batches | Answer::DropBatches) {
             let to = self.untimed_to_responder.lock().unwrap();
             to.as_ref().unwrap().send(samples).unwrap();
             return;
@@ -213,7 +219,7 @@ impl SystemUnderTest<Untimed> for Null {
     }
 
     fn flush(&self) {
-        self.log(Event::Flush);
+        self.flushed();
     }
 }
 
@@ -222,7 +228,7 @@ pub(crate) fn bytes_of(index: usize) -> [u8; 2] {
 }
 
 /// Answers untimed samples in batches.
-fn respond_untimed(queries: &Receiver<Vec<Sample<Untimed>>>) {
+fn respond_untimed(queries: &Receiver<Vec<Sample<Untimed>>>, drop_all: bool) {
     let mut buffer = ResponseBuffer::new();
     while let Ok(mut samples) = queries.recv() {
         samples.extend(queries.try_iter().flatten());
@@ -232,7 +238,9 @@ fn respond_untimed(queries: &Receiver<Vec<Sample<Untimed>>>) {
             batch.push(sample.ticket, bytes);
         }
         assert_eq!(batch.len(), bytes.len());
-        batch.send();
+        if !drop_all {
+            batch.send();
+        }
     }
 }
 
@@ -251,12 +259,12 @@ impl SampleLibrary for Null {
 
     fn load(&self, samples: &[usize]) {
         self.log(Event::Load(samples.to_vec()));
-        assert!(self.answer != Answer::PanicInLibrary, "no memory");
+        assert!(self.answer != Answer::PanicInOthers, "no memory");
     }
 
     fn unload(&self, samples: &[usize]) {
         self.log(Event::Unload(samples.to_vec()));
-        assert!(self.answer != Answer::PanicInLibrary, "still in use");
+        assert!(self.answer != Answer::PanicInOthers, "still in use");
     }
 }
 
@@ -306,7 +314,7 @@ pub(crate) fn main(spec: &str) {
     let (untimed_to_responder, untimed) = channel();
     let responders = [
         std::thread::spawn(move || respond(&queries, drop_all)),
-        std::thread::spawn(move || respond_untimed(&untimed)),
+        std::thread::spawn(move || respond_untimed(&untimed, drop_all)),
     ];
     let null = Null {
         name: spec.sut_name.clone(),
@@ -331,7 +339,6 @@ pub(crate) fn main(spec: &str) {
     for responder in responders {
         responder.join().unwrap();
     }
-    let must_exit = matches!(result, Err(Error::LoadGen(_)));
     let mut report = Report {
         error: None,
         second_error,
@@ -358,9 +365,6 @@ pub(crate) fn main(spec: &str) {
     report.latencies_ns = null.latencies_ns.into_inner().unwrap();
     report.threads = null.threads.into_inner().unwrap().len();
     println!("\nREPORT {}", serde_json::to_string(&report).unwrap());
-    if must_exit {
-        exit_now(0);
-    }
 }
 
 /// A ticket is two words, and a channel's `Option` of it no more.

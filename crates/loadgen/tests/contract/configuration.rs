@@ -146,6 +146,23 @@ fn settings_can_be_looked_at_any_number_of_times() {
     );
 }
 
+/// Server's schedule is drawn by the seed: as many queries as LoadGen then makes.
+#[test]
+fn what_is_scheduled_is_what_loadgen_makes() {
+    for seed in [1, 2, 3] {
+        let mut case = Case::new(Scenario::Server, Mode::PerformanceOnly);
+        case.spec.overrides.schedule_rng_seed = Some(seed);
+        case.spec.overrides.min_query_count = Some(1);
+        case.spec.overrides.sample_concatenate_permutation = Some(false);
+        case.spec.overrides.min_duration_ms = Some(500);
+        let settings = case.spec.settings().requested().unwrap();
+        let scheduled = settings.scheduled_samples(24, 12);
+        let done = case.test();
+        let made = done.detail().u64("generated_query_count");
+        assert_eq!(made, Some(scheduled), "{seed}");
+    }
+}
+
 #[test]
 fn an_output_directory_that_cannot_be_written_is_refused() {
     let mut case = offline();

@@ -1,11 +1,12 @@
 //! The same test by a C++ program: `null_sut.cc`, compiled here and linked with the LoadGen that the build made.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use crate::child::{Answer, Event, Spec};
 use crate::log::Log;
+use crate::parent::{ends, reader};
 
 /// Compiled once for all tests of this process.
 fn program() -> &'static Path {
@@ -58,7 +59,7 @@ pub(crate) fn run(spec: &Spec) -> Cpp {
         Answer::Slowly(ms) => ms,
         _ => 0,
     };
-    let done = Command::new(program())
+    let mut child = Command::new(program())
         .arg(
             number(
                 scenario,
@@ -86,14 +87,17 @@ pub(crate) fn run(spec: &Spec) -> Cpp {
         .arg(spec.performance.to_string())
         .arg(if spec.untimed { "0" } else { "1" })
         .arg(ms.to_string())
-        .output()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
         .unwrap();
-    let stdout = String::from_utf8(done.stdout).unwrap();
-    assert!(
-        done.status.success(),
-        "{stdout}{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
+    let stdout = reader(child.stdout.take().unwrap());
+    let stderr = reader(child.stderr.take().unwrap());
+    let status = ends(&mut child);
+    let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
+    let good = status.is_some_and(|status| status.success());
+    assert!(good, "{status:?}, none where it hangs\n{stdout}{stderr}");
     let events = stdout
         .lines()
         .filter_map(|line| line.strip_prefix("CALL "))

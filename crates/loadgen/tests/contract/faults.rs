@@ -93,6 +93,22 @@ fn dropped_untimed_tickets_are_answered_and_reported() {
 }
 
 #[test]
+fn dropped_untimed_batches_are_answered_and_reported() {
+    for scenario in Scenario::ALL {
+        let mut case = Case::untimed(scenario, Mode::AccuracyOnly);
+        case.spec.answer = Answer::DropBatches;
+        let done = case.test();
+        let faults = &done.report().faults;
+        assert_eq!(
+            faults["dropped_issued"],
+            done.issued().len(),
+            "{scenario:?}"
+        );
+        assert!(done.detail().is_complete());
+    }
+}
+
+#[test]
 fn a_panic_in_issue_is_caught() {
     for scenario in BOTH {
         let mut case = Case::new(scenario, Mode::PerformanceOnly);
@@ -118,15 +134,46 @@ fn a_panic_in_issue_is_caught() {
 }
 
 #[test]
-fn a_panic_in_the_library_is_caught() {
-    let mut case = Case::new(Scenario::Offline, Mode::PerformanceOnly);
-    case.spec.answer = Answer::PanicInLibrary;
+fn a_panic_in_an_untimed_issue_is_caught() {
+    let mut case = Case::untimed(Scenario::Offline, Mode::AccuracyOnly);
+    case.spec.answer = Answer::PanicInIssue;
     let done = case.test();
-    assert_eq!(
-        done.report().faults["panics"],
-        serde_json::json!(["load: no memory", "unload: still in use"])
-    );
-    assert_eq!(done.report().faults["dropped_issued"], 0);
+    let faults = &done.report().faults;
+    let panic = "issue: an engine bug";
+    assert_eq!(faults["panics"], serde_json::json!([panic, panic]));
+    assert_eq!(faults["dropped_issued"], TOTAL);
+}
+
+#[test]
+fn panics_in_the_other_calls_are_caught() {
+    for mut case in [
+        Case::new(Scenario::Offline, Mode::PerformanceOnly),
+        Case::untimed(Scenario::Offline, Mode::PerformanceOnly),
+    ] {
+        case.spec.answer = Answer::PanicInOthers;
+        let done = case.test();
+        assert_eq!(
+            done.report().faults["panics"],
+            serde_json::json!([
+                "load: no memory",
+                "flush: the device is gone",
+                "unload: still in use"
+            ])
+        );
+        assert_eq!(done.report().faults["dropped_issued"], 0);
+    }
+}
+
+#[test]
+fn the_first_panics_are_kept_and_all_are_counted() {
+    let mut case = Case::new(Scenario::Offline, Mode::AccuracyOnly);
+    case.spec.answer = Answer::PanicInOthers;
+    case.user_conf("*.*.performance_sample_count_override = 1\n");
+    let done = case.test();
+    let faults = &done.report().faults;
+    // Of each sample by itself: loaded, flushed, unloaded.
+    assert_eq!(faults["panic_count"], 3 * TOTAL);
+    assert_eq!(faults["panics"].as_array().unwrap().len(), 16);
 }
 
 #[test]
@@ -155,18 +202,29 @@ fn the_process_can_end_in_the_middle_of_a_test() {
 }
 
 #[test]
-fn an_exception_before_the_first_query_is_an_error() {
+fn an_exception_of_loadgens_ends_the_process() {
     if std::env::var_os("LOADGEN_SANITIZE").is_some() {
         println!("not under a sanitizer, which needs terabytes of addresses");
         return;
     }
-    let mut case = Case::new(Scenario::Offline, Mode::PerformanceOnly);
-    // 900 million samples need 7 GB at once.
-    case.spec.overrides.min_query_count = Some(900_000_000);
-    case.address_space_kb = Some(2_000_000);
-    let done = case.report();
-    let error = done.report().error.clone().unwrap();
-    assert!(error.contains("bad_alloc"), "{error}");
-    assert_eq!(done.report().requested, Value::Null);
-    assert_eq!(done.issued(), [0; 0]);
+    // In a SubmissionRun the accuracy part has issued its samples when there is no memory for those of the performance part.
+    for (mode, when) in [
+        (Mode::PerformanceOnly, "before the first query"),
+        (Mode::SubmissionRun, "in the middle of a test"),
+    ] {
+        let mut case = Case::new(Scenario::Offline, mode);
+        // 900 million samples need 7 GB at once.
+        case.spec.overrides.min_query_count = Some(900_000_000);
+        case.address_space_kb = Some(2_000_000);
+        let done = case.run();
+        assert_eq!(
+            done.status.code(),
+            Some(2),
+            "{:?} {}",
+            done.status,
+            done.stderr
+        );
+        let said = format!("LoadGen failed {when}: std::bad_alloc; the process ends here");
+        assert!(done.stderr.contains(&said), "{}", done.stderr);
+    }
 }

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -118,17 +118,8 @@ impl Case {
             .unwrap();
         let stdout = reader(child.stdout.take().unwrap());
         let stderr = reader(child.stderr.take().unwrap());
-        let end = Instant::now() + LIMIT;
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            if Instant::now() > end {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                panic!("hangs: {:?}\n{}", self.spec, stderr.join().unwrap());
-            }
-            thread::sleep(Duration::from_millis(5));
+        let Some(status) = ends(&mut child) else {
+            panic!("hangs: {:?}\n{}", self.spec, stderr.join().unwrap());
         };
         let (stdout, stderr) = (stdout.join().unwrap(), stderr.join().unwrap());
         let report = stdout
@@ -139,6 +130,7 @@ impl Case {
             dir: self.dir,
             spec: self.spec,
             status,
+            stdout,
             stderr,
             report,
         }
@@ -176,7 +168,23 @@ impl Case {
     }
 }
 
-fn reader(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+/// Waits for a program; one that hangs is killed, and has no status.
+pub(crate) fn ends(child: &mut Child) -> Option<ExitStatus> {
+    let end = Instant::now() + LIMIT;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        if Instant::now() > end {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return None;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub(crate) fn reader(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
     thread::spawn(move || {
         let mut bytes = Vec::new();
         from.read_to_end(&mut bytes).unwrap();
@@ -189,6 +197,7 @@ pub(crate) struct Done {
     pub(crate) dir: TempDir,
     pub(crate) spec: Spec,
     pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
     pub(crate) stderr: String,
     report: Option<Report>,
 }

@@ -81,6 +81,9 @@ fn server_issues_one_sample_a_query() {
             (requested.server_ttft_latency, requested.server_tpot_latency),
             limits
         );
+        // A slow machine keeps neither.
+        case.spec.overrides.server_ttft_latency = Some(100_000_000_000);
+        case.spec.overrides.server_tpot_latency = Some(100_000_000_000);
         let done = case.test();
         // 700 asked for, padded to whole permutations of 12.
         assert_eq!(check(&done), 708);

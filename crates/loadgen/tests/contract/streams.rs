@@ -208,6 +208,26 @@ fn logs_have_the_names_that_were_asked_for() {
 }
 
 #[test]
+fn logs_are_copied_and_traced_where_that_was_asked_for() {
+    for (detail, summary, trace) in [
+        (false, false, false),
+        (true, false, false),
+        (false, true, false),
+        (false, false, true),
+    ] {
+        let mut case = Case::new(Scenario::Offline, Mode::PerformanceOnly);
+        case.spec.log.copy_detail_to_stdout = detail;
+        case.spec.log.copy_summary_to_stdout = summary;
+        case.spec.log.enable_trace = trace;
+        let done = case.test();
+        assert_eq!(done.stdout.contains(":::MLLOG"), detail);
+        assert_eq!(done.stdout.contains("MLPerf Results Summary"), summary);
+        let traced = std::fs::metadata(done.path("trace.json")).unwrap().len();
+        assert_eq!(traced > 0, trace, "{traced}");
+    }
+}
+
+#[test]
 fn settings_of_streams_that_loadgen_would_crash_on_are_refused() {
     let refused = |scenario, mode, change: &dyn Fn(&mut Case)| {
         let mut case = Case::new(scenario, mode);
