@@ -279,6 +279,47 @@ fn a_server_is_modelled_from_what_its_clients_see() {
     assert_eq!(Model::of_samples(&one_token), None);
 }
 
+/// Three samples of ten steps of 0.1 s; into the second one's comes the prompt of the third, 200 tokens of 1 ms each. What
+/// a sample's own prompt took was over before its first token.
+#[test]
+fn prompts_delay_those_that_were_there_before() {
+    let [alone, before, after] = [(0.0, 50, 1.0), (10.0, 50, 1.2), (10.5, 200, 1.0)];
+    let row = |(first, prompt, span): (f64, u32, f64)| {
+        let mut rows = simulate(
+            &mut Slots::new(0, fixed(0, 0)),
+            &at_once(&[1]),
+            |_: &Query| Lengths { prompt, output: 11 },
+        );
+        let mut row = rows.remove(0);
+        row.first_token_ns = Some((first * 1e9) as i64);
+        row.completed_ns = Some(((first + span) * 1e9) as i64);
+        row
+    };
+    let found = Model::of_samples(&[row(alone), row(before), row(after)]).unwrap();
+    assert!((found.step_s - 0.1).abs() < 1e-6, "{found:?}");
+    assert!((found.prefill_token_s - 1e-3).abs() < 1e-6, "{found:?}");
+    assert!(found.decode_row_s < 1e-6, "{found:?}");
+}
+
+#[test]
+fn what_is_slower_is_so_in_every_part() {
+    let step = Step {
+        prefill_tokens: 7,
+        decode_rows: 5,
+        context: 300,
+    };
+    let slower = MODEL.slower(3.0);
+    for (before, after) in [
+        (MODEL.step_s, slower.step_s),
+        (MODEL.prefill_token_s, slower.prefill_token_s),
+        (MODEL.decode_row_s, slower.decode_row_s),
+        (MODEL.context_s, slower.context_s),
+        (MODEL.seconds(&step), slower.seconds(&step)),
+    ] {
+        assert!((after / before - 3.0).abs() < 1e-9, "{slower:?}");
+    }
+}
+
 /// 1000 samples: early stopping allows so many over a limit, and one more is one too many.
 #[test]
 fn a_run_is_valid_as_long_as_early_stopping_allows() {
