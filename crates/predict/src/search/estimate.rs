@@ -257,4 +257,28 @@ mod tests {
         let expected = (100.0_f64.ln() + OFFICIAL * 104.0_f64.ln()) / (1.0 + OFFICIAL);
         assert!((found.qps.ln() - expected).abs() < 1e-9, "{found:?}");
     }
+
+    /// A tenth away from the last one is two times `NEAR`.
+    #[test]
+    fn probes_near_the_last_one_count_more() {
+        let mut far = trial(0, Length::Probe(1000), 90.0);
+        far.run.target_qps = 100.0 * 0.1_f64.exp();
+        let found = Estimate::of_trials(&[far, trial(1, Length::Probe(1000), 100.0)]).unwrap();
+        let weight = (-0.1 / NEAR).exp();
+        let expected = (weight * 90.0_f64.ln() + 100.0_f64.ln()) / (1.0 + weight);
+        assert!((found.qps.ln() - expected).abs() < 1e-9, "{found:?}");
+    }
+
+    /// At the estimate itself every second run fails.
+    #[test]
+    fn runs_of_official_length_begin_below_the_estimate() {
+        let estimate = Estimate {
+            half: 0.01,
+            ..Estimate::of_model(100.0)
+        };
+        assert!((estimate.cautious(1000.0) - 100.0 * (-0.006_f64).exp()).abs() < 1e-9);
+        let unsure = Estimate::of_model(100.0);
+        assert!((unsure.cautious(1000.0) - 100.0 * (-0.012_f64).exp()).abs() < 1e-9);
+        assert_eq!(estimate.cautious(100.0), 100.0);
+    }
 }
