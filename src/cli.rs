@@ -252,13 +252,13 @@ pub(crate) struct DoctorArgs {
 #[derive(Args, Debug)]
 pub(crate) struct DemoArgs {
     /// Where the runs go; a subdirectory each.
-    #[arg(long, default_value = "out/demo")]
+    #[arg(long, value_name = "DIR", default_value = "out/demo")]
     pub(crate) output: PathBuf,
     /// Move an earlier demo's output aside instead of refusing.
     #[arg(long)]
     pub(crate) force: bool,
     /// Write the table as JSON.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }
 

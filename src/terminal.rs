@@ -56,6 +56,8 @@ static GIVEN_AWAY: AtomicBool = AtomicBool::new(false);
 static QUIET: AtomicBool = AtomicBool::new(false);
 /// What moves on standard error: taken away for as long as a line is written, so that none sticks to it.
 static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+/// What a line with a command begins with.
+const TO_PASTE: &str = "next: ";
 /// Columns that a line has at least, however narrow the terminal says that it is.
 const NARROWEST: usize = 40;
 /// A pipe that does not block and is full, as some programs leave theirs, is tried again after this.
@@ -63,17 +65,30 @@ const AGAIN: Duration = Duration::from_millis(5);
 
 /// [`say!`].
 pub(crate) fn line_out(text: Arguments<'_>) {
-    out(&format!("{}\n", Escaped(text)));
+    let is_terminal = handle::stdout().is_terminal();
+    out(&format!(
+        "{}\n",
+        shown(&Escaped(text).to_string(), is_terminal)
+    ));
 }
 
-/// [`note!`]. On a terminal it is broken between words; elsewhere it is one line, for whoever searches it.
+/// [`note!`].
 pub(crate) fn line_err(text: Arguments<'_>) {
-    let line = Escaped(text).to_string();
-    let shown = match handle::stderr().is_terminal() {
-        true => text::wrapped(&line, screen::line_columns().max(NARROWEST), 2).join("\n"),
-        false => line,
-    };
-    err(&format!("{shown}\n"));
+    let is_terminal = handle::stderr().is_terminal();
+    err(&format!(
+        "{}\n",
+        shown(&Escaped(text).to_string(), is_terminal)
+    ));
+}
+
+/// On a terminal a line is broken between words; elsewhere it is one, for whoever searches it. So is what is there to be
+/// pasted.
+fn shown(line: &str, is_terminal: bool) -> String {
+    if !is_terminal || line.starts_with(TO_PASTE) {
+        return line.to_owned();
+    }
+    let indent = line.len() - line.trim_start().len() + 2;
+    text::wrapped(line, screen::line_columns().max(NARROWEST), indent).join("\n")
 }
 
 /// [`progress!`].

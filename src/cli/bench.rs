@@ -44,10 +44,10 @@ pub(crate) struct BenchLoadgenArgs {
     #[arg(long, default_value = "python3")]
     pub(crate) python: PathBuf,
     /// Where the runs' logs go [default: a temporary directory, removed].
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
     /// Write the result as JSON.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Move earlier --output and --json aside instead of refusing.
     #[arg(long)]
@@ -93,7 +93,7 @@ pub(crate) struct BenchKernelsArgs {
     #[arg(long, hide = true)]
     pub(crate) tiny: bool,
     /// Write the result as JSON.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Move an earlier --json file aside instead of refusing.
     #[arg(long)]
@@ -130,7 +130,7 @@ pub(crate) struct BenchTuneArgs {
     )]
     pub(crate) seed: u32,
     /// Write the result as JSON.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Move an earlier --json file aside instead of refusing.
     #[arg(long)]
@@ -253,7 +253,7 @@ pub(crate) struct BenchEngineArgs {
     )]
     pub(crate) seed: u32,
     /// Write the result as JSON.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Move an earlier --json file aside instead of refusing.
     #[arg(long)]

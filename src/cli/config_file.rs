@@ -107,14 +107,15 @@ fn arguments(
             }
             argument(arg, value, base, &mut arguments).with_context(|| format!("key '{key}'"))
         };
-        let key = &plain(key);
+        let (written, key) = (key, &plain(key));
         match (TABLES.iter().find(|(name, ..)| name == key), value) {
             (Some((_, group, prefix)), Value::Table(inner)) => {
                 for (name, value) in inner {
+                    let written = format!("{written}.{name}");
                     let name = &plain(name);
                     let (arg, key) = (in_table(run, group, prefix, name), format!("{key}.{name}"));
                     add(
-                        arg.ok_or_else(|| unknown(run, group, prefix, &key))?,
+                        arg.ok_or_else(|| unknown(run, group, prefix, &written))?,
                         &key,
                         value,
                     )?;
@@ -126,7 +127,11 @@ fn arguments(
             ),
             _ => {
                 let arg = outside_tables(run).find(|arg| names(arg).any(|name| name == key));
-                add(arg.ok_or_else(|| unknown(run, "", "", key))?, key, value)?;
+                add(
+                    arg.ok_or_else(|| unknown(run, "", "", written))?,
+                    key,
+                    value,
+                )?;
             }
         }
     }
@@ -178,7 +183,9 @@ fn outside_tables(run: &Command) -> impl Iterator<Item = &Arg> {
     })
 }
 
-fn unknown(run: &Command, group: &str, prefix: &str, key: &str) -> anyhow::Error {
+/// Of a key as it is written in the file.
+fn unknown(run: &Command, group: &str, prefix: &str, written: &str) -> anyhow::Error {
+    let key = &plain(written);
     let shown = |arg: &&Arg| !arg.is_hide_set();
     let names: Vec<&str> = if group.is_empty() {
         let tables = TABLES.iter().map(|(name, ..)| *name);
@@ -197,6 +204,9 @@ fn unknown(run: &Command, group: &str, prefix: &str, key: &str) -> anyhow::Error
         .map(|name| (strsim::jaro_winkler(found, name), name));
     let meant = alike.max_by(|(a, _), (b, _)| a.total_cmp(b));
     let meant = match meant.filter(|(alike, _)| *alike >= ALIKE) {
+        Some((_, name)) if written.contains('_') => {
+            format!("; did you mean '{}'?", name.replace('-', "_"))
+        }
         Some((_, name)) => format!("; did you mean '{name}'?"),
         None => String::new(),
     };
@@ -209,7 +219,7 @@ fn unknown(run: &Command, group: &str, prefix: &str, key: &str) -> anyhow::Error
     });
     let hint = elsewhere.unwrap_or(meant);
     anyhow!(
-        "unknown key '{key}', expected one of {}{hint}",
+        "unknown key '{written}'{hint}\nexpected one of {}",
         names.join(", ")
     )
 }

@@ -8,8 +8,19 @@ pub(crate) mod report;
 pub(crate) mod reproduce;
 
 use ossmark_audit::{Findings, Level};
+use ossmark_report::number::count;
 
 use crate::terminal::say;
+
+/// Nobody knows the ends of a distribution better than this: so rare is rare.
+const RARE: f64 = 1e-6;
+
+fn how_rare(share: f64) -> String {
+    match share < RARE {
+        true => "less than once in a million".into(),
+        false => format!("once in {}", count((1.0 / share).round() as u64)),
+    }
+}
 
 /// Prints findings, questions first, and what was not looked at.
 fn print(found: &Findings) {
@@ -23,10 +34,7 @@ fn print(found: &Findings) {
             say!("  found: {}", finding.figure);
             say!("  usual: {}", finding.usual);
             if let Some(rarity) = finding.rarity {
-                say!(
-                    "  in honest results this happens once in {:.3e}",
-                    1.0 / rarity.max(1e-300)
-                );
+                say!("  in honest results this happens {}", how_rare(rarity));
             }
             say!("  ask: {}", finding.question);
         }

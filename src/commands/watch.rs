@@ -1,5 +1,6 @@
 //! `ossmark watch`: a run that goes on, from another terminal.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Between two looks whether somebody wants to end it.
 const WAIT: Duration = Duration::from_millis(100);
 
+/// Runs that a message names.
+const MOST_NAMED: usize = 10;
+
 static SIGNALLED: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn watch(args: &WatchArgs) -> Result<Outcome> {
@@ -29,6 +33,9 @@ pub(crate) fn watch(args: &WatchArgs) -> Result<Outcome> {
         );
     }
     let mut watched = Watched::new(&args.dir);
+    if !watched.is_run() {
+        refuse_runs(&args.dir)?;
+    }
     if args.once {
         children::end_at_signal()?;
         return once(watched);
@@ -50,6 +57,26 @@ pub(crate) fn watch(args: &WatchArgs) -> Result<Outcome> {
         Key::Quit => Ok(Outcome::Good),
         Key::Interrupt => Err(Interrupted("the run goes on without this view".into()).into()),
     }
+}
+
+/// A directory that holds runs never becomes one: it would be waited for in vain.
+fn refuse_runs(dir: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut runs: Vec<String> = entries
+        .map(|entry| entry.path())
+        .filter(|path| Watched::new(path).is_run())
+        .map(|path| Escaped::path(&path).to_string())
+        .take(MOST_NAMED)
+        .collect();
+    if runs.is_empty() {
+        return Ok(());
+    }
+    runs.sort();
+    bail!(
+        "{}: found runs in it and no run of its own, expected the directory of one; give one of {}",
+        Escaped::path(dir),
+        runs.join(", ")
+    );
 }
 
 fn once(mut watched: Watched) -> Result<Outcome> {

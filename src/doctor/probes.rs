@@ -262,6 +262,7 @@ impl Host {
         };
         let ports = (high + 1).saturating_sub(low);
         match ports >= needs.connections {
+            true if needs.connections == 0 => Ok(ports.to_string()),
             true => Ok(format!("{ports}, {} are needed", needs.connections)),
             false => Err(format!(
                 "{ports} for {} connections to a server",

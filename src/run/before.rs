@@ -96,7 +96,7 @@ fn settings(deviations: &[String]) -> String {
     let (named, more) = names.split_at(names.len().min(NAMED));
     let more = match more.len() {
         0 => String::new(),
-        n => format!(", and {n} more (--dry-run tells all)"),
+        n => format!(", and {n} more"),
     };
     format!(
         "TEST run, {}: {}{more}",
@@ -210,7 +210,7 @@ mod tests {
         let four = ["a, 1", "b", "c", "d"].map(String::from);
         assert_eq!(
             settings(&four),
-            "TEST run, 4 deviations: a, b, c, and 1 more (--dry-run tells all)"
+            "TEST run, 4 deviations: a, b, c, and 1 more"
         );
         assert_eq!(settings(&four[..1]), "TEST run, 1 deviation: a");
         assert_eq!(settings(&[]), "Official settings.");

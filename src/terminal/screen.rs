@@ -37,7 +37,7 @@ pub(crate) fn text_columns() -> usize {
     }
 }
 
-/// Columns for a line on standard error, which is a terminal.
+/// Columns for a line on standard output or standard error, which is a terminal.
 pub(crate) fn line_columns() -> usize {
     size().map_or(TEXT, |(columns, _)| columns.into())
 }

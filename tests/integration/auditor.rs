@@ -470,3 +470,21 @@ fn the_report_names_the_link_that_was_cut() {
         "{page}"
     );
 }
+
+#[test]
+fn what_is_no_tree_is_said_to_be_none() {
+    let tmp = tempfile::tempdir().unwrap();
+    fs::write(tmp.path().join("tree.tar.zst"), "packed").unwrap();
+    for command in ["anomalies", "reproduce"] {
+        for (tree, said) in [("nowhere", "not found"), ("tree.tar.zst", "unpack it")] {
+            let mut args = vec![command, tree];
+            args.extend(
+                (command == "reproduce")
+                    .then_some(["--scenario", "server", "--dry-run"])
+                    .iter()
+                    .flatten(),
+            );
+            auditor(tmp.path(), &args).refused(&[tree, said]);
+        }
+    }
+}

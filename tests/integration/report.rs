@@ -169,3 +169,13 @@ fn scripts_are_told_whether_runs_are_alike() {
         Some(1)
     );
 }
+
+/// It would be watched for ever.
+#[test]
+fn a_directory_of_runs_is_no_run_to_watch() {
+    let tmp = place();
+    let dir = tmp.path();
+    ossmark(dir, &["watch", "."]).refused(&["found runs in it", "run"]);
+    let done = ossmark(dir, &["watch", "run", "--once"]);
+    assert_eq!(done.code(), Some(0), "{}", done.stderr);
+}

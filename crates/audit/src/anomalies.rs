@@ -96,7 +96,7 @@ fn is_benchmark(run: &Run, log: &Logged) -> bool {
 /// All results of a tree, and each against the others.
 ///
 /// # Errors
-/// [`Error::NoResult`].
+/// [`Error::NotATree`], [`Error::NoResult`].
 pub fn of_tree(root: &Path) -> Result<Findings, Error> {
     let mut found = Findings::default();
     let mut heads = Heads::default();

@@ -86,12 +86,20 @@ pub(crate) fn field() -> &'static Field {
 const NOTE: f64 = 3.0;
 const ASK: f64 = 5.0;
 
+/// The figures of the field are rounded: one that differs by so small a share of itself is the same.
+const ROUNDED: f64 = 5e-4;
+
 impl Seen {
+    /// Whether nothing higher was seen.
+    pub(crate) fn is_above(&self, value: f64) -> bool {
+        value > self.high * (1.0 + ROUNDED)
+    }
+
     /// What is odd about `value`, if anything is.
     pub(crate) fn judge(&self, kind: Kind, place: &str, what: &str, value: f64) -> Option<Finding> {
         let off = (value - self.mean) / self.sd;
         let level = match off.abs() {
-            _ if (self.low..=self.high).contains(&value) => return None,
+            _ if value >= self.low * (1.0 - ROUNDED) && !self.is_above(value) => return None,
             off if off >= ASK => Level::Ask,
             off if off >= NOTE => Level::Note,
             _ => return None,

@@ -139,7 +139,7 @@ impl Kind {
                 "which checkpoint, precision and reasoning effort was this; who scored it, with which scorer?"
             }
             Self::ScenarioRates => {
-                "why is the harder scenario the faster one; were both runs made on the same machine and code?"
+                "why is the harder scenario this fast beside Offline; were both runs made on the same machine and code?"
             }
             Self::LogFigures => {
                 "who wrote this log? LoadGen computes these figures from each other"

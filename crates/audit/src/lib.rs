@@ -36,6 +36,17 @@ pub use stated::{NotStated, Stated};
 /// Why nothing could be looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// What is called a tree is none.
+    #[error(
+        "{}: {found}, expected the directory that holds closed/, open/ or network/",
+        ossmark_files::Escaped::path(path)
+    )]
+    NotATree {
+        /// What was given.
+        path: std::path::PathBuf,
+        /// What is there instead.
+        found: &'static str,
+    },
     /// There is no result below a directory.
     #[error(
         "{}: found no result, expected <division>/<submitter>/results/<system>/gpt-oss-120b/<scenario> below it; give the directory that holds closed/, open/ or network/",

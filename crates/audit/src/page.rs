@@ -95,7 +95,11 @@ pub fn report(parts: &[Part], chains: Vec<Chain>) -> Report {
             word if word.is_empty() => "a file of another kind".into(),
             word => word,
         };
-        let of = text("of");
+        // `submission check` says by which round's rules it was done.
+        let of = match (text("of"), text("round")) {
+            (of, round) if of.is_empty() && !round.is_empty() => format!("round {round}"),
+            (of, _) => of,
+        };
         gather(&part.value, &what, &mut report);
         report.done.push(Done {
             what,

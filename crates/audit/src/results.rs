@@ -29,8 +29,20 @@ const MOST_RESULTS: usize = 1000;
 /// All results below the root of a tree (the directory that holds closed/ or open/), in the order of their paths.
 ///
 /// # Errors
-/// [`Error::NoResult`].
+/// [`Error::NotATree`], [`Error::NoResult`].
 pub fn results(root: &Path) -> Result<Vec<Place>, Error> {
+    if !root.is_dir() {
+        let found = match root.exists() {
+            true => {
+                "found something that is no directory (unpack it first, if it is a packed tree: tar -xf)"
+            }
+            false => "not found",
+        };
+        return Err(Error::NotATree {
+            path: root.into(),
+            found,
+        });
+    }
     let mut found = Vec::new();
     for division in &rules().submission.divisions.value {
         let division_dir = root.join(division);

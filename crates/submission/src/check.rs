@@ -102,6 +102,25 @@ pub fn check_with(options: Options<'_>, originals: Originals<'_>) -> Result<Repo
     examine(options, Some(originals))
 }
 
+/// Those of a tree, where there are any. From outside: names of directories.
+fn submitters(root: &Path) -> Option<String> {
+    const NAMED: usize = 30;
+    let entries = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<String> = rules()
+        .submission
+        .divisions
+        .value
+        .iter()
+        .flat_map(|division| entries(&root.join(division)))
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names.truncate(NAMED);
+    (!names.is_empty()).then(|| format!("; submitters there: {}", names.join(", ")))
+}
+
 fn examine(options: Options<'_>, originals: Option<Originals<'_>>) -> Result<Report, Error> {
     let Some(round) = rules().round(options.round) else {
         let known: Vec<_> = rules().rounds().collect();
@@ -120,6 +139,7 @@ fn examine(options: Options<'_>, originals: Option<Originals<'_>>) -> Result<Rep
             .unwrap_or_default();
         let near = crate::tree::root_near(options.input)
             .map(|root| format!("; give {}", root.display()))
+            .or_else(|| options.submitter.and_then(|_| submitters(options.input)))
             .unwrap_or_default();
         let message = format!(
             "found no result{whose}, expected <division>/<submitter>/results/<system>/{}/<scenario>{near}",

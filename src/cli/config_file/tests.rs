@@ -116,7 +116,7 @@ fn a_key_that_is_nearly_right_is_told_the_right_one() {
     for (file, hint) in [
         ("scenari = \"server\"", "did you mean 'scenario'?"),
         ("temprature = 1", "did you mean 'temperature'?"),
-        ("target_qp = 1", "did you mean 'target-qps'?"),
+        ("target_qp = 1", "did you mean 'target_qps'?"),
         ("[http]\nretry = 1", "did you mean 'retries'?"),
         (
             "endpoint = [\"http://a:1\"]",

@@ -133,6 +133,9 @@ fn check_inputs(args: &AuditorReproduceArgs) -> Result<()> {
     Ok(())
 }
 
+/// Results that a message names, beside the first.
+const NAMED: usize = 19;
+
 /// The one result that is meant.
 fn chosen(args: &AuditorReproduceArgs) -> Result<Place> {
     let all = results(&args.tree)?;
@@ -147,14 +150,20 @@ fn chosen(args: &AuditorReproduceArgs) -> Result<Place> {
             args.scenario.name()
         );
     };
-    let others: Vec<String> = fit.take(5).map(|place| place.path).collect();
+    let others: Vec<String> = fit.map(|place| place.path).collect();
     if !others.is_empty() {
+        let shown = others.iter().take(NAMED).map(String::as_str);
+        let shown: Vec<&str> = [first.path.as_str()].into_iter().chain(shown).collect();
+        let more = match others.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            n => format!(", and {n} more"),
+        };
         bail!(
-            "{}: found several results of {}, expected one: name a part of its path with --result; {}, {}",
+            "{}: found {} results of {}, expected one: name a part of its path with --result; {}{more}",
             Escaped::path(&args.tree),
+            others.len() + 1,
             args.scenario.name(),
-            Escaped(&first.path),
-            Escaped(others.join(", "))
+            Escaped(shown.join(", "))
         );
     }
     Ok(first)

@@ -137,7 +137,7 @@ pub(super) fn explain(name: &str) -> Result<Outcome> {
     let rules = catalog();
     let Some(rule) = rules.get(name) else {
         let near = near(rules, name);
-        bail!("--explain {name}: no such rule, expected one that a report names: {near}");
+        bail!("--explain {name}: no such rule, expected one that a report names{near}");
     };
     say!("{name}");
     let severity = match rule.severity {
@@ -163,8 +163,18 @@ pub(super) fn explain(name: &str) -> Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-/// Rules of the same family, or of names that hold a part of it, or the families.
+/// So alike are two names of which one is a slip of the pen.
+const ALIKE: f64 = 0.85;
+
+/// The rule that was meant, or those of the same family, or of names that hold a part of it, or the families.
 fn near(rules: &BTreeMap<String, Rule>, name: &str) -> String {
+    let alike = rules
+        .keys()
+        .map(|rule| (strsim::normalized_levenshtein(name, rule), rule))
+        .max_by(|(a, _), (b, _)| a.total_cmp(b));
+    if let Some((_, rule)) = alike.filter(|(alike, _)| *alike >= ALIKE) {
+        return format!("; did you mean {rule}?");
+    }
     let (family, part) = name.split_once('.').unwrap_or((name, name));
     let holds = |rule: &&String| {
         rule.split_once('.').is_some_and(|(its, rest)| {
@@ -173,14 +183,14 @@ fn near(rules: &BTreeMap<String, Rule>, name: &str) -> String {
     };
     let found: Vec<&str> = rules.keys().filter(holds).map(String::as_str).collect();
     if !found.is_empty() {
-        return found.join(", ");
+        return format!(": {}", found.join(", "));
     }
     let mut families: Vec<&str> = rules
         .keys()
         .filter_map(|rule| rule.split('.').next())
         .collect();
     families.dedup();
-    format!("they begin with {}", families.join(", "))
+    format!("; they begin with {}", families.join(", "))
 }
 
 #[cfg(test)]
@@ -192,7 +202,9 @@ mod tests {
         let rules = catalog();
         assert!(near(rules, "performance.nonsense").contains("performance.min-duration"));
         assert!(near(rules, "rehearsal").contains("submission.rehearsal"));
-        assert!(near(rules, "quite-another").starts_with("they begin with accuracy, "));
+        let slip = near(rules, "documentaton.missing");
+        assert_eq!(slip, "; did you mean documentation.missing?");
+        assert!(near(rules, "quite-another").starts_with("; they begin with accuracy, "));
     }
 
     #[test]

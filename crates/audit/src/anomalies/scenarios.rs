@@ -40,7 +40,7 @@ pub(super) fn compare(results: &[Rates], found: &mut Findings) {
         let ratio = one.tokens_per_s / offline.tokens_per_s;
         let level = match ratio {
             ratio if ratio > FASTER => Some(Level::Ask),
-            ratio if ratio > seen.high => Some(Level::Note),
+            ratio if seen.is_above(ratio) => Some(Level::Note),
             _ => None,
         };
         if let Some(level) = level {

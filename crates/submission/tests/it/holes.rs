@@ -1,4 +1,4 @@
-//! What the official checker lets through (facts 3.6 a-n and 1.4): each tampering is built and must be found by its rule,
+//! What the official checker lets through: each tampering is built and must be found by its rule,
 //! and the official verdict must still be that all is well.
 
 use std::fs;
