@@ -87,8 +87,8 @@ fn shown(line: &str, is_terminal: bool) -> String {
     if !is_terminal || line.starts_with(TO_PASTE) {
         return line.to_owned();
     }
-    let indent = line.len() - line.trim_start().len() + 2;
-    text::wrapped(line, screen::line_columns().max(NARROWEST), indent).join("\n")
+    let columns = screen::line_columns().max(NARROWEST);
+    text::wrapped(line, columns, text::hanging(line, columns)).join("\n")
 }
 
 /// [`progress!`].

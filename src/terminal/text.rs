@@ -6,24 +6,42 @@ pub(crate) fn wrapped(text: &str, columns: usize, indent: usize) -> Vec<String> 
     if text.chars().count() <= columns {
         return vec![text.to_owned()];
     }
-    let lead = text.len() - text.trim_start().len();
     let mut lines = Vec::new();
-    let mut line = text[..lead].to_owned();
+    let mut line = String::new();
     let mut is_empty = true;
-    for word in text.split_whitespace() {
-        let width = line.chars().count() + usize::from(!is_empty) + word.chars().count();
-        if !is_empty && width > columns {
+    let mut rest = text;
+    while !rest.trim_start().is_empty() {
+        // A word with the spaces before it: columns of a table stay columns.
+        let gap = rest.len() - rest.trim_start().len();
+        let end = rest[gap..]
+            .find(char::is_whitespace)
+            .map_or(rest.len(), |at| gap + at);
+        let (word, others) = rest.split_at(end);
+        if !is_empty && line.chars().count() + word.chars().count() > columns {
             lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
-            is_empty = true;
+            line.push_str(word.trim_start());
+        } else {
+            line.push_str(word);
         }
-        if !is_empty {
-            line.push(' ');
-        }
-        line.push_str(word);
         is_empty = false;
+        rest = others;
     }
     lines.push(line);
     lines
+}
+
+/// Where lines after the first begin: below the last column of a table's line, else a little after the line's own indent.
+pub(crate) fn hanging(line: &str, columns: usize) -> usize {
+    let own = line.len() - line.trim_start().len();
+    let gap = line
+        .trim_end()
+        .rfind("  ")
+        .map_or(0, |at| line[..at + 2].chars().count());
+    if gap > own && gap <= columns / 2 {
+        gap
+    } else {
+        own + 2
+    }
 }
 
 /// A number with so many decimals, thousands set apart.
@@ -68,6 +86,17 @@ mod tests {
             }
         }
         assert_eq!(wrapped("", 10, 2), [""]);
+    }
+
+    #[test]
+    fn columns_of_a_table_stay_columns() {
+        let line = "ok       sandbox   active: own root, own network";
+        assert_eq!(hanging(line, 40), 19);
+        let lines = wrapped(line, 40, hanging(line, 40));
+        assert_eq!(lines[0], "ok       sandbox   active: own root, own");
+        assert_eq!(lines[1], "                   network");
+        assert_eq!(hanging("  fix: a text", 40), 4);
+        assert_eq!(hanging("a text", 40), 2);
     }
 
     #[test]
