@@ -188,4 +188,12 @@ mod tests {
         let [short, long] = [1, 100_000].map(|tokens| floor.first_token_ns(tokens));
         assert!(short >= 100_000.0 && long > 1.5 * short, "{short} {long}");
     }
+
+    /// A result that the field's figures were taken from has more decimals than they do.
+    #[test]
+    fn what_the_figures_were_taken_from_is_not_beyond_them() {
+        let seen = &field().ratio.interactive_to_offline;
+        assert!(!seen.is_above(seen.high + 4e-5));
+        assert!(seen.is_above(seen.high + 1e-2));
+    }
 }
